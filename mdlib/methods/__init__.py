@@ -1,0 +1,58 @@
+"""Every learner under one face: `loss(views)`, `encode(images)`, `after_step(step, steps)`.
+
+To add a method: write one file with a subclass of `Method`, and add its line to `REGISTRY`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+
+import torch
+
+from mdlib._names import unknown
+from mdlib.methods.base import Method
+
+REGISTRY = {
+    "vae": "mdlib.methods.vae:VAE",
+    "simve": "mdlib.methods.simve:SimVE",
+    "infonce": "mdlib.methods.infonce:InfoNCE",
+    "byol": "mdlib.methods.byol:BYOL",
+}
+
+
+def names() -> list[str]:
+    """The names that `create` takes, in the order of the registry."""
+    return list(REGISTRY)
+
+
+def create(
+    name: str, *, image_shape: tuple[int, int, int], latent_dim: int, seed: int = 0, **options
+) -> Method:
+    """A freshly initialised method for images of shape (C, H, W), with codes [N, latent_dim].
+
+    `seed` decides the initial weights and touches no global random state. Raises ValueError for an
+    unknown method or option, naming the valid ones.
+    """
+    if name not in REGISTRY:
+        raise ValueError(unknown("method", name, REGISTRY))
+    module, _, attribute = REGISTRY[name].partition(":")
+    cls = getattr(import_module(module), attribute)
+    valid = options_of(cls)
+    for option in options:
+        if option not in valid:
+            raise ValueError(unknown(f"option of method {name!r}", option, valid))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        method = cls(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
+    method.options = valid | options
+    return method
+
+
+def options_of(cls: type[Method]) -> dict[str, object]:
+    """A method's own options and their defaults, beside image_shape and latent_dim."""
+    parameters = inspect.signature(cls).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+__all__ = ["REGISTRY", "Method", "create", "names", "options_of"]

@@ -1,0 +1,76 @@
+"""The one face of all methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+
+ImageShape = tuple[int, int, int]
+Loss = tuple[Tensor, dict[str, Tensor]]
+
+
+class Method(nn.Module):
+    """A learner: an `encoder` network from images to codes, and a loss on groups of views.
+
+    Subclasses set `self.encoder` and define `loss`; `represent` says which of the encoder's outputs
+    is the code; `after_step` is for what follows an optimiser step (a moving average, say).
+    """
+
+    encoder: nn.Module
+    options: Mapping[str, object] = MappingProxyType({})  # filled by `mdlib.methods.create`
+
+    def __init__(self, image_shape: ImageShape, latent_dim: int):
+        super().__init__()
+        if latent_dim < 1:
+            raise ValueError(f"latent_dim={latent_dim}: expected a positive integer")
+        self.image_shape = image_shape
+        self.latent_dim = latent_dim
+
+    def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
+        """The total to minimise, a scalar, and its named terms (scalars).
+
+        `views` is float [B, J, C, H, W] in [0, 1]: J views of each of B images. `generator` (on the
+        views' device) drives whatever the loss draws at random.
+        """
+        raise NotImplementedError
+
+    def after_step(self, step: int, steps: int) -> None:
+        """Called by `fit` after optimiser step number `step` (from 0) of `steps`."""
+
+    def represent(self, images: Tensor) -> Tensor:
+        """Codes [N, latent_dim] of float images [N, C, H, W], as the network stands."""
+        return self.encoder(images)
+
+    def extra_repr(self) -> str:
+        settings = {"image_shape": self.image_shape, "latent_dim": self.latent_dim, **self.options}
+        return ", ".join(f"{name}={value!r}" for name, value in settings.items())
+
+    @torch.no_grad()
+    def encode(self, images: Tensor, batch_size: int = 2048) -> Tensor:
+        """Codes [N, latent_dim], float32, of images [N, C, H, W] (uint8, or float in [0, 1]).
+
+        Works through the images in batches on the method's device, in evaluation mode, and leaves
+        weights, buffers and training mode as they were. Raises ValueError for images of another
+        shape than the method was made for.
+        """
+        if tuple(images.shape[1:]) != self.image_shape:
+            raise ValueError(
+                f"images of shape {tuple(images.shape[1:])}: this method was made for "
+                f"{self.image_shape}"
+            )
+        device = next(self.parameters()).device
+        training = self.training
+        self.eval()
+        try:
+            batches = (as_float(batch.to(device)) for batch in images.split(batch_size))
+            return torch.cat([self.represent(batch).float() for batch in batches])
+        finally:
+            self.train(training)
+
+
+def as_float(images: Tensor) -> Tensor:
+    """Images as float32 in [0, 1], whether they come as uint8 or are so already."""
+    return images.float().div_(255) if images.dtype == torch.uint8 else images

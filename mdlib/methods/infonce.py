@@ -1,0 +1,40 @@
+"""InfoNCE with a projection head: SimCLR."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mdlib import losses, nets
+from mdlib.methods.base import ImageShape, Loss, Method
+
+
+class InfoNCE(Method):
+    """Chen et al. 2020 (arXiv:2002.05709): tell the views of one image from those of all others.
+
+    The loss acts on the head's output; the code is what the encoder hands to the head.
+    `head_dim=0` leaves the head out, so that the loss acts on the code itself.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        latent_dim: int,
+        arch: str = "mlp",
+        temperature: float = 0.5,
+        head_hidden: int = 256,
+        head_dim: int = 64,
+    ):
+        super().__init__(image_shape, latent_dim)
+        if not temperature > 0:
+            raise ValueError(f"temperature={temperature}: expected a number above 0")
+        self.encoder = nets.encoder(arch, image_shape, latent_dim)
+        self.head = (
+            nets.projection(latent_dim, head_hidden, head_dim) if head_dim else nn.Identity()
+        )
+        self.temperature = temperature
+
+    def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
+        z = self.head(self.encoder(views.flatten(0, 1))).unflatten(0, views.shape[:2])
+        total = losses.info_nce(z, self.temperature)
+        return total, {"info_nce": total}

@@ -1,0 +1,91 @@
+"""SimVE (SimVAE): the latent-variable model y → z → x of self-supervised learning."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mdlib import losses
+from mdlib.methods.base import ImageShape
+from mdlib.methods.vae import VAE
+
+CENTRES = ("flat", "gaussian")
+
+
+class SimVE(VAE):
+    """Bizeul, Schölkopf & Allen 2024 (arXiv:2402.01399): a VAE whose prior ties views together.
+
+    zʲ ~ N(y, variance·I) around the image's own centre y, which is integrated out exactly:
+
+        loss = reconstruction_weight · E[−log p(xʲ|zʲ)] − (1/J) E[log p(z¹ … zᴶ)] − H[q(zʲ|xʲ)]
+
+    in nats a view, the last two terms in closed form. `centres` is p(y): "flat", or "gaussian" with
+    variance `centre_variance` (γ²; None means 1 − variance, so that every z is N(0, I) by itself,
+    as a VAE's). With J = 1 and the latter this is the VAE, term by term.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        latent_dim: int,
+        arch: str = "mlp",
+        likelihood: str = "bernoulli",
+        pixel_variance: float = 0.01,
+        reconstruction_weight: float = 1.0,
+        variance: float = 0.15,
+        centres: str = "flat",
+        centre_variance: float | None = None,
+    ):
+        super().__init__(
+            image_shape, latent_dim, arch, likelihood, pixel_variance, reconstruction_weight
+        )
+        if not variance > 0:
+            raise ValueError(f"variance={variance}: expected the variance of p(z|y), above 0")
+        if centres not in CENTRES:
+            raise ValueError(f"centres={centres!r}: expected p(y) to be one of {CENTRES}")
+        if centres == "flat" and centre_variance is not None:
+            raise ValueError(
+                f"centre_variance={centre_variance}: a flat p(y) has none; use centres='gaussian'"
+            )
+        if centres == "gaussian":
+            centre_variance = 1 - variance if centre_variance is None else centre_variance
+            if not centre_variance > 0:
+                raise ValueError(
+                    f"centre_variance={centre_variance}: expected γ² above 0 "
+                    f"(its default, 1 − variance, needs variance={variance} to be below 1)"
+                )
+        self.variance = variance
+        self.centre_variance = centre_variance
+
+    def regularisers(self, mean: Tensor, log_variance: Tensor) -> dict[str, Tensor]:
+        prior = losses.expected_group_prior(mean, log_variance, self.variance, self.centre_variance)
+        return {
+            "group_prior": -prior.mean() / mean.shape[1],
+            "entropy": -losses.gaussian_entropy(log_variance).mean(),
+        }
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        generator: torch.Generator | None = None,
+        centres: Tensor | None = None,
+    ) -> Tensor:
+        """n images [n, C, H, W] in [0, 1]: centres y, then z ~ N(y, variance·I), then the decoder.
+
+        `centres` [M, D], codes of images, are drawn from at random in place of p(y). A flat p(y)
+        can't be drawn from, so it needs them: ValueError without.
+        """
+        device = next(self.parameters()).device
+        if centres is not None:
+            y = centres[torch.randint(len(centres), (n,), generator=generator, device=device)]
+        elif self.centre_variance is not None:
+            y = torch.empty(n, self.latent_dim, device=device).normal_(generator=generator)
+            y = y * self.centre_variance**0.5
+        else:
+            raise ValueError(
+                "a flat p(y) can't be sampled: give centres=codes of images to draw around"
+            )
+        return self.decode(
+            y + self.variance**0.5 * torch.empty_like(y).normal_(generator=generator)
+        )
