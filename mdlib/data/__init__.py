@@ -1,0 +1,132 @@
+"""Data sets as whole tensors: generated ones first, real files by path and checksum.
+
+    data = load("sprites")            # uint8 images [N, C, H, W], int64 labels [N], factors [N, F]
+    data = load("fashion-mnist", root="~/data")
+    data = load("images:photos", size=64)
+
+`names` lists what there is, `check` refuses early what `load` would refuse, `status` tells what is
+on this machine. A data set of your own is one `Source` more in `SOURCES`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+from mdlib._names import unknown
+from mdlib.data import sprites
+from mdlib.data.base import CorruptData, Dataset, Source
+from mdlib.data.celeba import CelebA
+from mdlib.data.cifar import Cifar10
+from mdlib.data.decode import resized
+from mdlib.data.digits import Digits
+from mdlib.data.files import FASHION_MNIST, MNIST, data_root, fetch, how
+from mdlib.data.folder import Folder
+from mdlib.data.sprites import Sprites
+
+__all__ = [
+    "SOURCES",
+    "CorruptData",
+    "Dataset",
+    "Source",
+    "Status",
+    "check",
+    "data_root",
+    "load",
+    "names",
+    "sprites",
+    "status",
+]
+
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (Digits(), Sprites(), MNIST, FASHION_MNIST, Cifar10(), CelebA())
+}
+
+
+def names() -> tuple[str, ...]:
+    """The data sets known by name; ``images:PATH``, a folder of your own, goes beside them."""
+    return tuple(SOURCES)
+
+
+def load(
+    name: str,
+    split: str = "train",
+    root: str | os.PathLike | None = None,
+    download: bool = False,
+    size: int | None = None,
+) -> Dataset:
+    """Load a whole split into memory.
+
+    Everything that is needed is verified before anything is read: sizes, then checksums.
+
+    Args:
+        name: one of `names()`, or ``images:PATH`` for a folder with one sub-folder a class.
+        split: ``train``, ``test`` or ``all``; celeba has ``valid``, too.
+        root: folder of the real data sets; by default $MDLIB_DATA, else ``data`` in the user's
+            cache folder. Ignored by digits, sprites and ``images:PATH``.
+        download: fetch missing or damaged files into `root`; damaged MNIST files are kept beside,
+            as ``NAME.corrupt``.
+        size: side of the (square) images: sprites are drawn at it, photographs are resized and
+            cropped, and all others are resized, bilinear. By default each has its own size.
+    Returns:
+        Dataset: images uint8 [N, C, H, W], labels int64 [N], factors int64 [N, F] or None.
+    Raises:
+        ValueError: unknown name or split, `size` below 1, images of different sizes.
+        FileNotFoundError: a file or folder is missing; the message says where it was expected.
+        CorruptData: a file has the wrong size, checksum or content (an OSError).
+        OSError: a download failed; the message says what to do by hand.
+    """
+    source = _source(name, split)
+    if size is not None and (not isinstance(size, int) or size < 1):
+        raise ValueError(f"size must be an integer of at least 1, or None; got {size!r}")
+    root = data_root(root)
+    if download:
+        fetch(source, root)
+    source.verify(root)
+    data = source.read(split, root, size)
+    if size is not None and data.image_shape[1:] != (size, size):
+        data = replace(data, images=resized(data.images, size))
+    return data
+
+
+def check(name: str, root: str | os.PathLike | None = None, split: str | None = None) -> None:
+    """Raise what `load` would raise for a wrong name, split, or missing or truncated file.
+
+    Cheap: no image is read, and files whose sizes are known are not hashed.
+    """
+    _source(name, split).verify(data_root(root), quick=True)
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether a data set can be loaded here: "ok", "missing" or "corrupt", and a line on why."""
+
+    name: str
+    title: str
+    state: str
+    hint: str
+
+
+def status(name: str, root: str | os.PathLike | None = None) -> Status:
+    """What `load` would find, checksums included; ValueError for an unknown name."""
+    source, root = _source(name), data_root(root)
+    try:
+        source.verify(root)
+    except FileNotFoundError:
+        return Status(name, source.title, "missing", how(source, root))
+    except OSError as error:
+        return Status(name, source.title, "corrupt", str(error))
+    return Status(name, source.title, "ok", source.where(root))
+
+
+def _source(name: str, split: str | None = None) -> Source:
+    if str(name).startswith("images:"):
+        source = Folder(str(name))
+    elif name in SOURCES:
+        source = SOURCES[name]
+    else:
+        raise ValueError(unknown("data set", name, [*SOURCES, "images:PATH"]))
+    if split is not None and split not in source.splits:
+        raise ValueError(unknown(f"split of {name}", split, source.splits))
+    return source

@@ -1,0 +1,145 @@
+"""What every data set is once it is loaded, and what every source of one can do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SPLIT_SEED = 0  # of every split that we draw ourselves: digits, sprites, folders without train/test
+
+
+class CorruptData(OSError):
+    """A file is there but is not the expected one: wrong size, checksum or content."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A whole split as tensors: index it, there is nothing to iterate over in Python.
+
+    Attributes:
+        name: the name that was asked for, as in ``load(name)``.
+        title: the name for people, as in a figure's caption.
+        split: which part this is: ``train``, ``test``, ``all`` …
+        images: uint8 [N, C, H, W], values 0..255; C is 1 (grey) or 3 (RGB).
+        labels: int64 [N], values 0..len(class_names)-1.
+        class_names: one name a label.
+        factors: int64 [N, F], factor f in 0..factor_sizes[f]-1; None where none are known.
+        factor_names, factor_sizes: of length F; empty where no factors are known.
+    """
+
+    name: str
+    title: str
+    split: str
+    images: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+    factors: Tensor | None = None
+    factor_names: tuple[str, ...] = ()
+    factor_sizes: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        n, f = len(self.images), len(self.factor_names)
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise ValueError(
+                f"{self.name}: images must be uint8 [N, C, H, W],"
+                f" got {self.images.dtype} {tuple(self.images.shape)}"
+            )
+        if self.labels.dtype != torch.int64 or self.labels.shape != (n,):
+            raise ValueError(
+                f"{self.name}: labels must be int64 [{n}],"
+                f" got {self.labels.dtype} {tuple(self.labels.shape)}"
+            )
+        if len(self.factor_sizes) != f or (self.factors is None) != (f == 0):
+            raise ValueError(f"{self.name}: factors, factor_names and factor_sizes must agree")
+        if self.factors is not None and (
+            self.factors.dtype != torch.int64 or self.factors.shape != (n, f)
+        ):
+            raise ValueError(
+                f"{self.name}: factors must be int64 [{n}, {f}],"
+                f" got {self.factors.dtype} {tuple(self.factors.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        factors = f", {len(self.factor_names)} factors" if self.factor_names else ""
+        return (
+            f"{self.title}, {self.split}: {len(self)} images {list(self.image_shape)},"
+            f" {len(self.class_names)} classes{factors}"
+        )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        return tuple(self.images.shape[1:])
+
+    def to(self, device: str | torch.device) -> Dataset:
+        """The same rows with every tensor on `device`."""
+        factors = None if self.factors is None else self.factors.to(device)
+        return replace(
+            self, images=self.images.to(device), labels=self.labels.to(device), factors=factors
+        )
+
+    def subset(self, indices: Tensor | np.ndarray | Sequence[int] | slice) -> Dataset:
+        """The rows at `indices`, in that order: integers, a boolean mask [N], or a slice.
+
+        Raises IndexError for rows that do not exist.
+        """
+        if not isinstance(indices, slice):
+            # A list or array is copied: torch warns of arrays that it may not write to.
+            given = indices if isinstance(indices, Tensor) else torch.tensor(indices)
+            indices = (given if given.numel() else given.long()).to(self.labels.device)
+        factors = None if self.factors is None else self.factors[indices]
+        return replace(
+            self, images=self.images[indices], labels=self.labels[indices], factors=factors
+        )
+
+
+class Source:
+    """One data set before it is loaded. A data set of your own is a subclass with `read`.
+
+    Generated data needs no more than that; real files also say how they are verified and fetched.
+    """
+
+    name: str
+    title: str
+    splits: tuple[str, ...] = ("train", "test", "all")
+    how: str = ""  # one line: how to get the files; ROOT in it stands for the data root
+
+    def verify(self, root: Path, quick: bool = False) -> None:
+        """Raise FileNotFoundError or CorruptData unless all that `read` needs is there and whole.
+
+        `quick` leaves out the checksums of files whose sizes are known.
+        """
+
+    def where(self, root: Path) -> str:
+        """Where verified data come from, in one line."""
+        return "built in, nothing to fetch"
+
+    def download(self, root: Path) -> None:
+        """Fetch the files into `root`; whatever this raises is reported with `how`."""
+
+    def read(self, split: str, root: Path, size: int | None) -> Dataset:
+        """Read a verified split. A source may use `size`; if it does not, `load` resizes."""
+        raise NotImplementedError
+
+
+def stratified(labels: np.ndarray, test_fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """A fixed split that keeps the classes' proportions: row numbers (train, test), both sorted.
+
+    Each class gives round(test_fraction · n) rows to test, but at least one if it has two or more.
+    """
+    # RandomState on purpose: NumPy promises that its stream never changes, so the split never does.
+    rng = np.random.RandomState(SPLIT_SEED)
+    test = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        n_test = max(round(test_fraction * len(rows)), 1) if len(rows) > 1 else 0
+        test[rng.permutation(rows)[:n_test]] = True
+    return np.flatnonzero(~test), np.flatnonzero(test)

@@ -1,0 +1,132 @@
+"""CelebA: faces with forty attributes, read through torchvision."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mdlib import _files
+from mdlib.data import decode, files
+from mdlib.data.base import CorruptData, Dataset, Source
+
+FOLDER = "celeba"  # torchvision's CelebA.base_folder
+IMAGES = "celeba/img_align_celeba"
+CROP, SIZE = 148, 64  # the centre that is kept, and the side it is shrunk to
+
+
+class CelebA(Source):
+    """202 599 aligned RGB faces: the central 148×148, shrunk to 64×64 (or `size`).
+
+    Splits: train, valid, test as published, all. `factors` are the 40 binary attributes, in the
+    order of ``list_attr_celeba.txt``; `labels` are the attribute Male. The text files are verified
+    by torchvision's MD5 list, and every image they name must be there. Decoding takes minutes, so
+    its result is kept in the cache folder and memory-mapped from there: 12 kB an image, read from
+    disk as it is used.
+
+    Source: Z. Liu, P. Luo, X. Wang, X. Tang, Deep learning face attributes in the wild, ICCV 2015.
+    """
+
+    name = "celeba"
+    title = "CelebA"
+    splits = ("train", "valid", "test", "all")
+    how = (
+        'load("celeba", download=True) (needs the package gdown, and Google Drive often refuses),'
+        " or fetch img_align_celeba.zip and the five *.txt files from"
+        f" mmlab.ie.cuhk.edu.hk/projects/CelebA.html into ROOT/{FOLDER} and unzip"
+    )
+
+    def verify(self, root: Path, quick: bool = False) -> None:
+        if not (root / FOLDER).is_dir():  # without torchvision, which takes a second to import
+            raise FileNotFoundError(f"{self.name}: {root / FOLDER} is missing: {files.WHERE}")
+        files.verify_all(self.name, _texts(), root, quick)
+        if not (root / IMAGES).is_dir():
+            raise FileNotFoundError(f"{self.name}: {root / IMAGES} is missing: {files.WHERE}")
+        sizes = _sizes(root)
+        for name in _listed(root):
+            if not sizes.get(name):
+                path, state = root / IMAGES / name, "empty" if name in sizes else "missing"
+                error = CorruptData if name in sizes else FileNotFoundError
+                raise error(f"{self.name}: {path} is {state}: unzip img_align_celeba.zip again")
+
+    def where(self, root: Path) -> str:
+        return str(root / FOLDER)
+
+    def download(self, root: Path) -> None:
+        from torchvision.datasets import CelebA
+
+        CelebA(root, download=True)
+
+    def read(self, split: str, root: Path, size: int | None) -> Dataset:
+        from torchvision.datasets import CelebA
+
+        listed = CelebA(root, split=split, target_type="attr")
+        names = tuple(filter(None, listed.attr_names))  # the header line ends in a space
+        factors = listed.attr.long()
+        return Dataset(
+            name=self.name,
+            title=self.title,
+            split=split,
+            images=_pixels(root, split, list(listed.filename), size or SIZE),
+            labels=factors[:, names.index("Male")].clone(),
+            class_names=("not Male", "Male"),
+            factors=factors,
+            factor_names=names,
+            factor_sizes=(2,) * len(names),
+        )
+
+
+def _texts() -> list[files.File]:
+    from torchvision.datasets import CelebA
+
+    return [
+        files.File(f"{FOLDER}/{name}", md5, algorithm="md5")
+        for _, md5, name in CelebA.file_list
+        if name.endswith(".txt")
+    ]
+
+
+def _listed(root: Path) -> list[str]:
+    """Names of all images, from the list that says which split each is in."""
+    lines = (root / FOLDER / "list_eval_partition.txt").read_text().splitlines()
+    return [line.split()[0] for line in lines if line.strip()]
+
+
+def _sizes(root: Path) -> dict[str, int]:
+    with os.scandir(root / IMAGES) as entries:
+        return {entry.name: entry.stat().st_size for entry in entries}
+
+
+def _pixels(root: Path, split: str, names: list[str], size: int) -> torch.Tensor:
+    """uint8 [N, 3, size, size], memory-mapped from the cache, which is made if it is not there."""
+    sizes = _sizes(root)
+    content = hashlib.sha256("\n".join(f"{name} {sizes[name]}" for name in names).encode())
+    cache = files.cache_folder() / f"celeba-{split}-{size}-{content.hexdigest()}.npy"
+    shape = (len(names), 3, size, size)
+
+    def face(name: str) -> np.ndarray:
+        from PIL import Image
+
+        path = root / IMAGES / name
+        with decode.readable("celeba", path), Image.open(path) as image:
+            left, top = (image.width - CROP) // 2, (image.height - CROP) // 2
+            if left < 0 or top < 0:
+                raise CorruptData(f"celeba: {path} is {image.size}, smaller than {CROP} pixels")
+            square = image.convert("RGB").crop((left, top, left + CROP, top + CROP))
+            square = square.resize((size, size), Image.Resampling.BILINEAR)
+            return np.asarray(square).transpose(2, 0, 1)
+
+    if not cache.exists():
+        with _files.written_whole(cache) as temporary:
+            array = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+            for row, pixels in enumerate(decode.threaded(face, names)):
+                array[row] = pixels
+            array.flush()
+    # Mode "c", copy on write: torch accepts the array, and nobody can write to the file by it.
+    array = np.lib.format.open_memmap(cache, "c")
+    if array.dtype != np.uint8 or array.shape != shape:
+        raise CorruptData(f"celeba: {cache} is not what mdlib wrote there: remove it")
+    return torch.from_numpy(array)

@@ -1,0 +1,43 @@
+"""Handwritten digits that come with scikit-learn: real data without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from mdlib.data.base import Dataset, Source, stratified
+
+
+class Digits(Source):
+    """1797 digits of 8×8 pixels with 17 grey levels, enlarged once to 32×32 (bilinear).
+
+    Split: stratified, a quarter of each class to test, drawn with `base.SPLIT_SEED`.
+    Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
+    Learning Repository, 1998, doi:10.24432/C50P49 (its test part), through
+    `sklearn.datasets.load_digits`.
+    """
+
+    name = "digits"
+    title = "Digits (8×8, enlarged)"
+
+    def read(self, split: str, root: Path, size: int | None) -> Dataset:
+        from sklearn.datasets import load_digits  # slow to import, so only where it is needed
+
+        bunch = load_digits()
+        side = size or 32
+        small = torch.tensor(bunch.images, dtype=torch.float32)[:, None] * (255 / 16)
+        large = F.interpolate(small, (side, side), mode="bilinear", align_corners=False)
+        data = Dataset(
+            name=self.name,
+            title=self.title,
+            split=split,
+            images=large.round().to(torch.uint8),
+            labels=torch.tensor(bunch.target, dtype=torch.int64),
+            class_names=tuple("0123456789"),
+        )
+        if split == "all":
+            return data
+        train, test = stratified(bunch.target, test_fraction=0.25)
+        return data.subset(train if split == "train" else test)

@@ -1,0 +1,201 @@
+"""Real files: where they are looked for, how they are known to be whole; MNIST and its kin."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mdlib.data.base import CorruptData, Dataset, Source
+
+WHERE = (
+    "pass download=True to fetch it, or say where it is:"
+    " root=… in Python, --data-root on the command line, MDLIB_DATA in the environment"
+)
+
+
+def cache_folder() -> Path:
+    """Where mdlib keeps what it has decoded, and by default what it has downloaded."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("mdlib"))
+
+
+def data_root(root: str | os.PathLike | None = None) -> Path:
+    """The folder of the data sets: `root`, else $MDLIB_DATA, else `data` in the cache folder."""
+    chosen = root or os.environ.get("MDLIB_DATA") or cache_folder() / "data"
+    return Path(chosen).expanduser()
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that is expected: where, and what makes it whole."""
+
+    path: str  # below the data root
+    digest: str  # hexadecimal
+    size: int | None = None  # bytes
+    algorithm: str = "sha256"
+
+    def verify(self, name: str, root: Path, quick: bool = False) -> None:
+        """Raise FileNotFoundError or CorruptData unless the file is there and whole.
+
+        `quick` trusts the size; where no size is known the checksum is computed all the same.
+        """
+        path = root / self.path
+        bytes_ = "" if self.size is None else f" ({self.size} bytes)"
+        if not path.is_file():
+            raise FileNotFoundError(f"{name}: {path} is missing{bytes_}: {WHERE}")
+        if self.size is not None:
+            size = path.stat().st_size
+            if size != self.size:
+                raise CorruptData(
+                    f"{name}: {path} has {size} bytes, expected {self.size}:"
+                    f" truncated, or another file. Remove it, then {WHERE}"
+                )
+            if quick:
+                return
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, self.algorithm).hexdigest()
+        if digest != self.digest:
+            raise CorruptData(
+                f"{name}: {path} has the {self.algorithm} checksum {digest},"
+                f" expected {self.digest}: damaged, or another file. Remove it, then {WHERE}"
+            )
+
+
+def verify_all(name: str, files: list[File], root: Path, quick: bool) -> None:
+    """Sizes of all files first, then checksums: a missing file is told of before any is hashed."""
+    for file in files:
+        if file.size is not None:
+            file.verify(name, root, quick=True)
+        elif not (root / file.path).is_file():
+            file.verify(name, root)
+    for file in files:
+        file.verify(name, root, quick)
+
+
+def how(source: Source, root: Path) -> str:
+    """How to get the files of `source`, in one line."""
+    return source.how.replace("ROOT", str(root))
+
+
+def fetch(source: Source, root: Path) -> None:
+    """Have `source` downloaded into `root`, unless it is there and whole already.
+
+    Raises OSError, with what to do by hand, if that fails.
+    """
+    try:
+        return source.verify(root)
+    except (FileNotFoundError, CorruptData):
+        pass
+    try:
+        source.download(root)
+    except Exception as error:  # torchvision lets out whatever its network, zip or gdown raised
+        reason = " ".join(f"{type(error).__name__}: {error}".split())  # on one line
+        raise OSError(
+            f"{source.name}: the download into {root} failed: {reason}."
+            f" By hand: {how(source, root)}"
+        ) from error
+
+
+class Idx(Source):
+    """MNIST and data sets in its format, in torchvision's layout: ROOT/FOLDER/raw/…-ubyte.
+
+    Images are 28×28, grey; 60 000 train, 10 000 test. "all" is train, then test.
+    """
+
+    def __init__(self, name: str, title: str, class_names: tuple[str, ...], sha256: dict[str, str]):
+        folder = title.replace("-", "")  # torchvision's class has the same name
+        self.name, self.title, self.class_names, self._class = name, title, class_names, folder
+        sizes = {"train-images": 47_040_016, "train-labels": 60_008}
+        sizes |= {"t10k-images": 7_840_016, "t10k-labels": 10_008}
+        self.files = [
+            File(f"{folder}/raw/{part}-{_idx(part)}-ubyte", sha256[part], size)
+            for part, size in sizes.items()
+        ]
+        self.how = (
+            f'load("{name}", download=True), or put the four unpacked *-ubyte files'
+            f" into ROOT/{folder}/raw"
+        )
+
+    def verify(self, root: Path, quick: bool = False) -> None:
+        verify_all(self.name, self.files, root, quick)
+
+    def where(self, root: Path) -> str:
+        return str(root / self._class)
+
+    def download(self, root: Path) -> None:
+        import torchvision
+
+        # torchvision takes any file of the right name for good, so a damaged one must step aside.
+        for file in self.files:
+            try:
+                file.verify(self.name, root)
+            except CorruptData:
+                path = root / file.path
+                path.replace(path.with_name(path.name + ".corrupt"))
+            except FileNotFoundError:
+                pass
+        getattr(torchvision.datasets, self._class)(root, download=True)
+
+    def read(self, split: str, root: Path, size: int | None) -> Dataset:
+        # The readers, not the class MNIST: that prefers an old processed/*.pt to what is verified.
+        from torchvision.datasets.mnist import read_image_file, read_label_file
+
+        raw = root / self._class / "raw"
+        parts = {"train": ["train"], "test": ["t10k"], "all": ["train", "t10k"]}[split]
+        images = [read_image_file(str(raw / f"{part}-images-idx3-ubyte")) for part in parts]
+        labels = [read_label_file(str(raw / f"{part}-labels-idx1-ubyte")) for part in parts]
+        return Dataset(
+            name=self.name,
+            title=self.title,
+            split=split,
+            images=torch.cat(images)[:, None],
+            labels=torch.cat(labels),
+            class_names=self.class_names,
+        )
+
+
+def _idx(part: str) -> str:
+    return "idx3" if part.endswith("images") else "idx1"
+
+
+# Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits, 1998.
+MNIST = Idx(
+    "mnist",
+    "MNIST",
+    tuple("0123456789"),
+    {
+        "train-images": "3fb4489293eb51f7fbfdbe6c194fad396fad3bd14f91a60eb1d237d7c56c193c",
+        "train-labels": "a7a000f88acebef0832bb44faca0f9aa7b5914ef31ff773787accd422e257c35",
+        "t10k-images": "1092cd5f2d297ac5fbc9fa21a8b18bb43b7e0cda662b00cc7ceba94795eca3d7",
+        "t10k-labels": "3e48e976eda12e5ad7d8485a914ae5af51d042baeeea6ff5adcb33fa4adefd4d",
+    },
+)
+
+# Source: H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST, arXiv:1708.07747.
+FASHION_MNIST = Idx(
+    "fashion-mnist",
+    "Fashion-MNIST",
+    (
+        "T-shirt/top",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle boot",
+    ),
+    {
+        "train-images": "9fff5efa9144debe7134e5b10dfd1976575d4938d5e4dfa232c2f9ef638d0f0d",
+        "train-labels": "7cd88f551e93510030f93325e39e5d8112c932e2d6d2b1fde7ead816545ae184",
+        "t10k-images": "dcea6ed44d4eb63cfb4675817913ec690401a37740cbf03d464d72c8ec9331a8",
+        "t10k-labels": "7a339b35539b8a4ac2cf350775f7074f0f49b5937fcbdb9aafd6b07b7b5f09d1",
+    },
+)
