@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand
 
-from mdlib import chapters
-from mdlib.chapters import Chapter, ChapterFailed, Run
+from mdlib import chapters, records, runs
+from mdlib.chapters import Chapter
+from mdlib.runs import ChapterFailed, Run
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -95,7 +96,7 @@ def run(
         found = chapters.find(chapter)
         values = chapters.parse_all(found, _pairs(param))
         folder = out or Path("runs", found.name)
-        done = chapters.run(found, values, folder, progress=not quiet, data_root=data_root)
+        done = runs.run(found, values, folder, progress=not quiet, data_root=data_root)
         if as_json:
             _print_json(_run_facts(done))
         elif not quiet:
@@ -120,6 +121,8 @@ def _show_run(done: Run) -> None:
     from rich.text import Text
 
     console, rows = _console(), done.metrics
+    if rows and all("method" in row and "seed" in row for row in rows):
+        rows = records.mean_std(rows).reset_index().to_dict("records")
     if rows:
         table = Table(title=Text(done.chapter.title), box=box.SIMPLE_HEAD, title_justify="left")
         columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -266,8 +269,6 @@ def _tested_versions() -> dict[str, str]:
 
 
 def _check_device() -> Check:
-    from mdlib import records
-
     try:
         import torch
     except ImportError as error:

@@ -2,13 +2,15 @@
 
 Two families, each with an encoder and its mirror image as decoder:
 
-- `mlp`: fully connected, for any image size;
+- `mlp` and `mlp-small` (a quarter of the weights): fully connected, for any image size;
 - `conv`: strided convolutions, for sides that are a multiple of 4 (28, 32, 64, …).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -87,8 +89,17 @@ class ConvDecoder(nn.Sequential):
         )
 
 
-ENCODERS = {"mlp": MLPEncoder, "conv": ConvEncoder}
-DECODERS = {"mlp": MLPDecoder, "conv": ConvDecoder}
+SMALL = (256, 128)
+ENCODERS = {
+    "mlp": MLPEncoder,
+    "mlp-small": partial(MLPEncoder, hidden=SMALL),
+    "conv": ConvEncoder,
+}
+DECODERS = {
+    "mlp": MLPDecoder,
+    "mlp-small": partial(MLPDecoder, hidden=SMALL),
+    "conv": ConvDecoder,
+}
 
 
 def encoder(arch: str, image_shape: ImageShape, dim: int) -> nn.Module:
@@ -123,7 +134,7 @@ def parameter_count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
-def _lookup(table: dict[str, type], arch: str) -> type:
+def _lookup(table: dict[str, Callable[..., nn.Module]], arch: str) -> Callable[..., nn.Module]:
     if arch not in table:
         raise ValueError(unknown("architecture", arch, table))
     return table[arch]

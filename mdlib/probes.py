@@ -32,6 +32,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mdlib._logistic import logistic_path
+from mdlib._logistic import logistic_regression as logistic_regression  # public, and here
+from mdlib._probe_input import as_tensor, checked_codes, checked_grid, checked_targets, need
+
 HELD_OUT = 0.2  # the part of the training set that chooses the hyper-parameter
 BLOCK_BYTES = 64 * 2**20  # the largest block of distances that the neighbour searches hold
 
@@ -77,10 +81,10 @@ def linear(
 
     def fit(x, y, new, grid):
         n_classes = int(y.max()) + 1
-        return [(new @ w + b).argmax(1) for w, b in _logistic_path(x, y, n_classes, grid, tol)]
+        return [(new @ w + b).argmax(1) for w, b in logistic_path(x, y, n_classes, grid, tol)]
 
     data = train_codes, train_targets, test_codes, test_targets
-    return _classify(fit, *data, seed, _grid("penalties", penalties))
+    return _classify(fit, *data, seed, checked_grid("penalties", penalties))
 
 
 def mlp(
@@ -123,7 +127,7 @@ def mlp(
         return [after[epoch] for epoch in grid]
 
     data = train_codes, train_targets, test_codes, test_targets
-    return _classify(fit, *data, seed, _grid("epochs", epochs, whole=True))
+    return _classify(fit, *data, seed, checked_grid("epochs", epochs, whole=True))
 
 
 def knn(
@@ -148,7 +152,7 @@ def knn(
         return outputs
 
     data = train_codes, train_targets, test_codes, test_targets
-    return _classify(fit, *data, seed, _grid("neighbours", neighbours, whole=True))
+    return _classify(fit, *data, seed, checked_grid("neighbours", neighbours, whole=True))
 
 
 def mixture(
@@ -186,9 +190,9 @@ def mixture(
         return outputs
 
     data = train_codes, train_targets, test_codes, test_targets
-    result = _classify(fit, *data, seed, _grid("reg_covar", reg_covar))
+    result = _classify(fit, *data, seed, checked_grid("reg_covar", reg_covar))
     # The naming is one to one, so predicted classes and clusters are the same partition.
-    pair = _tensor(test_targets).cpu().numpy(), result.predictions.cpu().numpy()
+    pair = as_tensor(test_targets).cpu().numpy(), result.predictions.cpu().numpy()
     nmi, ari = normalized_mutual_info_score(*pair), adjusted_rand_score(*pair)
     return replace(result, nmi=float(nmi), ari=float(ari))
 
@@ -214,7 +218,7 @@ def ridge(
         return [rotated @ (aligned / (eigenvalues + l2)) + centre for l2 in grid]
 
     data = train_codes, train_targets, test_codes, test_targets
-    return _regress(fit, *data, seed, _grid("penalties", penalties))
+    return _regress(fit, *data, seed, checked_grid("penalties", penalties))
 
 
 def knn_regression(
@@ -234,7 +238,7 @@ def knn_regression(
         return [outputs[k] for k in sizes]
 
     data = train_codes, train_targets, test_codes, test_targets
-    return _regress(fit, *data, seed, _grid("neighbours", neighbours, whole=True))
+    return _regress(fit, *data, seed, checked_grid("neighbours", neighbours, whole=True))
 
 
 CLASS_PROBES = {"linear": linear, "mlp": mlp, "knn": knn, "mixture": mixture}
@@ -255,96 +259,6 @@ def standardise(train: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
     constant = std <= 2 * torch.finfo(train.dtype).eps * train.abs().amax(0)
     scale = torch.where(constant, 0.0, 1 / std)
     return tuple((codes - shift - mean) * scale for codes in (train, *others))
-
-
-def logistic_regression(
-    codes: Tensor, labels: Tensor, l2: float, *, tol: float = 3e-5, max_iter: int = 2000
-) -> tuple[Tensor, Tensor]:
-    """Weights [D, C] and biases [C] of the logistic regression of labels 0 … C−1 on codes [N, D].
-
-    Minimises mean cross-entropy + (l2/2)·‖W‖², biases free: scikit-learn's
-    LogisticRegression(C=1/(N·l2)). (With two classes that fits a single w = W₁ − W₀ and penalises
-    (l2/2)·‖w‖²; so does this.) Standardise first: another origin is allowed but slower.
-
-    L-BFGS runs in coordinates V with W = L⁻ᵀ·V, where L·Lᵀ = ½·XᵀX/N + l2·I bounds the Hessian of
-    every class (Böhning & Lindsay 1988, "Monotonicity of quadratic-approximation algorithms";
-    Böhning 1992). Curvature in V is at most 1 whatever the codes' scales and correlations, which
-    saves most iterations and moves no optimum. It stops when no entry of the gradient in V exceeds
-    `tol`. In float32 rounding may hide the last descent from the line search; then it goes on in
-    float64. RuntimeError if `max_iter` iterations do not reach `tol` there either.
-    """
-    n_classes = int(labels.max()) + 1
-    (solution,) = _logistic_path(codes.detach(), labels, n_classes, (l2,), tol, max_iter)
-    return solution
-
-
-def _logistic_path(x, y, n_classes, penalties, tol, max_iter=2000) -> list[tuple[Tensor, Tensor]]:
-    """`logistic_regression` for several penalties, each started from the solution before it."""
-    bound = x.T @ x / (2 * len(x))
-    weight, bias = x.new_zeros(x.shape[1], n_classes), x.new_zeros(n_classes)
-    path = []
-    for l2 in penalties:
-        strength = 2 * l2 if n_classes == 2 else l2  # ‖W‖² = ‖W₁ − W₀‖²/2, as W₀ = −W₁
-        lower = _cholesky(bound, strength)
-        for dtype in dict.fromkeys((x.dtype, torch.float64)):
-            given = (t.to(dtype) for t in (x, lower, weight, bias))
-            weight, bias, steepest = _lbfgs(*given, y, strength, tol, max_iter)
-            if steepest <= tol:
-                break
-        else:
-            raise RuntimeError(
-                f"logistic regression with l2={l2:g} stopped at a gradient of {steepest:.1e}, "
-                f"expected at most tol={tol:g}: raise tol or the penalty"
-            )
-        weight, bias = weight.to(x.dtype), bias.to(x.dtype)
-        path.append((weight, bias))
-    return path
-
-
-def _cholesky(bound: Tensor, l2: float) -> Tensor:
-    """L with L·Lᵀ = bound + l2·I, a little more where rounding has cost it its definiteness."""
-    identity, extra = torch.eye(len(bound)).to(bound), 0.0
-    while True:
-        lower, failed = torch.linalg.cholesky_ex(bound + (l2 + extra) * identity)
-        if not failed:
-            return lower
-        extra = max(10 * extra, torch.finfo(bound.dtype).eps * float(bound.trace()))
-
-
-def _lbfgs(x, lower, weight, bias, y, l2, tol, max_iter) -> tuple[Tensor, Tensor, float]:
-    """One minimisation from (weight, bias); also the largest entry of the final gradient."""
-    n, truth = len(x), F.one_hot(y, weight.shape[1]).to(x)
-    # The bias is a column of ones, at a right angle to centred codes: its block is the number ½.
-    root = 0.5**0.5
-    v = torch.cat([lower.T @ weight, root * bias[None]])
-
-    def unpack():
-        return torch.linalg.solve_triangular(lower.T, v[:-1], upper=True), v[-1] / root
-
-    def closure():
-        # By hand rather than autograd: the loss is summed in float64, or rounding would mislead
-        # the line search, and exponents are cut at −50, since denormals are slow on a CPU.
-        w, b = unpack()
-        logits = x @ w + b
-        logits -= logits.amax(1, keepdim=True)
-        right = logits.gather(1, y[:, None]).double().sum()
-        p = logits.clamp_(min=-50).exp_()
-        total = p.sum(1, keepdim=True)
-        loss = (total.log().double().sum() - right) / n + l2 / 2 * w.double().square().sum()
-        residual = p.div_(total).sub_(truth).div_(n)
-        grad_w = (residual.T @ x).T + l2 * w
-        grad_v = torch.linalg.solve_triangular(lower, grad_w, upper=False)
-        v.grad = torch.cat([grad_v, residual.sum(0)[None] / root])
-        return loss
-
-    optimiser = torch.optim.LBFGS(
-        [v], max_iter=max_iter, max_eval=2 * max_iter, history_size=20,
-        tolerance_grad=tol, tolerance_change=0, line_search_fn="strong_wolfe",
-    )  # fmt: skip
-    with torch.no_grad():
-        optimiser.step(closure)
-        closure()  # the gradient left behind may be that of a point the line search refused
-    return *unpack(), float(v.grad.abs().max())
 
 
 def _nearest(x: Tensor, new: Tensor, k: int, block_bytes: int) -> Tensor:
@@ -370,18 +284,18 @@ def _run(fit: Fit, score, x, y, new, held, grid) -> tuple[Tensor, list, Tensor]:
 
 
 def _classify(fit, train_codes, train_targets, test_codes, test_targets, seed, grid) -> ProbeResult:
-    x, new = _codes(train_codes, test_codes)
-    labels = _targets("train", train_targets, x, torch.int64)
-    truth = _targets("test", test_targets, new, torch.int64)
+    x, new = checked_codes(train_codes, test_codes)
+    labels = checked_targets("train", train_targets, x, torch.int64)
+    truth = checked_targets("test", test_targets, new, torch.int64)
     classes, y, counts = labels.unique(return_inverse=True, return_counts=True)
     rare, unseen = int(classes[counts.argmin()]), truth[~torch.isin(truth, classes)].unique()
-    _need(len(classes) > 1, f"train targets are all {rare}, expected at least 2 classes")
-    _need(
+    need(len(classes) > 1, f"train targets are all {rare}, expected at least 2 classes")
+    need(
         int(counts.min()) > 1,
         f"class {rare} has 1 training sample, expected at least 2, one of them to hold out: "
         "add samples or leave the class out",
     )
-    _need(
+    need(
         len(unseen) == 0,
         f"test classes {unseen.tolist()} are not in training: leave them out, or split anew",
     )
@@ -402,14 +316,14 @@ def _classify(fit, train_codes, train_targets, test_codes, test_targets, seed, g
 
 
 def _regress(fit, train_codes, train_targets, test_codes, test_targets, seed, grid) -> ProbeResult:
-    x, new = _codes(train_codes, test_codes)
-    y = _targets("train", train_targets, x, torch.float64)
-    truth = _targets("test", test_targets, new, torch.float64)
-    _need(
+    x, new = checked_codes(train_codes, test_codes)
+    y = checked_targets("train", train_targets, x, torch.float64)
+    truth = checked_targets("test", test_targets, new, torch.float64)
+    need(
         y.shape[1:] == truth.shape[1:],
         f"targets are {list(y.shape)} and {list(truth.shape)}: expected as many columns in both",
     )
-    _need(len(y) > 3, f"{len(y)} training samples, expected at least 4, two of them to hold out")
+    need(len(y) > 3, f"{len(y)} training samples, expected at least 4, two of them to hold out")
     flat = y.ndim == 1
     y, truth = y.reshape(len(y), -1), truth.reshape(len(truth), -1)
     n_held, draw = max(2, round(HELD_OUT * len(y))), torch.Generator().manual_seed(seed)
@@ -418,7 +332,7 @@ def _regress(fit, train_codes, train_targets, test_codes, test_targets, seed, gr
     held = held.to(y.device)
     for name, part in {"train": y, "held-out": y[held], "test": truth}.items():
         constant = (part == part[:1]).all(0).nonzero()[:, 0].tolist()
-        _need(
+        need(
             not constant,
             f"{name} targets of column {constant} never vary, so R² has no value: expected some "
             "variance, leave the column out or add samples",
@@ -436,78 +350,3 @@ def _regress(fit, train_codes, train_targets, test_codes, test_targets, seed, gr
         predictions=predictions[:, 0] if flat else predictions,
         per_target=per_target,
     )
-
-
-# ---------------------------------------------------------------------------- input
-
-
-def _need(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-def _tensor(values) -> Tensor:
-    if isinstance(values, np.ndarray):
-        return torch.tensor(values)  # a copy: sharing a read-only array makes torch warn
-    return torch.as_tensor(values).detach()
-
-
-def _codes(train, test) -> tuple[Tensor, Tensor]:
-    """Both sets of codes as [*, D] on one device in one precision, or ValueError."""
-    train, test = _tensor(train), _tensor(test)
-    device = "cpu" if train.device.type == "mps" else train.device
-    dtype = train.dtype if train.dtype == torch.float64 else torch.float32
-    train, test = train.to(device, dtype), test.to(device, dtype)
-    for name, codes in (("train", train), ("test", test)):
-        _need(
-            codes.ndim == 2 and 0 not in codes.shape,
-            f"{name} codes have shape {list(codes.shape)}, expected [samples, features] and not "
-            "empty: flatten maps with codes.flatten(1)",
-        )
-        _finite(f"{name} codes", codes)
-    _need(
-        train.shape[1] == test.shape[1],
-        f"train codes have {train.shape[1]} features and test codes {test.shape[1]}, expected as "
-        "many: use one encoder for both",
-    )
-    return train, test
-
-
-def _targets(name: str, targets, codes: Tensor, dtype: torch.dtype) -> Tensor:
-    """Targets on the codes' device: classes, int64 [N], or values, float64 [N] or [N, T]."""
-    targets, n = _tensor(targets), len(codes)
-    shapes, label = f"[{n}]", dtype == torch.int64
-    if not label:
-        shapes += f" or [{n}, T]"
-    _need(
-        targets.ndim in ((1,) if label else (1, 2))
-        and 0 not in targets.shape
-        and len(targets) == n,
-        f"{name} targets have shape {list(targets.shape)}, expected {shapes}, one for each code",
-    )
-    _need(
-        not label or not (targets.dtype == torch.bool or targets.is_floating_point()),
-        f"{name} targets are {targets.dtype}, expected integer classes: use targets.long(), or a "
-        "regression probe if they are continuous",
-    )
-    _finite(f"{name} targets", targets)
-    return targets.to(codes.device).to(dtype)
-
-
-def _finite(name: str, values: Tensor) -> None:
-    bad = (~torch.isfinite(values)).nonzero()
-    where = bad[0].tolist() if len(bad) else None
-    _need(
-        where is None,
-        f"{name} hold {where and values[tuple(where)].item()} at {where}, expected finite values: "
-        "look for what diverged before, or leave the sample out",
-    )
-
-
-def _grid(name: str, values: Sequence, whole: bool = False) -> list:
-    values, kind = list(values), "whole" if whole else "finite"
-    valid = [0 < v < float("inf") and (not whole or v == int(v)) for v in values]
-    _need(
-        values and all(valid), f"{name} is {values}, expected one or more positive {kind} numbers"
-    )
-    return values

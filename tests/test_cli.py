@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from mdlib import chapters, cli, data, records
+from mdlib import _page, chapters, cli, data, records, runs
 
 TINY = """\
 # %% [markdown]
@@ -53,8 +53,8 @@ def executed(monkeypatch):
         (out / "executed.ipynb").write_text(json.dumps(notebook))
         records.record(out, METRICS)
 
-    monkeypatch.setattr(chapters, "_execute", execute)
-    monkeypatch.setattr(records, "page", lambda *args: None)
+    monkeypatch.setattr(runs, "_execute", execute)
+    monkeypatch.setattr(_page, "page", lambda *args: None)
     return calls
 
 
@@ -106,9 +106,9 @@ def test_bad_input_is_refused_in_one_line(executed, arguments, message):
 
 def test_a_failing_chapter_exits_with_1(monkeypatch):
     def fail(*args, **kwargs):
-        raise chapters.ChapterFailed("tiny", "ValueError", "as you wished", "runs/x.ipynb")
+        raise runs.ChapterFailed("tiny", "ValueError", "as you wished", "runs/x.ipynb")
 
-    monkeypatch.setattr(chapters, "run", fail)
+    monkeypatch.setattr(runs, "run", fail)
     done = mdlib("run", "tiny", "--json")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "tiny failed: ValueError: as you wished" in done.stderr

@@ -1,11 +1,10 @@
 """The training loop: what it returns, that it resumes exactly, and how it stops."""
 
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import time
+from contextlib import contextmanager
 from itertools import chain
 
 import pytest
@@ -163,44 +162,54 @@ def test_stopping_and_resuming_gives_the_bits_of_never_stopping(tmp_path):
     assert same_weights(again, whole)
 
 
-# Trains, slowly, and prints each step.
-SLOW = """
-    import sys, time
-    sys.path.insert(0, {tests!r})
-    from test_fit import make, train
+# Forks of a server that has only imported: torch's first imports take several seconds a process.
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["mdlib.fit", "mdlib.methods", "mdlib.views", "torch._dynamo"])
+
+
+@contextmanager
+def started(work, path):
+    """A process that does `work(path, tell)`, and the pipe from which to hear what it tells."""
+    told, tell = SERVER.Pipe(duplex=False)
+    process = SERVER.Process(target=work, args=(path, tell))
+    process.start()
+    tell.close()  # the pipe is to end with the process
+    try:
+        yield process, told
+    finally:
+        process.kill()
+        process.join()
+
+
+def wait_for_step(told, step):
+    while told.recv() < step:  # EOFError if the process ends before
+        pass
+
+
+def train_slowly(path, tell):
     method = make("byol")
-    pause = type(method).after_step
+
     def slow(step, steps):
-        pause(method, step, steps)
-        print(step, flush=True)
+        type(method).after_step(method, step, steps)
+        tell.send(step)
         time.sleep(0.02)
+
     method.after_step = slow
-    train(method, checkpoint={path!r}, checkpoint_every=4, steps=60)
-"""
-
-
-def start(script, path):
-    """A real process that runs the script, to be used as a context manager."""
-    script = textwrap.dedent(script.format(tests=os.path.dirname(__file__), path=str(path)))
-    return subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def wait_for_step(process, step):
-    for line in process.stdout:
-        if int(line) >= step:
-            return
-    raise AssertionError(process.stderr.read())
+    try:
+        train(method, checkpoint=path, checkpoint_every=4, steps=60)
+    except KeyboardInterrupt as stop:
+        tell.send(str(stop))
+        raise
 
 
 def test_a_killed_process_resumes_with_the_bits_of_one_never_stopped(tmp_path):
     path = tmp_path / "byol.pt"
     for step in (6, 23):
-        with start(SLOW, path) as process:
-            wait_for_step(process, step)
-            process.send_signal(signal.SIGKILL)
-            assert process.wait(30) == -signal.SIGKILL
+        with started(train_slowly, path) as (process, told):
+            wait_for_step(told, step)
+            os.kill(process.pid, signal.SIGKILL)
+            process.join(30)
+            assert process.exitcode == -signal.SIGKILL
     assert 20 <= torch.load(path, weights_only=True)["history"].shape[0] < 60
     resumed, whole = make("byol"), make("byol")
     history = train(resumed, checkpoint=path, checkpoint_every=4, steps=60)
@@ -211,14 +220,16 @@ def test_a_killed_process_resumes_with_the_bits_of_one_never_stopped(tmp_path):
 
 def test_ctrl_c_leaves_a_checkpoint_of_the_step_it_finished(tmp_path):
     path = tmp_path / "byol.pt"
-    with start(SLOW, path) as process:
-        wait_for_step(process, 9)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-    assert process.returncode != 0
+    with started(train_slowly, path) as (process, told):
+        wait_for_step(told, 9)
+        os.kill(process.pid, signal.SIGINT)
+        while not isinstance(message := told.recv(), str):
+            pass
+        process.join(30)
+        assert process.exitcode == 1
     done = torch.load(path, weights_only=True)["history"].shape[0]
     assert done % 4 or done > 9  # more than the last regular checkpoint
-    assert f"KeyboardInterrupt: stopped after step {done} of 60, saved" in errors
+    assert message == f"stopped after step {done} of 60, saved"
     resumed, whole = make("byol"), make("byol")
     train(resumed, checkpoint=path, checkpoint_every=4, steps=60)
     train(whole, steps=60)
@@ -353,24 +364,23 @@ def test_progress_shows_the_step_and_the_loss(capsys):
     assert "SimVE" in shown and "30/30" in shown and "loss=" in shown
 
 
-HANGING = """
-    import sys, time
-    sys.path.insert(0, {tests!r})
-    from test_fit import make, train
+def hang_in_a_step(path, tell):
     method = make()
+
     def hang(step, steps):
-        print(step, flush=True)
+        tell.send(step)
         time.sleep(60)
+
     method.after_step = hang
-    train(method, checkpoint={path!r})
-"""
+    train(method, checkpoint=path)
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path):
-    with start(HANGING, tmp_path / "a.pt") as process:
-        wait_for_step(process, 0)
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
-        assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) != 0
+    with started(hang_in_a_step, tmp_path / "a.pt") as (process, told):
+        wait_for_step(told, 0)
+        os.kill(process.pid, signal.SIGINT)
+        process.join(0.5)
+        assert process.is_alive()
+        os.kill(process.pid, signal.SIGINT)
+        process.join(20)
+        assert process.exitcode == 1

@@ -4,7 +4,7 @@ import torch
 from mdlib import nets
 
 
-@pytest.mark.parametrize("arch", ["mlp", "conv"])
+@pytest.mark.parametrize("arch", nets.ENCODERS)
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 32, 64)])
 def test_encoder_and_decoder_mirror_each_other(arch, shape):
     images = torch.rand(5, *shape)

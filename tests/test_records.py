@@ -117,19 +117,14 @@ def test_environment_outside_a_checkout(tmp_path):
     assert records._commit(tmp_path) == ("unknown", None)
 
 
-@pytest.mark.parametrize(
-    ("tex", "expected"),
-    [
-        (r"\log p", "<mi>log</mi><mspace"),
-        (r"\log (p)", "<mi>log</mi><mo"),
-        (r"\boldsymbol{\mu}", "𝝁"),
-        (r"\mathbb{1}", "𝟙"),
-        (r"x \tag{1}", "<mtext>(1)</mtext>"),
-        (r"\begin{aligned} a &= b \end{aligned}", 'style="text-align: right'),
-        (r"\operatorname{KL}(q)", "<mi>KL</mi><mo"),
-        (r"a < b \label{eq:a}", "<mo>&lt;</mo><mi>b</mi></mrow>"),
-        (r"\frac{1 < 2}{", r"<code>\frac{1 &lt; 2}{</code>"),
-    ],
-)
-def test_formulas_become_mathml(tex, expected):
-    assert expected in records.mathml(tex)
+def test_mean_std_is_numpys_by_group_with_n():
+    rows = [
+        {"method": m, "seed": s, "accuracy": a, "note": "x"}
+        for m, s, a in [("vae", 0, 0.5), ("vae", 1, 0.7), ("byol", 0, 0.25)]
+    ]
+    table = records.mean_std(rows)
+    assert list(table.index) == ["vae", "byol"]
+    assert list(table.columns) == ["accuracy", "n"]
+    assert table.accuracy["vae"] == f"0.600 ± {np.std([0.5, 0.7], ddof=1):.3f}"
+    assert table.accuracy["byol"] == "0.250 ± ?"
+    assert list(table.n) == [2, 1]

@@ -396,6 +396,21 @@ def test_style_names_every_number():
     assert {n for n, c in columns.items() if set(c.unique().tolist()) <= {0.0, 1.0}} == BINARY
 
 
+@pytest.mark.parametrize(("axis", "flip"), [("y", "vflip"), ("x", "hflip")])
+def test_style_gives_the_crop_centre_as_the_view_shows_it(axis, flip):
+    p = Views(crop=(0.3, 0.6), **{flip: 0.5}).draw(400, 2, (1, 16, 16), gen())
+    # A ramp along the axis: the mean grey level of a view tells where its crop was centred, and a
+    # flip of the image, not only of the crop, is what makes the view's own frame.
+    ramp = (torch.arange(16) + 0.5) / 16
+    ramp = ramp[:, None] if axis == "y" else ramp[None, :]
+    images = ramp.expand(400, 1, 16, 16)
+    flipped = p[flip][..., 0] > 0.5
+    level = apply(images, p).mean((2, 3, 4))
+    centre = torch.where(flipped, 1 - level, level)
+    torch.testing.assert_close(style(p)[f"crop {axis}"], centre, atol=0.01, rtol=0)
+    assert flipped.any() and not torch.equal(style(p)[f"crop {axis}"], p["crop"][..., axis == "x"])
+
+
 # What is refused
 
 

@@ -1,0 +1,53 @@
+# Every target makes what it needs: a .venv with the tested versions, once, then again only when
+# pyproject.toml or constraints.txt change.
+#
+#   make tour    run the first chapter: runs/tour/ has its notebook, its page and its numbers
+#   make test    all tests: units, notebooks, command line, book
+#   make book    the site, in book/_build/html
+#   make lab     JupyterLab on the notebooks
+#   make lint    style and spelling of the code
+#   make pairs   write each notebook's .ipynb anew from its .py, outputs included
+#   make lock    resolve the newest versions into constraints.txt
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+EXTRAS := notebooks,test,book,bench
+
+.PHONY: tour test test-units test-notebooks book lab lint pairs lock clean
+
+tour: $(READY)
+	@rm -rf runs/tour
+	@$(BIN)/mdlib run start_here --out runs/tour
+
+test: test-units test-notebooks
+
+test-units: $(READY)
+	$(BIN)/pytest tests --durations=10
+
+test-notebooks: $(READY)
+	$(BIN)/pytest --nbval-lax --nbval-cell-timeout=300 --durations=10 -p no:cacheprovider notebooks
+
+book: $(READY)
+	@$(BIN)/python book/build.py
+
+lab: $(READY)
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+pairs: $(READY)
+	$(BIN)/python notebooks/pairs.py
+
+lock: $(READY)
+	$(BIN)/uv pip compile -q -U --no-emit-index-url --universal --all-extras \
+	    --python-version 3.11 pyproject.toml -o constraints.txt
+
+clean:
+	rm -rf .venv runs book/_build
+
+$(READY): pyproject.toml constraints.txt
+	@PYTHON="$(PYTHON)" EXTRAS="$(EXTRAS)" sh tools/setup.sh
+	@touch $@

@@ -1,0 +1,79 @@
+"""What a probe is given, as tensors that it can rely on; ValueError for anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def need(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def as_tensor(values) -> Tensor:
+    if isinstance(values, np.ndarray):
+        return torch.tensor(values)  # a copy: sharing a read-only array makes torch warn
+    return torch.as_tensor(values).detach()
+
+
+def checked_codes(train, test) -> tuple[Tensor, Tensor]:
+    """Both sets of codes as [*, D] on one device in one precision, or ValueError."""
+    train, test = as_tensor(train), as_tensor(test)
+    device = "cpu" if train.device.type == "mps" else train.device
+    dtype = train.dtype if train.dtype == torch.float64 else torch.float32
+    train, test = train.to(device, dtype), test.to(device, dtype)
+    for name, codes in (("train", train), ("test", test)):
+        need(
+            codes.ndim == 2 and 0 not in codes.shape,
+            f"{name} codes have shape {list(codes.shape)}, expected [samples, features] and not "
+            "empty: flatten maps with codes.flatten(1)",
+        )
+        _finite(f"{name} codes", codes)
+    need(
+        train.shape[1] == test.shape[1],
+        f"train codes have {train.shape[1]} features and test codes {test.shape[1]}, expected as "
+        "many: use one encoder for both",
+    )
+    return train, test
+
+
+def checked_targets(name: str, targets, codes: Tensor, dtype: torch.dtype) -> Tensor:
+    """Targets on the codes' device: classes, int64 [N], or values, float64 [N] or [N, T]."""
+    targets, n = as_tensor(targets), len(codes)
+    shapes, label = f"[{n}]", dtype == torch.int64
+    if not label:
+        shapes += f" or [{n}, T]"
+    need(
+        targets.ndim in ((1,) if label else (1, 2))
+        and 0 not in targets.shape
+        and len(targets) == n,
+        f"{name} targets have shape {list(targets.shape)}, expected {shapes}, one for each code",
+    )
+    need(
+        not label or not (targets.dtype == torch.bool or targets.is_floating_point()),
+        f"{name} targets are {targets.dtype}, expected integer classes: use targets.long(), or a "
+        "regression probe if they are continuous",
+    )
+    _finite(f"{name} targets", targets)
+    return targets.to(codes.device).to(dtype)
+
+
+def _finite(name: str, values: Tensor) -> None:
+    bad = (~torch.isfinite(values)).nonzero()
+    where = bad[0].tolist() if len(bad) else None
+    need(
+        where is None,
+        f"{name} hold {where and values[tuple(where)].item()} at {where}, expected finite values: "
+        "look for what diverged before, or leave the sample out",
+    )
+
+
+def checked_grid(name: str, values: Sequence, whole: bool = False) -> list:
+    values, kind = list(values), "whole" if whole else "finite"
+    valid = [0 < v < float("inf") and (not whole or v == int(v)) for v in values]
+    need(values and all(valid), f"{name} is {values}, expected one or more positive {kind} numbers")
+    return values

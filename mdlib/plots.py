@@ -1,0 +1,113 @@
+"""The figures that several chapters share. Each function draws on axes and returns them."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from torch import Tensor
+
+# One colour a method in the whole book (colour-blind safe), and grey for what was not trained.
+COLOURS = {
+    "untrained": "#7f7f7f",
+    "vae": "#0173b2",
+    "simve": "#029e73",
+    "infonce": "#d55e00",
+    "byol": "#cc78bc",
+}
+LABELS = {
+    "untrained": "untrained",
+    "vae": "VAE",
+    "simve": "SimVE",
+    "infonce": "InfoNCE",
+    "byol": "BYOL",
+}
+
+
+def theme() -> None:
+    """The book's look: call it once, in a chapter's setup."""
+    sns.set_theme(style="whitegrid", context="notebook", font_scale=0.9)
+    plt.rcParams |= {
+        "figure.dpi": 150,
+        "figure.constrained_layout.use": True,
+        "axes.grid": True,
+        "grid.alpha": 0.4,
+        "image.cmap": "gray",
+    }
+
+
+def image_grid(
+    images: Tensor, row_labels: list[str] | None = None, column_labels: list[str] | None = None
+) -> Axes:
+    """Images [R, K, C, H, W] in [0, 1] or uint8 as R rows of K; labels beside and above them.
+
+    Raises ValueError where the labels are not as many as the rows or columns.
+    """
+    rows, columns, _, height, width = images.shape
+    for labels, count, what in [(row_labels, rows, "row"), (column_labels, columns, "column")]:
+        if labels is not None and len(labels) != count:
+            raise ValueError(f"{len(labels)} {what} labels for {count} {what}s of images")
+    pad = 2
+    images = images.cpu().numpy()
+    images = images / 255 if images.dtype == np.uint8 else images
+    framed = np.pad(images, [(0, 0)] * 3 + [(pad, pad)] * 2, constant_values=1.0)
+    sheet = framed.transpose(0, 3, 1, 4, 2).reshape(
+        rows * (height + 2 * pad), columns * (width + 2 * pad), -1
+    )
+    _, axes = plt.subplots(figsize=(min(7, 0.75 * columns + 1), min(9, 0.75 * rows + 0.3)))
+    axes.imshow(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet, vmin=0, vmax=1)
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+    sns.despine(ax=axes, left=True, bottom=True)
+    if row_labels is not None:
+        axes.set_yticks((np.arange(rows) + 0.5) * (height + 2 * pad), row_labels)
+    if column_labels is not None:
+        axes.set_xticks((np.arange(columns) + 0.5) * (width + 2 * pad), column_labels)
+        axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    return axes
+
+
+def loss_curves(histories: dict[str, list[pd.DataFrame]], window: int = 25) -> np.ndarray:
+    """One panel a method: the total loss of each seed against the step, as a running mean.
+
+    `histories` has, for each method, what `fit` returned for each seed. Returns the axes.
+    """
+    _, axes = plt.subplots(1, len(histories), figsize=(7, 2.1), squeeze=False)
+    for axis, (name, runs) in zip(axes[0], histories.items(), strict=True):
+        for run in runs:
+            run.loss.rolling(window, min_periods=1).mean().plot(
+                ax=axis, color=COLOURS.get(name), lw=1, alpha=0.8
+            )
+        axis.set(title=LABELS.get(name, name), xlabel="step")
+    axes[0, 0].set_ylabel("loss (nats; BYOL: 2 − 2 cos)")
+    return axes[0]
+
+
+def content_style(rows: pd.DataFrame, content: str, style: str, axes: Axes | None = None) -> Axes:
+    """The book's figure: a dot a method, content to the right, style upwards, bars ± one std.
+
+    `rows` has a "method" and one row a seed; `content` and `style` name the columns to draw.
+    """
+    axes = axes or plt.subplots(figsize=(5.2, 4))[1]
+    groups = rows.groupby("method", sort=False)[[content, style]]
+    mean, std = groups.mean(), groups.std()
+    near = (mean.max() - mean.min()).clip(lower=1e-9) * [0.25, 0.12]
+    for name, (x, y) in mean.iterrows():
+        axes.errorbar(
+            x, y, xerr=std.loc[name, content], yerr=std.loc[name, style], color=COLOURS.get(name),
+            marker="s" if name == "untrained" else "o", markersize=9, capsize=3, lw=1.2,
+        )  # fmt: skip
+        # The name goes to the right of its dot, unless another dot is there already.
+        right = mean.drop(index=name) - [x, y]
+        crowded = ((right[content] >= 0) & (right.abs() < near).all(axis=1)).any()
+        axes.annotate(
+            LABELS.get(name, name), (x, y), xytext=(-9 if crowded else 9, 7),
+            ha="right" if crowded else "left",
+            textcoords="offset points", color=COLOURS.get(name), weight="bold",
+        )  # fmt: skip
+    axes.margins(0.2)
+    axes.set(xlabel=content, ylabel=style)
+    return axes

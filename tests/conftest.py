@@ -1,0 +1,57 @@
+"""What the tests of chapters and of runs share."""
+
+import pytest
+
+from mdlib import chapters, data
+
+TINY = r"""# %% [markdown]
+# # A tiny chapter
+#
+# *What is one
+# and one?*
+#
+# You need *nothing, do you?* **Time**: 2 s on one core
+#
+# The bound of equation (1) holds for $x \in \mathbb{R}$:
+#
+# $$ \log p(x) \ge 0 \tag{1} $$
+#
+# ![a remote image](https://example.org/x.png) and [a link](https://example.org/).
+
+# %% tags=["parameters"]
+seed = 0  # of every generator
+rate: float = 0.5  # step size
+device = "auto"  # where
+dataset = "digits"  # what
+fail = False  # on purpose
+sizes = [
+    1,
+    2,
+]  # of the layers
+out = ""  # where to
+
+# %%
+import mdlib
+
+if fail:
+    raise ValueError("as you wished")
+mdlib.record(out, seed=seed, rate=rate, sizes=str(sizes))
+
+# %%
+from IPython.display import HTML, Latex
+
+display(HTML('<img src="https://example.org/y.png">'))
+Latex(r"$\frac{1}{2}$")
+"""
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """A book with two chapters, and data whose check is recorded instead of done."""
+    for name in ("tiny", "theory/latent_model"):
+        path = tmp_path / "book/notebooks" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(TINY)
+    monkeypatch.setattr(chapters, "root", lambda: tmp_path / "book")
+    monkeypatch.setattr(data, "check", lambda name, root=None: None)
+    return tmp_path / "book/notebooks"
