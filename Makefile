@@ -39,7 +39,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 
 pairs: $(READY)
-	$(BIN)/python notebooks/pairs.py
+	$(BIN)/python tools/pairs.py
 
 lock: $(READY)
 	$(BIN)/uv pip compile -q -U --no-emit-index-url --universal --all-extras \

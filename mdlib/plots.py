@@ -103,6 +103,7 @@ def content_style(rows: pd.DataFrame, content: str, style: str, axes: Axes | Non
         # The name goes to the right of its dot, unless another dot is there already.
         right = mean.drop(index=name) - [x, y]
         crowded = ((right[content] >= 0) & (right.abs() < near).all(axis=1)).any()
+        crowded |= (right[content] < 0).all()  # the rightmost name would leave the axes
         axes.annotate(
             LABELS.get(name, name), (x, y), xytext=(-9 if crowded else 9, 7),
             ha="right" if crowded else "left",

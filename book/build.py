@@ -1,0 +1,32 @@
+"""Build the site into book/_build/html. Warnings are errors; no notebook is executed.
+
+Jupyter Book wants one folder with everything below it, and the repository's root is that folder;
+_config.yml has it read only what _toc.yml names.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "book" / "_build"
+
+
+def main() -> int:
+    shutil.rmtree(BUILD, ignore_errors=True)  # a stale page would hide its warnings
+    command = [
+        *(Path(sys.executable).with_name("jupyter-book"), "build", "."),
+        *("--config", "book/_config.yml", "--toc", "book/_toc.yml"),
+        *("--path-output", "book", "--warningiserror", "--keep-going"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        print(done.stdout[-6000:], done.stderr[-6000:], sep="\n", file=sys.stderr)
+        return done.returncode
+    print(f"The book is in {BUILD / 'html' / 'index.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

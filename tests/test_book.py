@@ -1,0 +1,46 @@
+"""The site builds without a warning and shows the chapters' stored outputs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mdlib import chapters
+
+ROOT = Path(__file__).resolve().parents[1]
+SITE = ROOT / "book" / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def site():
+    pytest.importorskip("jupyter_book")
+    command = [sys.executable, ROOT / "book" / "build.py"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return SITE
+
+
+def test_every_chapter_is_in_the_table_of_contents():
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    pages = set(re.findall(r"'file': '([^']+)'", str(toc)))
+    assert {f"notebooks/{name}" for name in chapters.names()} <= pages
+
+
+def test_pages_show_prose_outputs_and_formulas(site):
+    page = (site / "notebooks" / "start_here.html").read_text()
+    assert "What we read from it" in page
+    assert page.count("<img alt=") >= 5
+    assert 'class="math notranslate nohighlight"' in page
+    assert "mathjax/tex-chtml.js" in page
+    assert (site / "_static" / "mathjax" / "tex-chtml.js").is_file()
+
+
+def test_links_and_images_inside_the_site_exist(site):
+    for page in [site / "book" / "intro.html", *site.glob("notebooks/**/*.html")]:
+        text = page.read_text()
+        for target in re.findall(r'(?:href|src)="([^"#?]+)', text):
+            if not re.match(r"[a-z]+:|//", target):
+                assert (page.parent / target).exists(), f"{page.name} → {target}"
