@@ -29,13 +29,9 @@ latent_dim = 16  # size of the code
 steps = 630  # training steps of each method
 batch_size = 64  # images a step; each gives two views
 max_images = 10000  # at most so many training images, and so many test images
-probe_views = (
-    5000  # transformed images that a probe learns from, and is tested on
-)
+probe_views = 5000  # views that a probe learns from; as many test it
 arch = "mlp-small"  # or mlp, conv
-reconstruction_weight = (
-    1.0  # of VAE and SimVE; below 1, their priors weigh more
-)
+reconstruction_weight = 1.0  # of VAE and SimVE; below 1, priors weigh more
 device = "auto"  # or cpu, cuda, mps
 out = ""  # folder for the results; empty writes none
 
@@ -176,18 +172,16 @@ torch.testing.assert_close(slow, losses.info_nce(u, temperature=0.5))
 trained, histories = {}, {}
 for name in chosen:
     for s in range(seed, seed + seeds):
-        weight = (
-            {"reconstruction_weight": reconstruction_weight}
-            if name in ("vae", "simve")
-            else {}
-        )
+        options = {}
+        if name in ("vae", "simve"):
+            options["reconstruction_weight"] = reconstruction_weight
         method = create(
             name,
             image_shape=train.image_shape,
             latent_dim=latent_dim,
             arch=arch,
             seed=s,
-            **weight,
+            **options,
         )
         history = fit(
             method, train.images, law, steps=steps, batch_size=batch_size,
@@ -387,7 +381,7 @@ if compare:
 # %% [markdown]
 # ## What this does not show
 #
-# - **That one method is better.** The encoder is small, training is short, and every method has its published defaults
+# - **That one method is better.** The encoder is small, training is short, and every method has customary settings
 #   (temperature, $\sigma^2$, moving average): none was tuned here. The chapter `experiments/simve` tunes all of them alike.
 # - **What real photographs need.** A digit fills a 32 × 32 image on a black ground. Rebuilding it takes little.
 # - **That the code lacks what a probe does not find.** A probe is a lower bound on what a code knows: another probe may
