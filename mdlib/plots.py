@@ -1,4 +1,7 @@
-"""The figures that several chapters share. Each function draws on axes and returns them."""
+"""The figures that several chapters share.
+
+Each function draws and returns nothing, so that a cell may end on it; `plt.gcf()` is the figure.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from torch import Tensor
 
 # One colour a method in the whole book (colour-blind safe), and grey for what was not trained.
@@ -40,7 +42,7 @@ def theme() -> None:
 
 def image_grid(
     images: Tensor, row_labels: list[str] | None = None, column_labels: list[str] | None = None
-) -> Axes:
+) -> None:
     """Images [R, K, C, H, W] in [0, 1] or uint8 as R rows of K; labels beside and above them.
 
     Raises ValueError where the labels are not as many as the rows or columns.
@@ -67,13 +69,12 @@ def image_grid(
         axes.set_xticks((np.arange(columns) + 0.5) * (width + 2 * pad), column_labels)
         axes.xaxis.tick_top()
     axes.tick_params(length=0)
-    return axes
 
 
-def loss_curves(histories: dict[str, list[pd.DataFrame]], window: int = 25) -> np.ndarray:
+def loss_curves(histories: dict[str, list[pd.DataFrame]], window: int = 25) -> None:
     """One panel a method: the total loss of each seed against the step, as a running mean.
 
-    `histories` has, for each method, what `fit` returned for each seed. Returns the axes.
+    `histories` has, for each method, what `fit` returned for each seed.
     """
     _, axes = plt.subplots(1, len(histories), figsize=(7, 2.1), squeeze=False)
     for axis, (name, runs) in zip(axes[0], histories.items(), strict=True):
@@ -83,15 +84,15 @@ def loss_curves(histories: dict[str, list[pd.DataFrame]], window: int = 25) -> n
             )
         axis.set(title=LABELS.get(name, name), xlabel="step")
     axes[0, 0].set_ylabel("loss (nats; BYOL: 2 − 2 cos)")
-    return axes[0]
 
 
-def content_style(rows: pd.DataFrame, content: str, style: str, axes: Axes | None = None) -> Axes:
+def content_style(rows: pd.DataFrame, content: str, style: str) -> None:
     """The book's figure: a dot a method, content to the right, style upwards, bars ± one std.
 
-    `rows` has a "method" and one row a seed; `content` and `style` name the columns to draw.
+    `rows` has a "method" and one row a seed; `content` and `style` name the columns to draw, an
+    accuracy and a mean R².
     """
-    axes = axes or plt.subplots(figsize=(5.2, 4))[1]
+    _, axes = plt.subplots(figsize=(5.2, 4))
     groups = rows.groupby("method", sort=False)[[content, style]]
     mean, std = groups.mean(), groups.std()
     near = (mean.max() - mean.min()).clip(lower=1e-9) * [0.25, 0.12]
@@ -110,5 +111,4 @@ def content_style(rows: pd.DataFrame, content: str, style: str, axes: Axes | Non
             textcoords="offset points", color=COLOURS.get(name), weight="bold",
         )  # fmt: skip
     axes.margins(0.2)
-    axes.set(xlabel=content, ylabel=style)
-    return axes
+    axes.set(xlabel=f"{content} (accuracy)", ylabel=f"{style} (mean $R^2$)")

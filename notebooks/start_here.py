@@ -263,9 +263,7 @@ records.mean_std(results[summary])
 # deviation over n seeds.*
 
 # %% tags=["picture"]
-plots.content_style(results, "content, new views", "style").set(
-    xlabel="content: accuracy on new views", ylabel="style: mean $R^2$"
-)
+plots.content_style(results, "content, new views", "style")
 # %% [markdown]
 # *Figure 3. What each code keeps: content to the right, style upwards; a dot a method, bars ± one standard deviation
 # over seeds. The grey square was never trained.*
@@ -299,7 +297,8 @@ sns.heatmap(
     cbar_kws={"label": "$R^2$"},
     **heat,
 )
-axes.set(ylabel="")
+axes.set_ylabel("")
+plt.show()
 # %% [markdown]
 # *Figure 4. $R^2$ of each style parameter from the code, mean over seeds; last row: from the view, one draw.*
 #
