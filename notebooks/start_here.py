@@ -55,11 +55,7 @@ plots.theme()
 started = time.time()
 torch.manual_seed(seed)
 device = pick_device(device)
-chosen = (
-    names()
-    if methods == "all"
-    else [name.strip() for name in methods.split(",")]
-)
+chosen = names() if methods == "all" else methods.replace(" ", "").split(",")
 
 # %% [markdown]
 # ## One image, many views
@@ -114,13 +110,13 @@ pd.DataFrame(
 # views belong together. The codes of an image's views lie around one centre $y$, $z^j \sim \mathcal{N}(y, \sigma^2 I)$,
 # and nobody needs to know $y$, because it can be integrated out:
 #
-# $$ \begin{aligned} L_\mathrm{SimVE} = \frac1J \Big( & -\sum_j \mathbb{E}_q[\log p(x^j|z^j)] - \sum_j H[q(z^j|x^j)] \\
-#    & - \mathbb{E}_q\big[\log p(z^1 \dots z^J)\big] \Big), \end{aligned} \tag{3} $$
+# \begin{align*} L_\mathrm{SimVE} = \frac1J \Big( & -\sum_j \mathbb{E}_q[\log p(x^j|z^j)] - \sum_j H[q(z^j|x^j)] \\
+#    & - \mathbb{E}_q\big[\log p(z^1 \dots z^J)\big] \Big), \tag{3} \end{align*}
 #
 # where $H$ is the entropy and, with $\bar z$ the mean of the codes,
 #
-# $$ \begin{aligned} \log p(z^1 \dots z^J) & = \log \int p(y) \prod_j \mathcal{N}(z^j; y, \sigma^2 I)\, dy \\
-#    & = -\frac{1}{2\sigma^2} \sum_j \|z^j - \bar z\|^2 + \text{terms of } \bar z + \text{constants}. \end{aligned} \tag{4} $$
+# \begin{align*} \log p(z^1 \dots z^J) & = \log \int p(y) \prod_j \mathcal{N}(z^j; y, \sigma^2 I)\, dy \\
+#    & = -\frac{1}{2\sigma^2} \sum_j \|z^j - \bar z\|^2 + \text{terms of } \bar z + \text{constants}. \tag{4} \end{align*}
 #
 # **InfoNCE** ([van den Oord et al. 2018](https://arxiv.org/abs/1807.03748), here in the form of SimCLR,
 # [Chen et al. 2020](https://arxiv.org/abs/2002.05709)) has no decoder. Among the $2B - 1$ other views of a batch, a
@@ -145,10 +141,9 @@ sigma2, gamma2, J = 0.15, 0.85, 2
 z = torch.randn(5, J, latent_dim)
 covariance = sigma2 * torch.eye(J) + gamma2 * torch.ones(J, J)
 joint = torch.distributions.MultivariateNormal(torch.zeros(J), covariance)
-slow = joint.log_prob(z.transpose(1, 2)).sum(
-    1
-)  # one J-dimensional normal for each dimension of z
-fast = losses.group_prior(z, sigma2, gamma2)  # the closed form
+# Slowly: a J-dimensional normal for each dimension of z. Then the closed form.
+slow = joint.log_prob(z.transpose(1, 2)).sum(1)
+fast = losses.group_prior(z, sigma2, gamma2)
 torch.testing.assert_close(slow, fast, rtol=1e-4, atol=1e-3)
 
 # %% [markdown]
@@ -170,19 +165,12 @@ torch.testing.assert_close(slow, losses.info_nce(u, temperature=0.5))
 
 # %%
 trained, histories = {}, {}
+shape = {"image_shape": train.image_shape, "latent_dim": latent_dim}
+weight = {"reconstruction_weight": reconstruction_weight}
 for name in chosen:
+    options = weight if name in ("vae", "simve") else {}
     for s in range(seed, seed + seeds):
-        options = {}
-        if name in ("vae", "simve"):
-            options["reconstruction_weight"] = reconstruction_weight
-        method = create(
-            name,
-            image_shape=train.image_shape,
-            latent_dim=latent_dim,
-            arch=arch,
-            seed=s,
-            **options,
-        )
+        method = create(name, **shape, arch=arch, seed=s, **options)
         history = fit(
             method, train.images, law, steps=steps, batch_size=batch_size,
             seed=s, device=device, progress=not out,
@@ -191,13 +179,8 @@ for name in chosen:
         histories.setdefault(name, []).append(history)
 
 for s in range(seed, seed + seeds):
-    trained["untrained", s] = create(
-        "vae",
-        image_shape=train.image_shape,
-        latent_dim=latent_dim,
-        arch=arch,
-        seed=s,
-    ).to(device)
+    nobody = create("vae", **shape, arch=arch, seed=s)
+    trained["untrained", s] = nobody.to(device)
 
 # %%
 plots.loss_curves(histories)
@@ -366,7 +349,7 @@ Markdown(text)
 # - **BYOL lies between.** Its loss, too, asks for one code for all views, but only after two more layers, and nothing
 #   pushes different images apart. What reaches the code is a question for later chapters.
 #
-# The claims that a seed cannot turn are asserted, so that this page fails to build on the day they stop being true:
+# The claims that a seed cannot turn are asserted, so that the tests fail on the day they stop being true:
 
 # %%
 if compare:

@@ -20,7 +20,7 @@ step() { # step NAME COMMAND…
 }
 
 step "Python 3.11 or newer ($PYTHON; choose another with make PYTHON=…)" \
-    "$PYTHON" -c 'import sys; sys.exit(f"{sys.executable} is Python {sys.version.split()[0]}" * (sys.version_info < (3, 11)))'
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"this is {sys.version}")'
 [ -x .venv/bin/python ] || step "virtual environment in .venv" "$PYTHON" -m venv .venv
 [ -x .venv/bin/uv ] || step "uv, the installer" .venv/bin/python -m pip install -q uv
 step "packages of constraints.txt (a minute or more, about 6 GB with torch)" \
