@@ -161,7 +161,7 @@ torch.testing.assert_close(slow, losses.info_nce(u, temperature=0.5))
 # ## Train
 #
 # The same encoder, the same views, the same number of images for each, and several seeds, because one run is an
-# anecdote. An **untrained** encoder comes along as a control: what it knows, nobody taught it.
+# anecdote. The VAE's encoder before training comes along as a control, **untrained**: what it knows, nobody taught it.
 
 # %%
 trained, histories = {}, {}
@@ -178,9 +178,10 @@ for name in chosen:
         trained[name, s] = method
         histories.setdefault(name, []).append(history)
 
-for s in range(seed, seed + seeds):
-    nobody = create("vae", **shape, arch=arch, seed=s)
-    trained["untrained", s] = nobody.to(device)
+if "vae" in chosen:
+    for s in range(seed, seed + seeds):
+        nobody = create("vae", **shape, arch=arch, seed=s)
+        trained["untrained", s] = nobody.to(device)
 
 # %%
 plots.loss_curves(histories)
