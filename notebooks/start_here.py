@@ -70,8 +70,8 @@ chosen = names() if methods == "all" else methods.replace(" ", "").split(",")
 # We look at $J = 2$ views of each image while training.
 
 # %%
-train = data.load(dataset).subset(slice(0, max_images)).to(device)
-test = data.load(dataset, "test").subset(slice(0, max_images)).to(device)
+train = data.load(dataset).sample(max_images).to(device)
+test = data.load(dataset, "test").sample(max_images).to(device)
 law = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)
 train
 
@@ -350,10 +350,12 @@ Markdown(text)
 # - **BYOL lies between.** Its loss, too, asks for one code for all views, but only after two more layers, and nothing
 #   pushes different images apart. What reaches the code is a question for later chapters.
 #
-# The claims that a seed cannot turn are asserted, so that the tests fail on the day they stop being true:
+# The claims that a seed cannot turn are asserted, so that the tests fail on the day they stop being true. Only for the
+# data and the budget that we have looked at: yours may tell another story.
 
 # %%
-if compare:
+checked = compare and dataset in ("digits", "fashion-mnist") and steps >= 600
+if checked:
     m = mean["style"]
     assert min(m["vae"], m["simve"]) > m["infonce"] + 0.1, m
     assert m["untrained"] > m["infonce"], m
@@ -439,7 +441,7 @@ def style_share(method, J=8):
 share = pd.Series({key: style_share(method) for key, method in trained.items()})
 share = share.groupby(level=0, sort=False).mean()
 assert share.between(0, 1).all()
-if compare:
+if checked:
     assert share["infonce"] < share["byol"] < share["vae"], share
     assert share["simve"] < share["vae"], "the group prior pulls views together"
 share.round(3).to_dict()

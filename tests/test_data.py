@@ -346,3 +346,16 @@ def test_a_new_data_set_is_one_entry(monkeypatch):
     resized = data.load("dots", size=8, download=True)
     assert resized.image_shape == (1, 8, 8)
     assert (resized.images == 100).all()
+
+
+def test_sample_is_random_without_repetition_and_all_where_there_are_no_more():
+    whole = data.load("sprites", "all")
+    some = whole.sample(300, seed=1)
+    assert len(some) == 300
+    assert len(set(sprites.index_of(some.factors).tolist())) == 300
+    assert set(some.labels.tolist()) == {0, 1, 2}  # the set itself is sorted by shape
+    assert torch.equal(some.images, whole.sample(300, seed=1).images)
+    assert not torch.equal(some.labels, whole.sample(300, seed=2).labels)
+    assert whole.sample(len(whole)) is whole
+    with pytest.raises(ValueError, match="sample of 0 rows"):
+        whole.sample(0)

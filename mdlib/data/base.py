@@ -100,6 +100,18 @@ class Dataset:
             self, images=self.images[indices], labels=self.labels[indices], factors=factors
         )
 
+    def sample(self, n: int, seed: int = 0) -> Dataset:
+        """At most `n` rows, drawn at random without repetition; all of them, if there are no more.
+
+        Not the first n: many data sets are sorted by class. Raises ValueError for n below 1.
+        """
+        if n < 1:
+            raise ValueError(f"sample of {n} rows: expected at least 1")
+        if n >= len(self):
+            return self
+        draw = torch.Generator().manual_seed(seed)
+        return self.subset(torch.randperm(len(self), generator=draw)[:n])
+
 
 class Source:
     """One data set before it is loaded. A data set of your own is a subclass with `read`.
