@@ -12,7 +12,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-EXTRAS := notebooks,test,book,bench
+EXTRAS := notebooks,test,book,bench,cluster
 
 .PHONY: tour test test-units test-notebooks book lab lint pairs lock clean
 

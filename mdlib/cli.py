@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import re
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
@@ -16,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand
 
-from mdlib import chapters, records, runs
+from mdlib import _terminal as terminal
+from mdlib import chapters, cli_sweep, records, runs
+from mdlib._terminal import DataRoot, told_plainly
 from mdlib.chapters import Chapter
-from mdlib.runs import ChapterFailed, Run
+from mdlib.runs import Run
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
-    from rich.console import Console
 
 app = typer.Typer(
     help="Run the book's chapters and look after what they need.",
@@ -32,7 +31,6 @@ app = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script to read.")]
-DataRoot = Annotated[Path | None, typer.Option(help="Where the data sets lie (else MDLIB_DATA).")]
 
 
 class _PairsCommand(TyperCommand):
@@ -55,26 +53,6 @@ def _pairs(params: list[str] | None) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in pairs]
 
 
-@contextmanager
-def _told_plainly() -> Iterator[None]:
-    """Turn what a user can mend into one message and an exit code, without a traceback."""
-    try:
-        yield
-    except ChapterFailed as error:
-        typer.echo(f"mdlib: {error}", err=True)
-        raise typer.Exit(1) from None
-    except (ValueError, OSError) as error:
-        typer.echo(f"mdlib: {error}", err=True)
-        raise typer.Exit(2) from None
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    # a pipe has no width of its own, and 80 columns would cut tables short
-    return Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
-
-
 def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
 
@@ -92,7 +70,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
     """Run a chapter; leave its notebook, a page of it, and its metrics in one folder."""
-    with _told_plainly():
+    with told_plainly():
         found = chapters.find(chapter)
         values = chapters.parse_all(found, _pairs(param))
         folder = out or Path("runs", found.name)
@@ -116,22 +94,11 @@ def _run_facts(done: Run) -> dict[str, Any]:
 
 
 def _show_run(done: Run) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
 
-    console, rows = _console(), done.metrics
+    console, rows = terminal.console(), done.metrics
     if rows and all("method" in row and "seed" in row for row in rows):
         rows = records.mean_std(rows).reset_index().to_dict("records")
-    if rows:
-        table = Table(title=Text(done.chapter.title), box=box.SIMPLE_HEAD, title_justify="left")
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        for name in columns:
-            numeric = all(isinstance(row.get(name, 0), (int, float)) for row in rows)
-            table.add_column(Text(name), justify="right" if numeric else "left")
-        for row in rows:
-            table.add_row(*(Text(_short(row.get(name))) for name in columns))
-        console.print(table)
+    terminal.print_rows(rows, done.chapter.title)
     console.print(f"{done.chapter.name} took {done.seconds:.0f} s. Look at")
     places = [("page", done.page), ("notebook", done.notebook)]
     if rows:
@@ -140,22 +107,15 @@ def _show_run(done: Run) -> None:
         console.print(f"  {what:9} {path}", soft_wrap=True)
 
 
-def _short(value: Any) -> str:
-    """A number to four significant digits; other values as they are."""
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 @app.command("list")
 def list_chapters(as_json: AsJson = False) -> None:
     """List the chapters: the question each answers, its parameters, how long it takes."""
-    with _told_plainly():
+    with told_plainly():
         found = [chapters.find(name) for name in chapters.names()]
         if as_json:
             _print_json([_chapter_facts(chapter) for chapter in found])
             return
-        console = _console()
+        console = terminal.console()
         for chapter in found:
             console.print(chapter.name, style="bold", end="")
             console.print(f"  {chapter.question or chapter.title}", style="italic")
@@ -191,13 +151,16 @@ class Check(NamedTuple):
 @app.command()
 def doctor(data_root: DataRoot = None, as_json: AsJson = False) -> None:
     """Check Python, packages, device and data; exit code 1 if something is wrong."""
-    with _told_plainly():
+    with told_plainly():
         checks = [_check_python(), *_check_packages(), _check_device(), *_check_data(data_root)]
     failed = any(check.state == "FAIL" for check in checks)
     if as_json:
         _print_json({"ok": not failed, "checks": [check._asdict() for check in checks]})
     else:
-        console, colours = _console(), {"OK": "green", "FAIL": "bold red", "MISSING": "yellow"}
+        console, colours = (
+            terminal.console(),
+            {"OK": "green", "FAIL": "bold red", "MISSING": "yellow"},
+        )
         for check in checks:
             console.print(f"{check.state:8}", style=colours[check.state], end="")
             console.print(f"{check.name:24} {check.detail}", soft_wrap=True)
@@ -288,6 +251,10 @@ def _check_data(root: Path | None) -> Iterator[Check]:
     for name in data.names():
         status = data.status(name, root)
         yield Check(states[status.state], f"data {name}", status.hint)
+
+
+app.command()(cli_sweep.sweep)
+app.command()(cli_sweep.collect)
 
 
 def main() -> None:

@@ -92,20 +92,21 @@ def read_metrics(folder: str | os.PathLike) -> list[Row]:
     return rows
 
 
-def mean_std(rows: Any, by: str = "method") -> pd.DataFrame:
+def mean_std(rows: Any, by: str | list[str] = "method") -> pd.DataFrame:
     """The table of results: "mean ± std" of every numeric column over a group's rows, and their n.
 
     Args:
         rows: a DataFrame, or the rows of `read_metrics`; a column "seed" is left out.
-        by: the column that names the groups, which keep their order.
+        by: the column that names the groups, which keep their order; or several.
 
     A group of one row has no spread, and its cells say so: "mean ± ?".
     """
     import pandas as pd
 
     frame = pd.DataFrame(rows)
-    groups = frame.groupby(by, sort=False)
-    numbers = frame.select_dtypes("number").columns.drop(["seed", by], errors="ignore")
+    names = [by] if isinstance(by, str) else by
+    groups = frame.groupby(by, sort=False, dropna=False)
+    numbers = frame.select_dtypes("number").columns.drop(["seed", *names], errors="ignore")
     table = groups[list(numbers)].agg(
         lambda x: f"{x.mean():.3f} ± {x.std():.3f}".replace("nan", "?")
     )

@@ -26,7 +26,10 @@ class ChapterFailed(RuntimeError):
 
 
 def check(
-    chapter: Chapter, values: Mapping[str, Any], data_root: str | os.PathLike | None = None
+    chapter: Chapter,
+    values: Mapping[str, Any],
+    data_root: str | os.PathLike | None = None,
+    need_data: bool = True,
 ) -> dict[str, Any]:
     """All parameters of a run, defaults included, or an error before anything starts.
 
@@ -34,6 +37,7 @@ def check(
         chapter: whose parameters they are.
         values: those that differ from the defaults.
         data_root: where the data sets lie; None for the usual places.
+        need_data: look whether the data set is there.
 
     Raises:
         ValueError: an unknown parameter, a value of the wrong type, an unknown method or device.
@@ -56,7 +60,8 @@ def check(
         scheme, colon, folder = str(checked["dataset"]).partition(":")
         if colon:  # a folder is meant from here, but the chapter runs in its own
             checked["dataset"] = f"{scheme}:{_absolute(folder)}"
-        data.check(checked["dataset"], root=data_root)
+        if need_data:
+            data.check(checked["dataset"], root=data_root)
     return checked
 
 
@@ -170,8 +175,15 @@ def _variables(**values: str | None) -> Iterator[None]:
 
 
 def _execute(
-    chapter: Chapter, parameters: dict[str, Any], out: Path, progress: bool, timeout: int | None
+    chapter: Chapter,
+    parameters: dict[str, Any],
+    out: Path,
+    progress: bool,
+    timeout: int | None,
+    manager: type | None = None,
 ) -> None:
+    """Papermill the chapter to ``out/executed.ipynb``; `manager` starts its kernel in some other
+    way than as a new process of this Python."""
     import papermill
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
@@ -194,6 +206,6 @@ def _execute(
         progress_bar={"desc": chapter.name} if progress else False,
         cwd=chapter.path.parent,
         execution_timeout=timeout,
-        kernel_manager_class=ThisPython,
+        kernel_manager_class=manager or ThisPython,
         extra_arguments=["--log-level=CRITICAL"],  # the kernel's own remarks, not the chapter's
     )

@@ -174,6 +174,7 @@ for name in chosen:
         history = fit(
             method, train.images, law, steps=steps, batch_size=batch_size,
             seed=s, device=device, progress=not out,
+            checkpoint=f"{out}/checkpoints/{name}-{s}.pt" if out else None,
         )  # fmt: skip
         trained[name, s] = method
         histories.setdefault(name, []).append(history)

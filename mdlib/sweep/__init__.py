@@ -1,0 +1,26 @@
+"""Sweeps: a YAML grid → runs → one table.
+
+`load` reads and checks ``notebooks/sweeps/NAME.yaml``, `run` performs what is not done yet, `table`
+gives the results as a DataFrame, and `collect` writes them to NAME.csv.
+"""
+
+from mdlib.sweep.driver import Interrupted, Summary, estimate, run, states
+from mdlib.sweep.spec import Point, Spec, SpecError, load
+from mdlib.sweep.store import Busy
+from mdlib.sweep.table import collect, summary, table
+
+__all__ = [
+    "Busy",
+    "Interrupted",
+    "Point",
+    "Spec",
+    "SpecError",
+    "Summary",
+    "collect",
+    "estimate",
+    "load",
+    "run",
+    "states",
+    "summary",
+    "table",
+]
