@@ -90,7 +90,7 @@ z, z_test = vae.encode(train.images), vae.encode(test.images)
 score = probes.linear(z, train.labels, z_test, test.labels).score
 mdlib.record(out, accuracy=score)
 """
-(folder / "size.py").write_text(chapter.replace("~~", "%%"))
+_ = (folder / "size.py").write_text(chapter.replace("~~", "%%"))
 
 # %% [markdown]
 # ## Write
