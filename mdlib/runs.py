@@ -16,6 +16,8 @@ from mdlib import _page, records
 from mdlib._names import unknown
 from mdlib.chapters import Chapter
 
+NOTEBOOK, PARAMS, ENVIRONMENT = "executed.ipynb", "params.json", "environment.json"
+
 
 class ChapterFailed(RuntimeError):
     """A chapter that stopped while running: why, and the notebook executed up to there."""
@@ -59,7 +61,7 @@ def check(
 
         scheme, colon, folder = str(checked["dataset"]).partition(":")
         if colon:  # a folder is meant from here, but the chapter runs in its own
-            checked["dataset"] = f"{scheme}:{_absolute(folder)}"
+            checked["dataset"] = f"{scheme}:{absolute(folder)}"
         if need_data:
             data.check(checked["dataset"], root=data_root)
     return checked
@@ -84,7 +86,7 @@ class Run:
 
     @property
     def notebook(self) -> Path:
-        return self.out / "executed.ipynb"
+        return self.out / NOTEBOOK
 
     @property
     def page(self) -> Path:
@@ -129,13 +131,13 @@ def run(
     started = time.time()
     if "out" in parameters:
         parameters["out"] = str(out)
-    records.write_json(out / "params.json", parameters)
+    records.write_json(out / PARAMS, parameters)
 
     failure = None
     try:
-        data_root = _absolute(data_root or os.environ.get("MDLIB_DATA"))
+        data_root = absolute(data_root or os.environ.get("MDLIB_DATA"))
         with _variables(MDLIB_DATA=data_root, PYDEVD_DISABLE_FILE_VALIDATION="1"):
-            _execute(chapter, parameters, out, progress, timeout)
+            execute(chapter, parameters, out, progress, timeout)
     except Exception as error:  # whatever stopped it, the reader wants its name and the notebook
         failure = error
     result = Run(chapter, parameters, out, round(time.time() - started, 1))
@@ -144,18 +146,23 @@ def run(
         return result
     with suppress(Exception):  # after a failure these are a courtesy: the failure is the news
         _describe(result, started)
+    raise ChapterFailed(chapter.name, *reason(failure), result.notebook) from failure
+
+
+def reason(failure: Exception) -> tuple[str, str]:
+    """Name and message of what stopped a chapter: the cell's own exception where there was one."""
     cause = getattr(failure, "ename", type(failure).__name__)
-    message = getattr(failure, "evalue", str(failure))
-    raise ChapterFailed(chapter.name, cause, message, result.notebook) from failure
+    return cause, getattr(failure, "evalue", str(failure))
 
 
 def _describe(result: Run, started: float) -> None:
     device, chapter = str(result.parameters.get("device", "cpu")), result.chapter
-    records.write_json(result.out / "environment.json", records.environment(device, started))
+    records.write_json(result.out / ENVIRONMENT, records.environment(device, started))
     _page.page(result.notebook, result.page, chapter.title, chapter.path.parent)
 
 
-def _absolute(path: str | os.PathLike | None) -> str | None:
+def absolute(path: str | os.PathLike | None) -> str | None:
+    """The path as another process may use it, whatever its folder; None and "" are None."""
     return str(Path(path).expanduser().resolve()) if path else None
 
 
@@ -174,7 +181,7 @@ def _variables(**values: str | None) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _execute(
+def execute(
     chapter: Chapter,
     parameters: dict[str, Any],
     out: Path,
@@ -199,7 +206,7 @@ def _execute(
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it says, we raise
     papermill.execute_notebook(
         chapter.notebook(),
-        out / "executed.ipynb",
+        out / NOTEBOOK,
         parameters or None,
         kernel_name="python3",
         language="python",

@@ -53,7 +53,7 @@ def executed(monkeypatch):
         (out / "executed.ipynb").write_text(json.dumps(notebook))
         records.record(out, METRICS)
 
-    monkeypatch.setattr(runs, "_execute", execute)
+    monkeypatch.setattr(runs, "execute", execute)
     monkeypatch.setattr(_page, "page", lambda *args: None)
     return calls
 

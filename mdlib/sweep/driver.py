@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mdlib import runs
 from mdlib.sweep import engine, store, warm, worker
 from mdlib.sweep.spec import Point, Spec
 
@@ -81,7 +82,7 @@ class _Driver:
     def __init__(self, spec: Spec, out: Path, pool: Any, data_root: Any, quiet: bool):
         self.spec, self.out, self.pool = spec, out, pool
         self.folders = folders(spec, out)
-        self.variables = {"MDLIB_DATA": str(Path(data_root).resolve())} if data_root else {}
+        self.variables = {"MDLIB_DATA": runs.absolute(data_root)} if data_root else {}
         code = [cell.source for cell in spec.chapter.cells if cell.kind == "code"]
         self.modules = warm.imports(code)
         self.attempts: Counter = Counter()

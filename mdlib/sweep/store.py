@@ -20,8 +20,8 @@ from typing import Any
 from mdlib import records
 from mdlib._files import sha256, written_whole
 from mdlib.chapters import Chapter
+from mdlib.runs import ENVIRONMENT, NOTEBOOK, PARAMS
 
-NOTEBOOK, PARAMS, ENVIRONMENT = "executed.ipynb", "params.json", "environment.json"
 STATUS, LOG, LOCK = "status", "log.jsonl", ".lock"
 MADE_ANEW = (STATUS, records.METRICS, NOTEBOOK, ENVIRONMENT)  # by each attempt at a run
 WITNESSES = (records.METRICS, NOTEBOOK)  # their checksums stand in the status

@@ -44,19 +44,37 @@ def table(
     """
     import pandas as pd
 
-    spec = name if isinstance(name, Spec) else load(name, need_data=False)
-    out = Path(out or driver.default_out(spec)).resolve()
-    rows = _rows(spec, out)
+    spec, out, rows = _found(name, out)
     if rows:
-        frame = pd.DataFrame(rows)
-        names = list(frame)
-        frame = frame[[n for n in names if n not in PROVENANCE] + list(PROVENANCE)]
-    elif csv_path(spec).is_file():
-        frame = pd.read_csv(csv_path(spec), keep_default_na=False, na_values=[""])
-    else:
+        return _frame(spec, rows, stale)
+    if not csv_path(spec).is_file():
         raise FileNotFoundError(
             f"no results of {spec.name} in {out}, nor {csv_path(spec)}: mdlib sweep {spec.name}"
         )
+    kept = pd.read_csv(csv_path(spec), keep_default_na=False, na_values=[""])
+    return _of_one_source(spec, kept, stale)
+
+
+def _found(
+    name: str | os.PathLike | Spec, out: str | os.PathLike | None
+) -> tuple[Spec, Path, list[dict[str, Any]]]:
+    """The sweep, its folder, and the rows of the runs there."""
+    spec = name if isinstance(name, Spec) else load(name, need_data=False)
+    out = Path(out or driver.default_out(spec)).resolve()
+    return spec, out, _rows(spec, out)
+
+
+def _frame(spec: Spec, rows: list[dict[str, Any]], stale: bool) -> pd.DataFrame:
+    """Rows as a table, provenance last."""
+    import pandas as pd
+
+    frame = pd.DataFrame(rows)
+    names = [name for name in frame if name not in PROVENANCE]
+    return _of_one_source(spec, frame[[*names, *PROVENANCE]], stale)
+
+
+def _of_one_source(spec: Spec, frame: pd.DataFrame, stale: bool) -> pd.DataFrame:
+    """The table itself, or ValueError if its rows come from different sources, unless `stale`."""
     sources = frame["run"].str.rpartition("-")[2]
     if sources.nunique() > 1 and not stale:
         fresh = sources == store.source_hash(spec.chapter)
@@ -148,11 +166,10 @@ def collect(
         FileNotFoundError: no run is done.
         ValueError: as `table`.
     """
-    spec = name if isinstance(name, Spec) else load(name, need_data=False)
-    out = Path(out or driver.default_out(spec)).resolve()
-    if not _rows(spec, out):
+    spec, out, rows = _found(name, out)
+    if not rows:
         raise FileNotFoundError(f"no run of {spec.name} is done in {out}: mdlib sweep {spec.name}")
-    frame = table(spec, out, stale)
+    frame = _frame(spec, rows, stale)
     with written_whole(csv_path(spec)) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
     return frame, csv_path(spec)

@@ -140,13 +140,12 @@ def _perform(
         parameters["out"] = str(folder)
     outcome = {"state": "done"}
     try:
-        runs._execute(chapter, parameters, folder, False, None, ForkedKernelManager)
+        runs.execute(chapter, parameters, folder, False, None, ForkedKernelManager)
         if (folder / records.METRICS).exists():
             outcome["metrics"] = records.read_metrics(folder)[-1:]
         _describe(folder, parameters, started)
     except Exception as error:  # whatever stopped it, the sweep goes on and its user wants the name
-        cause = getattr(error, "ename", type(error).__name__)
-        message = getattr(error, "evalue", str(error))
+        cause, message = runs.reason(error)
         outcome = {"state": "failed", "cause": cause, "message": message}
         if stopped.is_set():
             outcome["state"] = "stopped"
