@@ -62,7 +62,9 @@ def test_a_sweep_leaves_its_runs_and_their_table(folder, out, capfd):
         assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
     assert events(path, out, 3) == ["start", "end"]
 
+    assert sweep.kept(path).empty
     written, csv = sweep.collect(path, out)
+    assert sweep.kept(path).to_csv(index=False) == csv.read_text()
     assert csv == path.with_suffix(".csv")
     assert written.to_csv(index=False) == csv.read_text()
     assert sweep.table(path, out / "none").to_csv(index=False) == csv.read_text()

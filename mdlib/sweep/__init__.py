@@ -1,13 +1,13 @@
 """Sweeps: a YAML grid → runs → one table.
 
 `load` reads and checks ``notebooks/sweeps/NAME.yaml``, `run` performs what is not done yet, `table`
-gives the results as a DataFrame, and `collect` writes them to NAME.csv.
+gives the results as a DataFrame, `collect` writes them to NAME.csv, and `kept` reads that file.
 """
 
 from mdlib.sweep.driver import Interrupted, Summary, estimate, run, states
 from mdlib.sweep.spec import Point, Spec, SpecError, load
 from mdlib.sweep.store import Busy
-from mdlib.sweep.table import collect, summary, table
+from mdlib.sweep.table import collect, kept, summary, table
 
 __all__ = [
     "Busy",
@@ -18,6 +18,7 @@ __all__ = [
     "Summary",
     "collect",
     "estimate",
+    "kept",
     "load",
     "run",
     "states",

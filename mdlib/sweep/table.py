@@ -42,8 +42,6 @@ def table(
             recorded.
         FileNotFoundError: there are no results yet.
     """
-    import pandas as pd
-
     spec, out, rows = _found(name, out)
     if rows:
         return _frame(spec, rows, stale)
@@ -51,8 +49,25 @@ def table(
         raise FileNotFoundError(
             f"no results of {spec.name} in {out}, nor {csv_path(spec)}: mdlib sweep {spec.name}"
         )
-    kept = pd.read_csv(csv_path(spec), keep_default_na=False, na_values=[""])
-    return _of_one_source(spec, kept, stale)
+    return _of_one_source(spec, _read(spec), stale)
+
+
+def kept(name: str | os.PathLike | Spec) -> pd.DataFrame:
+    """The rows of NAME.csv as they were collected, whatever this machine has run since.
+
+    What a chapter shows of its sweep: the same on every machine, and a table without rows as long
+    as there is no NAME.csv. FileNotFoundError or SpecError where there is no such sweep.
+    """
+    import pandas as pd
+
+    spec = name if isinstance(name, Spec) else load(name, need_data=False)
+    return _read(spec) if csv_path(spec).is_file() else pd.DataFrame()
+
+
+def _read(spec: Spec) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.read_csv(csv_path(spec), keep_default_na=False, na_values=[""])
 
 
 def _found(

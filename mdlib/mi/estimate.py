@@ -1,0 +1,196 @@
+"""Mutual information of two arrays: one function, every method."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from mdlib._names import unknown
+from mdlib.mi import classical, critics
+from mdlib.mi._input import checked_pair
+from mdlib.mi.training import ESTIMATORS, Ascent
+
+CLASSICAL: dict[str, Callable[[Tensor, Tensor], float]] = {
+    "gaussian": classical.gaussian,
+    "ksg": classical.ksg,
+    "histogram": classical.histogram,
+}
+METHODS = (*ESTIMATORS, *CLASSICAL)
+NEAR_CEILING = 1.0  # nats. At 4 nats and K = 64, InfoNCE's best is 3.07, so 1.09 below log K
+SHAPES = {  # small: a few thousand rows do not feed more, and the dear one has B² pairs to see
+    "separable": {"hidden": 64, "layers": 2},
+    "concatenated": {"hidden": 16, "layers": 2},
+}
+BLOCKS = 10  # of the jackknife
+CHECK_EVERY = 50  # steps between two looks at the pairs that choose when to stop
+
+
+class CeilingWarning(UserWarning):
+    """An estimate stands so near the largest value it can take that it may be far too low."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What `estimate` found; `float()` gives the value.
+
+    `value` and `spread` in nats: neural methods give mean and standard deviation over `repeats`
+    splits and initial weights, the others the value on all rows and its jackknife standard error.
+    No value of the method exceeds `ceiling`, and `at_ceiling` says that this one is within one
+    nat of it. `kind` is the side of the true value on which the method's expectation is, were its
+    critic trained for ever: "lower", "upper" or "neither". `n` rows were given; `n_test` of them
+    made the value.
+    """
+
+    method: str
+    value: float
+    spread: float
+    ceiling: float
+    at_ceiling: bool
+    kind: str
+    n: int
+    n_test: int
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __str__(self) -> str:
+        ceiling = "" if self.ceiling == math.inf else f", ceiling {self.ceiling:.2f}"
+        return f"{self.value:.3f} ± {self.spread:.3f} nats ({self.method}, N = {self.n}{ceiling})"
+
+
+def estimate(
+    x, y, method: str = "infonce", *, seed: int = 0, device: str | torch.device = "cpu", **options
+) -> Estimate:
+    """I(X; Y) in nats from N pairs: x [N, Dx] and y [N, Dy], torch or NumPy ([N] means [N, 1]).
+
+    Args:
+        method: one of METHODS. The bounds of `training.ESTIMATORS` train a critic; "gaussian",
+            "ksg" and "histogram" do not, see `mdlib.mi.classical`.
+        seed: of splits, initial weights and batches.
+        device: where critics train.
+        options: of the method. Neural ones take `critic` ("separable", "concatenated", "bilinear"),
+            `critic_options`, `steps`, `batch_size`, `lr`, `repeats`; see `_climb`. "ksg" takes
+            `k`, "histogram" `bins`, and so on.
+
+    A neural method standardises the columns and, `repeats` times, splits the rows: half of them
+    train, a quarter says which step's critic to keep, the last quarter gives the value, all its
+    rows in one score matrix. So the value is an honest one, on rows that nothing was chosen by, and
+    InfoNCE's ceiling is log(N/4).
+
+    Raises:
+        ValueError: before any work, for an unknown method or option; arrays of other shapes or of
+            different lengths; NaN, infinities, constant columns; fewer rows than the method needs.
+    Warns:
+        CeilingWarning: the value is within a nat of the method's ceiling.
+    """
+    if method not in METHODS:
+        raise ValueError(unknown("method", method, METHODS))
+    valid = inspect.signature(CLASSICAL.get(method, _climb)).parameters.values()
+    valid = [p.name for p in valid if p.default is not p.empty]
+    for option, given in options.items():
+        if option not in valid:
+            raise ValueError(f"{option}={given!r}: {unknown(f'option of {method}', option, valid)}")
+    if method in CLASSICAL:
+        result = _jackknife(method, x, y, options)
+    else:
+        result = _climb(method, x, y, seed, torch.device(device), **options)
+    if result.at_ceiling:
+        warnings.warn(
+            f"{result}: within {NEAR_CEILING:g} nat of the largest value that {method} can give "
+            f"here, so the truth may be far above. More rows raise the ceiling; dv or smile-5 have "
+            f"none, but a large variance or no guarantee.",
+            CeilingWarning,
+            stacklevel=2,
+        )
+    return result
+
+
+def _jackknife(method: str, x, y, options: dict) -> Estimate:
+    """A classical estimator on all rows; its standard error by leaving out a tenth at a time."""
+    x, y = checked_pair(x, y, 2 * BLOCKS, method)
+    estimator = partial(CLASSICAL[method], **options)
+    n = len(x)
+    value = estimator(x, y)
+    block = torch.arange(n) * BLOCKS // n
+    block = block[torch.randperm(n, generator=torch.Generator().manual_seed(0))]
+    without = torch.tensor([estimator(x[block != b], y[block != b]) for b in range(BLOCKS)])
+    spread = ((BLOCKS - 1) * without.var(correction=0)).sqrt().item()
+    kind = "neither"
+    return Estimate(method, value, spread, math.inf, False, kind, n, n)
+
+
+def _climb(
+    method: str, x, y, seed: int, device: torch.device, *,
+    critic: str | None = None, critic_options: dict | None = None,
+    steps: int = 500, batch_size: int = 128, lr: float = 1e-2, repeats: int = 3,
+) -> Estimate:  # fmt: skip
+    """A neural estimator: `repeats` critics, each on a split of its own, trained in one pass."""
+    x, y = checked_pair(x, y, 40, method)
+    for name, number in [("steps", steps), ("repeats", repeats), ("batch_size", batch_size - 1)]:
+        if number < 1:
+            raise ValueError(f"{name}={number + (name == 'batch_size')}: too few")
+    critic = _suitable(critic, method)
+    shape = SHAPES.get(critic, {}) | (critic_options or {})
+    network = critics.create(critic, x.shape[1], y.shape[1], repeats, seed, **shape).to(device)
+    x, y = (_standardised(v.float().to(device)) for v in (x, y))
+
+    n, draw = len(x), torch.Generator().manual_seed(seed)
+    rows = torch.stack([torch.randperm(n, generator=draw) for _ in range(repeats)]).to(device)
+    train, check, test = rows.split([n // 2, n - n // 2 - n // 4, n // 4], 1)
+    ascent, best = Ascent(network, [method], repeats, lr), _Best(network, repeats)
+    for step in range(1, steps + 1):
+        drawn = torch.randint(n // 2, (repeats, min(batch_size, n // 2)), generator=draw)
+        batch = train.gather(1, drawn.to(device))
+        ascent.step(x[batch], y[batch])
+        if step % CHECK_EVERY == 0 or step == steps:
+            best.offer(ascent.values(x[check], y[check], objective=True)[0])
+    best.restore()
+    values = ascent.values(x[test], y[test])[0].double()
+    value, spread = values.mean().item(), values.std(correction=min(1, repeats - 1)).item()
+    estimator = ESTIMATORS[method]
+    ceiling = estimator.ceiling(n // 4)
+    near = value > ceiling - NEAR_CEILING
+    return Estimate(method, value, spread, ceiling, near, estimator.kind, n, n // 4)
+
+
+class _Best:
+    """The weights of each member at the step where its score was highest."""
+
+    def __init__(self, network: nn.Module, members: int):
+        self.weights = list(network.parameters())
+        self.kept = [weight.detach().clone() for weight in self.weights]
+        self.scores = torch.full((members,), -math.inf, device=self.weights[0].device)
+
+    @torch.no_grad()
+    def offer(self, scores: Tensor) -> None:
+        better = scores > self.scores
+        self.scores = torch.where(better, scores, self.scores)
+        for kept, weight in zip(self.kept, self.weights, strict=True):
+            kept[better] = weight[better]
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        for kept, weight in zip(self.kept, self.weights, strict=True):
+            weight.copy_(kept)
+
+
+def _suitable(critic: str | None, method: str) -> str:
+    """The critic to train: a density for CLUB, a score for every other method."""
+    density, club = "gaussian-conditional", method == "club"
+    critic = critic or (density if club else "concatenated")
+    if (critic == density) != club:
+        expected = density if club else "separable, concatenated or bilinear"
+        raise ValueError(f"critic={critic!r}: {method} needs {expected}")
+    return critic
+
+
+def _standardised(x: Tensor) -> Tensor:
+    """Columns of mean 0 and deviation 1: mutual information does not change, training does."""
+    return (x - x.mean(0)) / x.std(0, correction=0)
