@@ -138,6 +138,8 @@ class _Driver:
         ended = [future for future in self.waiting if future.done()]
         for future in ended:
             point = self.waiting.pop(future)
+            if future.cancelled():  # it had not begun when Ctrl-C came
+                continue
             try:
                 outcome = future.result()
             except Exception as error:  # the engine lost it, and with it the worker's own words
@@ -152,7 +154,7 @@ class _Driver:
 
     def _failed(self, point: Point, outcome: dict[str, Any]) -> None:
         notebook = self.folders[point.number] / store.NOTEBOOK
-        again = self.attempts[point.number] <= self.spec.retries
+        again = self.attempts[point.number] <= self.spec.retries and not self.signals
         tried = f", attempt {self.attempts[point.number]}" if self.spec.retries else ""
         where = notebook if notebook.exists() else f"{notebook} (it did not come to that)"
         message = (
@@ -160,7 +162,7 @@ class _Driver:
             f"  executed up to there: {where}"
         )
         self.show.failed(message + ("\n  it is tried again" if again else ""))
-        if again and not self.signals:
+        if again:
             self._submit(point)
         else:
             self.summary.failures[point.number] = message
