@@ -7,7 +7,16 @@
 Everything is in nats.
 """
 
-from mdlib.mi.estimate import METHODS, CeilingWarning, Estimate, estimate
+from mdlib.mi.estimate import METHODS, CeilingWarning, Estimate, climb, estimate
 from mdlib.mi.training import ESTIMATORS, evaluate, train
 
-__all__ = ["ESTIMATORS", "METHODS", "CeilingWarning", "Estimate", "estimate", "evaluate", "train"]
+__all__ = [
+    "ESTIMATORS",
+    "METHODS",
+    "CeilingWarning",
+    "Estimate",
+    "climb",
+    "estimate",
+    "evaluate",
+    "train",
+]

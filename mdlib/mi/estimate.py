@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 
 import torch
 from torch import Tensor, nn
@@ -75,9 +75,9 @@ def estimate(
             "ksg" and "histogram" do not, see `mdlib.mi.classical`.
         seed: of splits, initial weights and batches.
         device: where critics train.
-        options: of the method. Neural ones take `critic` ("separable", "concatenated", "bilinear"),
-            `critic_options`, `steps`, `batch_size`, `lr`, `repeats`; see `_climb`. "ksg" takes
-            `k`, "histogram" `bins`, and so on.
+        options: of the method. Neural ones take `critic` ("concatenated", "separable", "bilinear"),
+            `critic_options`, `steps`, `batch_size`, `lr`, `repeats`; "ksg" takes `k`, "histogram"
+            `bins`, and so on.
 
     A neural method standardises the columns and, `repeats` times, splits the rows: half of them
     train, a quarter says which step's critic to keep, the last quarter gives the value, all its
@@ -90,17 +90,10 @@ def estimate(
     Warns:
         CeilingWarning: the value is within a nat of the method's ceiling.
     """
-    if method not in METHODS:
-        raise ValueError(unknown("method", method, METHODS))
-    valid = inspect.signature(CLASSICAL.get(method, _climb)).parameters.values()
-    valid = [p.name for p in valid if p.default is not p.empty]
-    for option, given in options.items():
-        if option not in valid:
-            raise ValueError(f"{option}={given!r}: {unknown(f'option of {method}', option, valid)}")
     if method in CLASSICAL:
-        result = _jackknife(method, x, y, options)
-    else:
-        result = _climb(method, x, y, seed, torch.device(device), **options)
+        _check_options(method, CLASSICAL[method], options)
+        return _jackknife(method, x, y, options)
+    (result,) = climb(x, y, [method], seed=seed, device=device, **options).values()
     if result.at_ceiling:
         warnings.warn(
             f"{result}: within {NEAR_CEILING:g} nat of the largest value that {method} can give "
@@ -110,6 +103,28 @@ def estimate(
             stacklevel=2,
         )
     return result
+
+
+def climb(
+    x, y, methods: Sequence[str], *, seed: int = 0, device: str | torch.device = "cpu", **options
+) -> dict[str, Estimate]:
+    """Several neural methods on the same splits, their critics trained in one pass.
+
+    What `estimate` does for one of them, in much less time than one after the other, without its
+    warning. "club" needs another kind of critic and goes alone. Raises ValueError as `estimate`.
+    """
+    for method in methods:
+        if method not in ESTIMATORS:
+            raise ValueError(unknown("method", method, METHODS))
+        _check_options(method, _climb, options)
+    return _climb(list(methods), x, y, seed, torch.device(device), **options)
+
+
+def _check_options(method: str, function: Callable, options: dict) -> None:
+    valid = [p.name for p in signature(function).parameters.values() if p.default is not p.empty]
+    for option, given in options.items():
+        if option not in valid:
+            raise ValueError(f"{option}={given!r}: {unknown(f'option of {method}', option, valid)}")
 
 
 def _jackknife(method: str, x, y, options: dict) -> Estimate:
@@ -122,38 +137,43 @@ def _jackknife(method: str, x, y, options: dict) -> Estimate:
     block = block[torch.randperm(n, generator=torch.Generator().manual_seed(0))]
     without = torch.tensor([estimator(x[block != b], y[block != b]) for b in range(BLOCKS)])
     spread = ((BLOCKS - 1) * without.var(correction=0)).sqrt().item()
-    kind = "neither"
-    return Estimate(method, value, spread, math.inf, False, kind, n, n)
+    return Estimate(method, value, spread, math.inf, False, "neither", n, n)
 
 
 def _climb(
-    method: str, x, y, seed: int, device: torch.device, *,
+    methods: list[str], x, y, seed: int, device: torch.device, *,
     critic: str | None = None, critic_options: dict | None = None,
-    steps: int = 500, batch_size: int = 128, lr: float = 1e-2, repeats: int = 3,
-) -> Estimate:  # fmt: skip
-    """A neural estimator: `repeats` critics, each on a split of its own, trained in one pass."""
-    x, y = checked_pair(x, y, 40, method)
-    for name, number in [("steps", steps), ("repeats", repeats), ("batch_size", batch_size - 1)]:
-        if number < 1:
-            raise ValueError(f"{name}={number + (name == 'batch_size')}: too few")
-    critic = _suitable(critic, method)
+    steps: int = 600, batch_size: int = 64, lr: float = 1e-2, repeats: int = 3,
+) -> dict[str, Estimate]:  # fmt: skip
+    """`repeats` critics a method, each on a split that it shares with the other methods'."""
+    x, y = checked_pair(x, y, 40, ", ".join(methods))
+    for name, number, least in [
+        ("steps", steps, 1), ("repeats", repeats, 1), ("batch_size", batch_size, 2)
+    ]:  # fmt: skip
+        if number < least:
+            raise ValueError(f"{name}={number}: expected at least {least}")
+    critic, members = _suitable(critic, methods), len(methods) * repeats
     shape = SHAPES.get(critic, {}) | (critic_options or {})
-    network = critics.create(critic, x.shape[1], y.shape[1], repeats, seed, **shape).to(device)
+    network = critics.create(critic, x.shape[1], y.shape[1], members, seed, **shape).to(device)
     x, y = (_standardised(v.float().to(device)) for v in (x, y))
 
     n, draw = len(x), torch.Generator().manual_seed(seed)
     rows = torch.stack([torch.randperm(n, generator=draw) for _ in range(repeats)]).to(device)
     train, check, test = rows.split([n // 2, n - n // 2 - n // 4, n // 4], 1)
-    ascent, best = Ascent(network, [method], repeats, lr), _Best(network, repeats)
+    ascent, best = Ascent(network, methods, repeats, lr), _Best(network, members)
     for step in range(1, steps + 1):
         drawn = torch.randint(n // 2, (repeats, min(batch_size, n // 2)), generator=draw)
         batch = train.gather(1, drawn.to(device))
         ascent.step(x[batch], y[batch])
         if step % CHECK_EVERY == 0 or step == steps:
-            best.offer(ascent.values(x[check], y[check], objective=True)[0])
+            best.offer(ascent.values(x[check], y[check], objective=True).flatten())
     best.restore()
-    values = ascent.values(x[test], y[test])[0].double()
-    value, spread = values.mean().item(), values.std(correction=min(1, repeats - 1)).item()
+    values = ascent.values(x[test], y[test]).double().cpu()
+    return {method: _result(method, v, n) for method, v in zip(methods, values, strict=True)}
+
+
+def _result(method: str, values: Tensor, n: int) -> Estimate:
+    value, spread = values.mean().item(), values.std(correction=min(1, len(values) - 1)).item()
     estimator = ESTIMATORS[method]
     ceiling = estimator.ceiling(n // 4)
     near = value > ceiling - NEAR_CEILING
@@ -181,13 +201,16 @@ class _Best:
             weight.copy_(kept)
 
 
-def _suitable(critic: str | None, method: str) -> str:
+def _suitable(critic: str | None, methods: list[str]) -> str:
     """The critic to train: a density for CLUB, a score for every other method."""
-    density, club = "gaussian-conditional", method == "club"
+    density, club = "gaussian-conditional", methods == ["club"]
     critic = critic or (density if club else "concatenated")
-    if (critic == density) != club:
-        expected = density if club else "separable, concatenated or bilinear"
-        raise ValueError(f"critic={critic!r}: {method} needs {expected}")
+    if (critic == density) != club or "club" in methods[1:]:
+        expected = density if "club" in methods else "separable, concatenated or bilinear"
+        raise ValueError(
+            f"critic={critic!r}: {', '.join(methods)} needs {expected}"
+            + (" and to be alone" if "club" in methods and not club else "")
+        )
     return critic
 
 
