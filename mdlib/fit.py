@@ -1,16 +1,16 @@
 """The one training loop: device, precision, seeds, progress, checkpoint, exact resume.
 
-It knows nothing of any method but its face: `loss(views, generator)`, `after_step(step, steps)`.
+It knows nothing of any method but its face: `loss(views, generator)`, `after_step(step, steps)`,
+and `uses`, which names what else `loss` is to be handed.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import pickle
 import signal
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +21,9 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from mdlib._files import written_whole
+from mdlib._checkpoint import Checkpoint, History, TrainingDiverged
+
+__all__ = ["TrainingDiverged", "fit", "pick_device"]
 
 SCHEDULES: dict[str, Callable[[float], float]] = {  # learning-rate factor at a share of the steps
     "constant": lambda share: 1.0,
@@ -29,10 +31,6 @@ SCHEDULES: dict[str, Callable[[float], float]] = {  # learning-rate factor at a 
 }
 CHECK_EVERY = 50  # steps between two looks at the recorded losses: each look waits for the device
 ORDER, STEP = 0, 1  # the two streams of random numbers: the images' order, and all within a step
-
-
-class TrainingDiverged(RuntimeError):
-    """A loss or a weight became NaN or infinite."""
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -60,6 +58,7 @@ def fit(
     images: Tensor,
     views: Callable[[Tensor, int, torch.Generator], tuple[Tensor, dict]],
     *,
+    labels: Tensor | None = None,
     epochs: int | None = None,
     steps: int | None = None,
     batch_size: int = 128,
@@ -80,7 +79,9 @@ def fit(
         method: moved to `device`, and trained in place with AdamW.
         images: uint8 [N, C, H, W]; kept whole on the device.
         views: `views(images [B, C, H, W], members, generator)` → views [B, J, C, H, W] and the
-            parameters that made them, which training has no use for.
+            parameters that made them, for the methods whose `uses` name "parameters".
+        labels: integers [N], one an image, for the methods whose `uses` name "labels"; the others
+            never see them.
         epochs, steps: the length of training; give one. An epoch is ⌊N / batch_size⌋ steps.
         members: views of each image, the J of a group.
         schedule: of the learning rate, "cosine" (to 0) or "constant".
@@ -97,8 +98,9 @@ def fit(
         method says). The method is left in training mode.
 
     Raises:
-        ValueError: before any work, for settings that make no sense or a checkpoint that belongs to
-            other settings, data or another method.
+        ValueError: before any work, for settings that make no sense, labels that are missing or
+            don't fit images and method, or a checkpoint that belongs to other settings, data or
+            another method.
         TrainingDiverged: a loss or weight is NaN or infinite; names the step, the term and the last
             good checkpoint.
         KeyboardInterrupt: at Ctrl-C, after the step under way is finished and saved.
@@ -114,6 +116,9 @@ def fit(
         schedule=schedule,
         checkpoint_every=checkpoint_every,
     )
+    uses = getattr(method, "uses", ())
+    if "labels" in uses:
+        labels = _checked_labels(labels, len(images), method).to(device)
     images = images.to(device)
     method.to(device).train()
     weights = [p for p in method.parameters() if p.requires_grad]
@@ -135,8 +140,10 @@ def fit(
             "clip": clip,
             "seed": seed,
         }
+        if "labels" in uses:
+            settings["labels"] = zlib.crc32(labels.cpu().numpy().tobytes())
         saved = Checkpoint(Path(checkpoint), settings, method, optimiser)
-    history = saved.restore(device) if saved else _History()
+    history = saved.restore(device) if saved else History()
 
     generator = torch.Generator(device)
     bar = tqdm(total=steps, initial=history.steps, disable=not progress, desc=type(method).__name__)
@@ -147,8 +154,11 @@ def fit(
             for group in optimiser.param_groups:
                 group["lr"] = lr * SCHEDULES[schedule](step / steps)
             with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
-                batch, _ = views(images[index], members, generator)
-                loss, terms = method.loss(batch, generator)
+                batch, parameters = views(images[index], members, generator)
+                extras = {"parameters": parameters} if "parameters" in uses else {}
+                if "labels" in uses:
+                    extras["labels"] = labels[index]
+                loss, terms = method.loss(batch, generator, **extras)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             if clip is not None:
@@ -194,6 +204,25 @@ def _checked_steps(images: Tensor, epochs: int | None, steps: int | None, **sett
     return steps
 
 
+def _checked_labels(labels: Tensor | None, count: int, method: nn.Module) -> Tensor:
+    """Labels as int64; ValueError where there are none, or they don't fit images or method."""
+    name = type(method).__name__
+    if labels is None:
+        raise ValueError(f"{name} learns from labels: give fit(…, labels=one integer an image)")
+    if labels.shape != (count,) or labels.is_floating_point():
+        raise ValueError(
+            f"labels of {labels.dtype} {tuple(labels.shape)}: expected integers, one for each of "
+            f"the {count} images"
+        )
+    classes = getattr(method, "classes", None)
+    if classes is not None and (labels.min() < 0 or labels.max() >= classes):
+        raise ValueError(
+            f"labels from {labels.min()} to {labels.max()}: {name} was made for 0 to "
+            f"{classes - 1}; see its option classes"
+        )
+    return labels.long()
+
+
 def _mixed(*numbers: int) -> int:
     """A 63-bit seed from some small integers, so that neighbouring steps share nothing."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
@@ -212,113 +241,6 @@ def _order(images: Tensor, batch_size: int, seed: int, start: int) -> Iterator[T
         permutation = torch.randperm(len(images), generator=generator).to(images.device)
         yield from permutation.split(batch_size)[skip:per_epoch]
         epoch, skip = epoch + 1, 0
-
-
-class _History:
-    """The losses of every step; they stay on the device until somebody looks."""
-
-    def __init__(self, names: tuple[str, ...] = (), values: Tensor | None = None):
-        self.names = names
-        self.values = torch.empty(0, len(names)) if values is None else values
-        self.waiting: list[Tensor] = []
-
-    @property
-    def steps(self) -> int:
-        return len(self.values) + len(self.waiting)
-
-    @property
-    def latest(self) -> float:
-        return float(self.values[-1, 0])
-
-    def add(self, loss: Tensor, terms: dict[str, Tensor]) -> None:
-        if not self.names:
-            self.names = ("loss", *terms)
-            self.values = torch.empty(0, len(self.names))
-        self.waiting.append(torch.stack([loss, *terms.values()]).detach().float())
-
-    def check(self, saved: Checkpoint | None) -> None:
-        """Fetch what waits on the device; TrainingDiverged if any of it is not finite."""
-        if not self.waiting:
-            return
-        self.values = torch.cat([self.values, torch.stack(self.waiting).cpu()])
-        first = len(self.values) - len(self.waiting)
-        self.waiting = []
-        bad = ~torch.isfinite(self.values[first:])
-        if bad.any():
-            row, _ = bad.nonzero()[0].tolist()
-            terms = [n for n, is_bad in zip(self.names, bad[row].tolist(), strict=True) if is_bad]
-            values = ", ".join(
-                f"{name} = {self.values[first + row, self.names.index(name)]:g}" for name in terms
-            )
-            raise TrainingDiverged(f"step {first + row + 1}: {values}. {_advice(saved)}")
-
-    def table(self) -> pd.DataFrame:
-        table = pd.DataFrame(self.values.numpy(), columns=list(self.names))
-        table.index = pd.RangeIndex(1, len(table) + 1, name="step")
-        return table
-
-
-def _advice(saved: Checkpoint | None) -> str:
-    if saved is None:
-        good = "No checkpoint was asked for"
-    elif saved.step is None:
-        good = "No checkpoint had been written yet"
-    else:
-        good = f"The last good checkpoint is {saved.path} (step {saved.step})"
-    return f"{good}. Try a smaller lr, or clip=1.0."
-
-
-class Checkpoint:
-    """Weights, optimiser and losses after some step, in one file that is always whole."""
-
-    def __init__(
-        self, path: Path, settings: dict, method: nn.Module, optimiser: torch.optim.Optimizer
-    ):
-        self.path, self.settings = path, settings
-        self.method, self.optimiser = method, optimiser
-        self.step: int | None = None  # of the file on disk
-
-    def restore(self, device: torch.device) -> _History:
-        """Load the file, if there is one, into method and optimiser, and return its losses."""
-        if not self.path.exists():
-            return _History()
-        try:
-            state = torch.load(self.path, map_location=device, weights_only=True)
-            theirs = json.loads(state["settings"])
-        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError) as error:
-            raise ValueError(
-                f"{self.path} is no checkpoint of this version, or is damaged: delete it to train "
-                f"from the start ({type(error).__name__})"
-            ) from error
-        ours = json.loads(json.dumps(self.settings))
-        if differ := [k for k in ours if ours[k] != theirs.get(k)]:
-            detail = "; ".join(f"{k} was {theirs.get(k)}, now {ours[k]}" for k in differ)
-            raise ValueError(
-                f"{self.path} belongs to another run: {detail}. Use those settings again, or "
-                f"another checkpoint file"
-            )
-        self.method.load_state_dict(state["method"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = len(state["history"])
-        return _History(tuple(state["names"]), state["history"].cpu())
-
-    def write(self, history: _History) -> None:
-        """Save, whole or not at all; TrainingDiverged where a weight is not finite."""
-        for name, value in self.method.state_dict().items():
-            if value.is_floating_point() and not torch.isfinite(value).all():
-                raise TrainingDiverged(
-                    f"step {history.steps}: weight {name} is not finite. {_advice(self)}"
-                )
-        state = {
-            "settings": json.dumps(self.settings),
-            "method": self.method.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "names": list(history.names),
-            "history": history.values,
-        }
-        with written_whole(self.path) as temporary:
-            torch.save(state, temporary)
-        self.step = history.steps
 
 
 @contextmanager

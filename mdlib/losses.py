@@ -110,7 +110,7 @@ def info_nce(z: Tensor, temperature: float = 0.5) -> Tensor:
     """
     batch, members, _ = z.shape
     z = F.normalize(z.flatten(0, 1), dim=-1)
-    with torch.autocast(z.device.type, enabled=False):  # bf16 scores would blur the ranking
+    with _full_precision(z):  # bf16 scores would blur the ranking
         scores = (z.float() @ z.float().T) / temperature
     itself = torch.eye(batch * members, dtype=torch.bool, device=z.device)
     scores = scores.masked_fill(itself, float("-inf"))  # nobody is its own partner
@@ -123,3 +123,178 @@ def info_nce(z: Tensor, temperature: float = 0.5) -> Tensor:
 def cosine_regression(prediction: Tensor, target: Tensor) -> Tensor:
     """BYOL's ‖p/|p| − t/|t|‖² = 2 − 2 cos(p, t), [..., D] → [...] in [0, 4] (Grill et al. 2020)."""
     return 2 - 2 * F.cosine_similarity(prediction, target, dim=-1)
+
+
+# --- what keeps codes from collapsing, without negatives ------------------------------------------
+
+
+def correlation(z: Tensor) -> Tensor:
+    """The mean of z zᵀ over a batch, not centred; [N, D] → [D, D]."""
+    with _full_precision(z):
+        return z.T @ z / len(z)
+
+
+def cross_correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Pearson's correlation of each dimension of a with each of b; two of [N, D] → [D, D].
+
+    Standardised as a batch norm without weights does it: variances divide by N, and have 1e-5 added
+    (Barlow Twins, Zbontar et al. 2021).
+    """
+    a, b = (F.batch_norm(x, None, None, training=True) for x in (a, b))
+    with _full_precision(a):
+        return a.T @ b / len(a)
+
+
+def covariance(z: Tensor, correction: int = 1) -> Tensor:
+    """The covariance of a batch; [N, D] → [D, D]. It divides by N − correction."""
+    with _full_precision(z):
+        return torch.cov(z.T, correction=correction).view(z.shape[1], z.shape[1])
+
+
+def identity_gap(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """How far a matrix is from I: (Σᵢ (Mᵢᵢ − 1)², Σᵢ≠ⱼ Mᵢⱼ²); [D, D] → two scalars."""
+    diagonal = matrix.diagonal()
+    return (diagonal - 1).square().sum(), (matrix - diagonal.diag()).square().sum()
+
+
+def variance_hinge(z: Tensor) -> Tensor:
+    """Mean of max(0, 1 − std) over dimensions; [N, D] → a scalar (VICReg, Bardes et al. 2022).
+
+    The variance divides by N − 1, and has 1e-4 added: at 0 a square root has no gradient.
+    """
+    return F.relu(1 - (z.var(0) + 1e-4).sqrt()).mean()
+
+
+def covariance_penalty(z: Tensor) -> Tensor:
+    """Σᵢ≠ⱼ cov(z)ᵢⱼ² / D; [N, D] → a scalar (VICReg, Bardes et al. 2022)."""
+    return identity_gap(covariance(z))[1] / z.shape[1]
+
+
+def whiten(z: Tensor, shrinkage: float = 0.0) -> Tensor:
+    """Codes with mean 0 and, over the batch, covariance I; [N, D] → [N, D] (W-MSE).
+
+    z − mean is multiplied by the inverse Cholesky factor of the covariance Σ (Ermolov et al. 2021).
+    `shrinkage` s puts (1 − s) Σ + s I in Σ's place: then it also works where Σ has no inverse.
+    Raises ValueError where it has none.
+    """
+    size, dim = z.shape
+    if size <= dim and not shrinkage:
+        raise ValueError(
+            f"{size} codes of {dim} dimensions can't be whitened: use a batch_size above {dim}, "
+            f"fewer dimensions (head_dim), or shrinkage"
+        )
+    with _full_precision(z):
+        identity = torch.eye(dim, dtype=z.dtype, device=z.device)
+        target = (1 - shrinkage) * covariance(z) + shrinkage * identity
+        try:
+            factor = torch.linalg.cholesky(target)
+        except torch.linalg.LinAlgError as error:
+            raise ValueError(
+                f"the covariance of {size} codes of {dim} dimensions has no inverse, so they can't "
+                f"be whitened: try fewer dimensions (head_dim), or shrinkage=0.01"
+            ) from error
+        return torch.linalg.solve_triangular(factor, (z - z.mean(0)).T, upper=False).T
+
+
+def direct_predictor(correlation: Tensor, floor: float) -> Tensor:
+    """U diag(√(s / max s) + floor) Uᵀ from a correlation matrix U diag(s) Uᵀ; [D, D] → [D, D].
+
+    The linear predictor of DirectPred (Tian et al. 2021, equation 18): F's eigenvectors, and its
+    eigenvalues brought nearer to each other.
+    """
+    values, vectors = torch.linalg.eigh(correlation)
+    values = values.clamp(min=0)  # rounding may leave a small one below 0
+    largest = values[-1].clamp(min=torch.finfo(values.dtype).tiny)  # of a matrix of zeros, too
+    return (vectors * ((values / largest).sqrt() + floor)) @ vectors.T
+
+
+# --- dimensions of a VAE's code that are independent, or at least factorise -----------------------
+
+
+def total_correlation(
+    z: Tensor, mean: Tensor, log_variance: Tensor, dataset_size: int | None = None
+) -> Tensor:
+    """KL(q(z) ‖ Πₗ q(zₗ)) of the aggregate posterior, in nats, estimated from a batch; a scalar.
+
+    `z`, a draw from each of the posteriors N(mean, diag exp log_variance), all [M, D]. Estimators
+    of Chen et al. 2018 (β-TCVAE), for a batch of M of the N = `dataset_size` images:
+
+    - with `dataset_size`, minibatch-stratified: q(z) is the mixture of the batch's posteriors with
+      the weights that make its expectation that of the whole data set;
+    - without, minibatch-weighted: all weights are 1/M, not the paper's 1/(N M). That moves the
+      value by the constant (D − 1) log N, which is most of the paper's estimate and none of its
+      gradient.
+
+    Raises ValueError where N is below M, or M below 2.
+    """
+    size = len(z)
+    if size < 2:
+        raise ValueError(f"a batch of {size}: total correlation needs 2 or more posteriors")
+    difference = z[:, None] - mean
+    each = -0.5 * (difference.square() * (-log_variance).exp() + log_variance + LOG_2PI)
+    if dataset_size is None:
+        log_weights = torch.full_like(each[..., 0], -math.log(size))
+    else:
+        log_weights = _stratified_weights(z, dataset_size).log()
+    joint = (log_weights + each.sum(-1)).logsumexp(1)  # log q(zₐ), [M]
+    product = (log_weights[..., None] + each).logsumexp(1).sum(-1)
+    return (joint - product).mean()
+
+
+def _stratified_weights(z: Tensor, dataset_size: int) -> Tensor:
+    """Weights [M, M] of the batch's posteriors for each of its draws z [M, D]; rows sum to 1.
+
+    A draw's own posterior is in the batch for certain, so it counts 1/N, as it does in the data
+    set. The others share the rest: 1/M' each (M' = M − 1), but one of them 1/N less.
+    """
+    size = len(z)
+    if dataset_size < size:
+        raise ValueError(f"dataset_size={dataset_size} is less than the batch of {size}")
+    own = torch.eye(size, dtype=z.dtype, device=z.device)
+    rest = (1 - own) / (size - 1)
+    return rest + (own - own.roll(1, dims=1)) / dataset_size
+
+
+def shuffled(z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Each dimension of a batch shuffled by itself, [N, D]: draws from the product of marginals."""
+    order = torch.rand(z.shape, generator=generator, device=z.device).argsort(0)
+    return z.gather(0, order)
+
+
+def factorised_support(z: Tensor, pairs: Tensor) -> Tensor:
+    """Σ over `pairs` (i, j) of max over a, b of minₙ (z_ai − z_ni)² + (z_bj − z_nj)²; a scalar.
+
+    How far the support of two dimensions of codes [N, D] is from a rectangle, summed over `pairs`
+    of dimensions, int64 [P, 2]: of all combinations of a value of the one and a value of the other,
+    the one that is farthest from any code, by its squared distance (HFS, Roth et al. 2023).
+    Gradients flow into that combination and into the code nearest to it. Looks at N³ distances a
+    pair.
+    """
+    left, right = z[:, pairs[:, 0]], z[:, pairs[:, 1]]  # [N, P] each
+    with torch.no_grad():
+        farthest = [_farthest(x, y) for x, y in zip(left.T, right.T, strict=True)]
+    if not farthest:
+        return z.new_zeros(())  # a single dimension
+    a, b, n = torch.stack(farthest, dim=1)[:, None]
+
+    def gap(values: Tensor, row: Tensor) -> Tensor:
+        return (values.gather(0, row) - values.gather(0, n)).square()
+
+    return (gap(left, a) + gap(right, b)).sum()
+
+
+def _farthest(x: Tensor, y: Tensor) -> Tensor:
+    """Indices (a, b, n): (x[a], y[b]) is the farthest from all (x, y), and n is nearest to it."""
+    across, along = ((v[:, None] - v).square() for v in (x, y))
+    block = 2**18 if x.device.type == "cpu" else 2**26  # numbers: a cache, or a GPU's memory
+    rows = across.split(max(1, block // len(x) ** 2))
+    nearest = torch.cat([(row[:, None] + along).amin(-1) for row in rows])  # [a, b]
+    corner = nearest.argmax()
+    a, b = corner // len(x), corner % len(x)
+    n = (across.index_select(0, a[None]) + along.index_select(0, b[None])).argmin()
+    return torch.stack([a, b, n])
+
+
+def _full_precision(x: Tensor) -> torch.autocast:
+    """Inside, products of matrices keep the precision of their factors."""
+    return torch.autocast(x.device.type, enabled=False)

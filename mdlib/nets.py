@@ -100,11 +100,19 @@ DECODERS = {
     "mlp-small": partial(MLPDecoder, hidden=SMALL),
     "conv": ConvDecoder,
 }
+CODES = ("linear", "relu")
 
 
-def encoder(arch: str, image_shape: ImageShape, dim: int) -> nn.Module:
-    """The encoder of family `arch`: [N, C, H, W] → [N, dim]. ValueError if unknown."""
-    return _lookup(ENCODERS, arch)(image_shape, dim)
+def encoder(arch: str, image_shape: ImageShape, dim: int, code: str = "linear") -> nn.Module:
+    """The encoder of family `arch`: [N, C, H, W] → [N, dim]. ValueError if unknown.
+
+    With `code="relu"` a ReLU ends it and no output is negative. Then the code's axes mean something
+    to the network; a linear code's don't, for the layers around it can absorb any rotation of it.
+    """
+    if code not in CODES:
+        raise ValueError(f"code={code!r}: expected one of {CODES}")
+    network = _lookup(ENCODERS, arch)(image_shape, dim)
+    return network.append(nn.ReLU()) if code == "relu" else network
 
 
 def decoder(arch: str, image_shape: ImageShape, dim: int) -> nn.Module:

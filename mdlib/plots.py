@@ -11,20 +11,45 @@ import pandas as pd
 import seaborn as sns
 from torch import Tensor
 
-# One colour a method in the whole book (colour-blind safe), and grey for what was not trained.
+# One colour a method in the whole book, a family by its hue: blues and greens decode, orange
+# contrasts, purple, pink and brown do neither. The first four are colour-blind safe together.
 COLOURS = {
-    "untrained": "#7f7f7f",
     "vae": "#0173b2",
     "simve": "#029e73",
     "infonce": "#d55e00",
     "byol": "#cc78bc",
+    "beta_vae": "#56b4e9",
+    "annealed_vae": "#08306b",
+    "factor_vae": "#17becf",
+    "beta_tcvae": "#5a78e0",
+    "dip_vae": "#00524a",
+    "hfs_vae": "#8ab833",
+    "simsiam": "#7b3fa0",
+    "barlow": "#ca9161",
+    "vicreg": "#e7298a",
+    "wmse": "#7a3b10",
+    "directpred": "#a58bd6",
+    "supervised": "#000000",
+    "untrained": "#7f7f7f",
 }
 LABELS = {
-    "untrained": "untrained",
     "vae": "VAE",
     "simve": "SimVE",
     "infonce": "InfoNCE",
     "byol": "BYOL",
+    "beta_vae": "β-VAE",
+    "annealed_vae": "AnnealedVAE",
+    "factor_vae": "FactorVAE",
+    "beta_tcvae": "β-TCVAE",
+    "dip_vae": "DIP-VAE",
+    "hfs_vae": "HFS",
+    "simsiam": "SimSiam",
+    "barlow": "Barlow Twins",
+    "vicreg": "VICReg",
+    "wmse": "W-MSE",
+    "directpred": "DirectPred",
+    "supervised": "supervised",
+    "untrained": "untrained",
 }
 
 

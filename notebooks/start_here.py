@@ -47,7 +47,7 @@ from IPython.display import Markdown
 import mdlib
 from mdlib import data, losses, plots, probes, records
 from mdlib.fit import fit, pick_device
-from mdlib.methods import create, names
+from mdlib.methods import create
 from mdlib.methods.vae import VAE
 from mdlib.views import Views, style
 
@@ -55,7 +55,8 @@ plots.theme()
 started = time.time()
 torch.manual_seed(seed)
 device = pick_device(device)
-chosen = names() if methods == "all" else methods.replace(" ", "").split(",")
+chosen = "vae,simve,infonce,byol" if methods == "all" else methods.replace(" ", "")
+chosen = chosen.split(",")
 
 # %% [markdown]
 # ## One image, many views

@@ -131,6 +131,89 @@ def test_cosine_schedule_ends_where_nothing_moves():
     assert -0.005 < moves[-1] < 0
 
 
+# --- what a loss uses beside views --------------------------------------------------------------
+
+
+class Listener(nn.Module):
+    """Learns nothing, and remembers what it was handed."""
+
+    classes = None
+
+    def __init__(self, *uses):
+        super().__init__()
+        self.uses = uses
+        self.w = nn.Parameter(torch.zeros(()))
+        self.heard = []
+
+    def loss(self, views, generator, **extras):
+        self.heard.append((views, extras))
+        return self.w.square(), {}
+
+    def after_step(self, step, steps):
+        pass
+
+
+def test_labels_come_with_their_images():
+    # Every image is one grey level, and its label is that.
+    images = torch.arange(48, dtype=torch.uint8).view(48, 1, 1, 1).expand(48, 1, 4, 4)
+    identity = lambda x, members, generator: (x[:, None].float(), {})  # noqa: E731
+    listener = Listener("labels")
+    labels = torch.arange(48, dtype=torch.int32)
+    fit(
+        listener, images, identity, labels=labels, epochs=2, batch_size=16, device="cpu",
+        progress=False,
+    )  # fmt: skip
+    assert len(listener.heard) == 6
+    for views, extras in listener.heard:
+        assert extras.keys() == {"labels"} and extras["labels"].dtype == torch.int64
+        assert views[:, 0, 0, 0, 0].tolist() == extras["labels"].tolist()
+
+
+def test_parameters_are_those_that_made_the_views():
+    listener = Listener("parameters")
+    train(listener, steps=2)
+    for views, extras in listener.heard:
+        assert extras.keys() == {"parameters"}
+        assert {n: p.shape for n, p in extras["parameters"].items()} == {
+            "crop": (16, 2, 4), "noise": (16, 2, 1),
+        }  # fmt: skip
+        assert views.shape == (16, 2, *SHAPE)
+
+
+def test_who_uses_nothing_is_handed_nothing():
+    listener = Listener()
+    train(listener, labels=torch.zeros(50, dtype=torch.int64), steps=1)
+    assert listener.heard[0][1] == {}
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, r"Supervised learns from labels: give fit\(…, labels=one integer an image\)"),
+        (torch.zeros(49, dtype=torch.int64), r"labels of torch.int64 \(49,\): .* the 50 images"),
+        (torch.zeros(50, 2, dtype=torch.int64), r"labels of torch.int64 \(50, 2\): expected"),
+        (torch.zeros(50), r"labels of torch.float32 \(50,\): expected integers"),
+        (torch.arange(50), r"labels from 0 to 49: Supervised was made for 0 to 9; see its option"),
+        (torch.arange(50) % 10 - 1, "labels from -1 to 8: Supervised was made for 0 to 9"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused_before_any_step(labels, message):
+    method = make("supervised")
+    before = [p.clone() for p in method.parameters()]
+    with pytest.raises(ValueError, match=message):
+        train(method, labels=labels)
+    assert all(torch.equal(a, b) for a, b in zip(before, method.parameters(), strict=True))
+
+
+def test_a_checkpoint_of_other_labels_is_refused(tmp_path):
+    path, labels = tmp_path / "a.pt", torch.arange(50) % 10
+    train(make("supervised"), labels=labels, checkpoint=path, steps=3)
+    with pytest.raises(ValueError, match="belongs to another run: labels was"):
+        train(make("supervised"), labels=labels.flip(0), checkpoint=path, steps=3)
+    again = train(make("supervised"), labels=labels, checkpoint=path, steps=3)
+    assert len(again) == 3
+
+
 # --- checkpoints ------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """Each loss against an independent density, a library or a slow re-derivation."""
 
 import math
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -138,3 +139,228 @@ def test_cosine_regression_is_the_distance_of_normalised_vectors(generator):
     distance = (p / p.norm(dim=1, keepdim=True) - t / t.norm(dim=1, keepdim=True)).square().sum(1)
     torch.testing.assert_close(losses.cosine_regression(p, t), distance)
     torch.testing.assert_close(losses.cosine_regression(p, -p), torch.full((6,), 4.0, dtype=DOUBLE))
+
+
+# --- what keeps codes from collapsing ---------------------------------------------------------
+
+
+def test_correlation_and_covariance_are_those_of_numpy(generator):
+    z = normal(9, 4, generator=generator) + 1
+    expected = sum(np.outer(row, row) for row in z.numpy()) / 9
+    np.testing.assert_allclose(losses.correlation(z), expected)
+    for correction in (0, 1):
+        expected = np.cov(z.numpy(), rowvar=False, ddof=correction)
+        np.testing.assert_allclose(losses.covariance(z, correction), expected)
+    assert losses.covariance(z[:, :1]).shape == (1, 1)
+
+
+def test_cross_correlation_is_pearsons(generator):
+    a, b = 3 * normal(40, 3, generator=generator) + 5, normal(40, 3, generator=generator)
+    b = b + 0.3 * a
+    actual = losses.cross_correlation(a, b)
+    for i in range(3):
+        for j in range(3):
+            x, y = a[:, i].numpy(), b[:, j].numpy()
+            expected = np.mean((x - x.mean()) * (y - y.mean()))
+            expected /= math.sqrt(x.var() + 1e-5) * math.sqrt(y.var() + 1e-5)
+            assert actual[i, j].item() == pytest.approx(expected, rel=1e-9)
+            assert actual[i, j].item() == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-4)
+
+
+def test_identity_gap_takes_the_diagonal_from_the_rest():
+    matrix = torch.tensor([[3.0, 1.0], [-2.0, 0.5]])
+    assert [gap.item() for gap in losses.identity_gap(matrix)] == [4 + 0.25, 1 + 4]
+
+
+def test_variance_hinge_counts_what_lacks_to_a_standard_deviation_of_one(generator):
+    z = normal(30, 4, generator=generator) * torch.tensor([0.1, 0.5, 2.0, 0.0], dtype=DOUBLE)
+    expected = np.mean([max(0, 1 - math.sqrt(np.var(c, ddof=1) + 1e-4)) for c in z.T.numpy()])
+    assert losses.variance_hinge(z).item() == pytest.approx(expected)
+    collapsed = torch.zeros(30, 4, requires_grad=True)
+    losses.variance_hinge(collapsed).backward()
+    assert collapsed.grad.isfinite().all()
+    assert losses.variance_hinge(10 * normal(30, 4, generator=generator)) == 0
+
+
+def test_covariance_penalty_is_the_mean_row_of_squared_covariances(generator):
+    z = normal(20, 3, generator=generator)
+    c = np.cov(z.numpy(), rowvar=False)
+    expected = sum(c[i, j] ** 2 for i in range(3) for j in range(3) if i != j) / 3
+    assert losses.covariance_penalty(z).item() == pytest.approx(expected)
+
+
+def test_whitened_codes_have_identity_covariance(generator):
+    z = normal(50, 6, generator=generator) @ normal(6, 6, generator=generator) + 3
+    white = losses.whiten(z)
+    np.testing.assert_allclose(white.mean(0), np.zeros(6), atol=1e-12)
+    np.testing.assert_allclose(np.cov(white.numpy(), rowvar=False), np.eye(6), atol=1e-10)
+    # By the Cholesky factor, and no other root: dimension 0 is only centred and scaled.
+    first = (z[:, 0] - z[:, 0].mean()) / z[:, 0].std()
+    torch.testing.assert_close(white[:, 0], first)
+
+
+def test_shrunk_whitening_is_that_of_the_mixed_covariance(generator):
+    z = normal(5, 8, generator=generator)  # fewer codes than dimensions
+    covariance = 0.9 * np.cov(z.numpy(), rowvar=False) + 0.1 * np.eye(8)
+    inverse = np.linalg.inv(np.linalg.cholesky(covariance))
+    expected = np.stack([inverse @ row for row in (z - z.mean(0)).numpy()])
+    np.testing.assert_allclose(losses.whiten(z, 0.1), expected, atol=1e-10)
+
+
+def test_what_cannot_be_whitened_is_refused(generator):
+    z = normal(8, 8, generator=generator)
+    with pytest.raises(ValueError, match="8 codes of 8 dimensions can't be whitened"):
+        losses.whiten(z)
+    with pytest.raises(ValueError, match="20 codes of 3 dimensions has no inverse"):
+        losses.whiten(torch.ones(20, 3))
+
+
+def test_direct_predictor_has_the_roots_of_the_correlations_eigenvalues(generator):
+    z = normal(30, 5, generator=generator) @ normal(5, 5, generator=generator)
+    f = losses.correlation(z)
+    w = losses.direct_predictor(f, 0.01).numpy()
+    s = np.linalg.eigvalsh(f.numpy())
+    np.testing.assert_allclose(np.linalg.eigvalsh(w), np.sqrt(s / s.max()) + 0.01, atol=1e-10)
+    np.testing.assert_allclose(w, w.T, atol=1e-12)
+    np.testing.assert_allclose(w @ f.numpy(), f.numpy() @ w, atol=1e-10)  # one eigenbasis
+
+
+def test_direct_predictor_of_a_matrix_without_full_rank_is_finite():
+    w = losses.direct_predictor(torch.diag(torch.tensor([4.0, 1.0, -1e-9])), 0.1)
+    np.testing.assert_allclose(w, np.diag([1.1, 0.6, 0.1]), atol=1e-6)
+    assert torch.equal(losses.direct_predictor(torch.zeros(3, 3), 0.5), torch.eye(3) / 2)
+
+
+# --- independence -----------------------------------------------------------------------------
+
+
+def stratified(size, dataset_size, a):
+    """The weights of row a as the paper's appendix lists them: own, one other, the rest."""
+    rest = size - 1
+    weights = [1 / rest] * size
+    weights[a] = 1 / dataset_size
+    weights[(a + 1) % size] = (dataset_size - rest) / (dataset_size * rest)
+    return weights
+
+
+def slow_total_correlation(z, mean, log_variance, dataset_size):
+    """Density by density, in plain Python."""
+    size, dim = z.shape
+    values = []
+    for a in range(size):
+        weights = [1 / size] * size
+        if dataset_size is not None:
+            weights = stratified(size, dataset_size, a)
+        density = [
+            [
+                stats.norm.pdf(z[a, d], mean[b, d], math.exp(log_variance[b, d] / 2))
+                for d in range(dim)
+            ]
+            for b in range(size)
+        ]
+        joint = sum(w * math.prod(p) for w, p in zip(weights, density, strict=True))
+        product = math.prod(
+            sum(w * p[d] for w, p in zip(weights, density, strict=True)) for d in range(dim)
+        )
+        values.append(math.log(joint) - math.log(product))
+    return sum(values) / size
+
+
+@pytest.mark.parametrize("dataset_size", [None, 6, 50])
+def test_total_correlation_is_the_slow_rendering(dataset_size, generator):
+    z, mean, log_variance = (normal(6, 3, generator=generator) for _ in range(3))
+    expected = slow_total_correlation(z.numpy(), mean.numpy(), log_variance.numpy(), dataset_size)
+    actual = losses.total_correlation(z, mean, log_variance, dataset_size)
+    assert actual.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_stratified_weights_make_the_mixture_of_the_whole_data_set(generator):
+    """Over all batches that hold data point 0, the weighted density is the mean over all points."""
+    density = torch.rand(5, generator=generator, dtype=DOUBLE)
+    weights = losses._stratified_weights(torch.zeros(3, 1, dtype=DOUBLE), len(density))[0]
+    batches = [density[[0, *others]] for others in permutations(range(1, 5), 2)]
+    mixture = torch.stack([weights @ batch for batch in batches]).mean()
+    torch.testing.assert_close(mixture, density.mean())
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.7])
+def test_total_correlation_of_a_gaussian_aggregate(rho, generator):
+    """Posteriors N(m, s²) with m normal: the aggregate is normal, and its TC −½ log(1 − r²)."""
+    points, size, noise = 2000, 256, 0.3
+    root = torch.linalg.cholesky(torch.tensor([[1.0, rho], [rho, 1.0]]))
+    means = torch.randn(points, 2, generator=generator) @ root.T
+    covariance = np.cov(means.numpy(), rowvar=False) + noise**2 * np.eye(2)
+    r = covariance[0, 1] / math.sqrt(covariance[0, 0] * covariance[1, 1])
+    exact = -0.5 * math.log(1 - r**2)
+    estimates = []
+    for _ in range(20):
+        mean = means[torch.randperm(points, generator=generator)[:size]]
+        z = mean + noise * torch.randn(size, 2, generator=generator)
+        log_variance = torch.full_like(z, 2 * math.log(noise))
+        n = (points, None)
+        estimates.append([losses.total_correlation(z, mean, log_variance, k).item() for k in n])
+    unbiased, weighted = np.mean(estimates, 0)
+    assert unbiased == pytest.approx(exact, abs=0.06)  # the fact sheet's tolerance
+    # The paper's weighted estimate is (D − 1) log N above ours, and that is most of its error.
+    assert weighted == pytest.approx(exact, abs=0.1)
+
+
+def test_total_correlation_refuses_what_is_no_batch_of_a_data_set():
+    one, four = torch.zeros(1, 2), torch.zeros(4, 2)
+    with pytest.raises(ValueError, match="a batch of 1: total correlation needs 2 or more"):
+        losses.total_correlation(one, one, one)
+    with pytest.raises(ValueError, match="dataset_size=3 is less than the batch of 4"):
+        losses.total_correlation(four, four, four, 3)
+
+
+def test_shuffled_keeps_each_dimension_and_breaks_their_tie(generator):
+    z = torch.arange(500.0)[:, None].repeat(1, 3)
+    mixed = losses.shuffled(z, generator)
+    assert torch.equal(mixed.sort(0).values, z)
+    correlation = np.corrcoef(mixed.numpy(), rowvar=False)
+    assert np.abs(correlation - np.eye(3)).max() < 0.2
+    again = losses.shuffled(z, torch.Generator().manual_seed(0))
+    assert torch.equal(mixed, again)
+
+
+def all_pairs(dim):
+    return torch.combinations(torch.arange(dim))
+
+
+def slow_support(z, pairs):
+    """Every combination, every code, in plain Python; differentiable, for its gradient."""
+    total = 0
+    for i, j in pairs.tolist():
+        corners = []
+        for a in range(len(z)):
+            for b in range(len(z)):
+                gaps = [(z[a, i] - z[n, i]) ** 2 + (z[b, j] - z[n, j]) ** 2 for n in range(len(z))]
+                corners.append(min(gaps))
+        total = total + max(corners)
+    return total
+
+
+@pytest.mark.parametrize(
+    ("codes", "value"),
+    [
+        ([[0, 0], [1, 1]], 1),  # the vectors of the fact sheet, section 4.3
+        ([[0, 0], [0, 1], [1, 0], [1, 1]], 0),
+        ([[0, 0], [0.5, 0.5], [1, 1]], 0.5),
+    ],
+)
+def test_factorised_support_by_hand(codes, value):
+    assert losses.factorised_support(torch.tensor(codes).float(), all_pairs(2)) == value
+
+
+def test_factorised_support_and_its_gradient_are_the_slow_ones(generator):
+    z = normal(12, 4, generator=generator).requires_grad_()
+    pairs = all_pairs(4)[[0, 2, 5]]
+    fast, slow = losses.factorised_support(z, pairs), slow_support(z, pairs)
+    torch.testing.assert_close(fast, slow)
+    torch.testing.assert_close(
+        torch.autograd.grad(fast, z)[0], torch.autograd.grad(slow, z)[0], rtol=1e-9, atol=1e-12
+    )
+
+
+def test_factorised_support_of_one_dimension_is_nought():
+    assert losses.factorised_support(torch.rand(5, 1), all_pairs(1)) == 0

@@ -4,15 +4,25 @@ import math
 
 import pytest
 import torch
+from method_tools import LAW, check_resume, fall, for_digits, train
 from torch import nn
 
 from mdlib import losses, methods
+from mdlib.fit import fit
 
 SHAPE = (1, 16, 16)
+TINY = {"wmse": {"head_dim": 4}}  # whitening wants more images than dimensions
 
 
 def make(name, **options):
+    options = TINY.get(name, {}) | options
     return methods.create(name, image_shape=SHAPE, latent_dim=4, **options)
+
+
+def loss(method, views, generator=None):
+    """A method's loss, whatever it uses beside views."""
+    extras = {"labels": torch.arange(len(views)) % 3}
+    return method.loss(views, generator, **{name: extras[name] for name in method.uses})
 
 
 def generator(seed=0):
@@ -33,7 +43,7 @@ def method(request):
 
 
 def test_loss_is_a_finite_scalar_with_named_terms_and_a_gradient(method, views):
-    total, terms = method.loss(views, generator())
+    total, terms = loss(method, views, generator())
     assert total.ndim == 0 and total.isfinite()
     assert terms and all(term.ndim == 0 for term in terms.values())
     total.backward()
@@ -42,13 +52,13 @@ def test_loss_is_a_finite_scalar_with_named_terms_and_a_gradient(method, views):
 
 
 def test_same_generator_same_loss(method, views):
-    first, second = (method.loss(views, generator(3))[0].item() for _ in range(2))
+    first, second = (loss(method, views, generator(3))[0].item() for _ in range(2))
     assert first == second
 
 
 def test_encode_gives_codes_and_leaves_the_method_as_it_was(method):
     method.train()
-    method.loss(torch.rand(8, 2, *SHAPE))  # batch norm has seen something
+    loss(method, torch.rand(8, 2, *SHAPE))  # batch norm has seen something
     before = {name: value.clone() for name, value in method.state_dict().items()}
     images = torch.randint(256, (11, *SHAPE), dtype=torch.uint8)
     codes = method.encode(images, batch_size=4)
@@ -91,12 +101,50 @@ def test_unknown_names_are_refused_with_the_valid_ones():
         ("simve", {"centre_variance": 1.0}, "a flat p\\(y\\) has none"),
         ("simve", {"centres": "gaussian", "variance": 1.5}, "centre_variance=-0.5"),
         ("infonce", {"temperature": 0.0}, "temperature=0.0: expected"),
+        ("infonce", {"code": "tanh"}, "code='tanh': expected one of"),
         ("byol", {"momentum": 1.5}, "momentum=1.5: expected"),
+        ("byol", {"code": "tanh"}, "code='tanh': expected one of"),
+        ("byol", {"head_dim": 0}, "head_dim=0: expected a number above 0"),
+        ("simsiam", {"predictor_hidden": 0}, "predictor_hidden=0: expected a number above 0"),
+        ("barlow", {"redundancy_weight": -1}, "redundancy_weight=-1: expected 0 or"),
+        ("vicreg", {"variance_weight": -1}, "variance_weight=-1: expected 0 or"),
+        ("wmse", {"shrinkage": -0.1}, "shrinkage=-0.1: expected a number from 0 to 1"),
+        ("wmse", {"part": 4}, "part=4: whitening needs more images than head_dim=4"),
+        ("directpred", {"memory": 1.0}, "memory=1.0: expected a number from 0 to below 1"),
+        ("directpred", {"floor": -1}, "floor=-1: expected 0 or"),
+        ("beta_vae", {"beta": -1}, "beta=-1: expected 0 or"),
+        ("beta_vae", {"likelihood": "poisson"}, "likelihood='poisson': expected one of"),
+        ("annealed_vae", {"gamma": -1}, "gamma=-1: expected 0 or"),
+        ("annealed_vae", {"ramp": 0}, "ramp=0: expected a number above 0"),
+        ("factor_vae", {"gamma": -1}, "gamma=-1: expected 0 or"),
+        ("factor_vae", {"discriminator_layers": 0}, "discriminator_layers=0: expected a number"),
+        ("beta_tcvae", {"estimator": "exact"}, "estimator='exact': expected one of"),
+        ("beta_tcvae", {"estimator": "stratified"}, "give dataset_size=the number of training"),
+        ("dip_vae", {"kind": "iii"}, "kind='iii': expected one of"),
+        ("dip_vae", {"diagonal_weight": -1}, "diagonal_weight=-1: expected 0 or"),
+        ("hfs_vae", {"pairs": 0}, "pairs=0: expected a number above 0"),
+        ("hfs_vae", {"gamma": -1}, "gamma=-1: expected 0 or"),
+        ("supervised", {"classes": 0}, "classes=0: expected a number above 0"),
     ],
 )
 def test_options_without_sense_are_refused(name, options, message):
     with pytest.raises(ValueError, match=message):
         make(name, **options)
+
+
+def test_options_of_a_sibling_are_its_own_and_those_it_hands_on():
+    vae, embedding = (set(methods.options_of(type(make(n)))) for n in ("vae", "barlow"))
+    assert set(methods.options_of(type(make("beta_vae")))) == vae | {"beta"}
+    assert embedding == {"arch", "code", "head_hidden", "head_dim", "redundancy_weight"}
+    direct = methods.options_of(type(make("directpred")))  # two levels up
+    assert direct == {
+        "arch": "mlp", "code": "linear", "head_hidden": 256, "head_dim": 64, "momentum": 0.99,
+        "memory": 0.3, "floor": 0.01,
+    }  # fmt: skip
+    wide = make("directpred", head_hidden=8, head_dim=5, arch="mlp-small")
+    assert [m.out_features for m in wide.projector if hasattr(m, "out_features")] == [8, 5]
+    with pytest.raises(ValueError, match="unknown option of method 'barlow' 'momentum'"):
+        make("barlow", momentum=0.5)
 
 
 # --- VAE and SimVE ----------------------------------------------------------------------------
@@ -197,3 +245,58 @@ def test_infonce_without_head_acts_on_the_code(views):
     bare = make("infonce", head_dim=0)
     z = bare.encoder(views.flatten(0, 1)).unflatten(0, (6, 2))
     torch.testing.assert_close(bare.loss(views)[0], losses.info_nce(z, 0.5))
+
+
+# --- supervised -------------------------------------------------------------------------------
+
+
+def test_supervised_is_the_cross_entropy_of_each_view_with_its_images_label(views):
+    method = make("supervised", classes=3)
+    labels = torch.tensor([0, 2, 1, 1, 0, 2])
+    total, _ = method.loss(views, labels=labels)
+    with torch.no_grad():
+        scores = method.head(method.encoder(views.flatten(0, 1))).view(6, 2, 3).tolist()
+    values = [
+        math.log(sum(math.exp(s) for s in view)) - view[label]
+        for image, label in zip(scores, labels.tolist(), strict=True)
+        for view in image
+    ]
+    assert total.item() == pytest.approx(sum(values) / 12, rel=1e-5)
+    assert method.head.out_features == method.classes == 3
+
+
+def test_supervised_learns_and_resumes(tmp_path):
+    first, last = fall(train(for_digits("supervised")))
+    assert last < 0.8 * first
+    check_resume("supervised", tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("name", ["supervised", "infonce", "byol", "simsiam", "vicreg"])
+def test_relu_code_is_what_encode_gives_and_what_the_head_reads(name, views):
+    method = make(name, code="relu")
+    codes = method.encode(views[:, 0])
+    assert codes.min() == 0 and codes.max() > 0
+    seen = []
+    head = method.projector if hasattr(method, "projector") else method.head
+    head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    loss(method, views)
+    assert min(codes.min() for codes in seen) == 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_every_method_trains_on_cuda():
+    images = torch.randint(256, (40, *SHAPE), dtype=torch.uint8, generator=generator())
+    for name in methods.names():
+        history = fit(
+            make(name), images, LAW, labels=torch.arange(40) % 10, steps=3, batch_size=20,
+            device="cuda", progress=False,
+        )  # fmt: skip
+        assert len(history) == 3 and history.notna().all(axis=None), name
+
+
+@pytest.mark.parametrize("latent_dim", [10, 1000])
+@pytest.mark.parametrize("name", ["barlow", "directpred", "beta_tcvae", "factor_vae", "hfs_vae"])
+def test_codes_may_be_narrow_or_wide(name, latent_dim, views):
+    method = methods.create(name, image_shape=SHAPE, latent_dim=latent_dim, arch="mlp-small")
+    assert loss(method, views)[0].isfinite()
+    assert method.encode(views[:, 0]).shape == (6, latent_dim)

@@ -18,6 +18,21 @@ def test_unknown_architecture_names_the_valid_ones():
         nets.encoder("covn", (1, 32, 32), 4)
 
 
+@pytest.mark.parametrize("arch", nets.ENCODERS)
+def test_relu_code_is_the_linear_code_without_its_negative_values(arch):
+    images, codes = torch.rand(5, 1, 16, 16), {}
+    for code in ("linear", "relu"):
+        torch.manual_seed(0)
+        codes[code] = nets.encoder(arch, (1, 16, 16), 7, code)(images)
+    assert (codes["linear"] < 0).any()
+    assert torch.equal(codes["relu"], codes["linear"].clamp(min=0))
+
+
+def test_unknown_code_is_refused():
+    with pytest.raises(ValueError, match=r"code='tanh': expected one of \('linear', 'relu'\)"):
+        nets.encoder("mlp", (1, 16, 16), 4, "tanh")
+
+
 def test_conv_refuses_sides_it_would_have_to_crop():
     with pytest.raises(ValueError, match=r"multiples of 4, not 30×32"):
         nets.decoder("conv", (1, 30, 32), 4)

@@ -1,6 +1,7 @@
 """Every learner under one face: `loss(views)`, `encode(images)`, `after_step(step, steps)`.
 
-To add a method: write one file with a subclass of `Method`, and add its line to `REGISTRY`.
+To add a method: write one file with a subclass of `Method`, and add its line to `REGISTRY`. Its own
+options are keyword arguments with defaults. A `**common` after them stands for those of its parent.
 """
 
 from __future__ import annotations
@@ -15,9 +16,21 @@ from mdlib.methods.base import Method
 
 REGISTRY = {
     "vae": "mdlib.methods.vae:VAE",
+    "beta_vae": "mdlib.methods.beta_vae:BetaVAE",
+    "annealed_vae": "mdlib.methods.annealed_vae:AnnealedVAE",
+    "factor_vae": "mdlib.methods.factor_vae:FactorVAE",
+    "beta_tcvae": "mdlib.methods.beta_tcvae:BetaTCVAE",
+    "dip_vae": "mdlib.methods.dip_vae:DIPVAE",
+    "hfs_vae": "mdlib.methods.hfs_vae:HFSVAE",
     "simve": "mdlib.methods.simve:SimVE",
     "infonce": "mdlib.methods.infonce:InfoNCE",
     "byol": "mdlib.methods.byol:BYOL",
+    "simsiam": "mdlib.methods.simsiam:SimSiam",
+    "barlow": "mdlib.methods.barlow:BarlowTwins",
+    "vicreg": "mdlib.methods.vicreg:VICReg",
+    "wmse": "mdlib.methods.wmse:WMSE",
+    "directpred": "mdlib.methods.directpred:DirectPred",
+    "supervised": "mdlib.methods.supervised:Supervised",
 }
 
 
@@ -50,9 +63,11 @@ def create(
 
 
 def options_of(cls: type[Method]) -> dict[str, object]:
-    """A method's own options and their defaults, beside image_shape and latent_dim."""
+    """A method's options and their defaults, beside image_shape and latent_dim."""
     parameters = inspect.signature(cls).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
+    own = {p.name: p.default for p in parameters if p.default is not p.empty}
+    hands_on = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return options_of(cls.__base__) | own if hands_on else own
 
 
 __all__ = ["REGISTRY", "Method", "create", "names", "options_of"]

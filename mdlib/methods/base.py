@@ -17,9 +17,15 @@ class Method(nn.Module):
 
     Subclasses set `self.encoder` and define `loss`; `represent` says which of the encoder's outputs
     is the code; `after_step` is for what follows an optimiser step (a moving average, say).
+
+    Most methods learn from views alone. What else one needs it names in `uses`, and `fit` hands it
+    to `loss` as a keyword argument: "labels", int64 [B], a class an image; "parameters", the dict
+    of [B, J, k] that made the views.
     """
 
     encoder: nn.Module
+    uses: tuple[str, ...] = ()
+    classes: int | None = None  # labels run from 0 to classes − 1; None where any will do
     options: Mapping[str, object] = MappingProxyType({})  # filled by `mdlib.methods.create`
 
     def __init__(self, image_shape: ImageShape, latent_dim: int):
@@ -33,7 +39,8 @@ class Method(nn.Module):
         """The total to minimise, a scalar, and its named terms (scalars).
 
         `views` is float [B, J, C, H, W] in [0, 1]: J views of each of B images. `generator` (on the
-        views' device) drives whatever the loss draws at random.
+        views' device) drives whatever the loss draws at random. Where `uses` names more, each is
+        one more keyword argument.
         """
         raise NotImplementedError
 
@@ -74,3 +81,24 @@ class Method(nn.Module):
 def as_float(images: Tensor) -> Tensor:
     """Images as float32 in [0, 1], whether they come as uint8 or are so already."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images
+
+
+def check_above_zero(**options: float) -> None:
+    """ValueError for the first of the named options that is not above 0."""
+    for name, value in options.items():
+        if not value > 0:
+            raise ValueError(f"{name}={value}: expected a number above 0")
+
+
+def check_not_negative(**options: float) -> None:
+    """ValueError for the first of the named options that is below 0."""
+    for name, value in options.items():
+        if not value >= 0:
+            raise ValueError(f"{name}={value}: expected 0 or a number above it")
+
+
+def check_one_of(choices: tuple[str, ...], **options: str) -> None:
+    """ValueError for the first of the named options that is none of the choices."""
+    for name, value in options.items():
+        if value not in choices:
+            raise ValueError(f"{name}={value!r}: expected one of {choices}")

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from mdlib import losses, nets
-from mdlib.methods.base import ImageShape, Loss, Method
+from mdlib.methods.base import ImageShape, Loss
+from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
 
 
-class BYOL(Method):
+class BYOL(JointEmbedding):
     """Grill et al. 2020 (arXiv:2006.07733).
 
     An online network (encoder, projector, predictor) regresses, for every ordered pair of views,
@@ -22,41 +23,25 @@ class BYOL(Method):
     1 along a cosine. As in the authors' code, the target's batch norm normalises by its own batch.
     """
 
-    def __init__(
-        self,
-        image_shape: ImageShape,
-        latent_dim: int,
-        arch: str = "mlp",
-        momentum: float = 0.99,
-        head_hidden: int = 256,
-        head_dim: int = 64,
-    ):
-        super().__init__(image_shape, latent_dim)
+    def __init__(self, image_shape: ImageShape, latent_dim: int, momentum: float = 0.99, **common):
+        super().__init__(image_shape, latent_dim, **common)
         if not 0 <= momentum <= 1:
             raise ValueError(f"momentum={momentum}: expected a number from 0 to 1")
-        self.encoder = nets.encoder(arch, image_shape, latent_dim)
-        self.projector = nets.projection(latent_dim, head_hidden, head_dim)
-        self.predictor = nets.projection(head_dim, head_hidden, head_dim)
+        self.predictor = nets.projection(self.head_dim, self.head_hidden, self.head_dim)
         self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
         self.target_projector = copy.deepcopy(self.projector).requires_grad_(False)
         self.momentum = momentum
 
     def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
-        members = views.shape[1]
-        if members < 2:
-            raise ValueError(f"BYOL compares views of an image: it needs 2 or more, not {members}")
-        # One view at a time, as in the paper: batch norm must not mix the views of an image.
-        predictions = [self.predictor(self.projector(self.encoder(v))) for v in views.unbind(1)]
+        predictions = self.predict(self.project(views))
         with torch.no_grad():
             targets = [self.target_projector(self.target_encoder(v)) for v in views.unbind(1)]
-        pairs = [
-            losses.cosine_regression(predictions[i].float(), targets[j].float()).mean()
-            for i in range(members)
-            for j in range(members)
-            if i != j
-        ]
-        total = torch.stack(pairs).mean()
+        total = over_pairs(losses.cosine_regression, predictions, [t.float() for t in targets])
         return total, {"regression": total}
+
+    def predict(self, projections: list[Tensor]) -> list[Tensor]:
+        """The predictor's output for each view's projections, [B, head_dim] each."""
+        return [self.predictor(z).float() for z in projections]
 
     @torch.no_grad()
     def after_step(self, step: int, steps: int) -> None:

@@ -6,14 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import losses, nets
-from mdlib.methods.base import ImageShape, Loss, Method
+from mdlib.methods.base import ImageShape, Loss, Method, check_above_zero
 
 
 class InfoNCE(Method):
     """Chen et al. 2020 (arXiv:2002.05709): tell the views of one image from those of all others.
 
-    The loss acts on the head's output; the code is what the encoder hands to the head.
-    `head_dim=0` leaves the head out, so that the loss acts on the code itself.
+    The loss acts on the head's output; the code is what the encoder hands to the head: `code` is
+    "linear" or "relu" (no negative values). `head_dim=0` leaves the head out, so that the loss acts
+    on the code itself.
     """
 
     def __init__(
@@ -21,14 +22,14 @@ class InfoNCE(Method):
         image_shape: ImageShape,
         latent_dim: int,
         arch: str = "mlp",
+        code: str = "linear",
         temperature: float = 0.5,
         head_hidden: int = 256,
         head_dim: int = 64,
     ):
         super().__init__(image_shape, latent_dim)
-        if not temperature > 0:
-            raise ValueError(f"temperature={temperature}: expected a number above 0")
-        self.encoder = nets.encoder(arch, image_shape, latent_dim)
+        check_above_zero(temperature=temperature)
+        self.encoder = nets.encoder(arch, image_shape, latent_dim, code)
         self.head = (
             nets.projection(latent_dim, head_hidden, head_dim) if head_dim else nn.Identity()
         )

@@ -57,7 +57,9 @@ class SimVE(VAE):
         self.variance = variance
         self.centre_variance = centre_variance
 
-    def regularisers(self, mean: Tensor, log_variance: Tensor) -> dict[str, Tensor]:
+    def regularisers(
+        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
+    ) -> dict[str, Tensor]:
         prior = losses.expected_group_prior(mean, log_variance, self.variance, self.centre_variance)
         return {
             "group_prior": -prior.mean() / mean.shape[1],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import torch
 from torch import Tensor
 
 from mdlib import losses, nets
-from mdlib.methods.base import ImageShape, Loss, Method
+from mdlib.methods.base import ImageShape, Loss, Method, check_above_zero, check_one_of
 
 LIKELIHOODS = ("bernoulli", "gaussian")
 
@@ -17,7 +20,12 @@ class VAE(Method):
     The loss, in nats a view: reconstruction_weight · E[−log p(x|z)] + KL(q(z|x) ‖ N(0, I)), with
     one sample of z for the first term and the closed form for the second. The code is the mean.
     `pixel_variance` is that of the "gaussian" likelihood; "bernoulli" has none.
+
+    Its siblings override `regularisers`, and say in `term_weights` what each term counts in the
+    total; a term that is not there counts as it is. Reported terms are without their weights.
     """
+
+    term_weights: Mapping[str, float] = MappingProxyType({})
 
     def __init__(
         self,
@@ -29,14 +37,8 @@ class VAE(Method):
         reconstruction_weight: float = 1.0,
     ):
         super().__init__(image_shape, latent_dim)
-        if likelihood not in LIKELIHOODS:
-            raise ValueError(f"likelihood={likelihood!r}: expected one of {LIKELIHOODS}")
-        for name, value in [
-            ("pixel_variance", pixel_variance),
-            ("reconstruction_weight", reconstruction_weight),
-        ]:
-            if not value > 0:
-                raise ValueError(f"{name}={value}: expected a number above 0")
+        check_one_of(LIKELIHOODS, likelihood=likelihood)
+        check_above_zero(pixel_variance=pixel_variance, reconstruction_weight=reconstruction_weight)
         self.encoder = nets.encoder(arch, image_shape, 2 * latent_dim)
         self.decoder = nets.decoder(arch, image_shape, latent_dim)
         self.gaussian = nets.Gaussian()
@@ -45,18 +47,24 @@ class VAE(Method):
         self.reconstruction_weight = reconstruction_weight
 
     def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
-        group = views.shape[:2]
         images = views.flatten(0, 1)
         mean, log_variance = self.posterior(images)
         noise = torch.empty_like(mean).normal_(generator=generator)
         z = mean + (0.5 * log_variance).exp() * noise
         reconstruction = self.reconstruction_nll(self.decoder(z).float(), images).mean()
-        regularisers = self.regularisers(mean.unflatten(0, group), log_variance.unflatten(0, group))
-        total = self.reconstruction_weight * reconstruction + sum(regularisers.values())
+        groups = (x.unflatten(0, views.shape[:2]) for x in (mean, log_variance, z))
+        regularisers = self.regularisers(*groups, generator)
+        weighted = (self.term_weights.get(name, 1) * term for name, term in regularisers.items())
+        total = self.reconstruction_weight * reconstruction + sum(weighted)
         return total, {"reconstruction": reconstruction, **regularisers}
 
-    def regularisers(self, mean: Tensor, log_variance: Tensor) -> dict[str, Tensor]:
-        """What the loss adds to reconstruction, in nats a view, from posteriors [B, J, D]."""
+    def regularisers(
+        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
+    ) -> dict[str, Tensor]:
+        """What the loss adds to reconstruction, in nats a view.
+
+        `mean` and `log_variance` of the posteriors and `z`, a draw from each, are [B, J, D].
+        """
         return {"kl": losses.gaussian_kl(mean, log_variance).mean()}
 
     def reconstruction_nll(self, logits: Tensor, images: Tensor) -> Tensor:

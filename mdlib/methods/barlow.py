@@ -1,0 +1,37 @@
+"""Barlow Twins: views agree on each dimension, and no two dimensions say the same."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from mdlib import losses
+from mdlib.methods.base import ImageShape, Loss, check_not_negative
+from mdlib.methods.joint_embedding import JointEmbedding
+
+
+class BarlowTwins(JointEmbedding):
+    """Zbontar et al. 2021 (arXiv:2103.03230).
+
+    C is the correlation, over the batch, of each dimension of one view's projection with each of
+    another's; the loss is Σᵢ (1 − Cᵢᵢ)² + redundancy_weight · Σᵢ≠ⱼ Cᵢⱼ², the mean over all pairs
+    of views. The authors' projector has three layers of 8192 units.
+    """
+
+    def __init__(
+        self, image_shape: ImageShape, latent_dim: int, redundancy_weight: float = 0.0051, **common
+    ):
+        super().__init__(image_shape, latent_dim, **common)
+        check_not_negative(redundancy_weight=redundancy_weight)
+        self.redundancy_weight = redundancy_weight
+
+    def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
+        gaps = [
+            torch.stack(losses.identity_gap(losses.cross_correlation(a, b)))
+            for a, b in combinations(self.project(views), 2)  # Cᵇᵃ is Cᵃᵇ transposed
+        ]
+        invariance, redundancy = torch.stack(gaps).mean(0)
+        total = invariance + self.redundancy_weight * redundancy
+        return total, {"invariance": invariance, "redundancy": redundancy}

@@ -1,0 +1,15 @@
+"""β-VAE: a VAE that pays more for its KL."""
+
+from __future__ import annotations
+
+from mdlib.methods.base import ImageShape, check_not_negative
+from mdlib.methods.vae import VAE
+
+
+class BetaVAE(VAE):
+    """Higgins et al. 2017: reconstruction + beta · KL(q(z|x) ‖ N(0, I)). With beta = 1, the VAE."""
+
+    def __init__(self, image_shape: ImageShape, latent_dim: int, beta: float = 4.0, **common):
+        super().__init__(image_shape, latent_dim, **common)
+        check_not_negative(beta=beta)
+        self.term_weights = {"kl": beta}

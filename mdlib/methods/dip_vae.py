@@ -1,0 +1,49 @@
+"""DIP-VAE: a VAE whose codes have the covariance of its prior."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mdlib import losses
+from mdlib.methods.base import ImageShape, check_not_negative, check_one_of
+from mdlib.methods.vae import VAE
+
+KINDS = ("i", "ii")
+
+
+class DIPVAE(VAE):
+    """Kumar et al. 2018 (arXiv:1711.00848), as in Locatello et al. 2019.
+
+    The VAE's loss + off_diagonal_weight · Σᵢ≠ⱼ Cᵢⱼ² + diagonal_weight · Σᵢ (Cᵢᵢ − 1)², where C is
+    the covariance over the batch of the posteriors' means (kind "i"), or of draws from them ("ii":
+    plus the mean of their variances). `diagonal_weight=None` is ten times the other for "i", and
+    the same for "ii".
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        latent_dim: int,
+        kind: str = "ii",
+        off_diagonal_weight: float = 5.0,
+        diagonal_weight: float | None = None,
+        **common,
+    ):
+        super().__init__(image_shape, latent_dim, **common)
+        check_one_of(KINDS, kind=kind)
+        if diagonal_weight is None:
+            diagonal_weight = (10 if kind == "i" else 1) * off_diagonal_weight
+        check_not_negative(off_diagonal_weight=off_diagonal_weight, diagonal_weight=diagonal_weight)
+        self.kind = kind
+        self.term_weights = {"diagonal": diagonal_weight, "off_diagonal": off_diagonal_weight}
+
+    def regularisers(
+        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
+    ) -> dict[str, Tensor]:
+        covariance = losses.covariance(mean.flatten(0, 1), correction=0)
+        if self.kind == "ii":
+            covariance = covariance + log_variance.exp().mean((0, 1)).diag()
+        diagonal, off_diagonal = losses.identity_gap(covariance)
+        terms = super().regularisers(mean, log_variance, z, generator)
+        return terms | {"diagonal": diagonal, "off_diagonal": off_diagonal}

@@ -1,0 +1,49 @@
+"""DirectPred: BYOL whose predictor is calculated, not trained."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mdlib import losses
+from mdlib.methods.base import ImageShape, check_not_negative
+from mdlib.methods.byol import BYOL
+
+
+class DirectPred(BYOL):
+    """Tian, Chen & Ganguli 2021 (arXiv:2102.06810).
+
+    They find that BYOL's predictor, when linear, comes to share its eigenvectors with the
+    correlation matrix F = E[z zᵀ] of the projections (not centred), so they put it there: after
+    each step it becomes W = U diag(√(s / max s) + floor) Uᵀ, where F = U diag(s) Uᵀ is a running
+    average that keeps `memory` of its past a step. W gets no gradient; until the first step it is
+    the identity. Defaults of `memory` (ρ) and `floor` (ε): the authors' example command.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        latent_dim: int,
+        memory: float = 0.3,
+        floor: float = 0.01,
+        **common,
+    ):
+        super().__init__(image_shape, latent_dim, **common)
+        if not 0 <= memory < 1:
+            raise ValueError(f"memory={memory}: expected a number from 0 to below 1")
+        check_not_negative(floor=floor)
+        self.memory, self.floor = memory, floor
+        self.predictor = nn.Linear(self.head_dim, self.head_dim, bias=False).requires_grad_(False)
+        nn.init.eye_(self.predictor.weight)
+        self.register_buffer("correlation", torch.zeros(self.head_dim, self.head_dim))
+
+    def predict(self, projections: list[Tensor]) -> list[Tensor]:
+        if self.training:  # as a batch norm does, keep a running statistic of what passes
+            now = losses.correlation(torch.cat(projections).detach())
+            self.correlation.lerp_(now, 1 - self.memory)
+        return super().predict(projections)
+
+    @torch.no_grad()
+    def after_step(self, step: int, steps: int) -> None:
+        super().after_step(step, steps)
+        self.predictor.weight.copy_(losses.direct_predictor(self.correlation, self.floor))

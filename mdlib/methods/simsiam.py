@@ -1,0 +1,34 @@
+"""SimSiam: BYOL without the slow copy."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mdlib import losses, nets
+from mdlib.methods.base import ImageShape, Loss, check_above_zero
+from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
+
+
+class SimSiam(JointEmbedding):
+    """Chen & He 2021 (arXiv:2011.10566).
+
+    A predictor regresses, for every ordered pair of views, the projection of the other view, which
+    counts as a constant: no gradient flows into it. The loss is the mean over the pairs of
+    2 − 2 cos, on BYOL's scale; the paper's −cos is half of it, less 1. As in the paper, a batch
+    norm without weights ends the projector, and the predictor is a bottleneck (theirs: 512).
+    """
+
+    def __init__(
+        self, image_shape: ImageShape, latent_dim: int, predictor_hidden: int = 32, **common
+    ):
+        super().__init__(image_shape, latent_dim, **common)
+        check_above_zero(predictor_hidden=predictor_hidden)
+        self.projector.append(nn.BatchNorm1d(self.head_dim, affine=False))
+        self.predictor = nets.projection(self.head_dim, predictor_hidden, self.head_dim)
+
+    def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
+        projections = self.project(views)
+        predictions = [self.predictor(z).float() for z in projections]
+        total = over_pairs(losses.cosine_regression, predictions, [z.detach() for z in projections])
+        return total, {"regression": total}

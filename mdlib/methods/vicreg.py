@@ -1,0 +1,52 @@
+"""VICReg: views agree, dimensions vary, and do not covary."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mdlib import losses
+from mdlib.methods.base import ImageShape, Loss, check_not_negative
+from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
+
+
+class VICReg(JointEmbedding):
+    """Bardes, Ponce & LeCun 2022 (arXiv:2105.04906).
+
+    For two views: invariance_weight · (mean squared difference) + variance_weight · (mean of the
+    views' `losses.variance_hinge`) + covariance_weight · (sum of the views'
+    `losses.covariance_penalty`); for more, the mean of that over all pairs. The authors' projector
+    has three layers of 8192 units.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        latent_dim: int,
+        invariance_weight: float = 25.0,
+        variance_weight: float = 25.0,
+        covariance_weight: float = 1.0,
+        **common,
+    ):
+        super().__init__(image_shape, latent_dim, **common)
+        check_not_negative(
+            invariance_weight=invariance_weight,
+            variance_weight=variance_weight,
+            covariance_weight=covariance_weight,
+        )
+        self.term_weights = {
+            "invariance": invariance_weight,
+            "variance": variance_weight,
+            "covariance": covariance_weight,
+        }
+
+    def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
+        projections = self.project(views)
+        terms = {
+            "invariance": over_pairs(F.mse_loss, projections, projections),
+            "variance": torch.stack(list(map(losses.variance_hinge, projections))).mean(),
+            # A pair of views has two such penalties, and the paper sums these: hence the 2.
+            "covariance": 2 * torch.stack(list(map(losses.covariance_penalty, projections))).mean(),
+        }
+        return sum(self.term_weights[name] * term for name, term in terms.items()), terms

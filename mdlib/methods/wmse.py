@@ -1,0 +1,46 @@
+"""W-MSE: agree after whitening, which no collapsed code survives."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mdlib import losses
+from mdlib.methods.base import ImageShape, Loss
+from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
+
+
+class WMSE(JointEmbedding):
+    """Ermolov et al. 2021 (arXiv:2007.06346).
+
+    The projections of each view are whitened within parts of the batch of `part` images or more
+    (a batch of fewer is one part), then compared by 2 − 2 cos, the mean over all pairs of views. A
+    part must have more images than `head_dim`: ValueError. `shrinkage` is that of `losses.whiten`.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        latent_dim: int,
+        part: int = 128,
+        shrinkage: float = 0.0,
+        **common,
+    ):
+        super().__init__(image_shape, latent_dim, **common)
+        if not 0 <= shrinkage <= 1:
+            raise ValueError(f"shrinkage={shrinkage}: expected a number from 0 to 1")
+        if part <= self.head_dim:
+            raise ValueError(
+                f"part={part}: whitening needs more images than head_dim={self.head_dim}"
+            )
+        self.part, self.shrinkage = part, shrinkage
+
+    def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
+        projections = [self.whiten(z) for z in self.project(views)]
+        total = over_pairs(losses.cosine_regression, projections, projections)
+        return total, {"regression": total}
+
+    def whiten(self, z: Tensor) -> Tensor:
+        """[B, head_dim], each part of the batch by itself: a fit's batch is in random order."""
+        parts = z.tensor_split(max(1, len(z) // self.part))
+        return torch.cat([losses.whiten(part, self.shrinkage) for part in parts])
