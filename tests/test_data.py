@@ -30,7 +30,7 @@ def digits():
 
 
 def test_import_is_light():
-    heavy = "{'torchvision', 'sklearn', 'PIL', 'pandas', 'matplotlib', 'scipy'}"
+    heavy = "{'torchvision', 'sklearn', 'PIL', 'pandas', 'matplotlib', 'scipy', 'h5py'}"
     code = f"import sys, mdlib.data; print(sorted({heavy} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
@@ -270,12 +270,16 @@ def test_sprites_refuse_an_index_outside_the_grid(index):
 
 
 def test_names_load_check_and_status_agree(tmp_path):
-    assert data.names() == ("digits", "sprites", "mnist", "fashion-mnist", "cifar10", "celeba")
+    assert data.names() == (
+        *("digits", "sprites", "scenes", "mnist", "fashion-mnist", "cifar10", "celeba"),
+        *("dsprites", "shapes3d", "cars3d", "smallnorb"),
+        *("mpi3d-toy", "mpi3d-realistic", "mpi3d-real"),
+    )
     for name in data.names():
         status = data.status(name, tmp_path)
         assert status.name == name
         assert "\n" not in status.hint
-        if name in ("digits", "sprites"):
+        if name in ("digits", "sprites", "scenes"):
             assert (status.state, status.hint) == ("ok", "built in, nothing to fetch")
             data.check(name)
         else:

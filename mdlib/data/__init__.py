@@ -14,14 +14,20 @@ import os
 from dataclasses import dataclass, replace
 
 from mdlib._names import unknown
-from mdlib.data import sprites
+from mdlib.data import scenes, sprites
 from mdlib.data.base import CorruptData, Dataset, Source
+from mdlib.data.cars3d import Cars3D
 from mdlib.data.celeba import CelebA
 from mdlib.data.cifar import Cifar10
 from mdlib.data.decode import resized
 from mdlib.data.digits import Digits
+from mdlib.data.dsprites import DSprites
 from mdlib.data.files import FASHION_MNIST, MNIST, data_root, fetch, how
 from mdlib.data.folder import Folder
+from mdlib.data.mpi3d import MPI3D_REAL, MPI3D_REALISTIC, MPI3D_TOY
+from mdlib.data.scenes import Scenes
+from mdlib.data.shapes3d import Shapes3D
+from mdlib.data.smallnorb import SmallNorb
 from mdlib.data.sprites import Sprites
 
 __all__ = [
@@ -34,13 +40,29 @@ __all__ = [
     "data_root",
     "load",
     "names",
+    "scenes",
     "sprites",
     "status",
 ]
 
 SOURCES: dict[str, Source] = {
     source.name: source
-    for source in (Digits(), Sprites(), MNIST, FASHION_MNIST, Cifar10(), CelebA())
+    for source in (
+        Digits(),
+        Sprites(),
+        Scenes(),
+        MNIST,
+        FASHION_MNIST,
+        Cifar10(),
+        CelebA(),
+        DSprites(),
+        Shapes3D(),
+        Cars3D(),
+        SmallNorb(),
+        MPI3D_TOY,
+        MPI3D_REALISTIC,
+        MPI3D_REAL,
+    )
 }
 
 
@@ -56,7 +78,7 @@ def load(
     download: bool = False,
     size: int | None = None,
 ) -> Dataset:
-    """Load a whole split into memory.
+    """Load a whole split, into memory or, where it is large, as a memory map.
 
     Everything that is needed is verified before anything is read: sizes, then checksums.
 
@@ -64,18 +86,20 @@ def load(
         name: one of `names()`, or ``images:PATH`` for a folder with one sub-folder a class.
         split: ``train``, ``test`` or ``all``; celeba has ``valid``, too.
         root: folder of the real data sets; by default $MDLIB_DATA, else ``data`` in the user's
-            cache folder. Ignored by digits, sprites and ``images:PATH``.
+            cache folder. Ignored by digits, sprites, scenes and ``images:PATH``.
         download: fetch missing or damaged files into `root`; damaged MNIST files are kept beside,
             as ``NAME.corrupt``.
-        size: side of the (square) images: sprites are drawn at it, photographs are resized and
-            cropped, and all others are resized, bilinear. By default each has its own size.
+        size: side of the (square) images: sprites and scenes are drawn at it, photographs are
+            resized and cropped, and all others are resized, bilinear. By default each has its own
+            size.
     Returns:
         Dataset: images uint8 [N, C, H, W], labels int64 [N], factors int64 [N, F] or None.
     Raises:
         ValueError: unknown name or split, `size` below 1, images of different sizes.
         FileNotFoundError: a file or folder is missing; the message says where it was expected.
         CorruptData: a file has the wrong size, checksum or content (an OSError).
-        OSError: a download failed; the message says what to do by hand.
+        OSError: a download failed, the disk is full, or a package is missing that reads the file;
+            the message says what to do by hand.
     """
     source = _source(name, split)
     if size is not None and (not isinstance(size, int) or size < 1):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-SPLIT_SEED = 0  # of every split that we draw ourselves: digits, sprites, folders without train/test
+SPLIT_SEED = 0  # of every split that we draw ourselves: digits, grids, folders without train/test
 
 
 class CorruptData(OSError):
@@ -25,7 +25,8 @@ class Dataset:
         name: the name that was asked for, as in ``load(name)``.
         title: the name for people, as in a figure's caption.
         split: which part this is: ``train``, ``test``, ``all`` …
-        images: uint8 [N, C, H, W], values 0..255; C is 1 (grey) or 3 (RGB).
+        images: uint8 [N, C, H, W], values 0..255; C is 1 (grey) or 3 (RGB). Of large sets they
+            are memory-mapped, and then need not be contiguous.
         labels: int64 [N], values 0..len(class_names)-1.
         class_names: one name a label.
         factors: int64 [N, F], factor f in 0..factor_sizes[f]-1; None where none are known.

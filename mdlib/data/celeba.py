@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mdlib import _files
 from mdlib.data import decode, files
 from mdlib.data.base import CorruptData, Dataset, Source
 
@@ -105,7 +104,6 @@ def _pixels(root: Path, split: str, names: list[str], size: int) -> torch.Tensor
     sizes = _sizes(root)
     content = hashlib.sha256("\n".join(f"{name} {sizes[name]}" for name in names).encode())
     cache = files.cache_folder() / f"celeba-{split}-{size}-{content.hexdigest()}.npy"
-    shape = (len(names), 3, size, size)
 
     def face(name: str) -> np.ndarray:
         from PIL import Image
@@ -119,14 +117,8 @@ def _pixels(root: Path, split: str, names: list[str], size: int) -> torch.Tensor
             square = square.resize((size, size), Image.Resampling.BILINEAR)
             return np.asarray(square).transpose(2, 0, 1)
 
-    if not cache.exists():
-        with _files.written_whole(cache) as temporary:
-            array = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
-            for row, pixels in enumerate(decode.threaded(face, names)):
-                array[row] = pixels
-            array.flush()
-    # Mode "c", copy on write: torch accepts the array, and nobody can write to the file by it.
-    array = np.lib.format.open_memmap(cache, "c")
-    if array.dtype != np.uint8 or array.shape != shape:
-        raise CorruptData(f"celeba: {cache} is not what mdlib wrote there: remove it")
-    return torch.from_numpy(array)
+    def fill(array: np.ndarray) -> None:
+        for row, pixels in enumerate(decode.threaded(face, names)):
+            array[row] = pixels
+
+    return decode.kept("celeba", cache, (len(names), 3, size, size), fill)

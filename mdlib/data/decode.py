@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mdlib import _files
 from mdlib.data.base import CorruptData
 
 T, R = TypeVar("T"), TypeVar("R")
@@ -37,6 +41,34 @@ def readable(name: str, what: object) -> Iterator[None]:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise CorruptData(f"{name}: cannot read the image {what}: {error}") from error
+
+
+def kept(
+    name: str, cache: Path, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]
+) -> Tensor:
+    """A uint8 tensor of `shape`, memory-mapped from `cache`, an .npy file decoded before.
+
+    If it isn't there, `fill` is given an array to write the content to, and that becomes the file.
+    What is written to the tensor later never reaches it. Raises CorruptData if `cache` holds
+    something else, OSError if the disk has no room.
+    """
+    if not cache.exists():
+        with _files.written_whole(cache) as temporary:
+            # Asked beforehand: a full disk under a memory map kills the process without a word.
+            free, needed = shutil.disk_usage(cache.parent).free, math.prod(shape)
+            if free < needed:
+                raise OSError(
+                    f"{name}: the decoded images need {needed / 1e9:.1f} GB in {cache.parent},"
+                    f" where {free / 1e9:.1f} GB are free: make room there, or pass a smaller size"
+                )
+            array = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+            fill(array)
+            array.flush()
+    # Mode "c", copy on write: torch accepts the array, and nobody can write to the file by it.
+    array = np.lib.format.open_memmap(cache, "c")
+    if array.dtype != np.uint8 or array.shape != shape:
+        raise CorruptData(f"{name}: {cache} is not what mdlib wrote there: remove it")
+    return torch.from_numpy(array)
 
 
 def channels_first(array: np.ndarray) -> Tensor:

@@ -101,6 +101,12 @@ def fetch(source: Source, root: Path) -> None:
         ) from error
 
 
+def download(url: str, path: Path) -> None:
+    """Fetch one file, with a progress bar; what is at `path` is replaced once all has arrived."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.hub.download_url_to_file(url, str(path))
+
+
 class Idx(Source):
     """MNIST and data sets in its format, in torchvision's layout: ROOT/FOLDER/raw/…-ubyte.
 

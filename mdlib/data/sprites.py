@@ -11,16 +11,18 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mdlib.data.base import SPLIT_SEED, Dataset, Source
+from mdlib.data.grid import Grid, GridSource
 
 FACTOR_NAMES = ("shape", "scale", "orientation", "x", "y")
 FACTOR_SIZES = (3, 4, 8, 16, 16)
 SHAPES = ("square", "ellipse", "triangle")
-GRID = math.prod(FACTOR_SIZES)  # 24576 images
+
+_GRID = Grid("sprites", FACTOR_NAMES, FACTOR_SIZES)
+GRID = len(_GRID)  # 24576 images
+factors_of, index_of = _GRID.factors_of, _GRID.index_of
 
 # Geometry in the pixels of a 32×32 image; other sizes scale it. x grows to the right, y downwards.
 _SIDE = 32
@@ -29,29 +31,6 @@ _ANGLES = torch.arange(8) * (math.pi / 2 / 8)  # from 0° in steps of 11.25°
 _CENTRES = torch.linspace(8, 24, 16)
 _SAMPLES = 2  # a pixel is the mean of 2×2 samples, each with a ramp of its own (half a pixel) width
 _CHUNK = 256  # images at once: the working set stays in the processor's cache
-
-
-def factors_of(index: int | Sequence[int] | Tensor) -> Tensor:
-    """Factors of images of the grid, the last factor (y) running fastest.
-
-    Args:
-        index: integers [...] in 0..24575.
-    Returns:
-        int64 [..., 5], in the order of FACTOR_NAMES.
-    Raises:
-        ValueError: an index is not an integer or lies outside the grid.
-    """
-    index = _integers(index, "index")
-    if index.numel() and (index.min() < 0 or index.max() >= GRID):
-        raise ValueError(f"sprites: an index must lie in 0..{GRID - 1}")
-    return torch.stack(torch.unravel_index(index, FACTOR_SIZES), dim=-1)
-
-
-def index_of(factors: Sequence[Sequence[int]] | Tensor) -> Tensor:
-    """The inverse of `factors_of`: int64 [..., 5] to int64 [...]; ValueError as in `render`."""
-    factors = _checked(factors)
-    strides = [math.prod(FACTOR_SIZES[i + 1 :]) for i in range(len(FACTOR_SIZES))]
-    return (factors * torch.tensor(strides, device=factors.device)).sum(-1)
 
 
 def render(
@@ -70,9 +49,7 @@ def render(
     Raises:
         ValueError: wrong shape or type of `factors`, or a value outside its factor's range.
     """
-    factors = _checked(factors)
-    if factors.ndim != 2:
-        raise ValueError(f"sprites: factors must be [N, 5], got {tuple(factors.shape)}")
+    factors = _GRID.checked_rows(factors)
     factors = factors.to(device or factors.device)
     images = torch.empty(len(factors), 1, size, size, dtype=torch.uint8, device=factors.device)
     for start in range(0, len(factors), _CHUNK):
@@ -136,50 +113,13 @@ def _triangle(u: Tensor, v: Tensor, r: Tensor) -> Tensor:
     return torch.maximum(v, u - v / 2) - r / 2
 
 
-class Sprites(Source):
+class Sprites(GridSource):
     """The full grid; labels are the shapes. Train and test: a fixed random 80/20 of the rows."""
 
     name = "sprites"
     title = "Sprites"
+    grid = _GRID
+    label, class_names = "shape", SHAPES
 
-    def read(self, split: str, root: Path, size: int | None) -> Dataset:
-        rows = np.arange(GRID)
-        if split != "all":
-            mixed = np.random.RandomState(SPLIT_SEED).permutation(
-                GRID
-            )  # a stream that never changes
-            n_train = round(0.8 * GRID)
-            rows = np.sort(mixed[:n_train] if split == "train" else mixed[n_train:])
-        factors = factors_of(torch.from_numpy(rows))
-        return Dataset(
-            name=self.name,
-            title=self.title,
-            split=split,
-            images=render(factors, size or _SIDE),
-            labels=factors[:, 0].clone(),
-            class_names=SHAPES,
-            factors=factors,
-            factor_names=FACTOR_NAMES,
-            factor_sizes=FACTOR_SIZES,
-        )
-
-
-def _integers(values: int | Sequence | Tensor, what: str) -> Tensor:
-    values = values if isinstance(values, Tensor) else torch.tensor(values)
-    if values.numel() and (values.is_floating_point() or values.dtype == torch.bool):
-        raise ValueError(f"sprites: {what} must be integers, got {values.dtype}")
-    return values.long()
-
-
-def _checked(factors: Sequence[Sequence[int]] | Tensor) -> Tensor:
-    factors = _integers(factors, "factors")
-    if factors.ndim == 0 or factors.shape[-1] != len(FACTOR_SIZES):
-        raise ValueError(
-            f"sprites: factors must end in {len(FACTOR_SIZES)} values a row"
-            f" ({', '.join(FACTOR_NAMES)}), got shape {tuple(factors.shape)}"
-        )
-    for column, (name, n) in enumerate(zip(FACTOR_NAMES, FACTOR_SIZES, strict=True)):
-        values = factors[..., column]
-        if values.numel() and (values.min() < 0 or values.max() >= n):
-            raise ValueError(f"sprites: factor {name!r} must lie in 0..{n - 1}")
-    return factors
+    def images(self, split: str, root: Path, size: int | None) -> Tensor:
+        return render(factors_of(torch.from_numpy(_GRID.rows(split))), size or _SIDE)

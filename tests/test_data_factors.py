@@ -1,0 +1,505 @@
+"""mdlib.data: real sets with known factors, on small files written in exactly their formats."""
+
+import gzip
+import hashlib
+import io
+import pickle
+import struct
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.io import savemat
+
+from mdlib import data
+from mdlib.data import base, cars3d, decode, dsprites, files, grid, mpi3d, npz, shapes3d, smallnorb
+
+GRIDS = ["dsprites", "shapes3d", "cars3d", "mpi3d-toy"]
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+    """An empty cache folder, no MDLIB_DATA, and a network that fails at once."""
+    monkeypatch.delenv("MDLIB_DATA", raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_: str(tmp_path / "cache"))
+
+    def refuse(*_, **__):
+        raise OSError("no network in tests")
+
+    for function in ("socket.socket.connect", "socket.getaddrinfo"):
+        monkeypatch.setattr(function, refuse)
+    return tmp_path / "cache"
+
+
+def md5(path):
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def pixels(*shape):
+    return np.random.RandomState(0).randint(0, 256, shape, dtype=np.uint8)
+
+
+# Writers: a small file in the format of the published one, and its images, uint8 [N, C, H, W].
+
+
+class Touch:
+    """A pickle that writes a file when it is opened: proof of whether it was."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def write_dsprites(path, sizes=(3, 2, 2, 4, 5), **changes):
+    images = pixels(np.prod(sizes), 16, 16) % 2
+    classes = np.stack(np.unravel_index(np.arange(len(images)), (1, *sizes)), -1)
+    metadata = np.array(Touch(path.parent / "opened"), dtype=object)  # pickled, as published
+    arrays = {
+        "metadata": metadata,
+        "imgs": images,
+        "latents_classes": classes,
+        "latents_values": classes / 7,
+    }
+    np.savez_compressed(path, **arrays | changes)
+    return images[:, None] * 255
+
+
+def write_shapes3d(path, sizes=(2, 3, 2, 2, 4, 3), **changes):
+    h5py = pytest.importorskip("h5py")
+    images = pixels(np.prod(sizes), 16, 16, 3)
+    with h5py.File(path, "w") as file:
+        given = changes.get("images", images)
+        # A block of pixels reaches over many images, and the last blocks are not full.
+        file.create_dataset("images", data=given, chunks=(50, 4, 4, 1), compression="gzip")
+        file.create_dataset("labels", data=np.zeros((len(images), 6)))
+    return images.transpose(0, 3, 1, 2)
+
+
+def write_cars3d(path, sizes=(2, 3, 4), meshes=None, leave_out=()):
+    elevations, azimuths, cars = sizes
+    images = pixels(elevations, azimuths, cars, 3, 16, 16)
+    members = {"data/shapes48.mat": b"other", "data/cars/list.txt": b"car_0_mesh\n"}
+    for car in (2, 0, 3, 1):
+        mesh = images[:, :, car].transpose(3, 4, 2, 1, 0)  # rows, columns, RGB, azimuth, elevation
+        buffer = io.BytesIO()
+        mask = np.zeros((16, 16, azimuths, elevations), np.uint8)
+        savemat(buffer, {"mask": mask, "im": mesh if meshes is None else meshes})
+        members[f"data/cars/car_{car}_mesh.mat"] = buffer.getvalue()
+    with tarfile.open(path, "w:gz") as tar:
+        folder = tarfile.TarInfo("data/cars")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+        link = tarfile.TarInfo("data/cars/other.mat")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+        for name, content in members.items():
+            if name not in leave_out:
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    return images.reshape(-1, 3, 16, 16)
+
+
+def write_mpi3d(path, sizes=(2, 6, 2, 1, 3, 4, 5), save=np.savez, **changes):
+    images = pixels(np.prod(sizes), 16, 16, 3)
+    save(path, **{"images": images} | changes)
+    return images.transpose(0, 3, 1, 2)
+
+
+WRITERS = {
+    "dsprites": (dsprites.DSprites, write_dsprites),
+    "shapes3d": (shapes3d.Shapes3D, write_shapes3d),
+    "cars3d": (cars3d.Cars3D, write_cars3d),
+    "mpi3d-toy": (lambda: mpi3d.MPI3D("toy", ""), write_mpi3d),
+}
+
+
+@pytest.fixture
+def write(monkeypatch, tmp_path):
+    """`write(name)` puts a small file in place of the published one: root, images."""
+
+    def write(name, **changes):
+        kind, writer = WRITERS[name]
+        source = kind()
+        path = tmp_path / "root" / source.file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        images = writer(path, **changes)
+        sizes = writer.__defaults__[0]
+        source.grid = grid.Grid(name, source.grid.factor_names, sizes)
+        source.image_shape = images.shape[1:]
+        source.file = files.File(source.file.path, md5(path), algorithm="md5")
+        monkeypatch.setitem(data.SOURCES, name, source)
+        return tmp_path / "root", torch.from_numpy(images)
+
+    return write
+
+
+# What is published
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "n", "sizes", "image_shape"),
+    [
+        (
+            "dsprites",
+            "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz",
+            737_280,
+            (3, 6, 40, 32, 32),
+            (1, 64, 64),
+        ),
+        ("shapes3d", "3dshapes.h5", 480_000, (10, 10, 10, 8, 4, 15), (3, 64, 64)),
+        ("cars3d", "nips2015-analogy-data.tar.gz", 17_568, (4, 24, 183), (3, 128, 128)),
+        ("mpi3d-toy", "mpi3d_toy.npz", 1_036_800, (6, 6, 2, 3, 3, 40, 40), (3, 64, 64)),
+        ("mpi3d-realistic", "mpi3d_realistic.npz", 1_036_800, None, (3, 64, 64)),
+        ("mpi3d-real", "mpi3d_real.npz", 1_036_800, None, (3, 64, 64)),
+    ],
+)
+def test_grids_are_the_published_ones(name, path, n, sizes, image_shape):
+    source = data.SOURCES[name]
+    assert Path(source.file.path).name == path
+    assert source.url.endswith(f"/{path}")
+    assert path in source.how
+    assert len(source.grid) == n
+    assert source.grid.factor_sizes == (sizes or data.SOURCES["mpi3d-toy"].grid.factor_sizes)
+    assert source.image_shape == image_shape
+    label = source.grid.factor_names.index(source.label)
+    assert len(source.class_names) == source.grid.factor_sizes[label]
+
+
+# All grids in a file
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_grid_is_read_in_order(write, name):
+    root, images = write(name)
+    source = data.SOURCES[name]
+    data.check(name, root)
+    status = data.status(name, root)
+    assert (status.state, status.hint) == ("ok", str(root / source.file.path))
+    everything = data.load(name, "all", root)
+    assert torch.equal(everything.images, images)
+    sizes = source.grid.factor_sizes
+    assert everything.factor_sizes == sizes
+    expected = np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), -1)
+    assert np.array_equal(everything.factors, expected)
+    column = everything.factor_names.index(source.label)
+    assert torch.equal(everything.labels, everything.factors[:, column])
+    assert (everything.name, everything.title) == (name, source.title)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_grid_is_split_for_good(write, name):
+    root, images = write(name)
+    source = data.SOURCES[name]
+    parts = [data.load(name, split, root) for split in ("train", "test")]
+    rows = [source.grid.index_of(part.factors) for part in parts]
+    assert [len(part) for part in parts] == [
+        round(0.8 * len(images)),
+        len(images) - round(0.8 * len(images)),
+    ]
+    assert sorted(torch.cat(rows).tolist()) == list(range(len(images)))
+    mixed = np.random.RandomState(base.SPLIT_SEED).permutation(len(images))
+    assert rows[1].tolist() == sorted(mixed[len(parts[0]) :])
+    for part, index in zip(parts, rows, strict=True):
+        assert torch.equal(part.images, images[index])
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_grid_is_decoded_once_and_mapped(write, name, cache, monkeypatch):
+    root, _ = write(name)
+    source = data.SOURCES[name]
+    first = data.load(name, "test", root)
+    expected = first.images.clone()
+    first.images.zero_()  # it may be written to, without effect on the file
+    (kept,) = cache.iterdir()
+    assert kept.name == f"{name}-test-16-{source.file.digest}.npy"
+    monkeypatch.setattr(source, "pieces", None)  # must not be needed again
+    assert torch.equal(data.load(name, "test", root).images, expected)
+    np.save(kept, np.zeros(3))
+    with pytest.raises(data.CorruptData, match=kept.name):
+        data.load(name, "test", root)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_grid_is_resized_before_it_is_kept(write, name, cache):
+    root, images = write(name)
+    for split in ("all", "train"):
+        small = data.load(name, split, root, size=8)
+        rows = data.SOURCES[name].grid.index_of(small.factors)
+        assert torch.equal(small.images, decode.resized(images, 8)[rows])
+    assert {path.name.split("-")[-2] for path in cache.iterdir()} == {"8"}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_grid_file_missing_or_damaged_is_refused(write, name):
+    root, _ = write(name)
+    file = data.SOURCES[name].file
+    path = root / file.path
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    for function in (data.check, data.load):
+        with pytest.raises(data.CorruptData, match=f"{path} has the md5 .*expected {file.digest}"):
+            function(name, root=root)
+    path.unlink()
+    for function in (data.check, data.load):
+        with pytest.raises(FileNotFoundError, match=f"^{name}: {path} is missing"):
+            function(name, root=root)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_grid_file_is_downloaded(write, name, tmp_path, monkeypatch, capfd):
+    root, images = write(name)
+    source = data.SOURCES[name]
+    path = root / source.file.path
+    served = path.rename(tmp_path / "served")
+    monkeypatch.setattr(source, "url", served.as_uri(), raising=False)
+    assert torch.equal(data.load(name, "all", root, download=True).images, images)
+    path.write_bytes(b"damaged")
+    assert torch.equal(data.load(name, "all", root, download=True).images, images)
+    served.unlink()
+    data.load(name, "all", root, download=True)  # nothing to do, nothing done
+    served.write_bytes(b"another file")
+    path.unlink()
+    with pytest.raises(data.CorruptData, match="md5 checksum"):
+        data.load(name, "all", root, download=True)
+
+
+@pytest.mark.parametrize("name", ["dsprites", "shapes3d", "cars3d", "mpi3d-real", "smallnorb"])
+def test_failed_download_says_what_to_do(tmp_path, name):
+    with pytest.raises(OSError, match=r"download into .* failed: URLError: .*no net") as error:
+        data.load(name, root=tmp_path, download=True)
+    message = str(error.value)
+    assert message.startswith(f"{name}: ")
+    assert f"{tmp_path}/{name.split('-')[0]}" in message.split("By hand: ")[1]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]  # nothing half-fetched
+
+
+@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("what", ["shape", "type"])
+def test_another_array_than_expected_is_refused(write, name, what, cache):
+    if name == "cars3d":
+        mesh = pixels(16, 16, 3, 3, 2)
+        change = {"meshes": mesh[:-1] if what == "shape" else mesh.astype(np.int16)}
+    else:
+        shapes = {"dsprites": (240, 16, 16), "shapes3d": (288, 16, 16, 3)}
+        array = pixels(*shapes.get(name, (1440, 16, 16, 3)))
+        change = array[:-1] if what == "shape" else array.astype(np.int16)
+        change = {"imgs" if name == "dsprites" else "images": change}
+    root, _ = write(name, **change)
+    with pytest.raises(data.CorruptData, match=r"expected uint8 \("):
+        data.load(name, root=root)
+    assert not cache.exists() or not list(cache.iterdir())  # nothing half-made is kept
+
+
+def test_a_full_disk_is_told_of_before_anything_is_written(write, cache, monkeypatch):
+    root, _ = write("dsprites")
+    usage = decode.shutil.disk_usage(root)
+    monkeypatch.setattr(decode.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(OSError, match=r"need 0\.0 GB in .*cache.*make room there"):
+        data.load("dsprites", root=root)
+    assert not list(cache.iterdir())
+
+
+# Each for itself
+
+
+def test_dsprites_opens_no_pickle(write):
+    root, _ = write("dsprites")
+    data.load("dsprites", "all", root)
+    proof = root / "dsprites" / "opened"
+    assert not proof.exists()
+    pickle.loads(pickle.dumps(Touch(proof)))
+    assert proof.exists()  # the trap works
+
+
+def test_dsprites_in_another_order_is_refused(write):
+    classes = np.stack(np.unravel_index(np.arange(240), (1, 3, 2, 2, 4, 5)), -1)
+    root, _ = write("dsprites", latents_classes=classes[::-1])
+    with pytest.raises(data.CorruptData, match="latents_classes is not the grid in order"):
+        data.load("dsprites", root=root)
+
+
+def test_mpi3d_is_mapped_in_place_where_it_is_stored(write, cache, monkeypatch):
+    root, images = write("mpi3d-toy")
+    monkeypatch.setattr(npz, "pieces", None)  # must not be needed
+    everything = data.load("mpi3d-toy", "all", root)
+    assert torch.equal(everything.images, images)
+    assert torch.equal(everything.subset([7, 3]).images, images[[7, 3]])
+    assert data.load("mpi3d-toy", "all", root, size=16).image_shape == (3, 16, 16)
+    everything.images.zero_()
+    assert torch.equal(data.load("mpi3d-toy", "all", root).images, images)
+    assert not cache.exists()
+
+
+def test_mpi3d_is_decoded_where_it_is_compressed(write, cache):
+    root, images = write("mpi3d-toy", save=np.savez_compressed)
+    assert torch.equal(data.load("mpi3d-toy", "all", root).images, images)
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_npz_is_mapped_behind_other_members(tmp_path):
+    wanted = pixels(7, 5)
+    np.savez(tmp_path / "x.npz", first=np.arange(1001), wanted=wanted, last=np.zeros(3))
+    assert np.array_equal(npz.mapped(tmp_path / "x.npz", "wanted", (7, 5)), wanted)
+    read = list(npz.pieces(tmp_path / "x.npz", "wanted", (7, 5), rows=3))
+    assert [rows.tolist() for rows, _ in read] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert np.array_equal(np.concatenate([piece for _, piece in read]), wanted)
+    np.savez(tmp_path / "x.npz", wanted=np.asfortranarray(wanted))
+    with pytest.raises(data.CorruptData, match="by columns"):
+        npz.mapped(tmp_path / "x.npz", "wanted", (7, 5))
+
+
+def test_shapes3d_without_h5py(tmp_path, monkeypatch):
+    path = tmp_path / "shapes3d" / "3dshapes.h5"
+    path.parent.mkdir()
+    path.write_bytes(b"whole")
+    source = shapes3d.Shapes3D()
+    source.file = files.File(source.file.path, md5(path), algorithm="md5")
+    source.url = "nowhere:"  # what is there must not be fetched again
+    monkeypatch.setitem(data.SOURCES, "shapes3d", source)
+    monkeypatch.setattr(shapes3d, "find_spec", lambda name: None)
+    with pytest.raises(OSError, match=f"^shapes3d: {path} .*: pip install h5py$"):
+        data.check("shapes3d", tmp_path)
+    with pytest.raises(OSError, match=r"pip install h5py$"):
+        data.load("shapes3d", root=tmp_path, download=True)
+    assert "pip install h5py" in data.status("shapes3d", tmp_path).hint
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="is missing"):
+        data.check("shapes3d", tmp_path)
+
+
+def test_cars3d_wants_every_car(write):
+    root, _ = write("cars3d", leave_out=["data/cars/car_3_mesh.mat"])
+    with pytest.raises(data.CorruptData, match="holds 3 cars, expected 4"):
+        data.load("cars3d", root=root)
+
+
+# small NORB
+
+
+def norb_matrix(array):
+    """An array in NORB's format, as its page describes it."""
+    kind = {"uint8": 0x1E3D4C55, "int32": 0x1E3D4C54}[array.dtype.name]
+    shape = [*array.shape, 1, 1][: max(3, array.ndim)]
+    return struct.pack(f"<{2 + len(shape)}i", kind, array.ndim, *shape) + array.tobytes()
+
+
+@pytest.fixture
+def norb(monkeypatch, tmp_path):
+    """Ten stereo pairs a split: root, and the arrays by split and kind."""
+    source, arrays = smallnorb.SmallNorb(), {}
+    rng = np.random.RandomState(1)
+    for split, instances in (("train", (4, 6, 7, 8, 9)), ("test", (0, 1, 2, 3, 5))):
+        info = rng.randint(0, (9, 18, 6), size=(10, 3)) * (1, 2, 1)
+        info = np.column_stack([rng.choice(instances, 10), info]).astype(np.int32)
+        category = (np.arange(10) % 5).astype(np.int32)
+        arrays[split] = {
+            "dat": rng.randint(0, 256, (10, 2, 96, 96), dtype=np.uint8),
+            "cat": category,
+            "info": info,
+        }
+        for kind, array in arrays[split].items():
+            file = source.files[split][kind]
+            path = tmp_path / "root" / file.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(norb_matrix(array))
+            small = files.File(file.path, md5(path), path.stat().st_size, "md5")
+            source.files[split][kind] = small
+    monkeypatch.setitem(data.SOURCES, "smallnorb", source)
+    return tmp_path / "root", arrays
+
+
+def test_norb_is_read_as_published(norb, cache):
+    root, arrays = norb
+    status = data.status("smallnorb", root)
+    assert (status.state, status.hint) == ("ok", str(root / "smallnorb"))
+    parts = {split: data.load("smallnorb", split, root) for split in ("train", "test", "all")}
+    for split in ("train", "test"):
+        part, given = parts[split], arrays[split]
+        assert np.array_equal(part.images, given["dat"][:, :1])  # the left ones
+        assert part.labels.tolist() == given["cat"].tolist()
+        assert part.factors[:, 0].tolist() == given["cat"].tolist()
+        assert np.array_equal(part.factors[:, 1:] * torch.tensor([1, 1, 2, 1]), given["info"])
+        assert part.factors.dtype == torch.int64
+    both = parts["all"]
+    assert both.factor_names == ("category", "instance", "elevation", "azimuth", "lighting")
+    assert both.factor_sizes == (5, 10, 9, 18, 6)
+    assert both.class_names == ("animal", "human", "airplane", "truck", "car")
+    assert torch.equal(both.images, torch.cat([parts["train"].images, parts["test"].images]))
+    assert torch.equal(both.factors[10:], parts["test"].factors)
+    assert data.load("smallnorb", "test", root, size=64).image_shape == (1, 64, 64)
+    assert not cache.exists()
+
+
+def test_norb_is_mapped_and_cannot_be_changed(norb):
+    root, arrays = norb
+    images = data.load("smallnorb", "test", root).images
+    assert images.untyped_storage().nbytes() == arrays["test"]["dat"].nbytes  # the right ones, too
+    images.zero_()
+    assert np.array_equal(data.load("smallnorb", "test", root).images, arrays["test"]["dat"][:, :1])
+
+
+def test_norb_files_are_the_published_ones():
+    source = data.SOURCES["smallnorb"]
+    listed = [file for kinds in source.files.values() for file in kinds.values()]
+    assert len(listed) == 6
+    # The one file whose content can be written down: five categories in turn.
+    category = norb_matrix((np.arange(24_300) % 5).astype(np.int32))
+    shapes = {"cat": (24_300,), "info": (24_300, 4), "dat": (24_300, 2, 96, 96)}
+    for file in listed:
+        kind = file.path.removesuffix(".mat").rpartition("-")[2]
+        header = 8 + 4 * max(3, len(shapes[kind]))
+        assert file.size == header + np.prod(shapes[kind]) * (1 if kind == "dat" else 4)
+        if kind == "cat":
+            assert (len(category), hashlib.md5(category).hexdigest()) == (file.size, file.digest)
+
+
+@pytest.mark.parametrize("kind", ["dat", "cat", "info"])
+def test_norb_wants_every_file_whole(norb, kind):
+    root, _ = norb
+    path = root / data.SOURCES["smallnorb"].files["test"][kind].path
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    for function in (data.check, data.load):  # even the train split is refused
+        with pytest.raises(data.CorruptData, match=f"{path.name} has {len(content) - 1} bytes"):
+            function("smallnorb", root=root)
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(data.CorruptData, match=f"{path.name} has the md5 checksum"):
+        data.load("smallnorb", root=root)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=f"{path.name} is missing"):
+        data.check("smallnorb", root)
+
+
+def test_norb_file_of_another_kind_is_refused(norb):
+    root, _ = norb
+    kinds = data.SOURCES["smallnorb"].files["train"]
+    path = root / kinds["dat"].path
+    path.write_bytes(b"\x00\x00\x08\x03" + path.read_bytes()[4:])  # MNIST's magic number
+    kinds["dat"] = files.File(kinds["dat"].path, md5(path), path.stat().st_size, "md5")
+    with pytest.raises(data.CorruptData, match="begins with 0x3080000: not a matrix of NORB's"):
+        data.load("smallnorb", root=root)
+
+
+def test_norb_is_downloaded_and_unpacked(norb, tmp_path, monkeypatch, capfd):
+    root, arrays = norb
+    served = tmp_path / "served"
+    served.mkdir()
+    for path in (root / "smallnorb").iterdir():
+        (served / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    monkeypatch.setattr(smallnorb, "URL", served.as_uri())
+    fetched, real = [], files.download
+    monkeypatch.setattr(files, "download", lambda url, path: fetched.append(url) or real(url, path))
+    fresh = tmp_path / "fresh"
+    both = data.load("smallnorb", "all", fresh, download=True)
+    assert np.array_equal(both.images[:10], arrays["train"]["dat"][:, :1])
+    assert len(fetched) == 6
+    assert {path.suffix for path in (fresh / "smallnorb").iterdir()} == {".mat"}
+    next((fresh / "smallnorb").iterdir()).unlink()
+    data.load("smallnorb", "all", fresh, download=True)
+    assert len(fetched) == 7  # only the one that was missing
