@@ -222,15 +222,17 @@ def _log_marginal_mean(scores: Tensor) -> Tensor:
 def _log_mean_without_one(scores: Tensor) -> Tensor:
     """[..., k, j] → log of the mean of exp scores[..., i, j] over all i but k.
 
-    Sums from above and from below meet at k. (The quick way, subtracting exp scores[k, j] from the
-    total, loses everything in float32 where that one dominates.)
+    The total of a column less the k-th term. Where that one dominates, float32 would lose all the
+    others in the difference, so without the largest the sum is taken anew.
     """
-    above = scores.logcumsumexp(-2)
-    below = scores.flip(-2).logcumsumexp(-2).flip(-2)
-    nothing = scores.new_full((*scores.shape[:-2], 1, scores.shape[-1]), -math.inf)
-    above = torch.cat([nothing, above[..., :-1, :]], -2)
-    below = torch.cat([below[..., 1:, :], nothing], -2)
-    return torch.logaddexp(above, below) - math.log(scores.shape[-2] - 1)
+    is_top = torch.zeros_like(scores, dtype=torch.bool)
+    is_top = is_top.scatter(-2, scores.argmax(-2, keepdim=True), True)
+    peak = scores.detach().amax(-2, keepdim=True)
+    terms = (scores - peak).exp()
+    rest = (terms.sum(-2, keepdim=True) - terms).masked_fill(is_top, 1.0)  # at least the top: 1
+    without_top = scores.masked_fill(is_top, -math.inf).logsumexp(-2, keepdim=True)
+    logarithm = torch.where(is_top, without_top, peak + rest.log())
+    return logarithm - math.log(scores.shape[-2] - 1)
 
 
 def _reporting(value: Tensor, objective: Tensor) -> Tensor:

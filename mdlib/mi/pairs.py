@@ -92,11 +92,12 @@ class ByClass:
 
     `rows` [N, …] are float, or uint8 and shown as float in [0, 1]; `labels` [N] are integers. Class
     c is the c-th smallest label; `counts` [M] says how many rows each has. Row numbers are drawn on
-    the generator's device, and `take` moves only the rows that were drawn.
+    the generator's device; rows stay where they are, and only those that were drawn are moved.
     """
 
     def __init__(self, rows: Tensor, labels: Tensor):
-        rows, labels = torch.as_tensor(rows), torch.as_tensor(labels)
+        rows = torch.as_tensor(rows)
+        labels = torch.as_tensor(labels, device=rows.device)
         if rows.ndim < 2 or labels.shape != rows.shape[:1] or 0 in rows.shape:
             raise ValueError(
                 f"rows have shape {list(rows.shape)} and labels {list(labels.shape)}, expected "
@@ -133,8 +134,8 @@ class ByClass:
         return self.counts.to(classes.device)[classes]
 
     def _numbers(self, classes: Tensor, places: Tensor) -> Tensor:
-        start, order = self._start.to(classes.device), self._order.to(classes.device)
-        return order[start[classes] + places]
+        places = self._start.to(classes.device)[classes] + places
+        return self._order[places.to(self._order.device)].to(classes.device)
 
 
 def _below(sizes: Tensor, generator: Generator | None) -> Tensor:
@@ -166,7 +167,7 @@ class SameClass(Task):
     def __init__(self, rows: Tensor, labels: Tensor, balanced: bool = True, distinct: bool = False):
         self._classes = ByClass(rows, labels)
         self._distinct = distinct
-        counts = self._classes.counts.double()
+        counts = self._classes.counts.cpu().double()
         if distinct and counts.min() < 2:
             alone = self._classes.labels[counts.argmin()].item()
             raise ValueError(f"class {alone} has 1 row, expected 2 or more for distinct=True")
@@ -217,8 +218,8 @@ class BinaryChannel(Task):
                 f"{list(ones.shape)}, expected images of one shape and dtype, and some of each"
             )
         labels = torch.arange(2).repeat_interleave(torch.tensor([len(zeros), len(ones)]))
-        self._classes = ByClass(torch.cat([zeros, ones]), labels.to(zeros.device))
-        self.bits, self.information = bits, information
+        self._classes = ByClass(torch.cat([zeros, ones]), labels)
+        self.bits, self.information = bits, float(information)
         self.title = f"Binary channel, {bits} bits, {information:.3g} nats"
 
     def sample(self, n: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
