@@ -405,7 +405,7 @@ if complete:
 # ## All estimators, all tasks, five seeds
 #
 # One draw is an anecdote. The sweep `notebooks/sweeps/mutual_information_benchmark.yaml` runs every task with five
-# seeds, 5000 pairs and 500 steps. From here on the chapter reads its file of results. (Where there is none yet, the
+# seeds, 5000 pairs and 400 steps. From here on the chapter reads its file of results. (Where there is none yet, the
 # cells below print nothing.)
 
 
@@ -835,7 +835,7 @@ ceilings = {
 # %% [markdown]
 # ## What this does not show
 #
-# - **The best that each estimator can do.** All critics had the same small networks, 500 steps, and 5000 pairs. More of
+# - **The best that each estimator can do.** All critics had the same small networks, 400 steps, and 5000 pairs. More of
 #   each would lift the lower bounds on spirals and images. It is a benchmark at a budget.
 # - **Large truths.** Nearly all tasks have less than 2 nats. What happens at 10 is the subject of
 #   `theory/mutual_information_bounds`, where variance explodes and ceilings bite.
