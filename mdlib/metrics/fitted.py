@@ -1,0 +1,217 @@
+"""SAP, DCI, explicitness and informativeness: a classifier is fitted, and asked what it used.
+
+All take codes [N, D] and factors [N, K], and `test`, a second sample as (codes, factors); without
+one a third of the rows, drawn by `seed`, is held out. The literature fits on 10 000 samples and
+tests on 5 000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from mdlib._logistic import logistic_regression
+from mdlib._probe_input import need
+from mdlib.metrics._input import Score, Values, checked_codes, checked_factors, checked_split
+from mdlib.metrics._ranks import average_ranks
+from mdlib.metrics._svm import svm_accuracies
+from mdlib.metrics._trees import Boosted, boost
+from mdlib.metrics.aggregate import completeness, disentanglement, gap
+from mdlib.metrics.alignment import GapScore
+from mdlib.probes import standardise
+
+Test = tuple[Values, Values]
+
+# ---------------------------------------------------------------------------- one code at a time
+
+
+def sap(
+    codes: Values, factors: Values, *,
+    test: Test | None = None, seed: int = 0, continuous: bool = False,
+) -> GapScore:  # fmt: skip
+    """Separated attribute predictability (Kumar et al. 2018), as in disentanglement_lib: the mean
+    over factors of S_best − S_second, where S_ij tells how well code i alone predicts factor j.
+
+    For discrete factors S_ij is the test accuracy of a linear support-vector machine (one against
+    rest, squared hinge, C = 0.01, balanced classes) on the code as it is: the score depends on
+    scale and origin, and even a perfect code stays below 1, for a threshold cannot cut out the
+    middle of three values. The machines are solved exactly, where scikit-learn's stops at a
+    tolerance. With `continuous` S_ij is the squared correlation over all rows, 0 for a code of
+    variance below 1e-12; factors may then be any numbers, and `test` must be None.
+    ValueError for a single code, NaN, continuous factors, a factor with one value.
+    """
+    if continuous:
+        need(test is None, "test is given, but squared correlations need no second sample")
+        codes = checked_codes(codes, least=2)
+        matrix, seed = _squared_correlations(codes, checked_factors(codes, factors)), None
+    else:
+        codes, labels, new, truth = checked_split(codes, factors, test, seed, least_codes=2)
+        matrix = svm_accuracies(codes, labels, new, truth, cost=0.01)
+    matrix = matrix.cpu()
+    gaps = gap(matrix)
+    return GapScore(
+        score=float(gaps.mean()), n=len(codes), seed=seed, per_factor=gaps, matrix=matrix
+    )
+
+
+def _squared_correlations(codes: Tensor, factors: Tensor) -> Tensor:
+    z, v = (t.double() - t.double().mean(0) for t in (codes, factors))
+    covariance = z.T @ v / (len(z) - 1)
+    variance, of_factors = (t.square().sum(0) / (len(z) - 1) for t in (z, v))
+    dead = variance <= 1e-12
+    scale = torch.where(dead, 1, variance)[:, None] * of_factors
+    return torch.where(dead[:, None], 0.0, covariance.square() / scale)
+
+
+# ---------------------------------------------------------------------------- all codes together
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DCIScore(Score):
+    """`score` is disentanglement D; C is `completeness` and I `informativeness`, the test accuracy.
+
+    `train_accuracy` is that on the sample fitted on. `importance` [D, K] has columns of sum 1,
+    `per_code` [D] and `per_factor` [K] are the parts of D and of C. `trees` tells which were used.
+    """
+
+    trees: str
+    completeness: float
+    informativeness: float
+    train_accuracy: float
+    per_code: Tensor = field(repr=False)
+    per_factor: Tensor = field(repr=False)
+    importance: Tensor = field(repr=False)
+
+
+def dci(
+    codes: Values, factors: Values, *,
+    test: Test | None = None, seed: int = 0, trees: str = "exact",
+) -> DCIScore:  # fmt: skip
+    """Disentanglement, completeness and informativeness (Eastwood & Williams 2018), each in [0, 1],
+    as in disentanglement_lib: R_ij is the importance of code i for boosted trees on factor j.
+
+    The trees are scikit-learn's GradientBoostingClassifier with its defaults, one for each factor,
+    and `seed` its random state. That is the literature's choice and slow: 100·V_j trees a factor,
+    most of an hour for 64 codes and dSprites' factors at N = 10 000. `trees="binned"` is the same
+    algorithm with splits at 255 quantiles of each code, on the codes' device, tens of times faster;
+    where codes take at most 256 values it finds the same trees, up to ties. Use one kind a table.
+    (HistGradientBoostingClassifier won't do: it knows no importances.)
+    ValueError for a single factor, NaN, continuous factors, a factor with one value.
+    """
+    fits = {"exact": _exact, "binned": _binned}
+    need(trees in fits, f"trees is {trees!r}, expected one of {list(fits)}")
+    codes, labels, new, truth = checked_split(codes, factors, test, seed, least_factors=2)
+    columns = zip(labels.T, truth.T, strict=True)
+    fitted = [fits[trees](codes, v, new, w, seed) for v, w in columns]
+    importance = torch.stack([one.importance for one in fitted], 1)
+    score, per_code = disentanglement(importance)
+    complete, per_factor = completeness(importance)
+    return DCIScore(
+        score=score,
+        n=len(codes),
+        seed=seed,
+        trees=trees,
+        completeness=complete,
+        informativeness=sum(one.test for one in fitted) / len(fitted),
+        train_accuracy=sum(one.train for one in fitted) / len(fitted),
+        per_code=per_code,
+        per_factor=per_factor,
+        importance=importance,
+    )
+
+
+def _exact(codes: Tensor, labels: Tensor, new: Tensor, truth: Tensor, seed: int) -> Boosted:
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    x, y, x_new, y_new = (t.cpu().numpy() for t in (codes, labels, new, truth))
+    model = GradientBoostingClassifier(random_state=seed).fit(x, y)
+    importance = torch.from_numpy(model.feature_importances_).abs()
+    return Boosted(importance, float(model.score(x, y)), float(model.score(x_new, y_new)))
+
+
+def _binned(codes: Tensor, labels: Tensor, new: Tensor, truth: Tensor, seed: int) -> Boosted:
+    return boost(codes, labels, new, truth, torch.Generator().manual_seed(seed))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PredictionScore(Score):
+    """`score` is the mean of `per_factor` [K] on the test sample, `train_score` on the other."""
+
+    train_score: float
+    per_factor: Tensor
+
+
+def explicitness(
+    codes: Values, factors: Values, *, test: Test | None = None, seed: int = 0
+) -> PredictionScore:
+    """Explicitness (Ridgeway & Mozer 2018), in [0, 1], chance .5: the area under the ROC curve of
+    each value of a factor against its others, by logistic regression on all codes; the mean over
+    values, then over factors.
+
+    The regression is scikit-learn's LogisticRegression with its defaults (L2, C = 1) on codes
+    standardised by the sample fitted on (where dead codes become 0), but minimised to convergence
+    rather than for 100 iterations. Every value of a factor must occur in both samples. ValueError
+    if one does not, for NaN, continuous factors, a factor with one value.
+    """
+    return predictions((auc,), codes, factors, test, seed)[0]
+
+
+def informativeness(
+    codes: Values, factors: Values, *, test: Test | None = None, seed: int = 0
+) -> PredictionScore:
+    """The informativeness that the released MED returns: test accuracy of the logistic regression
+    of `explicitness`, the mean over factors. (That of DCI is the accuracy of its trees.)
+    """
+    return predictions((accuracy,), codes, factors, test, seed)[0]
+
+
+def predictions(
+    qualities: Sequence[Callable[[Tensor, Tensor], float]],
+    codes: Values,
+    factors: Values,
+    test: Test | None,
+    seed: int,
+) -> list[PredictionScore]:
+    """One score for each of `qualities`, `auc` or `accuracy`, of the same regressions."""
+    codes, labels, new, truth = checked_split(codes, factors, test, seed)
+    if auc in qualities:
+        for j, (one, other) in enumerate(zip(labels.T, truth.T, strict=True)):
+            unseen = one[~torch.isin(one, other)].unique()
+            need(
+                len(unseen) == 0,
+                f"factor {j}: {len(unseen)} of its values do not occur in the test sample, "
+                "expected all of them: add samples, or leave rare values out",
+            )
+    codes, new = standardise(codes, new)
+    scores = []
+    for y, target in zip(labels.T, truth.T, strict=True):
+        weight, bias = logistic_regression(codes, y, l2=1 / len(codes))  # scikit-learn's C = 1
+        pairs = [((x @ weight + bias).softmax(1), v) for x, v in ((codes, y), (new, target))]
+        scores.append([[quality(*pair) for pair in pairs] for quality in qualities])
+    return [
+        PredictionScore(
+            score=float(per_factor.mean()),
+            n=len(codes),
+            seed=seed,
+            train_score=float(fitted.mean()),
+            per_factor=per_factor,
+        )
+        for fitted, per_factor in torch.tensor(scores, dtype=torch.float64).permute(1, 2, 0)
+    ]
+
+
+def accuracy(probability: Tensor, labels: Tensor) -> float:
+    """Share of rows of [N, V] whose greatest probability is at the label."""
+    return float((probability.argmax(1) == labels).double().mean())
+
+
+def auc(probability: Tensor, labels: Tensor) -> float:
+    """Mean over classes of the area under the ROC curve of [N, V], by ranks; ties count half."""
+    values = probability.T.contiguous()
+    positive = torch.nn.functional.one_hot(labels, len(values)).T.double()
+    n = positive.sum(1)
+    above_least = (average_ranks(values) * positive).sum(1) - n * (n + 1) / 2
+    return float((above_least / (n * (len(labels) - n))).mean())

@@ -1,0 +1,111 @@
+"""Mutual information, in nats, between every binned code and every factor, in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mdlib.metrics._input import Values, checked_bins, checked_codes, checked_labels
+
+CELLS = 2**19  # counted at once: small enough for a processor's cache
+ROUNDING = 1e-12  # what dead codes leave in nats, of either sign
+
+
+@dataclass(frozen=True, eq=False)
+class Information:
+    """What N samples say of D binned codes and K factors, float64 on the CPU, in nats.
+
+    `matrix` is the plug-in I(z_i; v_j), [D, K]; `entropies` are H(v_j), [K]; `occupied` counts the
+    bins that code i uses, [D], and `values` those that factor j takes, [K].
+    """
+
+    matrix: Tensor
+    entropies: Tensor
+    occupied: Tensor
+    values: Tensor
+    n: int
+
+    def corrected(self) -> Tensor:
+        """The matrix less its first-order bias (B_i − 1)(V_j − 1)/2N (Miller 1955), at least 0."""
+        cells = (self.occupied[:, None] - 1) * (self.values - 1)
+        bias = cells.double() / (2 * self.n)
+        return (self.matrix - bias).clamp(min=0)
+
+
+def mutual_information_matrix(codes: Values, factors: Values, bins: int = 20) -> Tensor:
+    """Plug-in mutual information of every code and factor, in nats: float64 [D, K], on the CPU.
+
+    Each column of `codes` [N, D] is cut into `bins` bins of equal width between its least and its
+    greatest value (the last bin holds both its ends; a constant code has one bin); `factors` [N, K]
+    are discrete. Values below 1e-12 are rounding and become 0. The estimate is too high by about
+    (bins − 1)(V_j − 1)/2N; compare only equal N and bins. With more bins than samples most stay
+    empty and the value tends to its useless limit H(v_j): every sample alone in its bin. Memory is
+    bounded whatever D is. ValueError for NaN, for factors that are continuous or have one value,
+    for more than 65 536 bins.
+    """
+    return information(codes, factors, bins).matrix
+
+
+def information(
+    codes: Values, factors: Values, bins: int, least_codes: int = 1, least_factors: int = 1
+) -> Information:
+    """All that scores take from binned codes; ValueError for fewer codes or factors than needed."""
+    codes = checked_codes(codes, least=least_codes)
+    labels = checked_labels(codes, factors, least=least_factors).T.to(torch.int32).contiguous()
+    checked_bins(bins)
+    n, values = len(codes), int(labels.max()) + 1
+    tables = len(labels) * max(n, bins * values)  # cells a code, whichever is more
+    at_once = max(1, CELLS // tables)
+    matrix, occupied = [], []
+    for columns in codes.split(at_once, dim=1):
+        counts = joint_counts(binned(columns.T.contiguous(), bins), labels, bins, values)
+        matrix.append(_from_counts(counts, n).cpu())
+        occupied.append((counts[:, 0].sum(2) > 0).sum(1).cpu())
+    by_value = torch.stack([row.bincount(minlength=values) for row in labels]).cpu()
+    share = by_value.double() / n
+    return Information(
+        matrix=torch.cat(matrix),
+        entropies=-torch.xlogy(share, share).sum(1),
+        occupied=torch.cat(occupied),
+        values=(by_value > 0).sum(1),
+        n=n,
+    )
+
+
+def binned(rows: Tensor, bins: int) -> Tensor:
+    """Bin numbers 0 … bins − 1, int32, of each row's values [D, N] between its own extremes.
+
+    Bins are closed on the left. A value that is below an edge by rounding alone counts as on it,
+    or scaling a code that takes few values could move them from bin to bin.
+    """
+    slack = 4 * bins * torch.finfo(rows.dtype).eps
+    rows = rows.double()
+    low, high = rows.amin(1, keepdim=True), rows.amax(1, keepdim=True)
+    width = torch.where(high > low, high - low, 1)
+    return ((rows - low) / width * bins + slack).to(torch.int32).clamp_(max=bins - 1)
+
+
+def joint_counts(bin_of: Tensor, labels: Tensor, bins: int, values: int) -> Tensor:
+    """How often code i is in bin b while factor j has value v: int64 [D, K, bins, values].
+
+    `bin_of` [D, N] and `labels` [K, N], both integers; all tables are one bincount.
+    """
+    d, k = len(bin_of), len(labels)
+    table = torch.arange(d * k, dtype=labels.dtype, device=labels.device).reshape(d, k, 1) * bins
+    cells = (table + bin_of[:, None]) * values + labels
+    counts = torch.bincount(cells.flatten(), minlength=d * k * bins * values)
+    return counts.reshape(d, k, bins, values)
+
+
+def _from_counts(counts: Tensor, n: int) -> Tensor:
+    """I = H(bin) + H(value) − H(bin, value) of each table, [D, K]."""
+
+    def entropy(counts: Tensor) -> Tensor:
+        share = counts.double() / n
+        return -torch.xlogy(share, share).sum(-1)
+
+    joint = entropy(counts.flatten(2))
+    matrix = entropy(counts.sum(3)) + entropy(counts.sum(2)) - joint
+    return torch.where(matrix < ROUNDING, 0.0, matrix)

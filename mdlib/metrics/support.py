@@ -1,0 +1,81 @@
+"""HFS: can every combination of the values that codes take one by one occur?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mdlib.metrics._input import Score, Values, checked_codes, checked_whole
+
+CELLS = 2**18  # combinations held at once: small enough for a processor's cache
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HFSScore(Score):
+    """`per_pair` is the mean over pairs of codes, which compares between widths; the score is that
+    times the D(D − 1)/2 pairs there are. `n` are the samples used: `batch` times the batches.
+    """
+
+    batch: int
+    pairs: int
+    per_pair: float
+
+
+def hfs(
+    codes: Values, *,
+    batch: int = 128, batches: int | None = None, pairs: int | None = None, seed: int = 0,
+) -> HFSScore:  # fmt: skip
+    """Hausdorff distance of the codes' support from a factorised one (Roth et al. 2023); lower is
+    better, 0 the best. It needs no factors.
+
+    For codes i and j of a batch: the farthest that any combination (z_ai, z_bj) of their values is
+    from the nearest (z_ni, z_nj) that does occur, as a squared distance; summed over pairs of codes
+    and averaged over batches. Rows of codes [N, D], D ≥ 2, are shuffled by `seed` and dealt into
+    batches of `batch` (all rows are one batch if there are fewer; a rest is left out), of which
+    `batches` are used, or all. `pairs` draws so many pairs of codes anew for each batch instead of
+    taking all, and scales the sum to all: time grows as pairs·batch³. It is not invariant to scale,
+    and depends on `batch`. ValueError for NaN or a single code.
+    """
+    codes = checked_codes(codes, least=2)
+    checked_whole("batch", batch, 2)
+    for name, value in (("batches", batches), ("pairs", pairs)):
+        checked_whole(name, 1 if value is None else value, 1)
+    draw = torch.Generator().manual_seed(seed)
+    d, batch = codes.shape[1], min(batch, len(codes))
+    rows = torch.randperm(len(codes), generator=draw).to(codes.device)
+    dealt = rows[: len(rows) // batch * batch].reshape(-1, batch)[:batches]
+    i, j = torch.triu_indices(d, d, 1, device=codes.device)
+    means = []
+    for part in dealt:
+        chosen = torch.arange(len(i))
+        if pairs is not None:
+            chosen = torch.randperm(len(i), generator=draw)[:pairs]
+        chosen = chosen.to(codes.device)
+        means.append(_distances(codes[part], i[chosen], j[chosen]).double().mean())
+    per_pair = float(torch.stack(means).mean())
+    return HFSScore(
+        score=per_pair * len(i),
+        n=dealt.numel(),
+        seed=seed,
+        batch=batch,
+        pairs=len(chosen),
+        per_pair=per_pair,
+    )
+
+
+def _distances(codes: Tensor, i: Tensor, j: Tensor) -> Tensor:
+    """max_{a,b} min_n (z_ai − z_ni)² + (z_bj − z_nj)² of codes [n, D], for each pair i, j [P]."""
+    columns, n = codes.T, len(codes)
+    squares = (columns[:, None] - columns[:, :, None]).square()  # [D, n, a], symmetric
+    farthest = []
+    for some_i, some_j in zip(*(t.split(max(1, CELLS // n**2)) for t in (i, j)), strict=True):
+        of_i, of_j = squares[some_i], squares[some_j]
+        nearest = squares.new_full(of_i.shape, float("inf"))  # [P, a, b]
+        distance = torch.empty_like(nearest)
+        for m in range(n):
+            torch.add(of_i[:, m, :, None], of_j[:, m, None, :], out=distance)
+            torch.minimum(nearest, distance, out=nearest)
+        farthest.append(nearest.amax((1, 2)))
+    return torch.cat(farthest)

@@ -1,0 +1,94 @@
+"""One table of all scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from mdlib._names import unknown
+from mdlib.metrics._input import Score, Values, checked_codes, checked_factors
+from mdlib.metrics.alignment import med, mig, modularity, rotation_null
+from mdlib.metrics.fitted import Test, accuracy, auc, dci, predictions, sap
+from mdlib.metrics.robustness import irs
+from mdlib.metrics.sampled import Rows, beta_vae, factor_vae
+from mdlib.metrics.support import hfs
+from mdlib.metrics.unsupervised import gaussian_total_correlation, wasserstein
+
+if TYPE_CHECKING:
+    import pandas
+
+TREES_UP_TO = 64  # codes: beyond them even binned trees take many minutes on a CPU
+BATCHES, PAIRS = 10, 500  # of HFS: samples, and codes in each
+
+
+def evaluate(
+    codes: Values, factors: Values, *,
+    test: Test | None = None, bins: int = 20, top_k: Sequence[int] = (1,), seed: int = 0,
+    metrics: Sequence[str] | None = None,
+) -> pandas.DataFrame:  # fmt: skip
+    """Every score of codes [N, D] and discrete factors [N, K] that these allow, a row each.
+
+    Columns: score, n, bins and seed, where they mean something. Rows are named after the functions,
+    which have their settings at the defaults, apart from: "med top-k" for each of `top_k`, and
+    below it "med top-k rotated", its null (5 rotations); "dci" with binned trees, and only up to 64
+    codes; "hfs" from 10 batches and at most 500 pairs of codes in each; "beta_vae" and "factor_vae"
+    from the given rows. A single factor leaves out all that tell factors apart, a single code all
+    that compare codes. `udr`, which needs several models, is not among them.
+
+    `test` is a second sample (codes, factors) for what is fitted; without one a third of the rows
+    is held out. `metrics` names the rows wanted, of any width ("dci" too), instead of all.
+    ValueError for an unknown name, and as in the functions.
+    """
+    import pandas
+
+    given = checked_codes(codes)
+    values = checked_factors(given, factors)
+    fits = {"test": test, "seed": seed}
+
+    @cache
+    def regressions() -> list[Score]:  # the costliest part, for two rows
+        return predictions((auc, accuracy), codes, factors, test, seed)
+
+    table = {"med": lambda: med(codes, factors, bins)}
+    for k in top_k:
+        table[f"med top-{k}"] = lambda k=k: med(codes, factors, bins, k)
+        table[f"med top-{k} rotated"] = lambda k=k: rotation_null(
+            codes, factors, k, bins=bins, seed=seed
+        )
+    table |= {
+        "mig": lambda: mig(codes, factors, bins),
+        "modularity": lambda: modularity(codes, factors, bins),
+        "sap": lambda: sap(codes, factors, **fits),
+        "dci": lambda: dci(codes, factors, **fits, trees="binned"),
+        "explicitness": lambda: regressions()[0],
+        "informativeness": lambda: regressions()[1],
+        "irs": lambda: irs(codes, factors, bins),
+        "beta_vae": lambda: beta_vae(Rows(codes, factors), seed=seed),
+        "factor_vae": lambda: factor_vae(Rows(codes, factors), seed=seed),
+        "hfs": lambda: hfs(codes, batches=BATCHES, pairs=PAIRS, seed=seed),
+        "gaussian_total_correlation": lambda: gaussian_total_correlation(codes),
+        "wasserstein": lambda: wasserstein(codes),
+    }
+    for name in metrics or ():
+        if name not in table:
+            raise ValueError(unknown("metric", name, table))
+    left_out = _left_out(table, given.shape[1], values.shape[1])
+    chosen = metrics or [name for name in table if name not in left_out]
+    rows = {name: _row(table[name]()) for name in chosen}
+    frame = pandas.DataFrame.from_dict(rows, orient="index")
+    return frame.astype({"n": "Int64", "bins": "Int64", "seed": "Int64"}).rename_axis("metric")
+
+
+def _left_out(names: Sequence[str], d: int, k: int) -> set[str]:
+    out = set() if d <= TREES_UP_TO else {"dci"}
+    if k == 1:
+        out |= {"modularity", "dci", "beta_vae", "factor_vae"}
+        out |= {name for name in names if name.startswith("med")}
+    if d == 1:
+        out |= {"mig", "sap", "hfs"}
+    return out
+
+
+def _row(score: Score) -> dict[str, float | int | None]:
+    return {"score": score.score, "n": score.n, "bins": score.bins, "seed": score.seed}

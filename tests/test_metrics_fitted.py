@@ -1,0 +1,276 @@
+"""SAP, DCI, explicitness and informativeness against scikit-learn and the known scores."""
+
+from __future__ import annotations
+
+import warnings
+
+import metrics_recipe as recipe
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from mdlib.metrics import _svm, dci, explicitness, informativeness, med, sap
+from mdlib.metrics._ranks import average_ranks
+from mdlib.metrics._svm import svm_accuracies
+from mdlib.metrics._trees import boost
+from mdlib.metrics.aggregate import completeness, disentanglement
+
+TRAIN, TEST = recipe.factors(2, 2000, recipe.SMALL), recipe.factors(3, 2000, recipe.SMALL)
+
+
+def pair(name: str) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Codes of TRAIN, and the test sample."""
+    train = recipe.codes(name, TRAIN, recipe.SMALL, weights=30, noises=40)
+    return train, (recipe.codes(name, TEST, recipe.SMALL, weights=30, noises=60), TEST)
+
+
+def clouds(n: int, classes: int, seed: int = 0):
+    """Codes [n, 4] that know something of labels [n], of unequal frequency."""
+    draw = np.random.RandomState(seed)
+    labels = draw.randint(classes, size=n)
+    labels[: n // 4] = 0
+    return labels[:, None] * [1, 0.5, -2, 0] + draw.randn(n, 4), labels
+
+
+# ---------------------------------------------------------------------------- seeded table
+
+# SAP, SAP continuous, explicitness, informativeness, MED
+TABLE = {
+    "perfect": (0.408, 0.9989, 1.000, 1.000, 0.95917),
+    "permuted": (0.448, 0.9989, 1.000, 1.000, 0.95917),
+    "rotated": (0.064, 0.1932, 1.000, 1.000, 0.21633),
+    "noise": (0.004, 0.0002, 0.497, 0.217, 0.00639),
+    "perfect+noise": (0.408, 0.9979, 1.000, 1.000, 0.90208),
+    "duplicated": (0.000, 0.0000, 1.000, 1.000, 0.95917),
+    "merged": (0.181, 0.8008, None, 0.835, 0.77922),
+    "tanh": (0.014, 0.0481, 0.9996, 0.988, 0.34479),
+    "planted": (0.012, 0.0004, 1.000, 1.000, 0.45894),
+    "missing": (0.327, 0.7984, 0.900, 0.830, 0.52578),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_seeded_table(name):
+    codes, test = pair(name)
+    expected = TABLE[name]
+    assert sap(codes, TRAIN, test=test).score == pytest.approx(expected[0], abs=0.005)
+    assert sap(codes, TRAIN, continuous=True).score == pytest.approx(expected[1], abs=1e-4)
+    if expected[2] is not None:
+        got = explicitness(codes, TRAIN, test=test)
+        assert got.score == pytest.approx(expected[2], abs=0.002)
+    assert informativeness(codes, TRAIN, test=test).score == pytest.approx(expected[3], abs=0.005)
+    assert med(codes, TRAIN).score == pytest.approx(expected[4], abs=1e-4)
+
+
+# DCI: rows, disentanglement, completeness, informativeness. Codes of few values reach theirs with
+# fewer rows than the others.
+TREES = {
+    "perfect": (500, 1.000, 1.000, 1.000),
+    "permuted": (500, 1.000, 1.000, 1.000),
+    "rotated": (2000, 0.239, 0.244, 0.910),
+    "noise": (2000, 0.003, 0.003, 0.211),
+    "duplicated": (500, 1.000, 0.708, 1.000),
+    "merged": (500, 0.828, 1.000, 1.000),
+}
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_seeded_trees(name):
+    codes, (new, truth) = pair(name)
+    n, *expected = TREES[name]
+    result = dci(codes[:n], TRAIN[:n], test=(new[:n], truth[:n]), trees="binned")
+    got = (result.score, result.completeness, result.informativeness)
+    assert np.allclose(got, expected, rtol=0, atol=0.02), got
+    if name == "perfect":
+        assert result.score == pytest.approx(1, abs=1e-8)
+
+
+def test_exact_trees_are_scikits():
+    codes, _ = pair("merged")  # few values: the cheapest trees
+    codes, factors = codes[:600], TRAIN[:600, :2]
+    train, test = (codes[:400], factors[:400]), (codes[400:], factors[400:])
+    result = dci(*train, test=test, seed=3)
+    models = [GradientBoostingClassifier(random_state=3).fit(train[0], v) for v in train[1].T]
+    importance = torch.tensor(np.stack([model.feature_importances_ for model in models], 1))
+    assert np.allclose(result.importance, importance)
+    assert result.score == pytest.approx(disentanglement(importance)[0])
+    assert result.completeness == pytest.approx(completeness(importance)[0])
+    accuracies = [model.score(test[0], v) for model, v in zip(models, test[1].T, strict=True)]
+    assert result.informativeness == pytest.approx(np.mean(accuracies))
+    assert (result.trees, result.n, result.seed) == ("exact", 400, 3)
+    # The binned ones find the same trees here.
+    binned = dci(*train, test=test, trees="binned")
+    assert np.allclose(binned.importance, importance, rtol=0, atol=1e-6)
+    assert binned.informativeness == pytest.approx(result.informativeness)
+    assert binned.train_accuracy == pytest.approx(result.train_accuracy)
+
+
+@pytest.mark.parametrize(("classes", "values"), [(2, 60), (4, 60), (3, None)])
+def test_binned_trees_are_scikits(classes, values):
+    """Up to ties where a code has at most 256 values; nearly so where it has more."""
+    codes, labels = clouds(1500, classes)
+    if values:
+        codes = np.round(codes * values / 8)
+    model = GradientBoostingClassifier(random_state=0).fit(codes[:1000], labels[:1000])
+    tensors = map(torch.tensor, (codes[:1000], labels[:1000], codes[1000:], labels[1000:]))
+    result = boost(*tensors, torch.Generator().manual_seed(0))
+    assert np.allclose(result.importance, model.feature_importances_, atol=2e-3 if values else 0.02)
+    assert result.train == pytest.approx(model.score(codes[:1000], labels[:1000]), abs=0.01)
+    assert result.test == pytest.approx(model.score(codes[1000:], labels[1000:]), abs=0.02)
+    assert float(result.importance.sum()) == pytest.approx(1)
+
+
+def test_twins_share_the_importance():
+    codes, labels = clouds(600, 3)
+    codes = np.hstack([codes[:, :1], codes[:, :1]])
+    tensors = tuple(map(torch.tensor, (codes, labels)))
+    shares = boost(*tensors, *tensors, torch.Generator().manual_seed(0)).importance
+    assert 0.3 < float(shares[0]) < 0.7
+
+
+def test_dead_codes_have_no_importance():
+    _, labels = clouds(100, 3)
+    labels = torch.tensor(labels)
+    result = boost(torch.ones(100, 2), labels, torch.ones(100, 2), labels, torch.Generator())
+    assert result.importance.tolist() == [0, 0]
+    assert result.train == pytest.approx(float((labels == 0).double().mean()))  # the most frequent
+
+
+# ---------------------------------------------------------------------------- the learners
+
+
+@pytest.mark.parametrize("classes", [2, 3, 6])
+@pytest.mark.parametrize(("scale", "shift"), [(1, 0), (5, 3), (0.01, 0)])
+def test_machines_are_scikits(classes, scale, shift):
+    codes, labels = clouds(300, classes)
+    codes = codes * scale + shift
+    weights = torch.tensor(0.01 * 300 / (classes * np.bincount(labels)))
+    sides = (weights[1:], weights[:1])
+    if classes > 2:
+        sides = (weights, torch.full_like(weights, 0.01))
+    z, y = torch.tensor(codes.T), torch.tensor(labels)
+    w, b = _svm._fit(_svm._Running(z.sort(1).values[:, None]), z, y, *sides)
+    accuracies = svm_accuracies(z.T, y[:, None], z.T, y[:, None], cost=0.01)[:, 0]
+    for i in range(4):
+        code = codes[:, [i]]
+        machine = LinearSVC(C=0.01, class_weight="balanced", dual=False, tol=1e-9).fit(code, labels)
+        assert np.allclose(w[i], machine.coef_[:, 0], atol=1e-6, rtol=1e-5)
+        assert np.allclose(b[i], machine.intercept_, atol=1e-6, rtol=1e-5)
+        assert accuracies[i] == pytest.approx(machine.score(code, labels), abs=0.005)
+
+
+def test_machines_in_chunks(monkeypatch):
+    codes, labels = map(torch.tensor, clouds(300, 5))
+    factors = torch.stack([labels, labels % 2, labels % 3], 1)
+    whole = svm_accuracies(codes, factors, codes, factors, cost=0.01)
+    monkeypatch.setattr(_svm, "CELLS", 1)  # a code at a time
+    assert torch.equal(svm_accuracies(codes, factors, codes, factors, cost=0.01), whole)
+    assert whole.shape == (4, 3)
+
+
+def test_explicitness_and_informativeness_are_scikits():
+    codes, labels = clouds(900, 4)
+    factors = np.stack([labels, labels % 2, np.random.RandomState(1).randint(3, size=900)], 1)
+    codes = np.hstack([codes * [1, 100, 0.01, 1], np.ones((900, 1))])  # scales; one is dead
+    train, test = (codes[:600], factors[:600]), (codes[600:], factors[600:])
+    scaler = StandardScaler().fit(train[0])
+    areas, accuracies = [], []
+    for j in range(3):
+        model = LogisticRegression(tol=1e-8, max_iter=10_000)
+        model.fit(scaler.transform(train[0]), train[1][:, j])
+        probability = model.predict_proba(scaler.transform(test[0]))
+        one_hot = np.eye(probability.shape[1])[test[1][:, j]]
+        areas.append(roc_auc_score(one_hot, probability, average="macro"))
+        accuracies.append((probability.argmax(1) == test[1][:, j]).mean())
+    result = explicitness(*train, test=test)
+    assert np.allclose(result.per_factor, areas, rtol=0, atol=1e-4)
+    assert result.score == pytest.approx(np.mean(areas), abs=1e-4) and result.n == 600
+    assert np.allclose(
+        informativeness(*train, test=test).per_factor, accuracies, rtol=0, atol=0.005
+    )
+
+
+def test_average_ranks():
+    rows = torch.tensor([[3.0, 1, 3, 2], [5, 5, 5, 5]])
+    assert average_ranks(rows).tolist() == [[3.5, 1, 3.5, 2], [2.5] * 4]
+
+
+def test_continuous_sap_takes_continuous_factors():
+    draw = np.random.RandomState(0)
+    factors = draw.randn(500, 2)
+    codes = np.hstack([factors + 0.5 * draw.randn(500, 2), draw.randn(500, 2), np.ones((500, 1))])
+    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
+        expected = np.nan_to_num(np.corrcoef(codes.T, factors.T)[:5, 5:] ** 2)
+    result = sap(codes, factors, continuous=True)
+    assert np.allclose(result.matrix, expected, rtol=0, atol=1e-12)
+    assert result.seed is None and result.n == 500
+    scaled = sap(codes * [-1, 3, 5, 7, 9], factors, continuous=True)
+    assert scaled.score == pytest.approx(result.score)
+
+
+# ---------------------------------------------------------------------------- the split, errors
+
+
+def test_a_third_is_held_out_by_seed():
+    codes, _ = pair("rotated")
+    first, again, other = (sap(codes, TRAIN, seed=s) for s in (0, 0, 1))
+    assert first.n == 1334 and first.seed == 0
+    assert torch.equal(first.matrix, again.matrix) and not torch.equal(first.matrix, other.matrix)
+    assert first.score == pytest.approx(0.064, abs=0.03)
+
+
+def test_values_of_both_samples_are_numbered_alike():
+    codes, labels = clouds(600, 4)
+    factors = np.array([-5, 10, 30, 31])[labels][:, None]
+    late = labels[:300] != 0  # the test sample lacks the first value
+    plain = informativeness(
+        codes[300:], factors[300:], test=(codes[:300][late], factors[:300][late])
+    )
+    assert plain.score > 0.55
+
+
+def test_errors():
+    codes, labels = clouds(60, 3)
+    factors = np.stack([labels, labels % 2], 1)
+    rare, new = factors.copy(), factors.copy()
+    rare[7, 0], new[7, 0] = 9, 9
+    every = (sap, explicitness, informativeness, lambda *a, **k: dci(*a, **k, trees="binned"))
+    for score in every:
+        with pytest.raises(ValueError, match="factor 0: 1 of its values occur in the test sample"):
+            score(codes, factors, test=(codes, new))
+        with pytest.raises(ValueError, match="has 3 dimensions and 2 factors, expected 4 and 2"):
+            score(codes, factors, test=(codes[:, :3], factors))
+        with pytest.raises(ValueError, match="expected discrete values"):
+            score(codes, factors + 0.5)
+        with pytest.raises(ValueError, match="test codes hold nan"):
+            score(codes, factors, test=(codes * np.nan, factors))
+    with pytest.raises(ValueError, match="do not occur in the test sample"):
+        explicitness(codes, rare, test=(codes, factors))
+    with pytest.raises(ValueError, match="expected at least 2"):
+        dci(codes, factors[:, :1])
+    with pytest.raises(ValueError, match="expected at least 2"):
+        sap(codes[:, :1], factors)
+    with pytest.raises(ValueError, match="trees is 'forest'"):
+        dci(codes, factors, trees="forest")
+    with pytest.raises(ValueError, match="no second sample"):
+        sap(codes, factors, test=(codes, factors), continuous=True)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_gpu_agrees():
+    codes, test = pair("tanh")
+    there = [torch.tensor(t).cuda() for t in (codes, TRAIN, *test)]
+    for score, tolerance in ((sap, 1e-9), (explicitness, 1e-3), (informativeness, 5e-3)):
+        expected = score(codes, TRAIN, test=test).score
+        got = score(*there[:2], test=there[2:]).score
+        assert got == pytest.approx(expected, abs=tolerance)
+    codes, test = pair("merged")
+    there = [torch.tensor(t).cuda() for t in (codes, TRAIN, *test)]
+    expected = dci(codes, TRAIN, test=test, trees="binned").score
+    got = dci(*there[:2], test=there[2:], trees="binned").score
+    assert got == pytest.approx(expected, abs=1e-4)
