@@ -232,15 +232,16 @@ def test_flip_probability(bits, p):
     assert 10 * (1 - stats.entropy([solved, 1 - solved], base=2)) == pytest.approx(bits, abs=1e-9)
 
 
+def channel_table(p):
+    """p(image of x, image of y) of one bit, shown by images 0 and 1 or by images 2, 3 and 4."""
+    share = np.array([1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 3])
+    bit = np.array([0, 0, 1, 1, 1])
+    return 0.5 * np.where(bit[:, None] == bit, 1 - p, p) * share[:, None] * share
+
+
 def test_binary_channel_information_is_that_of_the_enumerated_table():
     task = BinaryChannel(rows(2, 3), rows(3, 3, seed=1), information=0.3, bits=2)
-    classes, p = [0, 0, 1, 1, 1], task.flip_probability
-    one = np.zeros((5, 5))  # one image of x, one of y
-    for i, j in itertools.product(range(5), repeat=2):
-        same = classes[i] == classes[j]
-        one[i, j] = (
-            0.5 * (1 - p if same else p) / (classes.count(classes[i]) * classes.count(classes[j]))
-        )
+    one = channel_table(task.flip_probability)
     assert information(np.kron(one, one)) == pytest.approx(0.3, abs=1e-9)
     assert task.information == 0.3
 
@@ -267,15 +268,7 @@ def test_binary_channel_samples():
     assert (flips.mean(0) - p).abs().max() < 4 * math.sqrt(p / 20_000)
     assert (flips.T.corrcoef() - torch.eye(4)).abs().max() < 0.03
     counts = np.histogram2d(i.flatten(), j.flatten(), bins=5)[0]
-    same = np.kron([[1 - p, p]], [1])[0]
-    expected = [
-        [
-            0.5 * same[int((a >= 2) != (b >= 2))] / ((2, 3)[a >= 2] * (2, 3)[b >= 2])
-            for b in range(5)
-        ]
-        for a in range(5)
-    ]
-    assert stats.chisquare(counts.ravel(), 80_000 * np.ravel(expected)).pvalue > 1e-3
+    assert stats.chisquare(counts.ravel(), 80_000 * channel_table(p).ravel()).pvalue > 1e-3
     again = task.sample(20_000, draw())
     assert torch.equal(again[0], x) and torch.equal(again[1], y)
 

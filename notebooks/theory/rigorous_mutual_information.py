@@ -22,10 +22,9 @@
 #
 # **Time:** about 45 seconds on one CPU core.
 #
-# The questions and the three methods are those of
-# [Lee, Kim, Kang & Rhee (2023)](https://arxiv.org/abs/2308.15704), whose *abstract* we have read and whose text we could
-# not. Theorems, proofs, constructions and numbers below are therefore our own. None of them is quoted from the paper, and
-# none should be quoted as the paper's.
+# The questions and the three methods are those of [Lee, Kim, Kang & Rhee (2023)](https://arxiv.org/abs/2308.15704),
+# whose *abstract* we have read and whose text we could not. Theorems, proofs, constructions and numbers below are
+# therefore our own. None of them is quoted from the paper, and none should be quoted as the paper's.
 
 # %% tags=["parameters"]
 dataset = "digits"  # or fashion-mnist, mnist
@@ -98,22 +97,22 @@ def keep(experiment, frame):
     return frame
 
 
+# %%
 def swept(experiment):
     """The sweeps' tables, [data set, case, seed] × quantities; or None."""
-    found = []
-    for name in ("", "_fashion"):
-        spec = sweep.load(f"rigorous_mutual_information{name}", need_data=False)
-        if spec.path.with_suffix(".csv").exists():
-            # beside the file there are no runs' folders, so this is the file
-            found.append(sweep.table(spec, spec.path.parent))
-    rows = pd.concat(found) if found else pd.DataFrame({"experiment": []})
+    names = (
+        "rigorous_mutual_information",
+        "rigorous_mutual_information_fashion",
+    )
+    rows = pd.concat([sweep.kept(name) for name in names])
+    if rows.empty:
+        return None
     rows = rows[rows["experiment"] == experiment]
     if rows.empty:
         return None
     keys = ["dataset", "case", "seed"]
     order = list(rows["quantity"].unique())
-    wide = rows.pivot_table("value", keys, "quantity", sort=False)[order]
-    return wide.sort_index(level="dataset", sort_remaining=False)
+    return rows.pivot_table("value", keys, "quantity", sort=False)[order]
 
 
 def from_sweep(table, columns=None):
@@ -131,7 +130,8 @@ def from_sweep(table, columns=None):
 #
 # The mutual information of two views of a photograph is unknown, as nobody has its density. So how could one ever say
 # whether an estimate is right? By choosing the pairs: draw a class $C$, then draw $X$ and $Y$ independently among the
-# images of this class.
+# images of this class. (This much is verified: the public code of a later benchmark by two of the authors,
+# [Lee & Rhee 2024](https://arxiv.org/abs/2410.10924), draws its pairs so.)
 
 # %%
 task = pairs.SameClass(train.images, train.labels)
@@ -252,12 +252,13 @@ Markdown(
 # ```
 #
 # ```{prf:proof}
-# (2): $I(Z_x;Z_y) \ge I(\hat C_x;\hat C_y) = H(\hat C_x) - H(\hat C_x|\hat C_y)$. Two guesses of one class differ only if
-# one of them is wrong, so with probability $q \le 2P_e$, and Fano's inequality gives
+# (2): by data processing, $I(Z_x;Z_y) \ge I(\hat C_x;\hat C_y) = H(\hat C_x) - H(\hat C_x|\hat C_y)$. Two guesses of
+# one class differ only if one of them is wrong, so with probability $q \le 2P_e$. Fano's inequality gives
 # $H(\hat C_x|\hat C_y) \le h_b(q) + q\log(M-1)$, which increases with $q$ up to $1 - 1/M$.
-# (3): by {prf:ref}`thm-encoders`, $I(Z_x;Z_y) \le \log M - H(C|Z)$. An entropy is at least $-\log$ of the largest
-# probability, so $H(C|Z) \ge -\mathbb{E}[\log \max_c p(c|Z)] \ge -\log \mathbb{E}[\max_c p(c|Z)] = -\log(1-P_e^*)$, by
-# Jensen.
+#
+# (3): by {prf:ref}`thm-encoders`, $I(Z_x;Z_y) \le I(C;Z) = \log M - H(C|Z)$. An entropy is at least $-\log$ of the
+# largest probability. So, with Jensen,
+# $H(C|Z) \ge -\mathbb{E}[\log \max_c p(c|Z)] \ge -\log \mathbb{E}[\max_c p(c|Z)] = -\log(1-P_e^*)$.
 # ```
 #
 # ```{prf:theorem} The optimal critic
@@ -271,7 +272,8 @@ Markdown(
 # ```
 #
 # The best critic of InfoNCE, DV and JS is $\log r$. So *any classifier is a critic*: put its posteriors into (4). To
-# see the three theorems at work, draw random channels from five classes to eight codes. Everything is finite, and exact.
+# see the three theorems at work, draw random channels from five classes to eight codes. Everything is finite, and
+# exact.
 
 
 # %%
@@ -284,10 +286,11 @@ def fano(error, guess_entropy, M):
     return max(0.0, guess_entropy - h - q * math.log(M - 1))
 
 
+# %%
 draw = torch.Generator().manual_seed(seed)
 prior = torch.full((5,), 0.2, dtype=torch.float64)
 channels = []
-for sharpness in torch.logspace(-0.5, 1.3, 400).tolist():
+for sharpness in torch.logspace(-0.5, 1.3, 250).tolist():
     noise = torch.randn(5, 8, generator=draw).double()
     p_z_given_c = (sharpness * noise).softmax(1)
     with_class = prior[:, None] * p_z_given_c  # p(c, z)
@@ -300,24 +303,24 @@ for sharpness in torch.logspace(-0.5, 1.3, 400).tolist():
     ratio = joint / (p_z[:, None] * p_z)
     torch.testing.assert_close(log_r.exp(), ratio)  # Theorem 4
 
-    accuracy = with_class.amax(0).sum().item()
+    correct = with_class.amax(0).sum().item()
     guessed = p_z @ F.one_hot(posterior.argmax(1), 5).double()
-    lower = fano(1 - accuracy, torch.special.entr(guessed).sum().item(), 5)
-    upper = math.log(5 * accuracy)
+    lower = fano(1 - correct, torch.special.entr(guessed).sum().item(), 5)
+    upper = math.log(5 * correct)
     assert lower - 1e-9 <= i <= upper + 1e-9  # Theorem 3
-    channels.append((accuracy, lower, i, upper))
+    channels.append((correct, lower, i, upper))
 
 # %%
-accuracy, lower, i, upper = np.array(sorted(channels)).T
+correct, lower, i, upper = np.array(sorted(channels)).T
 _, axes = plt.subplots(figsize=(5, 3))
-axes.fill_between(accuracy, lower, upper, alpha=0.2, label="brackets (2), (3)")
-axes.plot(accuracy, i, ".", ms=3, label="exact")
+axes.fill_between(correct, lower, upper, alpha=0.2, label="brackets (2), (3)")
+axes.plot(correct, i, ".", ms=3, label="exact")
 axes.set(xlabel="Bayes accuracy", ylabel="$I(Z_x; Z_y)$ (nats)")
 axes.legend()
 plt.show()
 
 # %% [markdown]
-# *Figure 2. 400 random channels from five classes to eight codes: information between the codes of same-class pairs,
+# *Figure 2. 250 random channels from five classes to eight codes: information between the codes of same-class pairs,
 # and the brackets of {prf:ref}`thm-brackets`. The lower edge jumps about because (2) knows the entropy of the guesses.*
 #
 # ### What InfoNCE says, at any batch size
@@ -329,17 +332,17 @@ plt.show()
 #
 # $$ I_\mathrm{NCE}(K) = \log K - \mathbb{E}[\log(1+B)], \qquad B \sim \mathrm{Binomial}(K-1, 1/M), \tag{5} $$
 #
-# which stays below $\log K$ and rises to $\log M$ as $K$ grows.
+# which stays below $\log K$ and tends to $\log M$ as $K$ grows.
 # ```
 #
 # ```{prf:proof}
-# By (4), $r = M$ for two images of one class and $0$ otherwise. So in each row of the score matrix the partner ties with
-# the $B$ other images of its class, and the rest scores $-\infty$: the softmax gives the partner $1/(1+B)$. As
-# $K \to \infty$, $(1+B)/K \to 1/M$.
+# By (4), $r = M$ for two images of one class and $0$ otherwise. So in each row of the score matrix the partner ties
+# with the $B$ other images of its class, and the rest scores $-\infty$: the softmax gives the partner $1/(1+B)$.
+# As $K \to \infty$, $(1+B)/K \to 1/M$.
 # ```
 #
-# With the classes as one-hot posteriors, (4) is a score matrix, and we can simulate. A classifier's posteriors on real
-# images work as well; here is a logistic regression on the training pixels.
+# Classes alone make the score matrix, so we can simulate. A classifier's posteriors on real images, put into (4), work
+# as well; here they are a logistic regression's, on the training pixels.
 
 
 # %%
@@ -362,21 +365,19 @@ def plug_in(posteriors, task, K, batches, seed):
     return torch.stack(values).mean().item()
 
 
-def one_hot_task(M):
-    """Same-class pairs of M symbols that show their class."""
-    return pairs.SameClass(torch.eye(M), torch.arange(M))
+def simulate(M, K):
+    """InfoNCE of the optimal critic, mean over batches of K pairs."""
+    c = torch.randint(M, (2**15 // K + 300, K), generator=draw)
+    same = c[:, :, None] == c[:, None]
+    r = torch.where(same, float(M), 0.0)
+    return bounds.infonce(r.log()).mean().item()
 
 
 Ks = [2, 4, 8, 16, 32, 64, 128, 256]
-simulated = {
-    M_: [
-        plug_in(torch.eye(M_), one_hot_task(M_), K, 40 + 2**14 // K, seed)
-        for K in Ks
-    ]
-    for M_ in (2, 10, 100)
-}
-posteriors = classifier(x_train, train.labels)(x_train)
-on_images = [plug_in(posteriors, task, K, 40 + 2**13 // K, seed) for K in Ks]
+simulated = {m: [simulate(m, K) for K in Ks] for m in (2, 10, 100)}
+of_pixels = classifier(x_train, train.labels)
+posteriors = of_pixels(x_train)
+on_images = [plug_in(posteriors, task, K, 20 + 2**11 // K, seed) for K in Ks]
 
 # %%
 _, axes = plt.subplots(figsize=(6, 3.4))
@@ -392,7 +393,7 @@ axes.plot(Ks, on_images, "kx", ms=5, label=f"{train.title}, classifier")
 axes.plot(grid, np.log(grid), "k--", lw=1, label="ceiling, $\\log K$")
 axes.set_xscale("log", base=2)
 axes.set(xlabel="pairs in a batch, $K$", ylabel="nats", ylim=(0, 5))
-axes.legend(fontsize=8)
+axes.legend(fontsize=8, loc="center right", bbox_to_anchor=(1, 0.65))
 plt.show()
 
 # %% [markdown]
@@ -402,7 +403,7 @@ plt.show()
 # %%
 for M_, values in simulated.items():
     for K, value in zip(Ks, values, strict=True):
-        assert abs(value - pairs.optimal_infonce(M_, K)) < 0.02, (M_, K, value)
+        assert abs(value - pairs.optimal_infonce(M_, K)) < 0.01, (M_, K, value)
         assert value <= math.log(K) + 1e-6
 assert abs(pairs.optimal_infonce(10, 256) - 2.285) < 0.001
 
@@ -478,10 +479,10 @@ Markdown(
 # ## Method 2: pictures that share what we choose
 #
 # Same-class pairs share one thing. To ask *which* information is shared, one needs pictures with several known factors.
-# The paper has a data set for that, called CDP, whose construction we do not know. **CDP-mini** is our own: an 8 × 8
-# digit (10 classes), in one of eight colours, at one of four places, all uniform and independent. The two pictures of a
-# pair share a chosen set $S$ of factors. Everything else, including which image of the digit, is drawn twice. The shared
-# factors are a class, so {prf:ref}`thm-same-class` gives
+# The paper is said to have a data set for that, CDP, whose construction we do not know. **CDP-mini** is our own: a
+# digit of 8 × 8 pixels (10 classes), in one of eight colours, at one of four places, all uniform and independent. The
+# two pictures of a pair share a chosen set $S$ of factors. Everything else, including which image of the digit, is
+# drawn twice. The shared factors are a class, so {prf:ref}`thm-same-class` gives
 #
 # $$ I(X;Y) = \sum_{f \in S} H(f). \tag{6} $$
 
@@ -568,6 +569,9 @@ if "channel" in chosen:
 
 # %% [markdown]
 # *Figure 5. Estimates in bits (1 bit = 0.69 nats) while the true information climbs, K = 64; thick: running mean.*
+#
+# InfoNCE stays under its ceiling of 6 bits, whatever the truth. DV follows further, and scatters. SMILE-5 has neither a
+# ceiling nor a guarantee: at the full budget it ends above the truth.
 
 # %%
 full = swept("channel")
@@ -590,7 +594,7 @@ if full is not None:
 # 1. Train $h$, with any loss, any $K$, any pairs. Freeze it.
 # 2. Choose pairs for the *evaluation*. Same-class pairs have a known truth.
 # 3. Compute codes and say which: here the unit vectors on which the loss was computed. Standardise them by the training
-#    codes; that map is invertible and loses nothing.
+#    codes, or scale them; either map is invertible and loses nothing.
 # 4. Train a *fresh* critic on these codes with large batches (here separable, one hidden layer, $K = 256$).
 # 5. Report its value on fresh pairs with a still larger $K = 512$, from training and from held-out images separately.
 #
@@ -653,19 +657,31 @@ def afterwards(dim, members, on_train, on_test, seed, **options):
     mi.train(critic, ["infonce"], on_train, steps=max(100, steps(n)),
              batch_size=256, lr=2e-3, **common)  # fmt: skip
     values = [
-        mi.evaluate(critic, ["infonce"], s, batch_size=K, **common)
+        mi.evaluate(critic, ["infonce"], s, batches=10, batch_size=K, **common)
         for s in (on_train, on_test)
     ]
     columns = ["MI, train", "MI, held-out"]
     return pd.DataFrame([v["infonce"].mean() for v in values], columns).T
 
 
-@torch.no_grad()
+# %%
 def codes(cosine):
     """Codes of all training and test images, standardised by the former."""
-    z, z_test = (cosine.encode(x) for x in (x_train, x_test))
+    with torch.no_grad():
+        z, z_test = (cosine.encode(x) for x in (x_train, x_test))
     mean, std = z.mean(1, keepdim=True), z.std(1, keepdim=True) + 1e-6
     return (z - mean) / std, (z_test - mean) / std
+
+
+def scaled(cosine):
+    """The encoders as a function, its columns of about unit size."""
+
+    @torch.no_grad()
+    def encode(x):
+        z = cosine.encode(x)
+        return z * z.shape[-1] ** 0.5
+
+    return encode
 
 
 def accuracy(z, labels, z_test, labels_test):
@@ -699,12 +715,11 @@ def same_class():
         for x, t in ((x_train, task), (x_test, held_out))
     )
     mi.train(critic, ALL, fit, steps=steps(1500), lr=1e-3)
-    posterior = classifier(x_train, train.labels)
     for K, (side, sample, p, t) in itertools.product(
         (64, 512),
         [
-            ("train", fit, posterior(x_train), task),
-            ("held-out", new, posterior(x_test), held_out),
+            ("train", fit, of_pixels(x_train), task),
+            ("held-out", new, of_pixels(x_test), held_out),
         ],
     ):
         values = mi.evaluate(critic, ALL, sample, batches=40, batch_size=K)
@@ -732,24 +747,35 @@ full = swept("same-class")
 from_sweep(full, SIDES)
 
 # %%
+if full is not None:
+    m = full.xs("digits").groupby("case", sort=False).mean()
+    se = m[[f"s.e. {side}" for side in SIDES]].set_axis(SIDES, axis=1)
+    lower = ["InfoNCE", "NWJ", "JS", "classifier"]
+    assert (m[SIDES] <= math.log(10) + 2 * se).loc[lower].all(axis=None)
+    assert m.loc["InfoNCE", "train, K = 512"] >= 2.2
+    assert m.loc["InfoNCE", "held-out, K = 512"] >= 1.9
+    assert m.loc["SMILE-1", "train, K = 512"] > 2.5
+    heldout = m["held-out, K = 512"]
+    assert abs(heldout["classifier"] - heldout["InfoNCE"]) < 0.1
+
 Markdown(
     f"The truth is {task.information:.3f} nats, and InfoNCE at $K = 64$ cannot "
     f"report more than {pairs.optimal_infonce(M, 64):.3f} here, by (5)."
 )
 
 # %% [markdown]
-# - On training images the lower bounds come near the truth, and stay below. SMILE with its clip at 1 does not: it is no
-#   bound, and says so here by half a nat.
+# - On training images the lower bounds come nearer to the truth the longer they train, and stay below it. SMILE with
+#   its clip at 1 does not stay below at the full budget: it is no bound.
 # - On held-out images the same critics find less. The information is there all the same, $\log 10$ by
 #   {prf:ref}`cor-finite-list`. What is missing is a critic that has learned it.
 # - A logistic regression in (4) is as good a critic on held-out images as the neural ones, for a second's work.
 #
 # ### The same information, in a worse form
 #
-# Information is not the whole story of a representation. Take the pixels, cut them at random into two halves, add to one
-# half a wild function of the other, and repeat. Each step can be undone, so by {prf:ref}`thm-encoders` the information
-# stays exactly $\log 10$. A linear probe is not so patient (after Tschannen et al. 2020, who trained invertible networks
-# for and against accuracy).
+# Information is not the whole story of a representation. Take the pixels, cut them at random into two halves, add to
+# one half a wild function of the other, and repeat. Each step can be undone, so by {prf:ref}`thm-encoders` the
+# information stays exactly $\log 10$. A linear probe is not so patient (after Tschannen et al. 2020, who trained
+# invertible networks for and against accuracy).
 
 
 # %%
@@ -766,14 +792,16 @@ def coupled(x, scale, seed, undo=False):
     """x [N, D] after six additive couplings; or before them."""
     x, layers = x.clone(), list(coupling_layers(x.shape[1], seed))
     for a, b, first, last in reversed(layers) if undo else layers:
-        shift = scale * (x[:, a] @ first).sin() @ last
+        shift = scale * (x[:, a] @ first.to(x)).sin() @ last.to(x)
         x[:, b] += -shift if undo else shift
     return x
 
 
-there = coupled(x_test, 1.0, seed)
-assert (coupled(there, 1.0, seed, undo=True) - x_test).abs().max() < 1e-3
+exact = x_test.double()
+there = coupled(exact, 1.0, seed)
+assert (coupled(there, 1.0, seed, undo=True) - exact).abs().max() < 1e-3
 
+# %%
 SCALES = [0, 1, 4, 16]
 
 
@@ -788,20 +816,25 @@ def invariance():
         z.shape[2], len(z), code_pairs(z, task, seed + 1),
         code_pairs(z_test, held_out, seed + 2), seed, hidden=128, steps=1500,
     )  # fmt: skip
-    return found.set_axis([f"scale {s}" for s in SCALES]).assign(
-        **{
-            "accuracy, train": accuracy(z, train.labels, z, train.labels),
-            "accuracy": accuracy(z, train.labels, z_test, test.labels),
-        }
-    )
+    probe = [classifier(a, train.labels) for a in z]
+    for name, codes_, split in (
+        ("accuracy, train", z, train),
+        ("accuracy", z_test, test),
+    ):
+        found[name] = [
+            (p(a).argmax(1) == split.labels).float().mean().item()
+            for p, a in zip(probe, codes_, strict=True)
+        ]
+    return found.set_axis([f"scale {s}" for s in SCALES])
 
 
 if "invariance" in chosen:
     display(keep("invariance", invariance()).round(3))
 
 # %% [markdown]
-# *Table 3. Pixels after invertible maps of growing wildness. True information: $\log 10$ in every row. A critic's
-# estimate (nats) and a probe's accuracy both fall, because both are learners of limited means.*
+# *Table 3. Pixels after invertible maps of growing wildness. The true information is $\log 10$ in every row. The
+# accuracy of a linear probe falls. So does the estimate of a critic (nats), which on held-out images goes below zero:
+# it has learned the training images by heart, and is sure of itself elsewhere. Both are learners of limited means.*
 
 # %%
 full = swept("invariance")
@@ -816,13 +849,13 @@ if full is not None:
 # %% [markdown]
 # ## Re-assessment (a): small batches
 #
-# *InfoNCE cannot report more than $\log K$, so small batches must learn less.* It is a natural inference, and it takes a
-# property of the gauge for one of the thing. The optimal critic is $\log p(y|x)/p(y) + c(x)$ at *every* $K \ge 2$: the
-# batch size moves the noise of the gradients and the number on the dial, not the goal.
+# *InfoNCE cannot report more than $\log K$, so small batches must learn less.* It is a natural inference, and it takes
+# a property of the gauge for one of the thing. The optimal critic is $\log p(y|x)/p(y) + c(x)$ at *every* $K \ge 2$:
+# the batch size moves the noise of the gradients and the number on the dial, not the goal.
 #
 # Train the same encoder at several $K$, on the same pairs in the same order, so that all have seen equally many. Then
-# measure with one fresh critic for all. We do it with same-class pairs, and again with views of one image and no labels,
-# as contrastive learning is used.
+# measure with one fresh critic for all. We do it with same-class pairs, and again with views of one image and no
+# labels, as contrastive learning is used.
 
 
 # %%
@@ -838,10 +871,11 @@ def law(s):
     )
 
 
+on_device = torch.Generator(device)
 plots.image_grid(
     torch.stack(
         [
-            law(s)(train.images[:8], 1, draw.manual_seed(seed))[0][:, 0]
+            law(s)(train.images[:8], 1, on_device.manual_seed(seed))[0][:, 0]
             for s in (0, 0.5, 1, 2)
         ]
     ),
@@ -863,8 +897,9 @@ def seen_pairs(kind, n, seed):
     return torch.cat(views).flatten(2).unbind(1)
 
 
+# %%
 def small_batches(kind, Ks=(2, 4, 8, 16, 64, 256)):
-    x, y = seen_pairs(kind, max(6400, steps(25600)), seed + 1)
+    x, y = seen_pairs(kind, max(5120, steps(25600)), seed + 1)
     rows, z, z_test = [], [], []
     for K in Ks:
         cosine = encoders([x.shape[1], 128, 32], [0.2], seed)
@@ -920,8 +955,8 @@ if "small-batches" in chosen:
 # %%
 for table in small.values():
     assert (table["training, max"] <= table["ceiling"] + 1e-5).all()
-    if budget >= 0.2:  # what one batch of two may say, and what is there
-        assert table["MI, train"].iloc[0] > table["ceiling"].iloc[0] + 0.5
+    if dataset == "digits" and budget >= 0.2:  # what we have looked at
+        assert table["MI, train"].iloc[0] > 2 * table["ceiling"].iloc[0]
 
 # %%
 full = swept("small batches")
@@ -930,19 +965,18 @@ from_sweep(full, ["training, max", "ceiling", "MI, train", "MI, held-out",
 
 # %%
 if full is not None:
-    kind = full.index.get_level_values("case").str.split(", ").str[0]
     assert (full["training, max"] <= full["ceiling"] + 1e-5).all()
-    m = full.groupby(
-        [full.index.get_level_values("dataset"), kind, "case"], sort=False
-    ).mean()
-    m = m.xs(("digits", "same class"))
+    m = full.xs("digits").groupby("case", sort=False).mean()
+    for kind, points in (("same", 0.025), ("views", 0.04)):
+        part = m[m.index.str.startswith(kind)]
+        assert part["accuracy"].max() - part["accuracy"].min() <= points
+    m = m[m.index.str.startswith("same")]
     assert (m["MI, train"].iloc[:2] >= 2.2).all()
     assert m["MI, held-out"].max() - m["MI, held-out"].min() < 0.15
-    assert m["accuracy"].max() - m["accuracy"].min() <= 0.025
 
 # %% [markdown]
 # The encoder that was trained with two pairs a batch never saw a value above $\log 2 = 0.69$ nats, and holds more than
-# three times that.
+# twice that.
 #
 # And the brackets of {prf:ref}`thm-brackets`? Accuracy on held-out images bounds the information from below by (2), and
 # an estimate that does not exceed the information bounds the best possible accuracy from below by (3):
@@ -963,18 +997,21 @@ if small:
     )
     assert (bracket["accuracy needed (3)"] <= bracket["accuracy"] + 0.02).all()
     assert (bracket["Fano (2)"] <= math.log(M)).all()
+    if dataset == "digits":  # (2) stands on few test images: some slack
+        slack = bracket["classifier (4)"] + 0.1 - bracket["Fano (2)"]
+        assert (slack > 0).all()
     display(bracket.round(3))
 
 # %% [markdown]
-# *Table 5. Held-out images: lower bound by (2), assuming balanced guesses; two estimates of the information; the accuracy
-# that the fresh critic's estimate demands of the best classifier by (3); the accuracy of a linear one. All nats but the
-# last two.*
+# *Table 5. Held-out images: lower bound by (2), assuming balanced guesses; two estimates of the information; the
+# accuracy that the fresh critic's estimate demands of the best classifier by (3); the accuracy of a linear one. All
+# nats but the last two.*
 #
 # ## Re-assessment (b): information as a measure
 #
 # Can one number say how good an encoder is, without a probe? Candidates for unit vectors $z$ are **alignment**
-# $\mathbb{E}\|z - z^+\|^2$ of positive pairs and **uniformity** $\log \mathbb{E}\, e^{-2\|z-z'\|^2}$ of independent ones
-# ([Wang & Isola 2020](https://arxiv.org/abs/2005.10242)); **tolerance**, the mean cosine of two images of a class
+# $\mathbb{E}\|z - z^+\|^2$ of positive pairs and **uniformity** $\log \mathbb{E}\, e^{-2\|z-z'\|^2}$ of independent
+# ones ([Wang & Isola 2020](https://arxiv.org/abs/2005.10242)); **tolerance**, the mean cosine of two images of a class
 # (after [Wang & Liu 2021](https://arxiv.org/abs/2012.09740)); the InfoNCE of training; and information after training,
 # with same-class pairs or with views.
 
@@ -1012,9 +1049,9 @@ for m in (2, 128):
 assert alignment(z, z) == 0 and abs(uniformity(z[:1].expand(9, -1))) < 1e-5
 
 # %% [markdown]
-# The family: encoders trained *without labels*, on views of four strengths, at three temperatures, for three lengths.
-# All 12 encoders of a length train in one stack. A member sees views of its own strength; the images are the same for
-# all.
+# The family: encoders trained *without labels*, on views of four strengths, at three temperatures, for 0, 30 and 150
+# steps. All 12 encoders of a length train in one stack. A member sees views of its own strength; the images are
+# the same for all.
 
 
 # %%
@@ -1035,58 +1072,56 @@ def view_pairs(images, strengths, seed, encode=lambda views: views):
     return sample
 
 
-@torch.no_grad()
-def measures(cosine, strengths, training):
+# %%
+def measures(cosine, training):
     """Every measure of a stack of encoders; a row an encoder."""
-    members, dim = len(strengths), cosine.encode(x_test[:1]).shape[-1]
+    members, dim = len(cosine.tau), cosine.encode(x_test[:1]).shape[-1]
     z, z_test = codes(cosine)
-    with torch.enable_grad():
-        same = afterwards(
-            dim, members, code_pairs(z, task, seed + 2),
-            code_pairs(z_test, held_out, seed + 3), seed,
-        )  # fmt: skip
-        encode = torch.no_grad()(lambda v: cosine.encode(v) * dim**0.5)
-        views = afterwards(dim, members, *(
-            view_pairs(s.images, strengths, seed + i, encode)
-            for i, s in enumerate((train, test), 4)
-        ), seed, steps=200)  # fmt: skip
-    u = cosine.encode(x_test[:2000])
-    x, y = view_pairs(test.images, strengths, seed + 6, cosine.encode)(
-        0, members * 512
-    )
+    common = [1] * members  # all are measured on views of one strength
+    same = afterwards(
+        dim, members, code_pairs(z, task, seed + 2),
+        code_pairs(z_test, held_out, seed + 3), seed,
+    )  # fmt: skip
+    views = afterwards(dim, members, *(
+        view_pairs(s.images, common, seed + i, scaled(cosine))
+        for i, s in enumerate((train, test), 4)
+    ), seed)  # fmt: skip
+    u = cosine.encode(x_test)
+    of_views = view_pairs(test.images, common, seed + 6, cosine.encode)
+    x, y = (v.unflatten(0, (members, -1)) for v in of_views(0, members * 512))
     a, b = held_out.sample_rows(2000, torch.Generator(device).manual_seed(seed))
-    all_codes = cosine.encode(x_test)
-    columns = {
+    return {
         "same-class MI, held-out": same["MI, held-out"],
         "same-class MI, train": same["MI, train"],
         "MI of views, held-out": views["MI, held-out"],
         "InfoNCE of training": training,
-        "−uniformity": -uniformity(u),
-        "−alignment, views": -alignment(
-            *(v.unflatten(0, (members, -1)) for v in (x, y))
-        ),
-        "−alignment, same class": -alignment(all_codes[:, a], all_codes[:, b]),
-        "tolerance": tolerance(u, test.labels[:2000]),
+        "−uniformity": -uniformity(u[:, :2000]),
+        "−alignment, views": -alignment(x, y),
+        "−alignment, same class": -alignment(u[:, a], u[:, b]),
+        "tolerance": tolerance(u[:, :2000], test.labels[:2000]),
         "accuracy": accuracy(z, train.labels, z_test, test.labels),
     }
-    return pd.DataFrame({k: np.asarray(v) for k, v in columns.items()})
 
 
+# %%
 def family():
     grid = list(itertools.product((0, 0.5, 1, 2), (0.07, 0.2, 1.0)))
     strengths, temperatures = zip(*grid, strict=True)
     tables = []
     for n, length in enumerate((0, 30, 150)):
-        cosine = encoders(
-            [x_train.shape[1], 64, 8], temperatures, 100 * seed + n
-        )
+        sizes = [x_train.shape[1], 64, 8]
+        cosine = encoders(sizes, temperatures, 100 * seed + n)
         sample = view_pairs(train.images, strengths, seed + 1)
         if length:
             contrast(cosine, sample, length, 128)
         training = mi.evaluate(
             cosine, ["infonce"], sample, batches=5, batch_size=128, seeds=12
         )
-        table = measures(cosine, strengths, training["infonce"].mean())
+        cosine.requires_grad_(False)
+        table = measures(cosine, training["infonce"].mean())
+        table = pd.DataFrame(
+            {k: np.array([*v], float) for k, v in table.items()}
+        )
         names = [f"s = {s}, τ = {t}, {length} steps" for s, t in grid]
         tables.append(table.set_axis(names))
     return pd.concat(tables)
@@ -1101,6 +1136,7 @@ def family():
 # %%
 def kendall(a, b, weights):
     """τ_b of a and b [N] when encoder i counts weights[..., i] times."""
+    a, b = (np.asarray(v) for v in (a, b))
     a, b = (np.sign(np.subtract.outer(v, v)) for v in (a, b))
     agree, a, b = (
         np.einsum("...i,ij,...j->...", weights, m, weights, optimize=True)
@@ -1109,40 +1145,30 @@ def kendall(a, b, weights):
     return agree / np.sqrt(a * b)
 
 
+# %%
 def rank_table(table, n=2000):
-    """τ_b of each measure with accuracy, mean over seeds; its 95% interval.
+    """τ_b of each measure with accuracy: mean over seeds, its 95% interval.
 
-    `table` is [..., encoder, seed]; an encoder is resampled with all seeds.
+    An encoder is resampled in all seeds at once.
     """
-    draw = np.random.default_rng(seed)
-    groups = [t for _, t in table.groupby(level="seed", sort=False)]
-    N = len(groups[0])
-    weights = np.vstack([np.ones(N), draw.multinomial(N, np.full(N, 1 / N), n)])
-    tau = pd.DataFrame(
-        {
-            name: np.mean(
-                [
-                    kendall(
-                        t[name].to_numpy(), t["accuracy"].to_numpy(), weights
-                    )
-                    for t in groups
-                ],
-                0,
-            )
-            for name in table.columns.drop("accuracy")
-        }
-    )
-    best = tau["same-class MI, held-out"]
-    result = {}
-    for name, column in tau.items():
-        (low, high), gap = (
-            np.quantile(column[1:], [0.025, 0.975]),
-            best - column,
-        )
-        less = np.quantile(gap[1:], [0.025, 0.975])
-        result[name] = {"tau": column[0], "low": low, "high": high,
-                        "first − this": gap[0], "from": less[0], "to": less[1]}  # fmt: skip
-    return pd.DataFrame(result).T
+    runs = [t for _, t in table.groupby(level="seed", sort=False)]
+    N, draw = len(runs[0]), np.random.default_rng(seed)
+    drawn = draw.multinomial(N, np.full(N, 1 / N), n)
+    tau = {
+        name: np.array([kendall(t[name], t["accuracy"], drawn) for t in runs])
+        for name in table.columns.drop("accuracy")
+    }
+    first, rows = tau["same-class MI, held-out"].mean(0), {}
+    for name, values in tau.items():
+        each = [kendall(t[name], t["accuracy"], np.ones(N)) for t in runs]
+        low, high = np.quantile(values.mean(0), [0.025, 0.975])
+        less, more = np.quantile(first - values.mean(0), [0.025, 0.975])
+        rows[name] = {
+            "τ": np.mean(each), "low": low, "high": high, "std over seeds": np.std(each, ddof=len(runs) > 1),
+            "first − this: low": less, "first − this: high": more,
+        }  # fmt: skip
+    frame = pd.DataFrame(rows).T
+    return frame if len(runs) > 1 else frame.drop(columns="std over seeds")
 
 
 from scipy.stats import kendalltau
@@ -1172,15 +1198,25 @@ def scatters(table):
     plt.show()
 
 
-if "measures" in chosen:
-    table = keep("measures", family())
-    table = (
-        table.rename_axis("case")
-        .assign(seed=seed)
-        .set_index("seed", append=True)
+# %%
+def verdict(ranks, where):
+    """In words: which measures the first is better than, and which not."""
+    rest = ranks.iloc[1:]
+    better = rest["first − this: low"] > 0
+    lists = ("; ".join(rest.index[x]) or "none" for x in (better, ~better))
+    text = (
+        "{}: same-class information on held-out images orders encoders better "
+        "than *{}*; undecided against *{}*."
     )
+    return Markdown(text.format(where, *lists))
+
+
+if "measures" in chosen:
+    table = keep("measures", family()).rename_axis("case")
+    table = table.assign(seed=seed).set_index("seed", append=True)
     scatters(table)
-    display(rank_table(table).round(2))
+    ranks = rank_table(table)
+    display(ranks.round(2), verdict(ranks, f"{train.title}, one seed"))
 
 # %% [markdown]
 # *Figure 8. Each dot an encoder: a measure of it (information and InfoNCE in nats) against the accuracy of a linear
@@ -1188,30 +1224,34 @@ if "measures" in chosen:
 # the first row is. An interval that holds 0 decides nothing.*
 
 # %%
-full = swept("measures")
+full, ranks = swept("measures"), {}
 if full is not None:
-    ranks = {}
-    for name, t in full.groupby(level="dataset", sort=False):
-        ranks[name] = rank_table(t)
-    display(
-        pd.concat(ranks)
-        .round(2)
-        .rename_axis(columns="from the sweep's file, full budget")
-    )
+    for name, table in full.groupby(level="dataset", sort=False):
+        ranks[name] = rank_table(table)
+    shown = pd.concat(ranks).round(2)
+    display(shown.rename_axis(columns="from the sweep's file, full budget"))
+    for name, table in ranks.items():
+        display(verdict(table, f"{name}, all seeds of the sweep"))
+
+# %%
+if "digits" in ranks:
     r = ranks["digits"]
-    assert r["tau"].iloc[0] >= 0.5
+    tau, others = r["τ"], r.index[4:]  # uniformity, alignment, tolerance
+    assert tau.iloc[0] >= 0.5 and (tau[others] <= tau.iloc[0] - 0.2).all()
+    assert (tau[others[1:]].abs() <= 0.3).all()
+    assert r["first − this: low"]["InfoNCE of training"] > 0
 
 # %% [markdown]
 # Alignment and tolerance alone are fooled by an encoder that maps everything to one point; uniformity alone by noise.
 # They are two halves of one trade-off. And they are not properties of the *information*: an invertible map of the codes
-# changes them. The price of mutual information is in its first line: "same-class" means labels. With labels at hand, one
-# could have trained the probe.
+# changes them. The price of mutual information is in its first line: "same-class" means labels. With labels at hand,
+# one could have trained the probe.
 #
 # ## Re-assessment (c): should views share as little as possible?
 #
-# The **InfoMin** principle ([Tian et al. 2020](https://arxiv.org/abs/2005.10243)): of all views that share what the task
-# needs, the best share nothing else. On CDP-mini we know what is shared. Seven encoders, one for each set of shared
-# factors, train side by side; a linear probe asks each for each factor.
+# The **InfoMin** principle ([Tian et al. 2020](https://arxiv.org/abs/2005.10243)): of all views that share what the
+# task needs, the best share nothing else. On CDP-mini we know what is shared. Seven encoders, one for each set of
+# shared factors, train side by side; a linear probe asks each for each factor.
 
 
 # %%
@@ -1231,9 +1271,9 @@ def infomin(K=128, width=64):
         return sample
 
     cosine = encoders([432, 256, width], [0.2] * len(SHARED), seed)
-    n = 500 * 128 // K
-    contrast(cosine, sampler(learn, seed + 1), max(100, steps(n)), K)
-    encode = torch.no_grad()(lambda v: cosine.encode(v) * width**0.5)
+    n = max(100, steps(500 if K >= 128 else 2000))
+    contrast(cosine, sampler(learn, seed + 1), n, K)
+    encode = scaled(cosine)
     found = afterwards(
         width, len(SHARED), sampler(learn, seed + 2, encode),
         sampler(new, seed + 3, encode), seed, hidden=128, K=1024,
@@ -1247,6 +1287,7 @@ def infomin(K=128, width=64):
     return found.set_axis([f"{s}, K = {K}, {width} dims" for s in SHARED])
 
 
+# %%
 def against_information(table, x, y, axis, label):
     axis.plot(table[x], table[y], "o", color="C0")
     for name, row in table.iterrows():
@@ -1266,16 +1307,31 @@ if "infomin" in chosen:
     )
     plt.show()
     display(table.round(3))
-    if budget == 1:  # the hardest case: few negatives, and no room
-        keep("infomin", infomin(K=8, width=4))
+    cramped = keep("infomin", infomin(K=8, width=4))
 
 # %% [markdown]
-# *Figure 9 and Table 7. CDP-mini: what pairs share (D digit, C colour, P position), the true information, its estimate on
-# the codes (nats), and what linear probes find.*
+# *Figure 9 and Table 7. CDP-mini: what pairs share (D digit, C colour, P position), the true information, its estimate
+# on the codes (nats), and what linear probes find.*
 
 # %%
 full = swept("infomin")
 from_sweep(full)
+
+# %%
+if "infomin" in chosen:
+    digit = table["digit"].set_axis(SHARED)
+    lost = 100 * (digit["d"] - digit)
+    extra = table["true MI"].iloc[3] - table["true MI"].iloc[0]
+    display(
+        Markdown(
+            f"In this run, {extra:.2f} nats of colour and position, shared on "
+            f"top of the digit, cost {lost['dcp']:.1f} points of digit accuracy;"
+            f" not sharing the digit costs {lost[['c', 'p', 'cp']].min():.0f} to "
+            f"{lost[['c', 'p', 'cp']].max():.0f} points."
+        )
+    )
+    if budget >= 0.2:
+        assert lost[["c", "p", "cp"]].min() > lost["dcp"] + 10
 
 # %%
 if full is not None:
@@ -1288,10 +1344,26 @@ if full is not None:
     assert (m["MI, train"] / m["true MI"]).drop("dcp").min() >= 0.9
 
 # %% [markdown]
-# Sharing colour and position on top of the digit multiplies the shared information and costs little. Leaving the digit
-# out costs nearly everything. And sets of nearly equal information (digit alone, colour alone) lie far apart. The
-# *amount* of information predicts little without its *content*, and which content matters, the views cannot know: the
-# task does.
+# With room for everything, the direction is InfoMin's: no set beats the digit alone by more than noise. But sharing
+# much more costs little, and leaving the digit out costs nearly everything. Sets of nearly equal information (the
+# digit alone, the colour alone) lie far apart. The *amount* of information predicts little without its *content*, and
+# which content matters, the views cannot know: the task does.
+#
+# Now take the room away: codes of four dimensions, and batches of eight pairs.
+
+# %%
+if "infomin" in chosen:
+    display(cramped.round(3))
+    if budget >= 0.2:
+        digit = cramped["digit"].set_axis(SHARED)
+        assert digit["dcp"] < digit["d"] - 0.2
+
+# %% [markdown]
+# *Table 8. As Table 7, with K = 8 and codes of four dimensions.*
+#
+# Colour and position are easier to see than a digit, a code of four dimensions is soon full, and the digit is what
+# finds no place. These are the *shortcuts* that InfoMin warns of. Whether irrelevant shared information hurts is then
+# a question of room, and the principle is right where there is none.
 #
 # ### On real images
 #
@@ -1303,15 +1375,18 @@ if full is not None:
 def strength():
     strengths = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3)
     cosine = encoders([x_train.shape[1], 128, 32], [0.2] * 8, seed)
+    z, z_test = codes(cosine)
+    control = accuracy(z, train.labels, z_test, test.labels)
     sample = view_pairs(train.images, strengths, seed + 1)
     contrast(cosine, sample, max(100, steps(600)), 128)
-    encode = torch.no_grad()(lambda v: cosine.encode(v) * 32**0.5)
+    encode = scaled(cosine)
     found = afterwards(
         32, 8, view_pairs(train.images, strengths, seed + 2, encode),
         view_pairs(test.images, strengths, seed + 3, encode), seed,
     )  # fmt: skip
     z, z_test = codes(cosine)
     found["accuracy"] = accuracy(z, train.labels, z_test, test.labels)
+    found["accuracy, untrained"] = control
     return found.set_axis([f"s = {s}" for s in strengths])
 
 
@@ -1320,6 +1395,7 @@ if "strength" in chosen:
     _, axis = plt.subplots(figsize=(5, 3.2))
     against_information(table, "MI, held-out", "accuracy", axis, str)
     axis.axvline(math.log(512), color="k", ls="--", lw=1)
+    axis.axhline(table["accuracy, untrained"].mean(), color="0.5", ls=":")
     axis.set(
         xlabel="information between views, after training (nats)",
         ylabel="accuracy",
@@ -1327,9 +1403,138 @@ if "strength" in chosen:
     plt.show()
 
 # %% [markdown]
-# *Figure 10. Strength s of the views: InfoNCE of a fresh critic on codes of held-out views (K = 512; dashed, its ceiling),
-# against the accuracy of a linear probe on clean images.*
+# *Figure 10. Strength s of the views: InfoNCE of a fresh critic on codes of held-out views (K = 512; dashed, its
+# ceiling), against the accuracy of a linear probe on clean images. Dotted: the same encoders before training.*
 
 # %%
 full = swept("strength")
 from_sweep(full)
+
+# %%
+if full is not None:
+    m = full.xs("digits").groupby("case", sort=False).mean()
+    a, untrained = m["accuracy"], m["accuracy, untrained"].mean()
+    assert a.idxmin() == "s = 0" and a["s = 0"] < untrained
+    assert a["s = 3"] > a.max() - 0.03
+
+# %% [markdown]
+# Views at strength 0 are the image itself, and to find an image among others a network need not understand it: that
+# code is the worst, and worse than none of the training. So the right side of a reverse U is there, too much in
+# common. The left side is not, as far as these views go: at strength 3 two codes share a fraction of a nat, and the
+# codes of clean images are about as good as any. Another task or another family of views may show it. And the standard
+# error of an accuracy on a few hundred test images is a percent.
+#
+# ## What this does not show
+#
+# - **That the paper found this.** We have read its abstract. Its networks, data sets and numbers are unknown to us, and
+#   the names of its methods we have second-hand.
+# - **That small batches are harmless.** All encoders here saw as many pairs, so a small batch meant more steps. For a
+#   large network, steps are what costs, and the noise of small batches is real. What is shown is that $\log K$ is a
+#   property of the report.
+# - **That the estimates are the information.** A fresh critic's value is a lower bound, and on held-out images it mixes
+#   what is missing in the code with what is missing in the critic. Table 3 has codes that keep all of $\log 10$, and
+#   critics that find none of it.
+# - **That same-class information replaces probes.** It needs labels, as a probe does, and with few classes it
+#   saturates: no more than $H(C)$ can be asked about.
+# - **Anything about large encoders.** These are small perceptrons on small images, trained for seconds.
+#
+# ## Exercises
+#
+# **1 (easy).** What is the most that InfoNCE can say, on average, with batches of *two* same-class pairs from $M$
+# equally likely classes? Write `two(M)` without a library, in nats.
+
+
+# %% tags=["solution", "hide-input"]
+def two(M):
+    return (1 - 1 / M) * math.log(2)  # a tie, worth nothing, with chance 1/M
+
+
+# %% tags=["check"]
+for M_ in (2, 10, 100):
+    assert abs(two(M_) - pairs.optimal_infonce(M_, 2)) < 1e-9
+
+# %% [markdown]
+# **2 (medium).** {prf:ref}`thm-infonce-optimum` wants equally likely classes. Real data sets have not. What becomes of
+# (5) for class probabilities $p$? Write `unequal(p, K)`, and what it tends to as $K$ grows.
+
+
+# %% tags=["solution", "hide-input"]
+def unequal(p, K):
+    """A row of class c ties with Binomial(K − 1, p_c) others; limit H(C)."""
+    from scipy.stats import binom
+
+    ties = np.arange(K)
+    return math.log(K) - sum(
+        p_c * (binom.pmf(ties, K - 1, p_c) * np.log1p(ties)).sum() for p_c in p
+    )
+
+
+# %% tags=["check"]
+p, one_hot = (
+    [0.6, 0.3, 0.1],
+    torch.eye(3).repeat_interleave(torch.tensor([6, 3, 1]), 0),
+)
+skewed = pairs.SameClass(one_hot, one_hot.argmax(1), balanced=False)
+for K in (2, 16, 64):
+    assert abs(unequal([0.1] * 10, K) - pairs.optimal_infonce(10, K)) < 1e-9
+    assert abs(unequal(p, K) - plug_in(one_hot, skewed, K, 2000, seed)) < 0.03
+assert abs(unequal(p, 4096) - skewed.information) < 0.01
+
+# %% [markdown]
+# **3 (a small research question).** The batch is not the only thing that caps the loss. Cosines lie in $[-1, 1]$, so
+# the scores of contrastive learning lie in $\pm 1/\tau$. Derive the largest InfoNCE that such scores allow, `cap(K,
+# tau)`. Then train encoders whose temperature caps their loss far below $\log M$, and measure them afterwards. Is what
+# they keep capped, too? (`encoders`, `contrast`, `codes` and `afterwards` are yours. Store the caps and the information
+# after training, on training images, as `caps` and `kept`.)
+
+
+# %% tags=["solution", "hide-input"]
+def cap(K, tau):
+    """Best case: the partner at cosine 1, all others at −1."""
+    return math.log(K) - math.log(1 + (K - 1) * math.exp(-2 / tau))
+
+
+temperatures = [0.2, 1.0, 2.0]
+caps = np.array([cap(64, tau) for tau in temperatures])
+cosine = encoders([x_train.shape[1], 128, 32], temperatures, seed)
+draw = torch.Generator(device).manual_seed(seed)
+contrast(
+    cosine, lambda step, n: task.sample(n, draw), 200, 64
+)  # the members see different pairs
+z, z_test = codes(cosine)
+kept = afterwards(
+    32, 3, code_pairs(z, task, 1), code_pairs(z_test, held_out, 2), seed
+)["MI, train"].to_numpy()  # fmt: skip
+
+# %% tags=["check"]
+assert len(caps) == len(kept) and min(caps) < 1 < math.log(M) < max(caps)
+if dataset == "digits":
+    assert kept[caps.argmin()] > min(caps) + 0.4, (
+        "no: the loss is capped, not the code"
+    )
+pd.DataFrame({"cap of the loss": caps, "kept": kept}).round(2)
+
+# %% [markdown]
+# ## References
+#
+# - K. Lee, J. Kim, S. Kang, W. Rhee. *Towards a Rigorous Analysis of Mutual Information in Contrastive Learning.*
+#   Neural Networks 2024. [arXiv:2308.15704](https://arxiv.org/abs/2308.15704)
+# - K. Lee, W. Rhee. *A Benchmark Suite for Evaluating Neural Mutual Information Estimators on Unstructured Datasets.*
+#   NeurIPS 2024. [arXiv:2410.10924](https://arxiv.org/abs/2410.10924)
+# - A. van den Oord, Y. Li, O. Vinyals. *Representation Learning with Contrastive Predictive Coding.* 2018.
+#   [arXiv:1807.03748](https://arxiv.org/abs/1807.03748)
+# - J. Song, S. Ermon. *Understanding the Limitations of Variational Mutual Information Estimators.* ICLR 2020.
+#   [arXiv:1910.06222](https://arxiv.org/abs/1910.06222)
+# - Y. Tian, C. Sun, B. Poole, D. Krishnan, C. Schmid, P. Isola. *What Makes for Good Views for Contrastive Learning?*
+#   NeurIPS 2020. [arXiv:2005.10243](https://arxiv.org/abs/2005.10243)
+# - M. Tschannen, J. Djolonga, P. Rubenstein, S. Gelly, M. Lucic. *On Mutual Information Maximization for Representation
+#   Learning.* ICLR 2020. [arXiv:1907.13625](https://arxiv.org/abs/1907.13625)
+# - F. Wang, H. Liu. *Understanding the Behaviour of Contrastive Loss.* CVPR 2021.
+#   [arXiv:2012.09740](https://arxiv.org/abs/2012.09740)
+# - T. Wang, P. Isola. *Understanding Contrastive Representation Learning through Alignment and Uniformity on the
+#   Hypersphere.* ICML 2020. [arXiv:2005.10242](https://arxiv.org/abs/2005.10242)
+#
+# ## Provenance
+
+# %% tags=["provenance"]
+records.environment(device, started)
