@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import pandas as pd
 import torch
@@ -86,17 +86,21 @@ class Ascent:
     def __init__(
         self, critic: nn.Module, estimators: Sequence[str], seeds: int = 1, lr: float = 5e-4
     ):
-        self.critic, self.estimators, self.seeds = critic, named(estimators), seeds
-        weights = list(critic.parameters())
-        for weight in weights:
+        self.critic, self.estimators, self.seeds, self.lr = critic, named(estimators), seeds, lr
+        for weight in critic.parameters():
             if len(weight) != seeds * len(self.estimators):
                 raise ValueError(
                     f"critic with {len(weight)} members: expected {len(self.estimators)} estimators"
                     f" × {seeds} seeds"
                 )
-        fused = weights[0].device.type in ("cpu", "cuda")
-        self.optimiser = torch.optim.Adam(weights, lr=lr, fused=fused)
         self.log_averages: dict[str, Tensor] = {}
+
+    @cached_property
+    def optimiser(self) -> torch.optim.Optimizer:
+        """Adam over all members' weights, made at the first step."""
+        weights = list(self.critic.parameters())
+        fused = weights[0].device.type in ("cpu", "cuda")
+        return torch.optim.Adam(weights, lr=self.lr, fused=fused)
 
     def step(self, x: Tensor, y: Tensor) -> Tensor:
         """One step up for every member; the values before it, [estimators, seeds]."""
