@@ -55,7 +55,9 @@ plots.theme()
 started = time.time()
 torch.manual_seed(seed)
 device = pick_device(device)
-chosen = "vae,simve,infonce,byol" if methods == "all" else methods.replace(" ", "")
+chosen = (
+    "vae,simve,infonce,byol" if methods == "all" else methods.replace(" ", "")
+)
 chosen = chosen.split(",")
 
 # %% [markdown]

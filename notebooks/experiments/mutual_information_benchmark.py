@@ -470,8 +470,9 @@ if have:
 # are full from ±0.6 nats.*
 #
 # Read it by columns. A column of light cells is an estimator that one can trust, and there is none without dark ones.
-# Read it by rows, and you see what makes a task hard: the Student rows are blue nearly everywhere, the rows of their
-# asinh are not. The numbers behind it, with their spread:
+# Read it by rows, and you see what makes a task hard. Student in one dimension is blue nearly everywhere, and its asinh
+# is nearly white. In five dimensions asinh takes away the explosions (JS, SMILE-∞) and little else: there the tails were
+# not the only difficulty. The numbers behind it, with their spread:
 
 
 # %%
