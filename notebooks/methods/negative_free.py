@@ -30,9 +30,7 @@ batch_size = 64  # images a step; each gives two views
 lr = 2e-3  # learning rate at the first step; it falls to 0 along a cosine
 latent_dim = 32  # size of the code
 head_dim = 16  # size of the projection; must be below batch_size
-momentum = (
-    0.9  # of BYOL's slow copy at the first step; long trainings take 0.99
-)
+momentum = 0.9  # of BYOL's slow copy at first; long trainings take 0.99
 redundancy_weight = 0.1  # λ of Barlow Twins
 few = 10  # labels a class, for the second probe
 max_images = 5000  # at most so many training images, and so many test images
@@ -356,7 +354,7 @@ variants = {  # (method, variant): class, options
 # $$ \mathrm{gauge}(z) = \sqrt{D} \cdot \frac1D \sum_i \mathrm{std}_b\!\left(\frac{z_{bi}}{\|z_b\|}\right). \tag{9} $$
 #
 # It is 1 for points all over the sphere, and 0 for a single point. The **size** is the same without normalising and
-# without $\sqrt D$. The **effective rank** ([Roy & Vetterli 2007](#references)) counts directions. With the eigenvalues
+# without $\sqrt D$. The **effective rank** (Roy & Vetterli 2007) counts directions. With the eigenvalues
 # $\lambda_i$ of the covariance of $z$,
 #
 # $$ \mathrm{rank}(z) = \exp\Big(-\sum_i p_i \log p_i\Big), \qquad

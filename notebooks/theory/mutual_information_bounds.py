@@ -428,6 +428,7 @@ def last(history, truth, share=0.5):
     return by_level.agg(["mean", "std"]).stack(0, future_stack=True)
 
 
+# %%
 club_steps, upper = 400 * len(levels), {}
 for width, tanh in ((7, True), (64, False)):
     truth, sample = staircase(seed, club_steps)
@@ -592,26 +593,25 @@ class Quadratic(torch.nn.Module):
         self.weight = torch.nn.Parameter(torch.zeros(1, 5, 1, 1))
 
     def forward(self, x, y):
-        x, y = x, y.mT
-        x, y = x.expand(len(x), y.shape[-1]), y.expand(len(x), y.shape[-1])
+        x, y = torch.broadcast_tensors(x, y.mT)  # all pairs, [K, K]
         terms = torch.stack([x * x, y * y, x * y, x, y])
         return (self.weight * terms).sum(1)
 
 
-shares_nothing = -0.5 * math.log(
-    1 - 0.2**2
-)  # X and Y have variance 2, covariance 0.4
+# %%
+shares_nothing = -0.5 * math.log(1 - 0.2**2)  # variances 2, covariance 0.4
 found = {}
-for independent in (True, False):
+for how in ("independent", "shared"):
+
+    def draw(step, n, how=how):
+        return shared_noise(n, how == "independent")
+
     quadratic = Quadratic()
-    draw = lambda step, n, i=independent: shared_noise(n, i)  # noqa: E731
     mi.train(quadratic, ["infonce"], draw, steps=800, batch_size=128, lr=0.02)
     fresh = mi.evaluate(
         quadratic, ["infonce"], draw, batches=400, batch_size=128
     )
-    found["independent" if independent else "shared"] = fresh[
-        "infonce", 0
-    ].mean()
+    found[how] = fresh["infonce", 0].mean()
 print(
     f"truth {shares_nothing:.4f} nats;",
     {k: round(v, 4) for k, v in found.items()},
