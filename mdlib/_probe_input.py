@@ -32,7 +32,7 @@ def checked_codes(train, test) -> tuple[Tensor, Tensor]:
             f"{name} codes have shape {list(codes.shape)}, expected [samples, features] and not "
             "empty: flatten maps with codes.flatten(1)",
         )
-        _finite(f"{name} codes", codes)
+        checked_finite(f"{name} codes", codes)
     need(
         train.shape[1] == test.shape[1],
         f"train codes have {train.shape[1]} features and test codes {test.shape[1]}, expected as "
@@ -58,11 +58,12 @@ def checked_targets(name: str, targets, codes: Tensor, dtype: torch.dtype) -> Te
         f"{name} targets are {targets.dtype}, expected integer classes: use targets.long(), or a "
         "regression probe if they are continuous",
     )
-    _finite(f"{name} targets", targets)
+    checked_finite(f"{name} targets", targets)
     return targets.to(codes.device).to(dtype)
 
 
-def _finite(name: str, values: Tensor) -> None:
+def checked_finite(name: str, values: Tensor) -> None:
+    """ValueError that says where, unless all values are finite."""
     bad = (~torch.isfinite(values)).nonzero()
     where = bad[0].tolist() if len(bad) else None
     need(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mdlib._probe_input import as_tensor, need
+from mdlib._probe_input import as_tensor, checked_finite, need
 
 Values = Tensor | np.ndarray
 
@@ -45,7 +45,7 @@ def checked_codes(codes: Values, name: str = "codes", least: int = 1) -> Tensor:
         f"{name} have {codes.shape[1]} dimensions, expected at least {least}: the score compares "
         "dimensions",
     )
-    _finite(name, codes)
+    checked_finite(name, codes)
     return codes
 
 
@@ -64,7 +64,7 @@ def checked_factors(
         f"{name} have {factors.shape[1]} column, expected at least {least}: a code can't mix up "
         "a single factor",
     )
-    _finite(name, factors)
+    checked_finite(name, factors)
     constant = (factors == factors[:1]).all(0).nonzero()[:, 0].tolist()
     need(
         not constant,
@@ -144,13 +144,3 @@ def _as_labels(factors: Tensor) -> Tensor:
     )
     columns = [column.unique(return_inverse=True)[1] for column in factors.T]
     return torch.stack(columns, 1)
-
-
-def _finite(name: str, values: Tensor) -> None:
-    bad = (~torch.isfinite(values)).nonzero()
-    where = bad[0].tolist() if len(bad) else None
-    need(
-        where is None,
-        f"{name} hold {where and values[tuple(where)].item()} at {where}, expected finite values: "
-        "look for what diverged before, or leave the sample out",
-    )
