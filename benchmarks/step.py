@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=2 .venv/bin/python benchmarks/step.py [--arch mlp] [--batch 128] [--device cpu]
 
-For every method that needs no labels, three loops over the same steps are timed, several times:
+For every method that learns from views alone, three loops over the same steps are timed, several
+times:
 
 - bare: forward and backward on one batch of views made beforehand; nothing else;
 - plain: views, forward, backward and (fused) AdamW, written out as one would in a script;
@@ -58,6 +59,8 @@ def main() -> None:
     )
     print(f"{'method':14}{'fit / plain':>12}{'fit / bare':>12}")
     for name in methods.names():
+        if name == "instance":  # needs to know how many images there are
+            continue
         method = methods.create(name, image_shape=shape, latent_dim=16, arch=options.arch)
         if method.uses:
             continue

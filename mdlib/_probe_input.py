@@ -62,6 +62,32 @@ def checked_targets(name: str, targets, codes: Tensor, dtype: torch.dtype) -> Te
     return targets.to(codes.device).to(dtype)
 
 
+def checked_classes(
+    train_targets, test_targets, x: Tensor, new: Tensor, least: int, why: str
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Class names [C], training labels 0 … C−1 [N], how many of each [C], and test classes [M].
+
+    ValueError unless there are two classes or more, with at least `least` training samples each
+    (`why` says what for), and no others in the test set.
+    """
+    labels = checked_targets("train", train_targets, x, torch.int64)
+    truth = checked_targets("test", test_targets, new, torch.int64)
+    classes, y, counts = labels.unique(return_inverse=True, return_counts=True)
+    rare, fewest = int(classes[counts.argmin()]), int(counts.min())
+    unseen = truth[~torch.isin(truth, classes)].unique()
+    need(len(classes) > 1, f"train targets are all {rare}, expected at least 2 classes")
+    need(
+        fewest >= least,
+        f"class {rare} has {fewest} training sample{'s' * (fewest > 1)}, expected at least {least}"
+        f"{why}: add samples or leave the class out",
+    )
+    need(
+        len(unseen) == 0,
+        f"test classes {unseen.tolist()} are not in training: leave them out, or split anew",
+    )
+    return classes, y, counts, truth
+
+
 def checked_finite(name: str, values: Tensor) -> None:
     """ValueError that says where, unless all values are finite."""
     bad = (~torch.isfinite(values)).nonzero()
@@ -78,3 +104,16 @@ def checked_grid(name: str, values: Sequence, whole: bool = False) -> list:
     valid = [0 < v < float("inf") and (not whole or v == int(v)) for v in values]
     need(values and all(valid), f"{name} is {values}, expected one or more positive {kind} numbers")
     return values
+
+
+def standardise(train: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    """New tensors: `train` [N, D] with column means 0 and deviations 1, `others` [*, D] likewise.
+
+    All are moved and scaled by the statistics of `train` (deviation with 1/N). A column that is
+    constant in `train`, up to rounding, tells nothing there and becomes 0 in every output.
+    """
+    shift = train[:1]  # taken off first, so that a large mean costs no digits of the deviation
+    std, mean = torch.std_mean(train - shift, dim=0, correction=0)
+    constant = std <= 2 * torch.finfo(train.dtype).eps * train.abs().amax(0)
+    scale = torch.where(constant, 0.0, 1 / std)
+    return tuple((codes - shift - mean) * scale for codes in (train, *others))

@@ -99,8 +99,8 @@ def fit(
 
     Raises:
         ValueError: before any work, for settings that make no sense, labels that are missing or
-            don't fit images and method, or a checkpoint that belongs to other settings, data or
-            another method.
+            don't fit images and method, more images than the method has room for, or a checkpoint
+            that belongs to other settings, data or another method.
         TrainingDiverged: a loss or weight is NaN or infinite; names the step, the term and the last
             good checkpoint.
         KeyboardInterrupt: at Ctrl-C, after the step under way is finished and saved.
@@ -119,6 +119,8 @@ def fit(
     uses = getattr(method, "uses", ())
     if "labels" in uses:
         labels = _checked_labels(labels, len(images), method).to(device)
+    if "index" in uses:
+        _check_index(len(images), method)
     images = images.to(device)
     method.to(device).train()
     weights = [p for p in method.parameters() if p.requires_grad]
@@ -158,6 +160,8 @@ def fit(
                 extras = {"parameters": parameters} if "parameters" in uses else {}
                 if "labels" in uses:
                     extras["labels"] = labels[index]
+                if "index" in uses:
+                    extras["index"] = index
                 loss, terms = method.loss(batch, generator, **extras)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -221,6 +225,16 @@ def _checked_labels(labels: Tensor | None, count: int, method: nn.Module) -> Ten
             f"{classes - 1}; see its option classes"
         )
     return labels.long()
+
+
+def _check_index(count: int, method: nn.Module) -> None:
+    """ValueError where the method, which knows images by their index, knows too few."""
+    instances = getattr(method, "instances", None)
+    if instances is not None and count > instances:
+        raise ValueError(
+            f"{count} images: {type(method).__name__} was made for {instances}; see its option "
+            f"instances"
+        )
 
 
 def _mixed(*numbers: int) -> int:

@@ -43,6 +43,24 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(-1)
 
 
+def gaussian_kl_between(
+    mean: Tensor, log_variance: Tensor, other_mean: Tensor, other_log_variance: Tensor
+) -> Tensor:
+    """KL(N(mean, diag exp log_variance) ‖ N(other_mean, diag exp other_log_variance)) in nats.
+
+    Shapes broadcast to [..., D]; the result is [...].
+    """
+    ratio = log_variance - other_log_variance
+    distance = (mean - other_mean).square() * (-other_log_variance).exp()
+    return 0.5 * (distance + ratio.exp() - ratio - 1).sum(-1)
+
+
+def gaussian_log_density(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """log N(z; mean, diag exp log_variance) in nats; shapes broadcast to [..., D] → [...]."""
+    squares = (z - mean).square() * (-log_variance).exp()
+    return -0.5 * (squares + log_variance + LOG_2PI).sum(-1)
+
+
 def gaussian_entropy(log_variance: Tensor) -> Tensor:
     """Entropy of N(·, diag exp log_variance) in nats; [..., D] → [...]."""
     return 0.5 * (log_variance + LOG_2PI + 1).sum(-1)
@@ -118,6 +136,18 @@ def info_nce(z: Tensor, temperature: float = 0.5) -> Tensor:
     image = torch.arange(batch, device=z.device).repeat_interleave(members)
     positive = (image[:, None] == image) & ~itself
     return -log_probability[positive].mean()
+
+
+def exemplar_softmax(z: Tensor, centres: Tensor, index: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of picking an image's own centre out of all M, in nats; [N, D] → a scalar.
+
+    Row n of `z` is of image `index[n]`, int64 [N]; `centres` [M, D] has a row for each image.
+    Scores are cosines divided by `temperature`; equal scores give log M (the "parametric" softmax
+    of Wu et al. 2018).
+    """
+    with _full_precision(z):  # as in info_nce
+        z, centres = F.normalize(z.float(), dim=-1), F.normalize(centres.float(), dim=-1)
+        return F.cross_entropy(z @ centres.T / temperature, index)
 
 
 def cosine_regression(prediction: Tensor, target: Tensor) -> Tensor:

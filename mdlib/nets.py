@@ -1,9 +1,11 @@
 """Encoders, decoders and heads: plain modules that know no loss.
 
-Two families, each with an encoder and its mirror image as decoder:
+Three families, each with an encoder and its mirror image as decoder:
 
-- `mlp` and `mlp-small` (a quarter of the weights): fully connected, for any image size;
-- `conv`: strided convolutions, for sides that are a multiple of 4 (28, 32, 64, …).
+- `mlp`, `mlp-small` (a quarter of the weights) and `mlp-large` (SimVE's, five times as many): fully
+  connected, for any image size;
+- `conv`: strided convolutions, for sides that are a multiple of 4 (28, 32, 64, …);
+- `resnet`: SimVE's, for sides that are a multiple of 16 (32, 64, …); see `mdlib._resnet`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from mdlib._names import unknown
+from mdlib._resnet import ResNetDecoder, ResNetEncoder
 
 ImageShape = tuple[int, int, int]
 
@@ -90,15 +93,20 @@ class ConvDecoder(nn.Sequential):
 
 
 SMALL = (256, 128)
+LARGE = (2000, 500, 500)  # as released with SimVE (Bizeul et al. 2024)
 ENCODERS = {
     "mlp": MLPEncoder,
     "mlp-small": partial(MLPEncoder, hidden=SMALL),
+    "mlp-large": partial(MLPEncoder, hidden=LARGE),
     "conv": ConvEncoder,
+    "resnet": ResNetEncoder,
 }
 DECODERS = {
     "mlp": MLPDecoder,
     "mlp-small": partial(MLPDecoder, hidden=SMALL),
+    "mlp-large": partial(MLPDecoder, hidden=LARGE),
     "conv": ConvDecoder,
+    "resnet": ResNetDecoder,
 }
 CODES = ("linear", "relu")
 

@@ -14,6 +14,8 @@ scored by R², the mean over the T columns. All probes follow one protocol, `_ru
 3. the probe is fitted again on the whole training set with the chosen value;
 4. the test set is predicted, once.
 
+`few_shot` has a protocol of its own: a few labels a class, drawn many times, and nothing chosen.
+
 Codes are standardised each time by the statistics of what is fitted on, never by those of what is
 predicted. Work is done on the codes' device and in their precision (float32; float64 if they are;
 half precision is widened), apart from MPS, which lacks float64: its codes are moved to the CPU.
@@ -32,9 +34,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mdlib._few_shot import few_shot as few_shot  # public, and here
 from mdlib._logistic import logistic_path
-from mdlib._logistic import logistic_regression as logistic_regression  # public, and here
-from mdlib._probe_input import as_tensor, checked_codes, checked_grid, checked_targets, need
+from mdlib._logistic import logistic_regression as logistic_regression  # this, too
+from mdlib._probe_input import (
+    as_tensor,
+    checked_classes,
+    checked_codes,
+    checked_grid,
+    checked_targets,
+    need,
+)
+from mdlib._probe_input import standardise as standardise  # and this
 
 HELD_OUT = 0.2  # the part of the training set that chooses the hyper-parameter
 BLOCK_BYTES = 64 * 2**20  # the largest block of distances that the neighbour searches hold
@@ -248,19 +259,6 @@ TARGET_PROBES = {"ridge": ridge, "knn_regression": knn_regression}
 # ---------------------------------------------------------------------------- parts in common
 
 
-def standardise(train: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-    """New tensors: `train` [N, D] with column means 0 and deviations 1, `others` [*, D] likewise.
-
-    All are moved and scaled by the statistics of `train` (deviation with 1/N). A column that is
-    constant in `train`, up to rounding, tells nothing there and becomes 0 in every output.
-    """
-    shift = train[:1]  # taken off first, so that a large mean costs no digits of the deviation
-    std, mean = torch.std_mean(train - shift, dim=0, correction=0)
-    constant = std <= 2 * torch.finfo(train.dtype).eps * train.abs().amax(0)
-    scale = torch.where(constant, 0.0, 1 / std)
-    return tuple((codes - shift - mean) * scale for codes in (train, *others))
-
-
 def _nearest(x: Tensor, new: Tensor, k: int, block_bytes: int) -> Tensor:
     """Rows [M, k] of `x` nearest to each row of `new`, nearest first; all, if `x` has fewer."""
     k = min(k, len(x))
@@ -285,21 +283,9 @@ def _run(fit: Fit, score, x, y, new, held, grid) -> tuple[Tensor, list, Tensor]:
 
 def _classify(fit, train_codes, train_targets, test_codes, test_targets, seed, grid) -> ProbeResult:
     x, new = checked_codes(train_codes, test_codes)
-    labels = checked_targets("train", train_targets, x, torch.int64)
-    truth = checked_targets("test", test_targets, new, torch.int64)
-    classes, y, counts = labels.unique(return_inverse=True, return_counts=True)
-    rare, unseen = int(classes[counts.argmin()]), truth[~torch.isin(truth, classes)].unique()
-    need(len(classes) > 1, f"train targets are all {rare}, expected at least 2 classes")
-    need(
-        int(counts.min()) > 1,
-        f"class {rare} has 1 training sample, expected at least 2, one of them to hold out: "
-        "add samples or leave the class out",
+    classes, y, counts, truth = checked_classes(
+        train_targets, test_targets, x, new, least=2, why=", one of them to hold out"
     )
-    need(
-        len(unseen) == 0,
-        f"test classes {unseen.tolist()} are not in training: leave them out, or split anew",
-    )
-
     held = torch.zeros(len(y), dtype=torch.bool, device=y.device)
     draw = torch.Generator().manual_seed(seed)
     for c, count in enumerate(counts.tolist()):

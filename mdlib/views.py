@@ -29,6 +29,9 @@ from mdlib._render import COLUMNS, apply, check_colour, check_device, check_imag
 BINARY: frozenset[str] = frozenset({"horizontal flip", "vertical flip", "grey"})
 """The columns that are 0 or 1: targets of a classifier. All the others are real numbers."""
 
+PERIODS = {"hue": 1.0, "rotation": 360.0}
+"""The columns that lie on a circle, and when they come round."""
+
 _ERASE_RATIO = (0.3, 3.3)  # width / height of an erased box, as in torchvision's RandomErasing
 
 
@@ -177,6 +180,26 @@ class Views:
         return (out if parameters else out.repeat(1, views, 1, 1, 1)), parameters
 
 
+class SharedStyle(Views):
+    """A law whose views come in pairs: images b and b + B/2 of a batch get the same parameters.
+
+    Nothing else differs from `Views`, and each of the two images still has its own noise. An even
+    number of images is needed: ValueError for any other. `SharedStyle(**vars(law))` shares the
+    style of another law.
+    """
+
+    def draw(
+        self, batch: int, views: int, image_shape: tuple[int, ...], generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        if batch % 2:
+            raise ValueError(
+                f"draw: batch is {batch}, expected an even number, so that each image has a "
+                f"partner to share its parameters with"
+            )
+        half = super().draw(batch // 2, views, image_shape, generator)
+        return {name: value.repeat(2, 1, 1) for name, value in half.items()}
+
+
 def style(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The parameters, [B, J, k] each, as one column [B, J] for each name in `COLUMNS`.
 
@@ -193,6 +216,26 @@ def style(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
             c = columns[centre]
             columns[centre] = torch.where(columns[flip] > 0.5, 1 - c, c)
     return columns
+
+
+def circular(columns: Mapping[str, Tensor], *names: str) -> dict[str, Tensor]:
+    """The columns of `style`, with "NAME cos" and "NAME sin" in place of each of `names`.
+
+    For a law that goes all the way round, "hue" with hue=0.5 or "rotation" with rotation=180: its
+    two ends look the same, though as numbers they are the farthest apart. Names that are no column
+    here are left out; ValueError for a column that has no period.
+    """
+    for name in names:
+        if name not in PERIODS:
+            raise ValueError(f"circular: {name!r} has no period, expected some of {[*PERIODS]}")
+    result = {}
+    for name, column in columns.items():
+        if name in names:
+            angle = 2 * math.pi / PERIODS[name] * column
+            result |= {f"{name} cos": angle.cos(), f"{name} sin": angle.sin()}
+        else:
+            result[name] = column
+    return result
 
 
 def _boxes(uniform, area: tuple[float, float], ratio: tuple[float, float], shape: float) -> Tensor:

@@ -86,6 +86,17 @@ def test_subset_takes_the_same_rows_of_everything(indices, rows):
     assert (part.name, part.class_names, part.image_shape) == ("tiny", ("a", "b"), (1, 3, 4))
 
 
+def test_painted_images_are_red_on_black_and_all_else_stays():
+    tiny = small()
+    red = tiny.painted()
+    assert red.image_shape == (3, 3, 4) and red.images.dtype == torch.uint8
+    assert torch.equal(red.images[:, 0], tiny.images[:, 0]) and not red.images[:, 1:].any()
+    assert repr(red).startswith("Tiny, painted, all: 5 images [3, 3, 4]")
+    assert red.labels is tiny.labels and red.factors is tiny.factors and red.name == "tiny"
+    with pytest.raises(ValueError, match="tiny: expected grey images"):
+        red.painted()
+
+
 def test_subset_refuses_rows_that_do_not_exist():
     with pytest.raises(IndexError):
         small().subset([5])

@@ -180,6 +180,26 @@ def test_parameters_are_those_that_made_the_views():
         assert views.shape == (16, 2, *SHAPE)
 
 
+def test_an_index_is_its_images_row_in_the_training_set():
+    images = torch.arange(48, dtype=torch.uint8).view(48, 1, 1, 1).expand(48, 1, 4, 4)
+    identity = lambda x, members, generator: (x[:, None].float(), {})  # noqa: E731
+    listener = Listener("index")
+    listener.instances = 48
+    fit(listener, images, identity, epochs=2, batch_size=16, device="cpu", progress=False)
+    assert len(listener.heard) == 6
+    for views, extras in listener.heard:
+        assert extras.keys() == {"index"} and extras["index"].dtype == torch.int64
+        assert views[:, 0, 0, 0, 0].tolist() == extras["index"].tolist()
+
+
+def test_more_images_than_instances_are_refused_before_any_step():
+    listener = Listener("index")
+    listener.instances = 49
+    with pytest.raises(ValueError, match="50 images: Listener was made for 49; see its option"):
+        train(listener)
+    assert not listener.heard
+
+
 def test_who_uses_nothing_is_handed_nothing():
     listener = Listener()
     train(listener, labels=torch.zeros(50, dtype=torch.int64), steps=1)

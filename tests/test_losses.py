@@ -46,6 +46,17 @@ def test_gaussian_kl_and_entropy_are_those_of_torch_distributions(generator):
     torch.testing.assert_close(losses.gaussian_entropy(log_variance), q.entropy().sum(-1))
 
 
+def test_gaussian_kl_between_and_density_are_those_of_torch_distributions(generator):
+    mean, log_variance = normal(5, 1, 4, generator=generator), normal(5, 1, 4, generator=generator)
+    others = normal(3, 4, generator=generator), normal(3, 4, generator=generator)
+    q, p = (Normal(m, (0.5 * v).exp()) for m, v in ((mean, log_variance), others))
+    divergence = losses.gaussian_kl_between(mean, log_variance, *others)
+    assert divergence.shape == (5, 3)
+    torch.testing.assert_close(divergence, kl_divergence(q, p).sum(-1))
+    z = normal(5, 1, 4, generator=generator)
+    torch.testing.assert_close(losses.gaussian_log_density(z, *others), p.log_prob(z).sum(-1))
+
+
 # --- the group prior: the unit tests of the fact sheet `simve` --------------------------------
 
 
@@ -139,6 +150,19 @@ def test_cosine_regression_is_the_distance_of_normalised_vectors(generator):
     distance = (p / p.norm(dim=1, keepdim=True) - t / t.norm(dim=1, keepdim=True)).square().sum(1)
     torch.testing.assert_close(losses.cosine_regression(p, t), distance)
     torch.testing.assert_close(losses.cosine_regression(p, -p), torch.full((6,), 4.0, dtype=DOUBLE))
+
+
+def test_exemplar_softmax_is_the_slow_rendering(generator):
+    z, centres = normal(5, 3, generator=generator), normal(7, 3, generator=generator)
+    index = torch.tensor([6, 0, 3, 3, 1])
+    values = []
+    for row, own in zip(z.numpy(), index.tolist(), strict=True):
+        cosines = [row @ w / np.linalg.norm(row) / np.linalg.norm(w) for w in centres.numpy()]
+        values.append(math.log(sum(math.exp(c / 0.2) for c in cosines)) - cosines[own] / 0.2)
+    loss = losses.exemplar_softmax(z, centres, index, 0.2)
+    assert loss.item() == pytest.approx(np.mean(values), rel=1e-6)
+    equal = losses.exemplar_softmax(z, torch.ones(7, 3), index, 0.2)
+    assert equal.item() == pytest.approx(math.log(7), rel=1e-6)
 
 
 # --- what keeps codes from collapsing ---------------------------------------------------------

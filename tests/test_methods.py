@@ -11,7 +11,10 @@ from mdlib import losses, methods
 from mdlib.fit import fit
 
 SHAPE = (1, 16, 16)
-TINY = {"wmse": {"head_dim": 4}}  # whitening wants more images than dimensions
+TINY = {
+    "wmse": {"head_dim": 4},  # whitening wants more images than dimensions
+    "instance": {"instances": 50},
+}
 
 
 def make(name, **options):
@@ -21,7 +24,8 @@ def make(name, **options):
 
 def loss(method, views, generator=None):
     """A method's loss, whatever it uses beside views."""
-    extras = {"labels": torch.arange(len(views)) % 3}
+    extras = {"labels": torch.arange(len(views)) % 3, "index": torch.arange(len(views))}
+    extras["parameters"] = LAW.draw(len(views), views.shape[1], SHAPE, torch.Generator())
     return method.loss(views, generator, **{name: extras[name] for name in method.uses})
 
 
@@ -125,6 +129,14 @@ def test_unknown_names_are_refused_with_the_valid_ones():
         ("hfs_vae", {"pairs": 0}, "pairs=0: expected a number above 0"),
         ("hfs_vae", {"gamma": -1}, "gamma=-1: expected 0 or"),
         ("supervised", {"classes": 0}, "classes=0: expected a number above 0"),
+        ("gvae", {"pooling": "sum"}, "pooling='sum': expected one of"),
+        ("gvae", {"style_dim": 4}, "style_dim=4: expected 1 or more, and less than latent_dim=4"),
+        ("ml_vae", {"style_dim": 0}, "style_dim=0: expected 1 or more"),
+        ("cr_vae", {"consistency_weight": -1}, "consistency_weight=-1: expected 0 or"),
+        ("mixture_vae", {"components": 0}, "components=0: expected a number above 0"),
+        ("instance", {"instances": None}, "give instances=the number of training images"),
+        ("instance", {"instances": 0}, "instances=0: give"),
+        ("instance", {"temperature": 0}, "temperature=0: expected a number above 0"),
     ],
 )
 def test_options_without_sense_are_refused(name, options, message):

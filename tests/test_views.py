@@ -6,7 +6,8 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as TF
 
-from mdlib.views import BINARY, COLUMNS, Views, apply, style
+from mdlib import data, probes
+from mdlib.views import BINARY, COLUMNS, SharedStyle, Views, apply, circular, style
 
 LEVELS = 2 / 255
 EVERYTHING = dict(
@@ -409,6 +410,74 @@ def test_style_gives_the_crop_centre_as_the_view_shows_it(axis, flip):
     centre = torch.where(flipped, 1 - level, level)
     torch.testing.assert_close(style(p)[f"crop {axis}"], centre, atol=0.01, rtol=0)
     assert flipped.any() and not torch.equal(style(p)[f"crop {axis}"], p["crop"][..., axis == "x"])
+
+
+def test_shared_style_gives_partners_the_same_parameters_and_no_one_else():
+    law = SharedStyle(**EVERYTHING)
+    images = photos(6)
+    views, p = law(images, 3, gen())
+    assert list(p) == list(COLUMNS) and views.shape == (6, 3, 3, 24, 32)
+    for value in p.values():
+        assert value.shape[:2] == (6, 3) and torch.equal(value[:3], value[3:])
+    columns = style(law.draw(2000, 2, (3, 32, 32), gen()))
+    assert_uniform((columns["rotation"][:1000] + 30) / 60)
+    own = columns["rotation"][:1000]
+    assert (own[:, 0] != own[:, 1]).all() and len(own.unique()) == 2000
+    quiet = SharedStyle(**{**EVERYTHING, "noise": 0.0})
+    views, p = quiet(images, 3, gen())
+    assert torch.equal(apply(images, p), views)
+
+
+def test_shared_style_says_what_it_is_and_needs_an_even_batch():
+    law = Views(crop=(0.5, 1), hue=0.5)
+    shared = SharedStyle(**vars(law))
+    assert repr(shared) == repr(law).replace("Views(", "SharedStyle(") and shared != law
+    assert shared == SharedStyle(crop=(0.5, 1), hue=0.5)
+    with pytest.raises(ValueError, match="batch is 5, expected an even number"):
+        shared(photos(5), 2, gen())
+    with pytest.raises(ValueError, match="at least 1"):
+        shared.draw(0, 2, (3, 8, 8), gen())
+
+
+def test_circular_columns_have_no_ends():
+    columns = style(Views(hue=0.5, rotation=180, hflip=0.5).draw(50, 2, (3, 8, 8), gen()))
+    both = circular(columns, "hue", "rotation")
+    assert list(both) == [
+        "horizontal flip", "rotation cos", "rotation sin", "hue cos", "hue sin",
+    ]  # fmt: skip
+    for name, turn in (("hue", 1), ("rotation", 360)):
+        back = torch.atan2(both[f"{name} sin"], both[f"{name} cos"]) / (2 * math.pi) * turn
+        torch.testing.assert_close(back, columns[name], atol=1e-4, rtol=1e-5)
+    ends = circular({"hue": torch.tensor([-0.5, 0.5])}, "hue")
+    for end in ends.values():
+        torch.testing.assert_close(end[0], end[1])
+    assert list(circular(columns, "hue")) == ["horizontal flip", "rotation", "hue cos", "hue sin"]
+    assert circular({"noise": columns["hue"]}, "hue").keys() == {"noise"}
+    with pytest.raises(ValueError, match="'grey' has no period, expected some of"):
+        circular(columns, "grey")
+
+
+def test_painted_digits_take_every_hue_and_show_it():
+    digits = data.load("digits").painted()
+    law = Views(crop=(0.7, 1.0), rotation=45, hue=0.5)
+    views, p = law(digits.images, 1, gen())
+    colour = views[:, 0].flatten(2).mean(2)  # of the whole image, black included
+    shown = torch.atan2(
+        3**0.5 * (colour[:, 1] - colour[:, 2]), 2 * colour[:, 0] - colour[:, 1] - colour[:, 2]
+    ) / (2 * math.pi)
+    off = (shown - p["hue"][:, 0, 0] + 0.5).remainder(1) - 0.5
+    assert off.abs().max() < 0.02  # the hexagon of HSV is no circle
+    assert torch.histc(shown, 6, -0.5, 0.5).min() > len(digits) / 12
+    columns = circular(style(p), "hue")
+    targets = torch.stack([columns["hue cos"], columns["hue sin"]], 2)[:, 0]
+    pixels = torch.nn.functional.avg_pool2d(views[:, 0], 4).flatten(1)
+    half = len(digits) // 2
+    result = probes.knn_regression(pixels[:half], targets[:half], pixels[half:], targets[half:])
+    assert result.per_target.min() > 0.9
+    flat = probes.knn_regression(
+        pixels[:half], p["hue"][:half, 0], pixels[half:], p["hue"][half:, 0]
+    )
+    assert flat.score < result.score
 
 
 # What is refused

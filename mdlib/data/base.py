@@ -101,6 +101,21 @@ class Dataset:
             self, images=self.images[indices], labels=self.labels[indices], factors=factors
         )
 
+    def painted(self) -> Dataset:
+        """Grey images in shades of red, [N, 3, H, W]: colour that a shift of hue can change.
+
+        Of grey itself no shift of hue is seen; of pure red, each gives another colour. Raises
+        ValueError for images that have colours already.
+        """
+        if self.images.shape[1] != 1:
+            raise ValueError(f"{self.name}: expected grey images [N, 1, H, W] to paint")
+        black = torch.zeros_like(self.images)
+        return replace(
+            self,
+            title=f"{self.title}, painted",
+            images=torch.cat([self.images, black, black], dim=1),
+        )
+
     def sample(self, n: int, seed: int = 0) -> Dataset:
         """At most `n` rows, drawn at random without repetition; all of them, if there are no more.
 

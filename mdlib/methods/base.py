@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 
 import torch
@@ -20,12 +21,13 @@ class Method(nn.Module):
 
     Most methods learn from views alone. What else one needs it names in `uses`, and `fit` hands it
     to `loss` as a keyword argument: "labels", int64 [B], a class an image; "parameters", the dict
-    of [B, J, k] that made the views.
+    of [B, J, k] that made the views; "index", int64 [B], the images' rows in the training set.
     """
 
     encoder: nn.Module
     uses: tuple[str, ...] = ()
     classes: int | None = None  # labels run from 0 to classes − 1; None where any will do
+    instances: int | None = None  # an index runs from 0 to instances − 1; None where any will do
     options: Mapping[str, object] = MappingProxyType({})  # filled by `mdlib.methods.create`
 
     def __init__(self, image_shape: ImageShape, latent_dim: int):
@@ -63,17 +65,28 @@ class Method(nn.Module):
         weights, buffers and training mode as they were. Raises ValueError for images of another
         shape than the method was made for.
         """
+        with self.evaluating():
+            batches = self.batches(images, batch_size)
+            return torch.cat([self.represent(batch).float() for batch in batches])
+
+    def batches(self, images: Tensor, batch_size: int) -> Iterator[Tensor]:
+        """Images [N, C, H, W] in parts, float, on the method's device. ValueError as `encode`."""
         if tuple(images.shape[1:]) != self.image_shape:
             raise ValueError(
                 f"images of shape {tuple(images.shape[1:])}: this method was made for "
                 f"{self.image_shape}"
             )
         device = next(self.parameters()).device
+        for batch in images.split(batch_size):
+            yield as_float(batch.to(device))
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Inside, the method is in evaluation mode; afterwards in the mode it was in before."""
         training = self.training
         self.eval()
         try:
-            batches = (as_float(batch.to(device)) for batch in images.split(batch_size))
-            return torch.cat([self.represent(batch).float() for batch in batches])
+            yield
         finally:
             self.train(training)
 
@@ -81,6 +94,15 @@ class Method(nn.Module):
 def as_float(images: Tensor) -> Tensor:
     """Images as float32 in [0, 1], whether they come as uint8 or are so already."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images
+
+
+def check_several(method: Method, views: Tensor) -> None:
+    """ValueError unless `views` [B, J, C, H, W] are 2 or more of each image."""
+    if views.shape[1] < 2:
+        raise ValueError(
+            f"{type(method).__name__} compares views of an image: it needs 2 or more, "
+            f"not {views.shape[1]}"
+        )
 
 
 def check_above_zero(**options: float) -> None:

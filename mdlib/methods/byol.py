@@ -6,7 +6,7 @@ import copy
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mdlib import losses, nets
 from mdlib.methods.base import ImageShape, Loss
@@ -33,11 +33,20 @@ class BYOL(JointEmbedding):
         self.momentum = momentum
 
     def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
-        predictions = self.predict(self.project(views))
-        with torch.no_grad():
-            targets = [self.target_projector(self.target_encoder(v)) for v in views.unbind(1)]
-        total = over_pairs(losses.cosine_regression, predictions, [t.float() for t in targets])
+        total = self.regression(self.codes(views), self.target_codes(views))
         return total, {"regression": total}
+
+    @torch.no_grad()
+    def target_codes(self, views: Tensor) -> list[Tensor]:
+        """What the target network makes of each view, [B, latent_dim] each."""
+        return [self.target_encoder(view) for view in views.unbind(1)]
+
+    def regression(self, codes: list[Tensor], target_codes: list[Tensor]) -> Tensor:
+        """The loss, from what the heads are to read of each view's codes; a scalar."""
+        predictions = self.predict([self.projector(code).float() for code in codes])
+        with torch.no_grad():
+            targets = [self.target_projector(code).float() for code in target_codes]
+        return over_pairs(losses.cosine_regression, predictions, targets)
 
     def predict(self, projections: list[Tensor]) -> list[Tensor]:
         """The predictor's output for each view's projections, [B, head_dim] each."""
@@ -46,12 +55,13 @@ class BYOL(JointEmbedding):
     @torch.no_grad()
     def after_step(self, step: int, steps: int) -> None:
         tau = self.momentum_at(step, steps)
-        for online, target in [
-            (self.encoder, self.target_encoder),
-            (self.projector, self.target_projector),
-        ]:
+        for online, target in self.averaged():
             for theta, xi in zip(online.parameters(), target.parameters(), strict=True):
                 xi.lerp_(theta, 1 - tau)
+
+    def averaged(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Each network that the target has, and the target's own."""
+        return [(self.encoder, self.target_encoder), (self.projector, self.target_projector)]
 
     def momentum_at(self, step: int, steps: int) -> float:
         """τ after step number `step` of `steps`: 1 − (1 − τ₀)(1 + cos(π·step/steps))/2."""

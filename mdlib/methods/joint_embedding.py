@@ -6,10 +6,10 @@ from collections.abc import Callable
 from itertools import permutations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mdlib import nets
-from mdlib.methods.base import ImageShape, Method, check_above_zero
+from mdlib.methods.base import ImageShape, Method, check_above_zero, check_several
 
 
 class JointEmbedding(Method):
@@ -33,19 +33,22 @@ class JointEmbedding(Method):
         super().__init__(image_shape, latent_dim)
         check_above_zero(head_hidden=head_hidden, head_dim=head_dim)
         self.encoder = nets.encoder(arch, image_shape, latent_dim, code)
-        self.projector = nets.projection(latent_dim, head_hidden, head_dim)
         self.head_hidden, self.head_dim = head_hidden, head_dim
+        self.projector = self.projector_of(latent_dim)
+
+    def projector_of(self, dim: int) -> nn.Sequential:
+        """A new projector for codes, or parts of codes, of `dim` dimensions."""
+        return nets.projection(dim, self.head_hidden, self.head_dim)
+
+    def codes(self, views: Tensor) -> list[Tensor]:
+        """Codes of J views [B, J, C, H, W]: [B, latent_dim] each. ValueError for J = 1."""
+        check_several(self, views)
+        # One view at a time, as BYOL has it: batch norm must not mix the views of an image.
+        return [self.encoder(view) for view in views.unbind(1)]
 
     def project(self, views: Tensor) -> list[Tensor]:
         """Projections of J views [B, J, C, H, W]: [B, head_dim] each. ValueError for J = 1."""
-        members = views.shape[1]
-        if members < 2:
-            raise ValueError(
-                f"{type(self).__name__} compares views of an image: it needs 2 or more, "
-                f"not {members}"
-            )
-        # One view at a time, as BYOL has it: batch norm must not mix the views of an image.
-        return [self.projector(self.encoder(view)).float() for view in views.unbind(1)]
+        return [self.projector(code).float() for code in self.codes(views)]
 
 
 def over_pairs(

@@ -24,11 +24,17 @@ class SimSiam(JointEmbedding):
     ):
         super().__init__(image_shape, latent_dim, **common)
         check_above_zero(predictor_hidden=predictor_hidden)
-        self.projector.append(nn.BatchNorm1d(self.head_dim, affine=False))
         self.predictor = nets.projection(self.head_dim, predictor_hidden, self.head_dim)
 
+    def projector_of(self, dim: int) -> nn.Sequential:
+        return super().projector_of(dim).append(nn.BatchNorm1d(self.head_dim, affine=False))
+
     def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
-        projections = self.project(views)
-        predictions = [self.predictor(z).float() for z in projections]
-        total = over_pairs(losses.cosine_regression, predictions, [z.detach() for z in projections])
+        total = regression(self.project(views), self.predictor)
         return total, {"regression": total}
+
+
+def regression(projections: list[Tensor], predictor: nn.Module) -> Tensor:
+    """2 − 2 cos of a view's prediction with another's projection, a constant; the mean of pairs."""
+    predictions = [predictor(z).float() for z in projections]
+    return over_pairs(losses.cosine_regression, predictions, [z.detach() for z in projections])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -65,6 +67,16 @@ class SimVE(VAE):
             "group_prior": -prior.mean() / mean.shape[1],
             "entropy": -losses.gaussian_entropy(log_variance).mean(),
         }
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log N(z; 0, (γ² + variance)·I) in nats; [N, D] → [N]. ValueError for a flat p(y)."""
+        if self.centre_variance is None:
+            raise ValueError(
+                "a flat p(y) leaves z without a normalised prior, so there is no ELBO in nats: "
+                "train with centres='gaussian' to have one"
+            )
+        log_variance = torch.full_like(z, math.log(self.centre_variance + self.variance))
+        return losses.gaussian_log_density(z, torch.zeros_like(z), log_variance)
 
     @torch.no_grad()
     def sample(

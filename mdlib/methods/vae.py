@@ -22,7 +22,8 @@ class VAE(Method):
     `pixel_variance` is that of the "gaussian" likelihood; "bernoulli" has none.
 
     Its siblings override `regularisers`, and say in `term_weights` what each term counts in the
-    total; a term that is not there counts as it is. Reported terms are without their weights.
+    total; a term that is not there counts as it is. Reported terms are without their weights. One
+    that decodes more than each view's own z overrides `reconstructions`.
     """
 
     term_weights: Mapping[str, float] = MappingProxyType({})
@@ -48,15 +49,26 @@ class VAE(Method):
 
     def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
         images = views.flatten(0, 1)
-        mean, log_variance = self.posterior(images)
-        noise = torch.empty_like(mean).normal_(generator=generator)
-        z = mean + (0.5 * log_variance).exp() * noise
-        reconstruction = self.reconstruction_nll(self.decoder(z).float(), images).mean()
-        groups = (x.unflatten(0, views.shape[:2]) for x in (mean, log_variance, z))
-        regularisers = self.regularisers(*groups, generator)
+        mean, log_variance = (x.unflatten(0, views.shape[:2]) for x in self.posterior(images))
+        z = self.draw(mean, log_variance, generator)
+        reconstructions = self.reconstructions(z, views)
+        regularisers = self.regularisers(mean, log_variance, z, generator)
         weighted = (self.term_weights.get(name, 1) * term for name, term in regularisers.items())
-        total = self.reconstruction_weight * reconstruction + sum(weighted)
-        return total, {"reconstruction": reconstruction, **regularisers}
+        total = self.reconstruction_weight * reconstructions["reconstruction"] + sum(weighted)
+        return total, reconstructions | regularisers
+
+    def reconstructions(self, z: Tensor, views: Tensor) -> dict[str, Tensor]:
+        """What z [B, J, D] says of the views, as −log p in nats a view: a term "reconstruction".
+
+        That one counts in the loss; any other is only reported.
+        """
+        logits = self.decoder(z.flatten(0, 1)).float()
+        return {"reconstruction": self.reconstruction_nll(logits, views.flatten(0, 1)).mean()}
+
+    def draw(self, mean: Tensor, log_variance: Tensor, generator: torch.Generator | None) -> Tensor:
+        """z from the posteriors of groups of views, [B, J, D] each: here, each view by itself."""
+        noise = torch.empty_like(mean).normal_(generator=generator)
+        return mean + (0.5 * log_variance).exp() * noise
 
     def regularisers(
         self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
@@ -83,12 +95,46 @@ class VAE(Method):
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """The mean image of p(x|z): codes [N, D] → [N, C, H, W] in [0, 1]."""
-        return self.decoder(z).sigmoid()
+        with self.evaluating():
+            return self.decoder(z).sigmoid()
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Tensor:
         """Images [N, C, H, W] (uint8 or float) → their reconstructions in [0, 1], from the mean."""
         return self.decode(self.encode(images))
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log p(z) of an image's code by itself, in nats; [N, D] → [N]."""
+        return losses.gaussian_log_density(z, torch.zeros_like(z), torch.zeros_like(z))
+
+    @torch.no_grad()
+    def elbo(
+        self,
+        images: Tensor,
+        draws: int = 1,
+        generator: torch.Generator | None = None,
+        batch_size: int = 2048,
+    ) -> Tensor:
+        """The evidence lower bound on log p(x) in nats, [N], of images (uint8 or float).
+
+        E[log p(x|z) + log p(z) − log q(z|x)], the mean over `draws` of z ~ q(z|x), with the prior
+        of one image by itself and no term weighted, however the method was trained. Raises
+        ValueError for images of another shape, and where that prior is improper.
+        """
+        check_above_zero(draws=draws)
+        with self.evaluating():
+            batches = self.batches(images, batch_size)
+            return torch.cat([self._elbo(batch, draws, generator) for batch in batches])
+
+    def _elbo(self, images: Tensor, draws: int, generator: torch.Generator | None) -> Tensor:
+        mean, log_variance = self.posterior(images)
+        total = torch.zeros_like(mean[:, 0])
+        for _ in range(draws):
+            z = self.draw(mean[:, None], log_variance[:, None], generator)[:, 0]
+            # All three terms at the same z: were q exact, their sum would be log p(x) at every z.
+            total += self.log_prior(z) - losses.gaussian_log_density(z, mean, log_variance)
+            total -= self.reconstruction_nll(self.decoder(z).float(), images)
+        return total / draws
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:

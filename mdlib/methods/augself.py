@@ -1,0 +1,104 @@
+"""AugSelf: the code must also tell how two views of an image differ."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import permutations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mdlib import nets
+from mdlib.methods.base import ImageShape, Loss, check_not_negative
+from mdlib.methods.byol import BYOL
+from mdlib.views import BINARY, COLUMNS, PERIODS, circular, style
+
+COLOUR = ("brightness", "contrast", "saturation", "hue")
+
+
+class DifferencePredictor(nn.Module):
+    """Tells from the codes of two views how the parameters that made them differ.
+
+    A network of three layers reads both codes. It has one output a column of `views.style`, hue and
+    rotation as cosine and sine (`views.circular`), and each goes to [−1, 1] by tanh and regresses
+    the difference of that column divided by its range over the batch, whatever the law of views. A
+    column of 0 and 1 has a logit that both views have the same.
+    """
+
+    def __init__(self, dim: int, hidden: int):
+        super().__init__()
+        # As many outputs as any law needs, for only the views will tell which it varies.
+        columns = sum(map(len, COLUMNS.values())) + len(PERIODS)
+        self.network = nets.mlp([2 * dim, hidden, hidden, columns], batch_norm=True)
+
+    def forward(self, codes: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
+        """The loss over all ordered pairs of J views; J codes [B, dim] → a scalar.
+
+        The mean over the columns of an augmentation, summed over augmentations: a crop is one, and
+        all changes of colour together are one. ValueError where the parameters hold nothing.
+        """
+        columns = circular(style(parameters), *PERIODS)
+        if not columns:
+            raise ValueError(
+                "these views have no parameters to predict: use a law that varies something"
+            )
+        pairs = list(permutations(range(len(codes)), 2))
+
+        def sides(views: list[Tensor]) -> list[Tensor]:
+            """The first views of all pairs, and the second ones."""
+            return [torch.cat([views[pair[side]] for pair in pairs]) for side in (0, 1)]
+
+        outputs = self.network(torch.cat(sides(codes), dim=1)).float().unbind(1)
+        terms = defaultdict(list)
+        for output, (name, column) in zip(outputs, columns.items(), strict=False):
+            a, b = sides(column.unbind(1))
+            if name in BINARY:
+                term = F.binary_cross_entropy_with_logits(output, (a == b).float())
+            else:
+                extent = (column.max() - column.min()).clamp(min=torch.finfo(a.dtype).tiny)
+                term = F.mse_loss(output.tanh(), (a - b) / extent)
+            terms[_augmentation(name)].append(term)
+        return torch.stack([torch.stack(each).mean() for each in terms.values()]).sum()
+
+
+class AugSelf(BYOL):
+    """Lee et al. 2021 (arXiv:2111.09613): BYOL's loss + the `DifferencePredictor`'s on the code.
+
+    The paper's BYOL sums the two orders of a pair where ours has their mean, so the second term
+    counts augmentation_weight / 2 here: `augmentation_weight` is the paper's λ, one for all
+    augmentations. Their predictor has 512 hidden units; this has `head_hidden`.
+    """
+
+    uses = ("parameters",)
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        latent_dim: int,
+        augmentation_weight: float = 1.0,
+        **common,
+    ):
+        super().__init__(image_shape, latent_dim, **common)
+        check_not_negative(augmentation_weight=augmentation_weight)
+        self.augmentation_weight = augmentation_weight
+        self.differences = DifferencePredictor(latent_dim, self.head_hidden)
+
+    def loss(
+        self,
+        views: Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        parameters: Mapping[str, Tensor],
+    ) -> Loss:
+        codes = self.codes(views)
+        regression = self.regression(codes, self.target_codes(views))
+        differences = self.differences(codes, parameters)
+        total = regression + self.augmentation_weight / 2 * differences
+        return total, {"regression": regression, "differences": differences}
+
+
+def _augmentation(column: str) -> str:
+    first = column.split()[0]
+    return "colour" if first in COLOUR else first

@@ -1,0 +1,69 @@
+"""A VAE whose prior is a mixture of Gaussians, learnt with it: VaDE."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mdlib import losses
+from mdlib.methods.base import ImageShape, check_above_zero
+from mdlib.methods.vae import VAE
+
+
+class MixtureVAE(VAE):
+    """Jiang et al. 2017 (arXiv:1611.05148): the prior is Σ_c π_c N(m_c, diag s_c²).
+
+        loss = reconstruction_weight · E[−log p(x|z)] + Σ_c γ_c KL(q(z|x) ‖ N(m_c, diag s_c²))
+               + KL(γ ‖ π)
+
+    in nats a view, with γ_c = p(c|z) at the drawn z in the place of q(c|x). With one component the
+    last term is 0, and where that is N(0, I) this is the VAE.
+
+    The paper trains an autoencoder first, and fits the mixture to its codes. Here nothing is
+    trained before: means m_c start close together, as draws of N(0, 0.01·I), variances at 1,
+    weights equal. Even so, some of the `components` may end without images.
+    """
+
+    def __init__(self, image_shape: ImageShape, latent_dim: int, components: int = 10, **common):
+        super().__init__(image_shape, latent_dim, **common)
+        check_above_zero(components=components)
+        self.weight_logits = nn.Parameter(torch.zeros(components))
+        # Far apart, the one that happens to be nearest to 0 would win all the first codes for good.
+        self.means = nn.Parameter(0.1 * torch.randn(components, latent_dim))
+        self.log_variances = nn.Parameter(torch.zeros(components, latent_dim))
+
+    def regularisers(
+        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
+    ) -> dict[str, Tensor]:
+        log_joint = self.log_joint(z)
+        log_gamma = log_joint.log_softmax(-1)
+        gamma = log_gamma.exp()
+        to_each = losses.gaussian_kl_between(
+            mean[..., None, :], log_variance[..., None, :], self.means, self.log_variances
+        )
+        to_weights = log_gamma - self.weight_logits.log_softmax(0)
+        return {
+            "kl": (gamma * to_each).sum(-1).mean(),
+            "component_kl": (gamma * to_weights).sum(-1).mean(),
+        }
+
+    def log_joint(self, z: Tensor) -> Tensor:
+        """log π_c + log N(z; m_c, diag s_c²) in nats, of each component; [..., D] → [..., C]."""
+        density = losses.gaussian_log_density(z[..., None, :], self.means, self.log_variances)
+        return self.weight_logits.log_softmax(0) + density
+
+    def responsibilities(self, z: Tensor) -> Tensor:
+        """p(c|z): which component a code belongs to; [..., D] → [..., C], which sums to 1."""
+        return self.log_joint(z).softmax(-1)
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log Σ_c π_c N(z; m_c, diag s_c²) in nats; [N, D] → [N]."""
+        return self.log_joint(z).logsumexp(-1)
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n images [n, C, H, W] in [0, 1], decoded from draws of the mixture."""
+        weights = self.weight_logits.softmax(0)
+        c = torch.multinomial(weights, n, replacement=True, generator=generator)
+        noise = torch.empty_like(self.means[c]).normal_(generator=generator)
+        return self.decode(self.means[c] + (0.5 * self.log_variances[c]).exp() * noise)

@@ -1,0 +1,19 @@
+"""ML-VAE: a group VAE whose views vote for the content by their precision."""
+
+from __future__ import annotations
+
+from mdlib.methods.base import ImageShape
+from mdlib.methods.group_vae import GroupVAE
+
+
+class MLVAE(GroupVAE):
+    """Bouchacourt et al. 2018 (arXiv:1705.08841): q(c|x¹ … xᴶ) is the product of the views' own.
+
+    The group VAE with pooling="product" as its default. Their code draws a c for each view out of
+    that one posterior; here one draw serves all.
+    """
+
+    def __init__(
+        self, image_shape: ImageShape, latent_dim: int, pooling: str = "product", **common
+    ):
+        super().__init__(image_shape, latent_dim, pooling, **common)

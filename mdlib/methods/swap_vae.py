@@ -1,0 +1,62 @@
+"""Swap-VAE: content without noise that changes places between views."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mdlib import losses
+from mdlib.methods.base import ImageShape, check_not_negative
+from mdlib.methods.joint_embedding import over_pairs
+from mdlib.methods.two_part_vae import TwoPartVAE
+
+
+class SwapVAE(TwoPartVAE):
+    """Liu et al. 2021 (arXiv:2111.02338): L_self + L_swap + style_beta · KL(s) + align_weight · A.
+
+    Content is a point, only style has a posterior. L_self rebuilds each view from its own code, and
+    L_swap from its own style and another view's content; their sum is the term "reconstruction".
+    A is the mean of 2 − 2 cos between the contents of two views, with gradient through both. Nats a
+    view. Theirs is for spikes, with a Poisson likelihood; the default weights, 10 and 1, are
+    theirs. As contents have no prior, there is no ELBO, and nothing that `sample` could draw from.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        latent_dim: int,
+        style_beta: float = 10.0,
+        align_weight: float = 1.0,
+        **common,
+    ):
+        super().__init__(image_shape, latent_dim, **common)
+        check_not_negative(style_beta=style_beta, align_weight=align_weight)
+        self.term_weights = {"style_kl": style_beta, "alignment": align_weight}
+
+    def draw(self, mean: Tensor, log_variance: Tensor, generator: torch.Generator | None) -> Tensor:
+        content, style = self.parts(mean)
+        _, style_log_variance = self.parts(log_variance)
+        return torch.cat([content, super().draw(style, style_log_variance, generator)], dim=-1)
+
+    def reconstructions(self, z: Tensor, views: Tensor) -> dict[str, Tensor]:
+        own, swapped = self.exchanged(z, views)
+        return {"reconstruction": own + swapped, "swapped": swapped}
+
+    def regularisers(
+        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
+    ) -> dict[str, Tensor]:
+        (content, style), (_, style_log_variance) = self.parts(mean), self.parts(log_variance)
+        contents = content.unbind(1)
+        return {
+            "style_kl": losses.gaussian_kl(style, style_log_variance).mean(),
+            "alignment": over_pairs(losses.cosine_regression, contents, contents),
+        }
+
+    def elbo(self, *args, **kwargs) -> Tensor:
+        raise ValueError("SwapVAE's contents have neither prior nor posterior, so it has no ELBO")
+
+    def sample(self, *args, **kwargs) -> Tensor:
+        raise ValueError(
+            "SwapVAE's contents have no prior to sample from: use swap(content, style) with the "
+            "contents of images"
+        )
