@@ -6,6 +6,8 @@
 #   make book    the site, in book/_build/html
 #   make lab     JupyterLab on the notebooks
 #   make lint    style and spelling of the code
+#   make course  notebooks with blanks for students, with solutions for instructors: build/course
+#   make slides  two lectures as pages that need no network: build/slides
 #   make pairs   write each notebook's .ipynb anew from its .py, outputs included
 #   make lock    resolve the newest versions into constraints.txt
 
@@ -14,7 +16,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 EXTRAS := notebooks,test,book,bench,cluster
 
-.PHONY: tour test test-units test-notebooks book lab lint pairs lock clean
+.PHONY: tour test test-units test-notebooks book lab lint course slides pairs lock clean
 
 tour: $(READY)
 	@rm -rf runs/tour
@@ -25,8 +27,11 @@ test: test-units test-notebooks
 test-units: $(READY)
 	$(BIN)/pytest tests --durations=10
 
+# The chapters, each with cells more that prove that the exercises' blanks fail; two at a time.
 test-notebooks: $(READY)
-	$(BIN)/pytest --nbval-lax --nbval-cell-timeout=300 --durations=10 -p no:cacheprovider notebooks
+	$(BIN)/python tools/course.py proof
+	OMP_NUM_THREADS=1 $(BIN)/pytest --nbval-lax --nbval-cell-timeout=300 --durations=10 \
+	    -n 2 --dist loadfile -p no:benchmark -p no:cacheprovider build/proof
 
 book: $(READY)
 	@$(BIN)/python book/build.py
@@ -38,6 +43,12 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+course: $(READY)
+	@$(BIN)/python tools/course.py
+
+slides: $(READY)
+	@$(BIN)/python tools/slides.py
+
 pairs: $(READY)
 	$(BIN)/python tools/pairs.py
 
@@ -46,7 +57,7 @@ lock: $(READY)
 	    --python-version 3.11 pyproject.toml -o constraints.txt
 
 clean:
-	rm -rf .venv runs book/_build
+	rm -rf .venv runs build book/_build
 
 $(READY): pyproject.toml constraints.txt
 	@PYTHON="$(PYTHON)" EXTRAS="$(EXTRAS)" sh tools/setup.sh

@@ -49,8 +49,28 @@ def page(notebook: str | os.PathLike, path: str | os.PathLike, title: str, image
         OSError, ValueError: the notebook cannot be read.
     """
     import nbformat
-    from jinja2 import DictLoader, pass_context
+    from jinja2 import DictLoader
     from nbconvert.exporters import HTMLExporter
+
+    book = nbformat.read(notebook, as_version=4)
+    book.metadata["title"] = title
+    for cell in book.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if _WIDGET not in o.get("data", {})]
+            for data in (output.get("data", {}) for output in cell.outputs):
+                if "text/latex" in data:  # so that it meets the same renderer as the prose
+                    data.setdefault("text/markdown", data["text/latex"])
+    loader = DictLoader({"page.html.j2": _TEMPLATE})
+    exporter = HTMLExporter(extra_loaders=[loader], template_file="page.html.j2")
+    typeset_here(exporter, images)
+    html, _ = exporter.from_notebook_node(book)
+    with written_whole(path) as temporary:
+        temporary.write_text(_REMOTE.sub(r"\1data-remote-\2\3", html), encoding="utf-8")
+
+
+def typeset_here(exporter: Any, images: Path) -> None:
+    """Have an exporter of nbconvert write formulas as MathML, and embed images of that folder."""
+    from jinja2 import pass_context
     from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
     class Renderer(IPythonRenderer):
@@ -74,21 +94,8 @@ def page(notebook: str | os.PathLike, path: str | os.PathLike, title: str, image
         )
         return MarkdownWithMath(renderer=renderer).render(source)
 
-    book = nbformat.read(notebook, as_version=4)
-    book.metadata["title"] = title
-    for cell in book.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if _WIDGET not in o.get("data", {})]
-            for data in (output.get("data", {}) for output in cell.outputs):
-                if "text/latex" in data:  # so that it meets the same renderer as the prose
-                    data.setdefault("text/markdown", data["text/latex"])
-    loader = DictLoader({"page.html.j2": _TEMPLATE})
-    exporter = HTMLExporter(extra_loaders=[loader], template_file="page.html.j2")
     exporter.log.setLevel("ERROR")  # it remarks on images without a text in their stead
     exporter.register_filter("markdown2html", markdown2html)
-    html, _ = exporter.from_notebook_node(book)
-    with written_whole(path) as temporary:
-        temporary.write_text(_REMOTE.sub(r"\1data-remote-\2\3", html), encoding="utf-8")
 
 
 def mathml(tex: str, display: bool = False) -> str:
@@ -97,9 +104,12 @@ def mathml(tex: str, display: bool = False) -> str:
 
     from latex2mathml.converter import convert_to_element
 
-    # the converter knows neither labels nor the environments that stand inside a formula
+    # the converter knows neither labels, nor large brackets of some kinds, nor the environments
+    # that stand inside a formula
     tex = re.sub(r"\\(label\{[^}]*\}|nonumber|notag)", "", tex)
     tex = re.sub(r"\\tag\*?\{([^}]*)\}", r"\\qquad\\text{(\1)}", tex)
+    tex = re.sub(r"\\[Bb]igg?l?(?=\\l(?:floor|ceil))", r"\\left", tex)
+    tex = re.sub(r"\\[Bb]igg?r?(?=\\r(?:floor|ceil))", r"\\right", tex)
     tex = re.sub(r"\\(begin|end)\{(align|aligned|split|gather\*?|gathered)\}", r"\\\1{align*}", tex)
     try:
         math = convert_to_element(tex.strip(), display="block" if display else "inline")

@@ -14,6 +14,7 @@ from mdlib import _page
         (r"\mathbb{1}", "𝟙"),
         (r"x \tag{1}", "<mtext>(1)</mtext>"),
         (r"\begin{aligned} a &= b \end{aligned}", 'style="text-align: right'),
+        (r"\Big\lfloor x \Big\rfloor", ">⌊</mo>"),
         (r"\operatorname{KL}(q)", "<mi>KL</mi><mo"),
         (r"a < b \label{eq:a}", "<mo>&lt;</mo><mi>b</mi></mrow>"),
         (r"\frac{1 < 2}{", r"<code>\frac{1 &lt; 2}{</code>"),

@@ -1,0 +1,216 @@
+"""Students' notebooks come from the chapters: blanks fail their checks, and nothing else is new.
+
+That every blank fails its check, and every solution passes it, is proved where chapters run anyway:
+`make test-notebooks` runs each with its proof cells. What is tested here is that these cells are
+there, that they hold what students get, and that such a cell fails when it should.
+"""
+
+import re
+import zipfile
+
+import course
+import nbformat
+import pytest
+import slides
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from mdlib.chapters import Chapter
+
+CHAPTERS = course.notebooks()
+
+
+def cell(source, *tags):
+    return new_code_cell(source, metadata={"tags": list(tags)})
+
+
+def chapter(solution, check):
+    return new_notebook(cells=[cell(solution, "solution", "hide-input"), cell(check, "check")])
+
+
+def run(notebook):
+    namespace = {}
+    for c in notebook.cells:
+        exec(c.source, namespace)
+    return namespace
+
+
+@pytest.fixture(scope="module", params=CHAPTERS)
+def pair(request):
+    """A chapter's notebook and what students get of it."""
+    notebook = nbformat.read(CHAPTERS[request.param], as_version=4)
+    return notebook, course.for_students(notebook)
+
+
+@pytest.fixture(scope="module")
+def files():
+    return course.course()
+
+
+def test_three_exercises_from_easy_to_research(pair):
+    prose = "\n".join(c.source for c in pair[0].cells if c.cell_type == "markdown")
+    numbered = re.findall(r"^\*\*(\d+) \(([^)]+)\)\.\*\*", prose, re.MULTILINE)
+    assert [int(number) for number, _ in numbered] == list(range(1, len(numbered) + 1))
+    assert len(numbered) == len(course.exercises(pair[0])) >= 3
+    assert numbered[0][1] == "easy" and "research" in numbered[-1][1]
+    for solution, _ in course.exercises(pair[0]):
+        assert "hide-input" in solution.metadata.tags, "a solution folds out"
+
+
+def test_students_get_all_but_solutions_and_outputs(pair):
+    whole, blanks = pair
+    solutions = [solution for solution, _ in course.exercises(whole)]
+    assert len(whole.cells) == len(blanks.cells)
+    for mine, theirs in zip(whole.cells, blanks.cells, strict=True):
+        if mine in solutions:
+            assert theirs.metadata.tags == ["exercise"]
+            assert "your turn" in theirs.source
+        else:
+            assert theirs.source == mine.source
+        assert not theirs.get("outputs")
+    nbformat.validate(blanks)
+
+
+def test_proofs_hold_the_students_blank_and_its_check(pair):
+    whole, blanks = pair
+    proved = course.with_proof(whole)
+    assert proved.cells[: len(whole.cells)] == whole.cells
+    proofs = [c.source for c in proved.cells[len(whole.cells) :]]
+    students = [c for c in blanks.cells if c.cell_type == "code"]
+    exercises = [n for n, c in enumerate(students) if c.metadata.get("tags") == ["exercise"]]
+    assert len(proofs) == len(exercises)
+    for proof, n in zip(proofs, exercises, strict=True):
+        assert repr(f"{students[n].source}\n{students[n + 1].source}") in proof
+
+
+@pytest.mark.parametrize(
+    ("solution", "check"),
+    [
+        ("def f(x):\n    return x + 1", "assert f(1) == 2"),
+        ("import math\nx, y = math.e, 2\nz = [x]", "assert len(z) == 1 and x > y"),
+        ("def f(x):\n    return x\n\n\na = f(1)", "for n in range(3):\n    assert f(a) == 1"),
+    ],
+)
+def test_solution_passes_and_blank_fails(solution, check):
+    notebook = chapter(solution, check)
+    run(course.with_proof(notebook))
+    with pytest.raises((NotImplementedError, AssertionError, TypeError)):
+        run(course.for_students(notebook))
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "f",  # it is never called
+        "if False:\n    assert f(1)",
+        "try:\n    assert f(1) == 2\nexcept NotImplementedError:\n    pass",
+    ],
+)
+def test_proof_fails_where_a_check_lets_the_blank_pass(check):
+    notebook = chapter("def f(x):\n    return x + 1", check)
+    run(notebook)
+    with pytest.raises(AssertionError, match="the check of f passes on the blank"):
+        run(course.with_proof(notebook))
+
+
+def test_proof_fails_where_the_check_fails_for_another_reason():
+    check = "once = globals().get('once', 0) + 1\nassert once == 1\nassert f(1) == 2"
+    with pytest.raises(AssertionError, match=r"^$"):
+        run(course.with_proof(chapter("def f(x):\n    return x + 1", check)))
+
+
+def test_a_blank_gives_nothing_away():
+    solution = (
+        "import math\n# the secret\n@cache\ndef f(x, n=2):\n    '''The secret.'''\n    return 1"
+        "\n\n\ndef secret(): ...\n\n\nhidden = secret()\nfor a in f(1):\n    print('secret')"
+    )
+    source, names = course.blank(solution, "assert f(3) > 0")
+    assert names == ["f"]
+    assert source == (
+        "import math\n\n@cache\ndef f(x, n=2):\n"
+        "    raise NotImplementedError('exercise: your turn')"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([cell("a = 1", "solution"), cell("1"), cell("a", "check")], "must come right before"),
+        ([cell("a = 1", "solution")], "must come right before"),
+        ([cell("assert a == 1", "check")], "must come right before"),
+        ([cell("a = 1", "solution"), cell("assert True", "check")], "no function or variable"),
+    ],
+)
+def test_a_broken_exercise_is_refused(cells, message):
+    with pytest.raises(ValueError, match=message):
+        course.for_students(new_notebook(cells=cells))
+
+
+def test_the_course_is_whole(files, tmp_path):
+    student = {name.partition("/")[2] for name in files if name.startswith("student/")}
+    assert {"README.md", "pyproject.toml", "constraints.txt", "environment.yml"} <= student
+    assert {
+        "mdlib/__init__.py",
+        "mdlib/sweep/table.py",
+        "notebooks/sweeps/start_here.csv",
+    } <= student
+    for name, path in CHAPTERS.items():
+        assert files[f"instructor/notebooks/{name}.ipynb"] == path.read_bytes()
+        text = files[f"student/notebooks/{name}.ipynb"].decode()
+        assert nbformat.writes(course.for_students(nbformat.read(path, 4))) == text
+        (tmp_path / "pair.py").write_bytes(files[f"student/notebooks/{name}.py"])
+        assert [c.source for c in Chapter(tmp_path / "pair.py").cells if c.kind == "code"] == [
+            c.source for c in nbformat.reads(text, 4).cells if c.cell_type == "code"
+        ]
+    assert not re.search(r"://|index-url", files["student/README.md"].decode())
+
+
+def test_zip_is_the_same_bytes_again_and_whole_or_not_at_all(tmp_path):
+    files = {"b/two.txt": b"2", "one.txt": b"1"}
+    course.archive(tmp_path / "a.zip", files)
+    first = (tmp_path / "a.zip").read_bytes()
+    course.archive(tmp_path / "a.zip", dict(reversed(files.items())))
+    assert (tmp_path / "a.zip").read_bytes() == first
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert archive.testzip() is None
+        assert {name: archive.read(name) for name in archive.namelist()} == files
+    with pytest.raises(TypeError):
+        course.archive(tmp_path / "a.zip", {"one.txt": b"1", "two.txt": None})
+    assert (tmp_path / "a.zip").read_bytes() == first
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+@pytest.mark.parametrize("name", slides.LECTURES)
+def test_slides_show_what_they_should_and_need_no_network(name):
+    cells = slides.lecture(name).cells
+    kinds = [c.metadata.slideshow.slide_type for c in cells]
+    columns = sum(1 + len(chosen) for chosen in slides.LECTURES[name].values())
+    assert kinds.count("slide") == columns >= 12
+    images = [o for c in cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
+    assert len(images) >= 5
+    text = "\n".join(c.source for c in cells)
+    assert not re.search(r"```|\{[a-z:]+\}`", text), "directives and roles are for the book"
+
+    html = slides.page(name)
+    assert ".reveal .slides" in html and "Reveal.initialize" in html
+    html = re.sub(r"(<script\b[^>]*>).*?</script>", r"\1", html, flags=re.DOTALL)
+    # reveal.js: a section for each column, and within it one for each of its slides
+    assert len(re.findall(r"<section\b", html)) == columns + columns + kinds.count("subslide")
+    assert html.count("<img ") == len(images) == html.count('src="data:image/png')
+    assert "default-src 'none'" in html
+    assert not re.search(r"<(?:link|script|img|iframe)\b[^>]*(?:href|src)=\"(?!data:)", html)
+    assert "assert " not in html, "no code"
+
+
+def test_a_figure_comes_with_its_caption_and_a_formula_with_what_leads_to_it():
+    figure = new_code_cell(outputs=[nbformat.v4.new_output("display_data", {"image/png": "AA=="})])
+    stray = new_code_cell(outputs=[nbformat.v4.new_output("display_data", {"text/html": "<b>"})])
+    prose = [new_markdown_cell(f"# A\n\none\n\n{'two ' * 190}:\n\n$$ 3 $$"), stray, figure]
+    prose.append(new_markdown_cell("*Figure 1. A dot.*\n\n## B\n\nfour"))
+    found = slides.sections(new_notebook(cells=prose))
+    assert list(found) == ["A", "B"]
+    texts = [[c.source for c in slide] for slide in slides.column("A", found["A"], 3)]
+    assert texts == [
+        ["## A\n\none"],
+        [f"## A\n\n{'two ' * 190}:\n\n$$ 3 $$"],
+        ["", "*Figure 1. A dot.*"],
+    ]

@@ -1,0 +1,188 @@
+"""A course made of the chapters, whose notebooks are the only source of it.
+
+python tools/course.py          build/course/: student/, instructor/, and course.zip of student/
+python tools/course.py proof    build/proof/: the chapters, with a cell for each exercise at their
+                                end that fails unless the exercise's check refuses its blank
+
+An exercise is a code cell tagged "solution" and the next one, tagged "check". Of the solution a
+student gets the imports and, of what the check uses, each function's signature and each variable's
+name. Bodies, comments, docstrings and all else give it away.
+"""
+
+import ast
+import re
+import shutil
+import sys
+import zipfile
+from copy import deepcopy
+from itertools import pairwise
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+from mdlib import chapters
+from mdlib._files import written_whole
+
+ROOT = chapters.root()
+COURSE, PROOF = ROOT / "build" / "course", ROOT / "build" / "proof"
+# What a student's folder holds beside the notebooks, so that they run with nothing else at hand.
+SHIPPED = (
+    *("pyproject.toml", "constraints.txt", "environment.yml", "LICENSE", "mdlib/**/*.py"),
+    *("notebooks/sweeps/*.yaml", "notebooks/sweeps/*.csv"),
+)
+PAIR = {
+    **{"extension": ".py", "format_name": "percent"},
+    **{"notebook_metadata_filter": "kernelspec,-all", "cell_metadata_filter": "tags,-all"},
+}
+TURN = ast.parse('raise NotImplementedError("exercise: your turn")').body
+
+REFUSES = """\
+# With the blank instead of {names}, the check must fail, and for this reason alone.
+try:
+    exec({blanked!r}, dict(globals()))
+except {refusal}:
+    pass
+else:
+    raise AssertionError("the check of {names} passes on the blank that students get")
+"""
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def exercises(notebook: NotebookNode) -> list[tuple[NotebookNode, NotebookNode]]:
+    """The (solution, check) cells; ValueError if one is not followed by the other."""
+    none = new_code_cell()
+    code = [none, *(cell for cell in notebook.cells if cell.cell_type == "code"), none]
+    found = []
+    for solution, check in pairwise(code):
+        if ("solution" in tags(solution)) != ("check" in tags(check)):
+            raise ValueError(
+                "a cell tagged 'solution' must come right before one tagged 'check', but this is "
+                f"not so of these two:\n\n{solution.source}\n\n{check.source}"
+            )
+        if "check" in tags(check):
+            found.append((solution, check))
+    return found
+
+
+def blank(solution: str, check: str) -> tuple[str, list[str]]:
+    """A solution's source without the solution, and the names that it leaves to the student.
+
+    Raises ValueError if the check uses nothing that the solution defines.
+    """
+    used = {node.id for node in ast.walk(ast.parse(check)) if isinstance(node, ast.Name)}
+    lines, left = [], []
+    for statement in ast.parse(solution).body:
+        match statement:
+            case ast.Import() | ast.ImportFrom():
+                lines.append(ast.unparse(statement))
+            case ast.FunctionDef(name=name) if name in used:
+                statement.body = TURN
+                lines.append(ast.unparse(statement))
+                left.append(name)
+            case ast.Assign(targets=targets):
+                for node in (node for target in targets for node in ast.walk(target)):
+                    if isinstance(node, ast.Name) and node.id in used:
+                        lines.append(f"{node.id} = ...  # your turn")
+                        left.append(node.id)
+    if not left:
+        raise ValueError(
+            "the check uses no function or variable that the solution defines, so it cannot fail "
+            f"without it:\n\n{solution}\n\n{check}"
+        )
+    return "\n\n".join(lines), left
+
+
+def for_students(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with blanks instead of solutions, and without outputs."""
+    notebook = deepcopy(notebook)
+    for solution, check in exercises(notebook):
+        solution.source, _ = blank(solution.source, check.source)
+        solution.metadata.tags = ["exercise"]
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+def with_proof(notebook: NotebookNode) -> NotebookNode:
+    """The notebook and, at its end, a cell for each exercise that its check must refuse the blank.
+
+    They stand at the end because a failing check may leave traces, in a generator for example, and
+    there they reach nobody. A blank function fails where it is called, so that is the only error
+    that counts; a blank variable fails where it is used, or is found wrong.
+    """
+    notebook = deepcopy(notebook)
+    for solution, check in exercises(notebook):
+        blanked, names = blank(solution.source, check.source)
+        refusal = "NotImplementedError" if "raise" in blanked else "(AssertionError, TypeError)"
+        source = REFUSES.format(
+            names=", ".join(names), blanked=f"{blanked}\n{check.source}", refusal=refusal
+        )
+        notebook.cells.append(new_code_cell(source, id=f"proof-{check.id}"))
+    return notebook
+
+
+def notebooks() -> dict[str, Path]:
+    """The chapters' notebooks by name, in the order of the book."""
+    toc = (ROOT / "book" / "_toc.yml").read_text(encoding="utf-8")
+    names = re.findall(r"file: notebooks/(\S+)", toc)
+    return {name: ROOT / "notebooks" / f"{name}.ipynb" for name in names}
+
+
+def course() -> dict[str, bytes]:
+    """All files of the course, by path below build/course."""
+    files, readme = {}, (ROOT / "tools" / "course.md").read_text(encoding="utf-8")
+    for name, path in notebooks().items():
+        chapter, blanks = chapters.find(name), for_students(nbformat.read(path, as_version=4))
+        files[f"instructor/notebooks/{name}.ipynb"] = path.read_bytes()
+        files[f"student/notebooks/{name}.ipynb"] = nbformat.writes(blanks).encode()
+        files[f"student/notebooks/{name}.py"] = jupytext.writes(blanks, fmt=PAIR).encode()
+        readme += f"- [{chapter.title}](notebooks/{name}.ipynb): {chapter.time}\n"
+    files["student/README.md"] = readme.encode()
+    for path in (path for pattern in SHIPPED for path in ROOT.glob(pattern)):
+        files[f"student/{path.relative_to(ROOT).as_posix()}"] = path.read_bytes()
+    return files
+
+
+def write(folder: Path, files: dict[str, bytes]) -> None:
+    """Write the files into a folder that holds nothing else."""
+    shutil.rmtree(folder, ignore_errors=True)  # a chapter that is gone would stay
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def archive(path: Path, files: dict[str, bytes]) -> None:
+    """Write a zip of the files: the same files, the same bytes, on every machine.
+
+    Stored, not compressed, since versions of zlib differ in what they make of the same bytes.
+    """
+    with written_whole(path) as temporary, zipfile.ZipFile(temporary, "w") as book:
+        for name, content in sorted(files.items()):
+            entry = zipfile.ZipInfo(name)  # dated 1980
+            entry.create_system, entry.external_attr = 3, 0o644 << 16  # else the platform's own
+            book.writestr(entry, content)
+
+
+def main(command: str = "course") -> None:
+    if command == "proof":
+        books = {name: nbformat.read(p, as_version=4) for name, p in notebooks().items()}
+        files = {f"{name}.ipynb": nbformat.writes(with_proof(b)) for name, b in books.items()}
+        write(PROOF, {name: text.encode() for name, text in files.items()})
+        return
+    files = course()
+    write(COURSE, files)
+    student = {name.removeprefix("student/"): c for name, c in files.items() if "student/" in name}
+    archive(COURSE / "course.zip", {f"course/{name}": c for name, c in student.items()})
+    print(f"{COURSE}: student/, instructor/, and course.zip, which holds student/")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
