@@ -1169,8 +1169,8 @@ pd.DataFrame(verdicts).T.round(3)
 #
 # ## References
 #
-# - F. Cao, Y. Nai et al. *An Empirical Study on Disentanglement of Negative-free Contrastive Learning.* NeurIPS 2022.
-#   [arXiv:2206.04756](https://arxiv.org/abs/2206.04756)
+# - J. Cao, R. Nai, Q. Yang, J. Huang, Y. Gao. *An Empirical Study on Disentanglement of Negative-free Contrastive
+#   Learning.* NeurIPS 2022. [arXiv:2206.04756](https://arxiv.org/abs/2206.04756)
 # - R. T. Q. Chen et al. *Isolating Sources of Disentanglement in Variational Autoencoders.* NeurIPS 2018.
 #   [arXiv:1802.04942](https://arxiv.org/abs/1802.04942)
 # - C. Eastwood, C. Williams. *A Framework for the Quantitative Evaluation of Disentangled Representations.* ICLR 2018.
