@@ -10,6 +10,7 @@ import pytest
 from jupytext.compare import compare_notebooks
 
 from mdlib.chapters import Chapter
+from mdlib.sweep import store
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 HIDDEN = {"sweeps", ".ipynb_checkpoints"}
@@ -97,6 +98,14 @@ def test_stored_outputs_are_clean(code_cells):
             data = {kind: v for kind, v in output.get("data", {}).items() if "image" not in kind}
             text = output.get("text", "") + json.dumps(data)
             assert not MACHINE_PATH.search(text), f"{where}: {MACHINE_PATH.search(text)}"
+
+
+def test_outputs_belong_to_the_present_code(pair):
+    made_with = nbformat.read(pair[1], as_version=4).metadata.get("mdlib")
+    if made_with is None:
+        pytest.skip("written before notebooks kept a hash of their code")
+    present = store.code_hash(Chapter(pair[0]))
+    assert made_with["code"] == present, "its code has changed since: make pairs"
 
 
 def test_machine_paths_are_recognised():

@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 
 from mdlib import chapters
 from mdlib._files import written_whole
+from mdlib.sweep import store
 
 PICTURES = chapters.root() / "book" / "_static"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -21,6 +22,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 def refresh(chapter: chapters.Chapter) -> None:
     """Run the chapter with its default parameters and store it beside its .py."""
     notebook = chapter.notebook()
+    made_with = {"code": store.code_hash(chapter), "source": store.source_hash(chapter)}
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"  # not at random, so that a diff shows what changed
     client = NotebookClient(
@@ -38,6 +40,7 @@ def refresh(chapter: chapters.Chapter) -> None:
     notebook.metadata.pop("widgets", None)
     notebook.metadata.pop("language_info", None)  # the version of Python: the provenance has it
     notebook.metadata.pop("jupytext", None)
+    notebook.metadata["mdlib"] = made_with  # tells whether the outputs belong to the present source
     for cell in notebook.cells:
         if "picture" in cell.metadata.get("tags", []):  # the README and the site show it
             (png,) = [o.data["image/png"] for o in cell.outputs if "image/png" in o.data]

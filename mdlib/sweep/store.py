@@ -37,14 +37,24 @@ class SourceChanged(RuntimeError):
 
 def source_hash(chapter: Chapter) -> str:
     """A hash of what a run's numbers come from: the chapter's code cells and all of mdlib."""
-    digest = hashlib.sha256()
-    for cell in chapter.cells:
-        if cell.kind == "code":
-            digest.update(cell.source.encode() + b"\0")
+    digest = _of_code(chapter)
     package = Path(records.__file__).parent
     for path in sorted(package.rglob("*.py")):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def code_hash(chapter: Chapter) -> str:
+    """A hash of the chapter's code cells alone."""
+    return _of_code(chapter).hexdigest()[:12]
+
+
+def _of_code(chapter: Chapter) -> hashlib._Hash:
+    digest = hashlib.sha256()
+    for cell in chapter.cells:
+        if cell.kind == "code":
+            digest.update(cell.source.encode() + b"\0")
+    return digest
 
 
 def run_name(parameters: dict[str, Any], source: str) -> str:
