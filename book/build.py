@@ -1,5 +1,7 @@
 """Build the site into book/_build/html. Warnings are errors; no notebook is executed.
 
+The pages of results, status and reference are written first, from tables, notebooks and docstrings.
+
 Jupyter Book wants one folder with everything below it, and the repository's root is that folder;
 _config.yml has it read only what _toc.yml names.
 """
@@ -9,11 +11,26 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-BUILD = ROOT / "book" / "_build"
+import pages
+import reference
+
+BOOK = Path(__file__).resolve().parent
+ROOT = BOOK.parent
+BUILD = BOOK / "_build"
+
+
+def write_pages() -> None:
+    """Write the pages that git does not keep, since they follow from what it keeps."""
+    shutil.rmtree(BOOK / "mdlib", ignore_errors=True)
+    (BOOK / "mdlib").mkdir()
+    found = {f"mdlib/{name}": text for name, text in reference.pages().items()}
+    found |= {"results.md": pages.results(), "status.md": pages.status()}
+    for name, text in found.items():
+        (BOOK / name).write_text(text, encoding="utf-8")
 
 
 def main() -> int:
+    write_pages()
     shutil.rmtree(BUILD, ignore_errors=True)  # a stale page would hide its warnings
     command = [
         *(Path(sys.executable).with_name("jupyter-book"), "build", "."),

@@ -46,8 +46,36 @@ def test_formulas_have_no_number_where_mathjax_refuses_one(site):
 
 
 def test_links_and_images_inside_the_site_exist(site):
-    for page in [site / "book" / "intro.html", *site.glob("notebooks/**/*.html")]:
+    for page in [*site.glob("book/**/*.html"), *site.glob("notebooks/**/*.html")]:
         text = page.read_text()
         for target in re.findall(r'(?:href|src)="([^"#?]+)', text):
             if not re.match(r"[a-z]+:|//", target):
                 assert (page.parent / target).exists(), f"{page.name} → {target}"
+
+
+def test_every_figure_is_described_in_words(site):
+    for page in site.glob("*/**/*.html"):
+        for tag in re.findall(r"<img[^>]*>", page.read_text()):
+            (text,) = re.findall(r'\balt="([^"]*)"', tag) or [""]
+            assert len(text) > 10 and not re.search(r"\.(png|svg|jpe?g)$", text), f"{page}: {tag}"
+
+
+def test_pages_are_light(site):
+    for page in site.glob("**/*.html"):
+        text = page.read_text()
+        images = {page.parent / src for src in re.findall(r'<img[^>]*\bsrc="([^":]+)"', text)}
+        weight = page.stat().st_size + sum(image.stat().st_size for image in images)
+        assert weight < 2e6, f"{page} weighs {weight / 1e6:.1f} MB"
+
+
+def test_numbers_of_results_reach_the_page(site):
+    text = (site / "book" / "results.html").read_text()
+    for path in (ROOT / "notebooks" / "sweeps").glob("*.csv"):
+        assert f'aria-label="{path.stem}"' in text
+        assert list((site / "_downloads").glob(f"*/{path.name}"))
+
+
+def test_search_and_the_choice_of_dark_or_light_are_there(site):
+    page = (site / "notebooks" / "start_here.html").read_text()
+    assert "search-button" in page and "theme-switch" in page
+    assert (site / "searchindex.js").stat().st_size > 10_000
