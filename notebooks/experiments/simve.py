@@ -920,7 +920,7 @@ def content_style(axis, rows, column="linear, views"):
     return points, names, [plots.COLOURS[name] for name in there]
 
 
-# %% tags=["picture"]
+# %%
 def figure_of_the_book():
     figure, axes = plt.subplots(
         len(ON), 1, figsize=(6.4, 4.2 * len(ON)), squeeze=False

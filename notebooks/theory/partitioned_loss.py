@@ -161,7 +161,7 @@ rings = {
     "two losses": train_on_the_ring(True),
 }
 
-# %% tags=["picture"]
+# %%
 figure, axes = plt.subplots(2, 4, figsize=(7, 3.8), sharex=True, sharey=True)
 for row, (name, pictures) in zip(axes, rings.items(), strict=True):
     for axis, (c, u) in zip(row, pictures, strict=True):
@@ -618,7 +618,7 @@ tips = {
     for kappa, found in leak.items()
 }
 
-# %% tags=["picture"]
+# %%
 _, axes = plt.subplots(1, 3, figsize=(7, 2.7), sharey=True)
 for axis, kappa in zip(axes, kappas, strict=True):
     found = leak[kappa]
@@ -869,7 +869,7 @@ for name, hue in PIPELINES.items():
     )  # fmt: skip
     cosine[name, seed] = history["style"] / 2 - 1
 
-# %% tags=["picture"]
+# %%
 _, axis = plt.subplots(figsize=(7, 3.1))
 COLOUR = {
     "repel_predicted": "#d55e00", "repel": "#0173b2",
@@ -1131,7 +1131,7 @@ def truths(content, style):
 seen = pd.DataFrame({n: terms(*code) for n, code in hand_made.items()}).T
 true = pd.DataFrame({n: truths(*code) for n, code in hand_made.items()}).T
 
-# %% tags=["picture"]
+# %%
 table = seen.join(true)
 judged = (seen - seen.loc["as intended"]).round(9).map(np.sign)
 grey = pd.DataFrame(np.nan, index=true.index, columns=true.columns)
