@@ -5,8 +5,8 @@ python tools/course.py proof    build/proof/: the chapters, with a cell for each
                                 end that fails unless the exercise's check refuses its blank
 
 An exercise is a code cell tagged "solution" and the next one, tagged "check". Of the solution a
-student gets the imports and, of what the check uses, each function's signature and each variable's
-name. Bodies, comments, docstrings and all else give it away.
+student gets the imports and, of what the check uses, each function's signature (of a class, its
+methods') and each variable's name. Bodies, comments, docstrings and all else give it away.
 """
 
 import ast
@@ -83,6 +83,12 @@ def blank(solution: str, check: str) -> tuple[str, list[str]]:
                 lines.append(ast.unparse(statement))
             case ast.FunctionDef(name=name) if name in used:
                 statement.body = TURN
+                lines.append(ast.unparse(statement))
+                left.append(name)
+            case ast.ClassDef(name=name, body=body) if name in used:
+                statement.body = [part for part in body if isinstance(part, ast.FunctionDef)]
+                for method in statement.body:
+                    method.body = TURN
                 lines.append(ast.unparse(statement))
                 left.append(name)
             case ast.Assign(targets=targets):

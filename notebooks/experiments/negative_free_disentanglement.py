@@ -35,9 +35,7 @@ lr = 1e-3  # learning rate at the first step; it falls to 0 along a cosine
 samples = 10000  # images that the scores are computed from
 trees = 2000  # images that DCI and HFS are computed from
 bins = 20  # of each code, for everything that counts
-image_size = (
-    32  # photographs are scaled to it; ignored by what has a size of its own
-)
+image_size = 32  # photographs are scaled to it
 device = "auto"  # or cpu, cuda, mps
 out = ""  # folder for the results; empty writes none
 

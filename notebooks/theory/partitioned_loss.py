@@ -1106,6 +1106,7 @@ def terms(content, style):
     }
 
 
+# %%
 def swaps_right(content, style):
     """Content of A, style of B: how often is it A's content in B's hue?"""
     c, s = names(content).flatten(), names(style).flatten()
