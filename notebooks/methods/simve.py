@@ -651,8 +651,7 @@ mean_reading = mean_reading.groupby("method")[[*NAMES, "T"]].mean()
 checked = (
     (dataset, size, arch, latent_dim) == ("digits", 16, "mlp-small", 10)
     and variance == 0.15
-    and steps >= 150
-    and picture_steps >= 800
+    and (steps, picture_steps) >= (150, 800)
     and seeds >= 3
 )
 if checked:
