@@ -1020,8 +1020,6 @@ WEIGHTS = 0.1, 1.0, 99.48
 
 
 # %%
-
-
 def weight_curves(columns=("linear, views", "linear, clean", "style", "W/T")):
     _, axes = plt.subplots(2, 2, figsize=(7, 5), sharex=True)
     for axis, column in zip(axes.flat, columns, strict=True):
