@@ -33,6 +33,7 @@ class InfoNCE(Method):
         self.head = (
             nets.projection(latent_dim, head_hidden, head_dim) if head_dim else nn.Identity()
         )
+        self.loss_dim = head_dim or latent_dim  # of what the loss acts on
         self.temperature = temperature
 
     def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mdlib import losses, nets
-from mdlib.methods.base import ImageShape, Loss, Method, check_above_zero
+from mdlib import losses
+from mdlib.methods.base import ImageShape, Loss
+from mdlib.methods.infonce import InfoNCE
 
 
-class InstanceDiscrimination(Method):
+class InstanceDiscrimination(InfoNCE):
     """Wu et al. 2018 (arXiv:1805.01978), as a softmax over one weight vector w_y for each image.
 
     The loss: cross-entropy, in nats a view, of picking the view's own image out of all `instances`
@@ -18,8 +19,7 @@ class InstanceDiscrimination(Method):
     sphere w_y is the centre y of p(z|y) ∝ exp(−‖z − y‖² / 2σ²), with σ² = temperature.
 
     `instances` is the number of training images and has to be given; `fit` hands over each image's
-    row among them. The head is `InfoNCE`'s: `head_dim=0` leaves it out, and `code` is "linear" or
-    "relu".
+    row among them. Encoder and head are those of `InfoNCE`.
     """
 
     uses = ("index",)
@@ -28,25 +28,15 @@ class InstanceDiscrimination(Method):
         self,
         image_shape: ImageShape,
         latent_dim: int,
-        arch: str = "mlp",
-        code: str = "linear",
         temperature: float = 0.1,
-        head_hidden: int = 256,
-        head_dim: int = 64,
         instances: int | None = None,
+        **common,
     ):
-        super().__init__(image_shape, latent_dim)
-        check_above_zero(temperature=temperature)
         if not instances or instances < 0:
             raise ValueError(f"instances={instances}: give instances=the number of training images")
-        self.encoder = nets.encoder(arch, image_shape, latent_dim, code)
-        self.head = (
-            nets.projection(latent_dim, head_hidden, head_dim) if head_dim else nn.Identity()
-        )
-        dim = head_dim or latent_dim
+        super().__init__(image_shape, latent_dim, temperature=temperature, **common)
         # Only their directions count; of length 1, an optimiser's step turns them far enough.
-        self.centres = nn.Parameter(torch.randn(instances, dim) / dim**0.5)
-        self.temperature = temperature
+        self.centres = nn.Parameter(torch.randn(instances, self.loss_dim) / self.loss_dim**0.5)
         self.instances = instances
 
     def loss(
