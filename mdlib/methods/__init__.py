@@ -80,4 +80,15 @@ def options_of(cls: type[Method]) -> dict[str, object]:
     return options_of(cls.__base__) | own if hands_on else own
 
 
-__all__ = ["REGISTRY", "Method", "create", "names", "options_of"]
+def parse_option(text: str) -> dict[str, int | float]:
+    """The option in "NAME=NUMBER", as a dict of one; none in "". ValueError for anything else."""
+    if not text:
+        return {}
+    name, _, value = (part.strip() for part in text.partition("="))
+    try:
+        return {name: int(value) if value.isdigit() else float(value)}
+    except ValueError:
+        raise ValueError(f"option={text!r}: expected NAME=NUMBER, as in temperature=0.2") from None
+
+
+__all__ = ["REGISTRY", "Method", "create", "names", "options_of", "parse_option"]
