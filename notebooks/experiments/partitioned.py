@@ -684,7 +684,7 @@ table_of(
 def leakage_figure():
     figure, axes = plt.subplots(1, len(tables), figsize=(7, 3.4), squeeze=False)
     for axis, (on, rows) in zip(axes[0], tables.items(), strict=True):
-        marks = iter("os^vD<>P*Xphd8HoS^vs" * 2)
+        marks = iter("os^vDP*<>Xphd8H12p34")
         for name in ORDER:
             part = rows[rows["method"] == name]
             if part.empty or name.startswith("untrained"):
@@ -1223,16 +1223,53 @@ ablation_table("repel")
 
 # %%
 # (data, method, other, column, least): the interval of method − other lies above `least`.
-CLAIMS = []
+CLAIMS = [
+    ("mnist", "partitioned_vae", "vae", "class, c", 0.08),
+    ("mnist", "vae", "partitioned_vae", "hue, c", 0.3),
+    ("mnist", "partitioned_vae", "vae", "hue, s", 0.3),
+    ("mnist", "partitioned_vae", "vae", "swap: hue of B", 0.5),
+    ("mnist", "partitioned_vae", "vae", "swap: rotation of B", 0.2),
+    ("mnist", "partitioned_vae", "align_repel", "swap: rotation of B", 0.2),
+    ("mnist", "partitioned_vae", "gvae", "class, c", 0.01),
+    ("mnist", "swap_vae", "partitioned_vae", "hue, c", 0.4),
+    ("mnist", "two_heads", "byol", "class, both", 0.0),
+    ("mnist", "two_heads", "byol", "5 shots, linear, both", 0.0),
+    ("mnist", "gvae", "partitioned_vae", "class, s", 0.01),
+    ("mnist", "byol", "repel", "class, both", 0.01),
+    ("mnist", "two_heads", "repel", "class, both", 0.02),
+    ("mnist", "two_heads", "shared", "class, both", 0.01),
+    *[("mnist", "byol", b, "5 shots, linear, both", 0.015) for b in PARTITIONED],
+    ("mnist", "repel", "shared_contrast", "class, s", 0.2),
+]  # fmt: skip
 for on, a, b, column, least in CLAIMS:
     found = compare.paired(tables[on], a, b, column)
-    assert found is not None and found.low > least, (
-        on,
-        a,
-        b,
-        column,
-        str(found),
-    )
+    assert found is not None and found.low > least, (on, a, b, column, found)
+fine, control = claim_1()
+assert all(fine.values()) and control, fine
+assert not any(accepted(on, name) for on in tables for name in PARTITIONED)
+
+# %% [markdown]
+# **What we read from it.**
+#
+# - *Does the VAE separate?* Yes, on painted MNIST, and the controls say that it is the loss that does it. Hue leaves the
+#   content part and enters the style part; a swap takes A's digit and B's colour and angle; and the content part tells
+#   classes better than that of the other VAEs. The plain VAE, of which six numbers are merely called style, fails
+#   just where it should. Of the pilot's rows A, only A7 is missed, narrowly: the plain VAE's first sixteen numbers were
+#   better at classes than the pilot's.
+# - *What of the VAE's loss does it?* Repelling styles without a swap ("align + repel") clears the content part of hue as
+#   well, but its swaps do not take B's angle along. Group averages (GVAE, ML-VAE) leave some hue and more angle in
+#   content, and more of the class in style. Swap-VAE's content knows hue: without a price on content, nothing drives
+#   it out.
+# - *Does the partition help BYOL?* Not here. No style term that separates beats plain BYOL with linear probes, and with
+#   few labels all of them lose, more on the whole code than on its content part: what style knows is noise to a
+#   classifier that has seen five examples. What does gain is the control, a second head that also attracts. Who
+#   compares a partitioned BYOL with plain BYOL alone may be measuring the second head.
+# - *Which style terms separate at all?* Contrast between images that share a view's parameters separates well, as seen by a
+#   linear probe and in nats; repelling separates in part, and less than in the pilot (B1, B2); BYOL's attraction between such images, orthogonality and
+#   telling the views hardly empty the style part of class. And a repel term with a predictor is a second head: its
+#   style part is as good at classes as its content part, and its cosine is near −1.
+# - *At which level?* After the projectors the content part loses much of hue; at the encoder it keeps nearly all, in every
+#   method without a decoder. That is why both are shown.
 
 # %% [markdown]
 # ## What this does not show
