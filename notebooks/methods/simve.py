@@ -26,7 +26,7 @@ dataset = "digits"  # or fashion-mnist, mnist
 size = 16  # pixels of a side; the images are brought to it
 latent_dim = 10  # size of the code
 variance = 0.15  # σ², the variance of p(z|y)
-reconstruction_weight = 1.0  # of figures about σ² and J; Figure 7 varies it
+reconstruction_weight = 1.0  # of figures about σ² and J; Figure 8 varies it
 steps = 150  # training steps of each of the many small runs
 picture_steps = 800  # training steps of the models that draw pictures
 batch_size = 32  # images a step, two views of each
@@ -49,7 +49,7 @@ import torch
 from IPython.display import Markdown
 
 import mdlib
-from mdlib import data, losses, plots, probes, records
+from mdlib import data, explorable, losses, plots, probes, records
 from mdlib.fit import fit, pick_device
 from mdlib.methods import create
 from mdlib.views import Views, style
@@ -449,6 +449,45 @@ The largest directions of SimVE are for content. That the angle does not show th
 that it is lost. It is written in small, as the probes below will find.""")
 
 # %% [markdown]
+# **A walk.** Take the codes of five views, and move them all along one principal direction, in steps of the standard
+# deviation there. What changes in the pictures is what the method has written in this direction.
+
+# %%
+STEPS = torch.linspace(-3, 3, 13, device=device)
+few = shown[::2, 0]
+walks, shares = {}, {}
+for name in ("VAE", "SimVE, flat"):
+    method = models[name]
+    z = method.encode(x)
+    centred = z - z.mean(0)
+    _, length, directions = torch.linalg.svd(centred, full_matrices=False)
+    stride = directions[:6] * length[:6, None] / len(z) ** 0.5
+    codes = method.encode(few) + STEPS[:, None, None] * stride[:, None, None]
+    pictures = method.decode(codes.flatten(0, 2))
+    walks[name] = pictures.unflatten(0, codes.shape[:3])
+    along = codes_of_groups(method) @ directions[:6].T
+    shares[name] = [within_share(c[..., None])[0] for c in along.unbind(-1)]
+explorable.film(
+    "latent-walk",
+    torch.stack([*walks.values()], 2),
+    {"direction": range(1, len(stride) + 1), "step": STEPS.tolist()},
+    row_labels=list(walks),
+    start={"step": 2},  # at 0 all directions look alike
+)
+
+# %%
+listed = {
+    name: ", ".join(f"{share:.2f}" for share in values)
+    for name, values in shares.items()
+}
+Markdown(f"""*Figure 6. Drag the step, then choose another direction; each method has its own.
+Step 0 shows the reconstructions.*
+
+W/T in these directions, one by one, is {listed["VAE"]} for the VAE, and {listed["SimVE, flat"]}
+for SimVE. Where it is high, a step should change the view; where it is low, the digit. A
+direction of hardly any variance changes nothing, whatever its W/T.""")
+
+# %% [markdown]
 # ## Three knobs
 #
 # Now many small runs, several seeds each. Every run gets three readings on new views of test images:
@@ -531,7 +570,7 @@ axes[0, 0].legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# *Figure 6. The effect of σ². A dot a seed, lines through the means.*
+# *Figure 7. The effect of σ². A dot a seed, lines through the means.*
 
 # %% [markdown]
 # ### p(y), and the weight of reconstruction
@@ -548,11 +587,11 @@ handles, labels = axes[0].get_legend_handles_labels()
 plt.gcf().legend(
     handles, labels, loc="outside upper center", ncols=3, fontsize=8
 )
-limits = [axis.get_ylim() for axis in axes]  # for Figure 8
+limits = [axis.get_ylim() for axis in axes]  # for Figure 9
 plt.show()
 
 # %% [markdown]
-# *Figure 7. The effect of $p(y)$ and of the reconstruction weight. The VAE is SimVE with groups of one.*
+# *Figure 8. The effect of $p(y)$ and of the reconstruction weight. The VAE is SimVE with groups of one.*
 
 # %%
 records.mean_std(
@@ -560,7 +599,7 @@ records.mean_std(
 ).sort_index(level=0, sort_remaining=False)
 
 # %% [markdown]
-# *Table 1. The numbers of Figure 7, mean ± standard deviation over n seeds. T is the total variance of the codes'
+# *Table 1. The numbers of Figure 8, mean ± standard deviation over n seeds. T is the total variance of the codes'
 # means.*
 #
 # ### J
@@ -578,12 +617,12 @@ for axis, reading, span in zip(axes, NAMES, limits, strict=True):
 plt.show()
 
 # %% [markdown]
-# *Figure 8. The effect of J, flat $p(y)$, at about equal numbers of pictures. The vertical axes are those of Figure 7.*
+# *Figure 9. The effect of J, flat $p(y)$, at about equal numbers of pictures. The vertical axes are those of Figure 8.*
 #
 # ### Longer
 #
 # These runs were short, and the pictures above came from longer ones. Here are the readings of those (one seed), and of
-# two more, with a small σ² (the smaller one of Figure 6).
+# two more, with a small σ² (the smaller one of Figure 7).
 
 # %%
 runs = {
@@ -601,10 +640,10 @@ longer.assign(n=1).round(3)
 # *Table 2. Longer trainings, one seed: `picture_steps` steps, weight `reconstruction_weight`.*
 #
 # With a flat $p(y)$, σ² now is a unit of length. T follows it; content, style and W/T stay about where they are. So
-# what Figure 6 shows is short training. With a Gaussian $p(y)$ and the small σ², $\gamma^2/\sigma^2$ is about a
+# what Figure 7 shows is short training. With a Gaussian $p(y)$ and the small σ², $\gamma^2/\sigma^2$ is about a
 # hundred: there is so much room for centres that $p(y)$ is nearly flat, and that row agrees with the one below it. Its
 # σ² is a choice between the VAE, near 1, and the flat model, near 0. And where SimVE and VAE had much the same W/T at
-# this weight in Figure 7, they are now far apart.
+# this weight in Figure 8, they are now far apart.
 #
 # ## What we read from it
 
@@ -647,8 +686,8 @@ Markdown(
 # - **A small weight has a price.** T in Table 1 falls towards 0: the code's means move little against the encoder's
 #   noise, and pictures are rebuilt badly. Probes read means, and standardise them.
 # - **More views in a group** change little, next to the weight. Content seems to gain from a third and fourth view.
-# - **σ² seems to matter in Figure 6,** whatever $p(y)$. All networks start with codes of one size, and against those a
-#   small σ² is a loud pinch. So in a short training σ² acts like the weight of Figure 7. Who finds that σ² "matters"
+# - **σ² seems to matter in Figure 7,** whatever $p(y)$. All networks start with codes of one size, and against those a
+#   small σ² is a loud pinch. So in a short training σ² acts like the weight of Figure 8. Who finds that σ² "matters"
 #   with a flat $p(y)$ has measured an optimiser.
 
 # %%
