@@ -13,7 +13,7 @@ PACKAGE = Path(mdlib.__file__).parent
 # In the order of the package's sentence; then what runs chapters.
 MODULES = (
     *("data", "views", "methods", "losses", "nets", "fit", "probes", "metrics", "mi"),
-    *("records", "sweep", "plots", "chapters", "runs"),
+    *("judge", "compare", "records", "sweep", "plots", "explorable", "chapters", "runs"),
 )
 NO_LIBRARY = {"cli", "cli_sweep"}  # `mdlib --help` describes them
 
@@ -169,6 +169,7 @@ def escaped(text: str) -> str:
     pieces = re.split(r"(``?[^`]+``?)", text)
     pieces[::2] = [re.sub(r"([\\_$<>\[\]{}])", r"\\\1", piece) for piece in pieces[::2]]
     text = "".join(pieces)
+    text = re.sub(r"github\.com/[\w./\\-]*\w", r"[\g<0>](https://\g<0>)", text)
     text = re.sub(r"arXiv[: ](\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
     return re.sub(r"doi:(10\.\d+/\w+)", r"[doi:\1](https://doi.org/\1)", text)
 

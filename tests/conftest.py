@@ -1,4 +1,8 @@
-"""What the tests of chapters and of runs share."""
+"""What the tests of chapters, of runs and of the site share."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +47,17 @@ from IPython.display import HTML, Latex
 display(HTML('<img src="https://example.org/y.png">'))
 Latex(r"$\frac{1}{2}$")
 """
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The folder of the site, built once for all tests that read it."""
+    pytest.importorskip("jupyter_book")
+    folder = Path(__file__).resolve().parents[1] / "book"
+    command = [sys.executable, folder / "build.py"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder / "_build" / "html"
 
 
 @pytest.fixture
