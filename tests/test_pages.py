@@ -127,6 +127,8 @@ def test_docstrings_become_markdown():
     assert reference.prose("So::\n\n    a = 1\n\nEnd.") == "So:\n\n```text\na = 1\n```\n\nEnd."
     linked = "[arXiv:1807.03748](https://arxiv.org/abs/1807.03748)"
     assert reference.escaped("see arXiv:1807.03748") == f"see {linked}"
+    address = reference.escaped("github.com/a/b_c")
+    assert address == r"[github.com/a/b\_c](https://github.com/a/b\_c)"
 
 
 # --- notation
