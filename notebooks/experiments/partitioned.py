@@ -691,7 +691,7 @@ def leakage_figure():
                 continue
             x, y = part["nats of class, s"], part["nats of style, c"]
             axis.errorbar(
-                x.mean(), y.mean(), y.std(), x.std(), fmt=f"${next(marks)}$", ms=7,
+                x.mean(), y.mean(), y.std(), x.std(), marker=f"${next(marks)}$", ls="none", ms=7,
                 lw=0.8, capsize=1.5, label=LABELS[name],
                 color=plots.COLOURS["partitioned_vae" if name in VAES else "byol"],
             )  # fmt: skip
