@@ -745,6 +745,9 @@ table_of("fashion-mnist", [
 
 
 # %%
+P, V, B = "partitioned_vae", "vae", "byol"
+
+
 def mean_of(name, column, on="mnist"):
     rows = tables[on]
     return rows.loc[rows["method"] == name, column].mean()
@@ -752,114 +755,88 @@ def mean_of(name, column, on="mnist"):
 
 def gap(name, what, level="", on="mnist"):
     """What c knows minus what s knows."""
-    return mean_of(name, f"{what}, {level}c", on) - mean_of(
-        name, f"{what}, {level}s", on
-    )
+    c, s = (mean_of(name, f"{what}, {level}{part}", on) for part in "cs")
+    return c - s
 
 
-def criteria():
-    """(id, what, the method's number, the control's, met)."""
-    p, v, b = "partitioned_vae", "vae", "byol"
-    yield (
-        "A1",
-        "class, c − s",
-        gap(p, "class"),
-        gap(v, "class"),
-        gap(p, "class") >= 0.45,
-    )
-    x = mean_of(p, "class, s")
-    yield "A2", "class, s", x, mean_of(v, "class, s"), x <= 0.25
-    x = -gap(p, "hue")
-    ok = x >= 0.6 and mean_of(p, "hue, c") <= 0.2
-    yield "A3", "hue, s − c (and hue, c ≤ .20)", x, -gap(v, "hue"), ok
-    x = -gap(p, "rotation")
-    yield "A4", "rotation, s − c", x, -gap(v, "rotation"), x >= 0.15
-    x = mean_of(p, "swap: class A")
-    ok = x >= 0.5 and mean_of(p, "swap: class B") <= 0.2
-    yield (
-        "A5",
-        "swap: class A (and class B ≤ .20)",
-        x,
-        mean_of(v, "swap: class A"),
-        ok,
-    )
-    for row, what, least in [("A6", "hue", 0.85), ("A6", "rotation", 0.25)]:
-        x = mean_of(p, f"swap: {what} of B")
-        yield (
-            row,
-            f"swap: {what} of B",
-            x,
-            mean_of(v, f"swap: {what} of B"),
-            x >= least,
-        )
-    x = mean_of(p, "class, c") - mean_of(v, "class, c")
+def vae_criteria():
+    """(id, what, the partitioned VAE's number, the control's, met)."""
+    x = gap(P, "class")
+    yield "A1", "class, c − s", x, gap(V, "class"), x >= 0.45
+    x = mean_of(P, "class, s")
+    yield "A2", "class, s", x, mean_of(V, "class, s"), x <= 0.25
+    x, ok = -gap(P, "hue"), mean_of(P, "hue, c") <= 0.2
+    what = "hue, s − c (and hue, c ≤ .20)"
+    yield "A3", what, x, -gap(V, "hue"), ok and x >= 0.6
+    x = -gap(P, "rotation")
+    yield "A4", "rotation, s − c", x, -gap(V, "rotation"), x >= 0.15
+    a, ok = "swap: class A", mean_of(P, "swap: class B") <= 0.2
+    what = "swap: class A (and class B ≤ .20)"
+    yield "A5", what, mean_of(P, a), mean_of(V, a), ok and mean_of(P, a) >= 0.5
+    for factor, least in [("hue", 0.85), ("rotation", 0.25)]:
+        what = f"swap: {factor} of B"
+        x = mean_of(P, what)
+        yield "A6", what, x, mean_of(V, what), x >= least
+    x = mean_of(P, "class, c") - mean_of(V, "class, c")
     yield "A7", "class, c: minus plain VAE", x, np.nan, x >= 0.15
-    x = mean_of(p, "rebuilt: class")
-    yield "A8", "rebuilt: class", x, mean_of(v, "rebuilt: class"), x >= 0.68
-    x = gap("repel", "class")
-    yield (
-        "B1",
-        "repel: class, c − s",
-        x,
-        gap(b, "class"),
-        x >= 0.3 and gap(b, "class") <= 0.15,
-    )
+    x, what = mean_of(P, "rebuilt: class"), "rebuilt: class"
+    yield "A8", what, x, mean_of(V, what), x >= 0.68
+
+
+# %%
+def repel_criteria():
+    x, control = gap("repel", "class"), gap(B, "class")
+    ok = x >= 0.3 and control <= 0.15
+    yield "B1", "repel: class, c − s", x, control, ok
     x = mean_of("repel", "class, z s")
     yield "B2", "repel: class, z s", x, np.nan, x <= 0.28
-    x = -gap("repel", "hue", "z ")
-    yield (
-        "B3",
-        "repel: hue, z s − z c (and hue, s ≥ .75)",
-        x,
-        np.nan,
-        x >= 0.1 and mean_of("repel", "hue, s") >= 0.75,
-    )
+    x, ok = -gap("repel", "hue", "z "), mean_of("repel", "hue, s") >= 0.75
+    what = "repel: hue, z s − z c (and hue, s ≥ .75)"
+    yield "B3", what, x, np.nan, ok and x >= 0.1
     x = mean_of("repel", "style term")
     yield "B4", "repel: style term at the end", x, np.nan, 1.9 <= x <= 2.15
     x = gap("repel_predicted", "class")
     cosine = mean_of("repel_predicted", "style term") / 2 - 1
-    yield (
-        "B5",
-        f"repel, predictor: class, c − s (cosine {cosine:.2f})",
-        x,
-        gap(b, "class"),
-        x <= 0.12 and cosine <= -0.5,
-    )
-    x = mean_of("repel", "class, both") - mean_of(b, "class, both")
+    what = f"repel, predictor: class, c − s (cosine {cosine:.2f} ≤ −.5)"
+    yield "B5", what, x, control, x <= 0.12 and cosine <= -0.5
+    x = mean_of("repel", "class, both") - mean_of(B, "class, both")
     yield "B6", "repel: class, both, minus BYOL", x, np.nan, x >= -0.06
-    for what, least in [("hue", 0.95), ("rotation", 0.5)]:
-        x = mean_of("augmentation", f"{what}, s")
-        yield (
-            "B7",
-            f"tells the views: {what}, s",
-            x,
-            mean_of(b, f"{what}, s"),
-            x >= least,
+
+
+def other_criteria():
+    for factor, least in [("hue", 0.95), ("rotation", 0.5)]:
+        x = mean_of("augmentation", f"{factor}, s")
+        what, control = (
+            f"tells the views: {factor}, s",
+            mean_of(B, f"{factor}, s"),
         )
-    x = mean_of("shared_contrast", "class, s")
-    yield (
-        "B8",
-        "contrast, same view: class, s",
-        x,
-        mean_of(b, "class, s"),
-        x <= 0.22,
-    )
+        yield "B7", what, x, control, x >= least
+    x, control = (mean_of(m, "class, s") for m in ("shared_contrast", B))
+    yield "B8", "contrast, same view: class, s", x, control, x <= 0.22
     rows = tables["mnist"]
-    trained_rows = rows[~rows["method"].str.startswith("untrained")]
-    x = trained_rows.groupby("method")[["std, c", "std, s"]].mean().min().min()
+    rows = rows[~rows["method"].str.startswith("untrained")]
+    x = rows.groupby("method")[["std, c", "std, s"]].mean().min().min()
     yield "B9", "smallest mean std of any part", x, np.nan, x > 0.05
 
 
-def criteria_table():
-    found = pd.DataFrame(
-        criteria(), columns=["row", "what", "value", "control", "met"]
-    )
-    found["met"] = found["met"].map({True: "yes", False: "**no**"})
-    found["met"] = found["met"].str.strip("*")
-    return found.set_index("row").round(3).fillna("")
+# %%
+def verdicts(*criteria):
+    """A table of criteria."""
+    names = ["row", "what", "value", "control", "met"]
+    found = pd.DataFrame([row for of in criteria for row in of], columns=names)
+    found["met"] = found["met"].map({True: "yes", False: "no"})
+    for column in ("value", "control"):
+        found[column] = [
+            "" if np.isnan(v) else f"{v:.3f}" for v in found[column]
+        ]
+    return found.set_index("row")
 
 
-criteria_table() if "mnist" in tables else NOT_YET
+(
+    verdicts(vae_criteria(), repel_criteria(), other_criteria())
+    if "mnist" in tables
+    else NOT_YET
+)
 
 # %% [markdown]
 # *Table 8. The pilot's criteria, on the mean over seeds. The pilot had another encoder for BYOL (convolutions), another
@@ -871,7 +848,7 @@ criteria_table() if "mnist" in tables else NOT_YET
 # %%
 def claim_1():
     met = {}
-    for row, _, _, control, ok in criteria():
+    for row, _, _, control, ok in vae_criteria():
         met.setdefault(row, []).append((ok, control))
     needed = ["A1", "A3", "A4", "A6", "A8"]
     fine = {row: all(ok for ok, _ in met[row]) for row in needed}
@@ -897,67 +874,33 @@ claim_1_answer() if "mnist" in tables else NOT_YET
 
 
 # %%
+ON = "fashion-mnist"
+STYLED = "repel", "shared_contrast"
+
+
 def fashion_targets():
-    on, p, best = "fashion-mnist", "partitioned_vae", "shared_contrast"
-    x = mean_of("byol", "class, both", on)
-    y = mean_of("untrained byol", "class, both", on)
-    yield (
-        "C1",
-        "BYOL: class (and ≥ untrained + .04)",
-        x,
-        y,
-        x >= 0.78 and x >= y + 0.04,
-    )
-    for name in ("repel", best):
-        x = gap(name, "class", "", on)
-        y = -gap(name, "style", "z ", on)
-        yield (
-            "C2",
-            f"{LABELS[name]}: class, c − s (and style, z s − z c = {y:.2f} ≥ .10)",
-            x,
-            gap("byol", "class", "", on),
-            x >= 0.2 and y >= 0.1,
-        )
-    x = gap(p, "class", "", on)
-    a, b = (mean_of(p, f"swap: class {of}", on) for of in "AB")
-    yield (
-        "C3",
-        f"partitioned VAE: class, c − s (swap: A {a:.2f}, B {b:.2f})",
-        x,
-        gap("vae", "class", "", on),
-        x >= 0.2 and a >= 0.45 and a >= 2 * b,
-    )
-    for name in ("repel", best):
-        x = mean_of(name, "horizontal flip, z s", on)
-        y = mean_of(name, "horizontal flip, z c", on)
-        yield (
-            "C4",
-            f"{LABELS[name]}: flip of shoes, z s (z c: {y:.2f})",
-            x,
-            np.nan,
-            x >= 0.8 and y <= x - 0.1,
-        )
-    for name in ("repel", best):
-        shot = "1 shots, centroid, c"
-        x = mean_of(name, shot, on) - mean_of("byol", shot, on)
-        yield (
-            "C5",
-            f"{LABELS[name]}: one shot from c, minus BYOL",
-            x,
-            np.nan,
-            x >= -0.03,
-        )
+    x, control = (mean_of(m, "class, both", ON) for m in (B, "untrained byol"))
+    ok = x >= 0.78 and x >= control + 0.04
+    yield "C1", "BYOL: class (and ≥ untrained + .04)", x, control, ok
+    for name in STYLED:
+        x, y = gap(name, "class", "", ON), -gap(name, "style", "z ", ON)
+        what = f"{LABELS[name]}: class, c − s (style, z s − z c: {y:.2f} ≥ .10)"
+        yield "C2", what, x, gap(B, "class", "", ON), x >= 0.2 and y >= 0.1
+    x, control = (gap(m, "class", "", ON) for m in (P, V))
+    a, b = (mean_of(P, f"swap: class {of}", ON) for of in "AB")
+    what = f"partitioned VAE: class, c − s (swap: A {a:.2f}, B {b:.2f})"
+    yield "C3", what, x, control, x >= 0.2 and a >= 0.45 and a >= 2 * b
+    for name in STYLED:
+        x, y = (mean_of(name, f"horizontal flip, z {p}", ON) for p in "sc")
+        what = f"{LABELS[name]}: flip of shoes, z s (z c: {y:.2f})"
+        yield "C4", what, x, np.nan, x >= 0.8 and y <= x - 0.1
+    for name in STYLED:
+        x, y = (mean_of(m, "1 shots, centroid, c", ON) for m in (name, B))
+        what = f"{LABELS[name]}: one shot from c, minus BYOL"
+        yield "C5", what, x - y, np.nan, x - y >= -0.03
 
 
-def targets_table():
-    found = pd.DataFrame(
-        fashion_targets(), columns=["row", "what", "value", "control", "met"]
-    )
-    found["met"] = found["met"].map({True: "yes", False: "no"})
-    return found.set_index("row").round(3).fillna("")
-
-
-targets_table() if "fashion-mnist" in tables else NOT_YET
+verdicts(fashion_targets()) if ON in tables else NOT_YET
 
 # %% [markdown]
 # *Table 9. Targets for Fashion-MNIST. C1 asks for 28 × 28 pixels in the sheet; ours are as the sweep's `size` says.*
@@ -1039,31 +982,24 @@ claim_2_answer() if tables else NOT_YET
 
 
 # %%
+def few_shot_gains(rows, name, part, kind):
+    """Accuracy minus BYOL's at each number of shots: means, and ends for error bars."""
+    columns = [f"{n} shots, {kind}, {part}" for n in SHOTS]
+    found = [compare.paired(rows, name, "byol", c) for c in columns]
+    mean = np.array([f.mean for f in found])
+    return mean, [mean - [f.low for f in found], [f.high for f in found] - mean]
+
+
+# %%
 def few_shot_figure(kind="linear"):
     _, axes = plt.subplots(
-        2,
-        len(tables),
-        figsize=(7, 4.6),
-        squeeze=False,
-        sharex=True,
-        sharey="col",
-    )
-    names = ["two_heads", *PARTITIONED]
+        2, len(tables), figsize=(7, 4.6), squeeze=False, sharex=True, sharey="col",
+    )  # fmt: skip
     for column, (on, rows) in enumerate(tables.items()):
         for axis, part in zip(axes[:, column], ("both", "c"), strict=True):
             axis.axhline(0, color="k", lw=0.8)
-            for i, name in enumerate(names):
-                found = [
-                    compare.paired(
-                        rows, name, "byol", f"{n} shots, {kind}, {part}"
-                    )
-                    for n in SHOTS
-                ]
-                mean = np.array([f.mean for f in found])
-                ends = [
-                    mean - [f.low for f in found],
-                    [f.high for f in found] - mean,
-                ]
+            for i, name in enumerate(["two_heads", *PARTITIONED]):
+                mean, ends = few_shot_gains(rows, name, part, kind)
                 axis.errorbar(
                     np.arange(4) + 0.1 * (i - 2.5), mean, ends, fmt="o", ms=3.5,
                     capsize=1.5, lw=1, label=LABELS[name], color=f"C{i}",
@@ -1102,6 +1038,7 @@ IDENTIFIED = {
 }  # fmt: skip
 
 
+# %%
 def factor_heat(on):
     """R² of each factor (rows) from each part (columns), a panel a method."""
     rows, names = IDENTIFIED[on], GRIDS[on].FACTOR_NAMES
