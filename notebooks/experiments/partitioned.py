@@ -1250,10 +1250,11 @@ basis = fair(torch.eye(16), narrow, 1)
 torch.testing.assert_close(basis.T @ basis, torch.eye(6), atol=1e-5, rtol=0)
 
 # %% [markdown]
-# **2 (medium).** The repel term of views drawn by one law cannot go below 2 on average. Suppose an encoder has seen that
-# view 1 of a pair always comes from law $T$ and view 2 from $T'$, and can tell them apart. Write
-# `two_laws(projections_1, projections_2)` for unit vectors [N, D] of each: the mean of $2 + 2\cos$. Then find projections
-# for which it is 0.
+# **2 (medium).** The repel term of views drawn by one law cannot go below 2 on average. Suppose that view 1 of a pair always
+# comes from a law $T$ and view 2 from another, $T'$, and that the encoder can tell them apart. Write
+# `two_laws(projections_1, projections_2)` for unit vectors [N, D] of each, the mean of $2 + 2\cos$, and `blind(n, dim)`:
+# projections [n, dim] of views from $T$ that say nothing of the image, and for which the term is 0 if those from $T'$ are
+# their opposites.
 
 
 # %% tags=["solution", "hide-input"]
@@ -1261,12 +1262,14 @@ def two_laws(projections_1, projections_2):
     return (2 + 2 * (projections_1 * projections_2).sum(1)).mean()
 
 
-which_law = F.normalize(torch.ones(5, 3), dim=1)  # says only "I come from T"
+def blind(n, dim):
+    return F.normalize(torch.ones(n, dim), dim=1)  # only "I come from T"
+
 
 # %% tags=["check"]
-assert two_laws(which_law, -which_law).abs() < 1e-6, (
-    "0: the law is all it knows"
-)
+which_law = blind(5, 3)
+assert which_law.unique(dim=0).shape == (1, 3), "all images look alike"
+assert two_laws(which_law, -which_law).abs() < 1e-6, "the law is all it knows"
 mixed = torch.cat([which_law, -which_law])  # both views from both laws alike
 pairs = [two_laws(mixed, mixed.roll(k, 0)).item() for k in range(10)]
 assert abs(sum(pairs) / 10 - 2) < 1e-6, "over all pairs: 2, and not less"
