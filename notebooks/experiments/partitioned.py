@@ -145,18 +145,23 @@ class Redrawn:
 
 # %%
 known = dataset in GRIDS  # then content and style are factors of the data
-train = data.load(dataset, **({"size": size} if size else {}))
-train = train.sample(max_images)
+
+
+def load(split):
+    return data.load(dataset, split, size=size or None)
+
+
+train = load("train").sample(max_images)
 if held_out:  # whoever tunes must not see the test set
     kept_rows, held_rows = stratified(train.labels.numpy(), test_fraction=0.2)
     train, test = train.subset(kept_rows), train.subset(held_rows)
 else:
-    test = data.load(dataset, "test", **({"size": size} if size else {}))
+    test = load("test")
 if LAWS.get(dataset) is COLOURED:
     train, test = train.painted(), test.painted()
 train, test = train.to(device), test.to(device)
 if known:
-    law = Redrawn(data.load(dataset, "all").to(device))
+    law = Redrawn(load("all").to(device))
     shared_law = Redrawn(law.grid, shared=True)
 else:
     law = LAWS[dataset]
@@ -334,6 +339,13 @@ def fresh_views(split, n, s):
 
 
 # %%
+def one_hue(row):
+    """The row with one number for hue, the mean of those of its cosine and sine."""
+    if "hue cos" in row:
+        row["hue"] = (row.pop("hue cos") + row.pop("hue sin")) / 2
+    return row
+
+
 def read_styles(z, columns, z_test, columns_test, shoes, shoes_test):
     """R² (of a flip: accuracy) of each column from codes z."""
     real = [name for name in columns if name not in BINARY]
@@ -343,9 +355,7 @@ def read_styles(z, columns, z_test, columns_test, shoes, shoes_test):
     )
     probe = probes.knn_regression if known else probes.ridge
     r2 = probe(z, truth, z_test, truth_test).per_target.tolist()
-    row = dict(zip(real, r2, strict=True))
-    if "hue cos" in row:
-        row["hue"] = (row.pop("hue cos") + row.pop("hue sin")) / 2
+    row = one_hue(dict(zip(real, r2, strict=True)))
     for name in columns.keys() & BINARY:
         of, of_test = columns[name].long(), columns_test[name].long()
         row[name] = probes.linear(
@@ -416,7 +426,7 @@ def few_shots(found, y, found_test, y_test, s):
     return row
 
 
-def swaps(found, x, y, columns):
+def swaps(method, found, y, columns):
     """The judge's verdicts on swaps of A = the next view, B = this one."""
     c, s = found["c"], found["s"]
     truth = torch.stack([*columns.values()], 1)
@@ -431,9 +441,7 @@ def swaps(found, x, y, columns):
         f"swap: class {k}": v.float().mean().item() for k, v in share.items()
     }
     _, r2 = the_judge.agreement(swapped, y, truth)
-    r2 = dict(zip(columns, r2.tolist(), strict=True))
-    if "hue cos" in r2:
-        r2["hue"] = (r2.pop("hue cos") + r2.pop("hue sin")) / 2
+    r2 = one_hue(dict(zip(columns, r2.tolist(), strict=True)))
     row |= {f"swap: {name} of B": value for name, value in r2.items()}
     rebuilt, _ = the_judge.agreement(method.decode(found["both"]), y, truth)
     return row | {"rebuilt: class": rebuilt}
@@ -476,7 +484,7 @@ def examine(method, s):
     row |= few_shots(found, y, found_test, y_test, s)
     row |= leakage(found, y, columns, s)
     if the_judge is not None and hasattr(method, "decode"):
-        row |= swaps(found_test, x_test, y_test, columns_test)
+        row |= swaps(method, found_test, y_test, columns_test)
     return row
 
 
