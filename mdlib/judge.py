@@ -12,6 +12,7 @@ from mdlib.data.base import Dataset
 from mdlib.fit import fit
 from mdlib.methods.base import ImageShape, Loss
 from mdlib.methods.supervised import Supervised
+from mdlib.probes import r2
 from mdlib.views import style
 
 Columns = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
@@ -71,9 +72,7 @@ class Judge(Supervised):
     def agreement(self, images: Tensor, labels: Tensor, truth: Tensor) -> tuple[float, Tensor]:
         """Share of images [N, …] that show `labels` [N], and R² [columns] of style `truth`."""
         classes, predicted = self.verdict(images)
-        errors = (truth - predicted).square().sum(0)
-        r2 = 1 - errors / (truth - truth.mean(0)).square().sum(0)
-        return (classes == labels).float().mean().item(), r2
+        return (classes == labels).float().mean().item(), r2(predicted, truth)
 
 
 def train_judge(

@@ -301,6 +301,14 @@ def _classify(fit, train_codes, train_targets, test_codes, test_targets, seed, g
     return ProbeResult(score, chosen, float(held_out), predictions)
 
 
+def r2(predicted: Tensor, truth: Tensor) -> Tensor:
+    """R² [T] of predictions [N, T], column by column: 1 is perfect, 0 no better than the mean.
+
+    It has no bound below, and for a column whose truth never varies it is not finite.
+    """
+    return 1 - (truth - predicted).square().sum(0) / (truth - truth.mean(0)).square().sum(0)
+
+
 def _regress(fit, train_codes, train_targets, test_codes, test_targets, seed, grid) -> ProbeResult:
     x, new = checked_codes(train_codes, test_codes)
     y = checked_targets("train", train_targets, x, torch.float64)
@@ -323,9 +331,6 @@ def _regress(fit, train_codes, train_targets, test_codes, test_targets, seed, gr
             f"{name} targets of column {constant} never vary, so R² has no value: expected some "
             "variance, leave the column out or add samples",
         )
-
-    def r2(predicted: Tensor, y: Tensor) -> Tensor:
-        return 1 - (y - predicted).square().sum(0) / (y - y.mean(0)).square().sum(0)
 
     predictions, chosen, held_out = _run(fit, r2, x, y, new, held, grid)
     per_target = r2(predictions, truth)

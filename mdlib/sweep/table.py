@@ -64,6 +64,25 @@ def kept(name: str | os.PathLike | Spec) -> pd.DataFrame:
     return _read(spec) if csv_path(spec).is_file() else pd.DataFrame()
 
 
+def best(rows: pd.DataFrame, by: str, **of: Any) -> dict[str, Any] | None:
+    """Of the rows whose columns equal `of`, the one with the largest `by`, without its empty cells.
+
+    What a tuning sweep is for: ``best(kept("NAME"), "held-out accuracy", method="vae")["lr"]``. The
+    first of equals; None where there is no such row. Raises ValueError for a column that is none.
+    """
+    if rows.empty:
+        return None
+    for name in (by, *of):
+        if name not in rows:
+            raise ValueError(f"column {name!r}: the table has {sorted(rows.columns)}")
+    for name, value in of.items():
+        rows = rows[rows[name] == value]
+    rows = rows[rows[by].notna()]
+    if rows.empty:
+        return None
+    return rows.iloc[rows[by].to_numpy().argmax()].dropna().to_dict()
+
+
 def _read(spec: Spec) -> pd.DataFrame:
     import pandas as pd
 

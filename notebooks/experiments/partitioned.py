@@ -257,14 +257,9 @@ def settings(name):
     """Learning rate and option of a method, as given or else as tuned."""
     if lr:
         return lr, option
-    usual = 1e-3 if name in VAES else 2e-3
-    if len(trials) and not known:
-        tried = trials[trials["method"] == name]
-        if len(tried):
-            best = tried.reset_index().loc[tried[CRITERION].argmax()]
-            found = "" if pd.isna(best["option"]) else best["option"]
-            return float(best["lr"]), option or found
-    return usual, option
+    found = None if known else sweep.best(trials, CRITERION, method=name)
+    found = found or {"lr": 1e-3 if name in VAES else 2e-3}
+    return found["lr"], option or found.get("option", "")
 
 
 def build(name, s):
@@ -431,7 +426,7 @@ def swaps(method, found, y, columns):
     c, s = found["c"], found["s"]
     truth = torch.stack([*columns.values()], 1)
     swapped = method.decode(torch.cat([c.roll(-1, 0), s], 1))
-    classes, _ = the_judge.verdict(swapped)
+    classes, seen = the_judge.verdict(swapped)
     different = y != y.roll(-1)
     share = {
         "A": (classes == y.roll(-1))[different],
@@ -440,8 +435,8 @@ def swaps(method, found, y, columns):
     row = {
         f"swap: class {k}": v.float().mean().item() for k, v in share.items()
     }
-    _, r2 = the_judge.agreement(swapped, y, truth)
-    r2 = one_hue(dict(zip(columns, r2.tolist(), strict=True)))
+    r2 = probes.r2(seen, truth).tolist()
+    r2 = one_hue(dict(zip(columns, r2, strict=True)))
     row |= {f"swap: {name} of B": value for name, value in r2.items()}
     rebuilt, _ = the_judge.agreement(method.decode(found["both"]), y, truth)
     return row | {"rebuilt: class": rebuilt}
@@ -690,18 +685,22 @@ table_of(
 
 # %%
 def leakage_figure():
-    figure, axes = plt.subplots(1, len(tables), figsize=(7, 3.4), squeeze=False)
+    figure, axes = plt.subplots(1, len(tables), figsize=(7, 3.6), squeeze=False)
+    letters = dict(zip(CHOICES, "abcdefghijklmnopqrstuvwxyz", strict=False))
     for axis, (on, rows) in zip(axes[0], tables.items(), strict=True):
-        marks = iter("abcdefghijklmnopqrstuvwxyz")
-        for name in ORDER:
+        for name, letter in letters.items():
             part = rows[rows["method"] == name]
-            if part.empty or name.startswith("untrained"):
+            if part.empty:
                 continue
             x, y = part["nats of class, s"], part["nats of style, c"]
             axis.errorbar(
-                x.mean(), y.mean(), y.std(), x.std(), marker=f"${next(marks)}$", ls="none", ms=7,
-                lw=0.8, capsize=1.5, label=LABELS[name],
+                x.mean(), y.mean(), y.std(), x.std(), fmt="o", ms=3, lw=0.6,
+                label=f"{letter}: {LABELS[name]}",
                 color=plots.COLOURS["partitioned_vae" if name in VAES else "byol"],
+            )  # fmt: skip
+            axis.annotate(
+                letter, (x.mean(), y.mean()), (3, 3), textcoords="offset points",
+                fontsize=9, color="k",
             )  # fmt: skip
         axis.set(title=on, xlabel="class, left in the style part (nats)")
     axes[0, 0].set_ylabel("style, left in content (nats)")
@@ -929,14 +928,19 @@ PARTITIONED = [
 GAINS = ["class, both", "class, c", "5 shots, linear, both", "5 shots, linear, c", "5 shots, centroid, c"]  # fmt: skip
 
 
+def tried_on(on):
+    """Those of them that have rows."""
+    return [n for n in PARTITIONED if n in set(tables[on]["method"])]
+
+
 def gains(on, against):
     """Each partitioned BYOL minus `against`: a table of intervals."""
     if on not in tables:
         return NOT_YET
     table = {}
-    for name in PARTITIONED:
+    for name in tried_on(on):
         found = {c: compare.paired(tables[on], name, against, c) for c in GAINS}
-        table[LABELS[name]] = {c: str(f) if f else "" for c, f in found.items()}
+        table[LABELS[name]] = {c: str(f) for c, f in found.items()}
     return pd.DataFrame(table).T
 
 
@@ -1007,6 +1011,8 @@ def few_shot_figure(kind="linear"):
         for axis, part in zip(axes[:, column], ("both", "c"), strict=True):
             axis.axhline(0, color="k", lw=0.8)
             for i, name in enumerate(["two_heads", *PARTITIONED]):
+                if name not in set(rows["method"]):
+                    continue
                 mean, ends = few_shot_gains(rows, name, part, kind)
                 axis.errorbar(
                     np.arange(4) + 0.1 * (i - 2.5), mean, ends, fmt="o", ms=3.5,

@@ -143,14 +143,9 @@ trials = pd.concat(map(sweep.kept, ["simve_tuning", "simve_full_tuning"]))
 
 def tuned(name):
     """(lr, option) of the best trial; customary ones where nothing was tried."""
-    if trials.empty:
-        return 1e-3, ""
     like = "fashion-mnist" if dataset == "mnist" else dataset
-    tried = trials[(trials["data"] == like) & (trials["method"] == name)]
-    if tried.empty:
-        return 1e-3, ""
-    best = tried.reset_index().loc[tried[CRITERION].argmax()]
-    return float(best["lr"]), "" if pd.isna(best["option"]) else best["option"]
+    found = sweep.best(trials, CRITERION, data=like, method=name) or {}
+    return found.get("lr", 1e-3), found.get("option", "")
 
 
 def settings(name):

@@ -57,13 +57,12 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from IPython.display import Markdown
-from torch import nn
 
 import mdlib
 from mdlib import data, explorable, losses, plots, probes, records
 from mdlib.fit import fit, pick_device
+from mdlib.judge import train_judge
 from mdlib.methods import create
-from mdlib.methods.supervised import Supervised
 from mdlib.views import Views, apply, circular, style
 
 plots.theme()
@@ -323,11 +322,15 @@ for options in LADDER.values():
 STYLES = ["rotation", "hue cos", "hue sin"]
 
 
-def styles_of(parameters):
-    """Columns `STYLES` of the views' parameters; the angle in units of its range."""
+def columns_of(parameters):
+    """`STYLES` of the views, [B, J] each."""
     columns = circular(style(parameters), "hue")
-    columns["rotation"] = columns["rotation"] / rotation
-    return torch.stack([columns[name] for name in STYLES], -1)
+    return {name: columns[name] for name in STYLES}
+
+
+def styles_of(parameters):
+    """The same as one tensor, [B, J, 3]."""
+    return torch.stack([*columns_of(parameters).values()], -1)
 
 
 def questions(split, n, seed):
@@ -473,45 +476,15 @@ explorable.film(
 #
 # ## A judge
 #
-# Eyes are kind. Let a small network judge, the **oracle**: it was told class, hue and angle of views of *training*
+# Eyes are kind. Let a small network judge (`mdlib.judge`): it was told class, hue and angle of views of *training*
 # images, and now says what it sees in pictures that our models made. This is the one place where labels are used for
 # training.
 
-
 # %%
-class Judge(Supervised):
-    """Class and style of a view, from linear heads on shared features."""
-
-    uses = ("labels", "parameters")
-
-    def __init__(self, image_shape, latent_dim, **options):
-        super().__init__(image_shape, latent_dim, code="relu", **options)
-        self.style_head = nn.Linear(latent_dim, len(STYLES))
-
-    def loss(self, views, generator=None, *, labels, parameters):
-        total, terms = super().loss(views, generator, labels=labels)
-        seen = self.style_head(self.encoder(views.flatten(0, 1))).float()
-        terms["style"] = F.mse_loss(seen, styles_of(parameters).flatten(0, 1))
-        return total + 2 * terms["style"], terms
-
-    @torch.no_grad()
-    def verdict(self, images):
-        """Classes [N] and styles [N, 3] that it sees."""
-        features = self.encode(images)
-        return self.head(features).argmax(1), self.style_head(features)
-
-
-with torch.random.fork_rng(devices=[]):
-    torch.manual_seed(seed)
-    judge = Judge(
-        train.image_shape, 64, arch=arch, classes=len(train.class_names)
-    ).to(device)
-fit(
-    judge, train.images, law, labels=train.labels, steps=judge_steps,
-    batch_size=128, members=1, lr=3e-3, seed=seed, device=device, progress=False,
+judge = train_judge(
+    train, law, columns=columns_of, features=64, steps=judge_steps, seed=seed,
+    arch=arch, code="relu", device=device,
 )  # fmt: skip
-judge.eval()
-
 
 # %% [markdown]
 # It gets pairs of views A and B of test images of *different* classes, and four questions about each swapped picture:
@@ -527,10 +500,9 @@ class_A, class_B = test.labels[rows].unbind(1)
 style_A, style_B = styles_of(parameters).view(-1, 2, len(STYLES)).unbind(1)
 
 
-def r2(seen, truth):
+def hue_and_angle(seen, truth):
     """R² of hue (mean of cosine and sine) and of rotation."""
-    left = (seen - truth).square().mean(0) / truth.var(0, correction=0)
-    angle, cosine, sine = (1 - left).tolist()
+    angle, cosine, sine = probes.r2(seen, truth).tolist()
     return (cosine + sine) / 2, angle
 
 
@@ -538,7 +510,7 @@ def trial(itself, swap):
     """What the judge says of pictures A, themselves, and of swapped ones."""
     classes, _ = judge.verdict(itself)
     seen_class, seen = judge.verdict(swap)
-    hue, angle = r2(seen, style_B)
+    hue, angle = hue_and_angle(seen, style_B)
     return {
         "itself: class": (classes == class_A).double().mean().item(),
         "swap: class of A": (seen_class == class_A).double().mean().item(),
@@ -553,10 +525,10 @@ def tried(method):
 
 
 # %%
-ceiling = dict(
-    zip(["hue", "rotation"], r2(judge.verdict(A)[1], style_A), strict=True)
+ceiling = {"class": judge.agreement(A, class_A, style_A)[0]}
+ceiling["hue"], ceiling["rotation"] = hue_and_angle(
+    judge.verdict(A)[1], style_A
 )
-ceiling["class"] = (judge.verdict(A)[0] == class_A).double().mean().item()
 verdicts = pd.DataFrame(
     {"rung": name, "seed": s} | tried(method)
     for (name, s), method in models.items()
