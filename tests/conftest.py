@@ -49,6 +49,13 @@ Latex(r"$\frac{1}{2}$")
 """
 
 
+def pytest_collection_modifyitems(items):
+    """In two processes, the tests of a file stay together, and so do all that read the site."""
+    for item in items:
+        group = "site" if "site" in item.fixturenames else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def site():
     """The folder of the site, built once for all tests that read it."""

@@ -41,7 +41,7 @@ def test_both_halves_get_the_same_cell_after_the_parameters(pairs):
         )
         assert [c.source for c in source.cells] == [c.source for c in notebook.cells]
         tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
-        assert tags[1:3] == [["parameters"], ["launch"]] and tags.count(["launch"]) == 1
+        assert tags[1:3] == [["parameters"], launch.TAGS] and tags.count(launch.TAGS) == 1
         assert ADDRESS in notebook.cells[2].source
         assert store.code_hash(chapter) == before, "outputs stay as fresh as they were"
 

@@ -4,11 +4,12 @@ python tools/launch.py https://github.com/OWNER/NAME [BRANCH]
 
 Writes the address into book/_config.yml, so that pages have launch buttons, and a cell tagged
 "launch" into both halves of every chapter, right after its parameters. Colab opens a notebook
-without the files around it, and there the cell fetches them; elsewhere it does nothing. It is no
-part of what a chapter's outputs are made with, so they stay as they are. A second run replaces what
-the first one wrote.
+without the files around it, and there the cell fetches them; elsewhere it does nothing, and the
+site does not show it. It is no part of what a chapter's outputs are made with, so they stay as they
+are. A second run replaces what the first one wrote.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -33,6 +34,7 @@ launch_buttons:
   colab_url: https://colab.research.google.com
 """
 
+TAGS = ["launch", "remove-cell"]
 CELL = """\
 import importlib.util
 import sys
@@ -61,14 +63,14 @@ def stamp_config(path: Path, address: str, branch: str) -> None:
 def stamp_chapter(path: Path, cell: str) -> None:
     """Put the launch cell after the parameters of NAME.py and of the NAME.ipynb beside it."""
     text = path.read_text(encoding="utf-8")
-    text = re.sub(r'# %% tags=\["launch"\]\n.*?(?=^# %%)', "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r'# %% tags=\["launch".*?(?=^# %%)', "", text, flags=re.DOTALL | re.MULTILINE)
     parameters = re.search(r'^# %% tags=\["parameters"\]\n.*?(?=^# %%)', text, re.DOTALL | re.M)
     if parameters is None:
         raise ValueError(
             f"{path} has no cell tagged 'parameters', after which the cell is to stand"
         )
     end = parameters.end()
-    _write(path, f'{text[:end]}# %% tags=["launch"]\n{cell}\n{text[end:]}')
+    _write(path, f"{text[:end]}# %% tags={json.dumps(TAGS)}\n{cell}\n{text[end:]}")
 
     notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
     tags = [each.metadata.get("tags", []) for each in notebook.cells]
@@ -76,9 +78,7 @@ def stamp_chapter(path: Path, cell: str) -> None:
     if here < len(tags) and "launch" in tags[here]:
         notebook.cells[here].source = cell.rstrip("\n")
     else:
-        new = nbformat.v4.new_code_cell(
-            cell.rstrip("\n"), id="launch", metadata={"tags": ["launch"]}
-        )
+        new = nbformat.v4.new_code_cell(cell.rstrip("\n"), id="launch", metadata={"tags": TAGS})
         notebook.cells.insert(here, new)
     with written_whole(path.with_suffix(".ipynb")) as temporary:
         nbformat.write(notebook, temporary)
