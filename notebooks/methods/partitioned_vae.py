@@ -341,6 +341,7 @@ def questions(split, n, seed):
     return views[:, 0], split.labels[rows], styles_of(parameters)[:, 0]
 
 
+# %%
 asked = questions(train, probe_views, 1000)
 answers = questions(test, probe_views // 2, 2000)
 QUICK = {"penalties": (1e-1, 1e-2, 1e-3), "tol": 1e-3}
