@@ -561,7 +561,12 @@ if the_judge is not None:
 # sweep files, five seeds a method.
 
 # %%
-MAIN = {"partitioned": "mnist", "partitioned_fashion": "fashion-mnist", "partitioned_cifar": "cifar10"}  # fmt: skip
+MAIN = {
+    "partitioned": "mnist",
+    "partitioned_fashion": "fashion-mnist",
+    "partitioned_cifar_small": "cifar10",
+    "partitioned_cifar": "cifar10, whole",
+}
 tables = {on: sweep.kept(name) for name, on in MAIN.items()}
 tables = {on: rows for on, rows in tables.items() if len(rows)}
 NOT_YET = Markdown("*Not yet run: this needs the rows of the sweeps.*")
