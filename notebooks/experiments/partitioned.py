@@ -683,7 +683,13 @@ table_of(
 )
 
 # %% [markdown]
-# *Table 4. The same for Fashion-MNIST.*
+# *Table 4. The same for Fashion-MNIST, style being the mean over eight numbers and a flip.*
+
+# %%
+table_of("cifar10", [f"{w}, {p}" for w in ("class", "style") for p in PARTS])
+
+# %% [markdown]
+# *Table 5. The same for CIFAR-10 (JPEG): class is one of ten, and crops hide most of the picture.*
 #
 # ## Leakage in nats
 
@@ -720,7 +726,7 @@ leakage_figure() if tables else NOT_YET
 
 # %% [markdown]
 # *Figure 6. Both leaks, estimated by InfoNCE with a learned critic: mean ± one standard deviation over seeds. A clean
-# partition lies at the lower left, and has the numbers of Table 5 for what it keeps. Green decodes, pink does not.*
+# partition lies at the lower left, and has the numbers of Table 6 for what it keeps. Green decodes, pink does not.*
 
 # %%
 table_of(
@@ -729,7 +735,7 @@ table_of(
 )
 
 # %% [markdown]
-# *Table 5. Information in nats about class and about style in each part (lower bounds by InfoNCE; below 0 means none
+# *Table 6. Information in nats about class and about style in each part (lower bounds by InfoNCE; below 0 means none
 # found), on the first data set above. All of class is 2.30 nats.*
 #
 # ## Swaps
@@ -738,7 +744,7 @@ table_of(
 table_of("mnist", ["rebuilt: class", "swap: class A", "swap: class B", "swap: hue of B", "swap: rotation of B"])  # fmt: skip
 
 # %% [markdown]
-# *Table 6. The judge on MNIST: class of plain reconstructions, then of swaps of pairs of different classes, the share
+# *Table 7. The judge on MNIST: class of plain reconstructions, then of swaps of pairs of different classes, the share
 # that shows A's class (where content came from) and B's (where style came from), and $R^2$ of B's hue and angle.*
 
 # %%
@@ -748,7 +754,7 @@ table_of("fashion-mnist", [
 ])  # fmt: skip
 
 # %% [markdown]
-# *Table 7. The same for Fashion-MNIST.*
+# *Table 8. The same for Fashion-MNIST.*
 #
 # ## The pilot's criteria
 #
@@ -851,7 +857,7 @@ def verdicts(*criteria):
 )
 
 # %% [markdown]
-# *Table 8. The pilot's criteria, on the mean over seeds. The pilot had another encoder for BYOL (convolutions), another
+# *Table 9. The pilot's criteria, on the mean over seeds. The pilot had another encoder for BYOL (convolutions), another
 # law of views (shifts and scales too), and probes that were stopped early.*
 #
 # **Claim 1, separation by a VAE.** It takes A1, A3, A4, A6 and A8 together, while the plain VAE fails A3 and A6:
@@ -915,7 +921,7 @@ def fashion_targets():
 verdicts(fashion_targets()) if ON in tables else NOT_YET
 
 # %% [markdown]
-# *Table 9. Targets for Fashion-MNIST. C1 asks for 28 × 28 pixels in the sheet; ours are as the sweep's `size` says.*
+# *Table 10. Targets for Fashion-MNIST. C1 asks for 28 × 28 pixels in the sheet; ours are as the sweep's `size` says.*
 #
 # ## Does the partition help BYOL?
 #
@@ -952,26 +958,38 @@ def gains(on, against):
 gains("mnist", "byol")
 
 # %% [markdown]
-# *Table 10. MNIST, gain over plain BYOL. The content part of plain BYOL is its first three quarters, so that widths are
+# *Table 11. MNIST, gain over plain BYOL. The content part of plain BYOL is its first three quarters, so that widths are
 # the same in each column.*
 
 # %%
 gains("mnist", "two_heads")
 
 # %% [markdown]
-# *Table 11. MNIST, gain over BYOL with two heads.*
+# *Table 12. MNIST, gain over BYOL with two heads.*
 
 # %%
 gains("fashion-mnist", "byol")
 
 # %% [markdown]
-# *Table 12. Fashion-MNIST, gain over plain BYOL.*
+# *Table 13. Fashion-MNIST, gain over plain BYOL.*
 
 # %%
 gains("fashion-mnist", "two_heads")
 
 # %% [markdown]
-# *Table 13. Fashion-MNIST, gain over BYOL with two heads.*
+# *Table 14. Fashion-MNIST, gain over BYOL with two heads.*
+
+# %%
+gains("cifar10", "byol")
+
+# %% [markdown]
+# *Table 15. CIFAR-10 (JPEG) at 16 × 16 pixels, a small convolutional network: gain over plain BYOL.*
+
+# %%
+gains("cifar10", "two_heads")
+
+# %% [markdown]
+# *Table 16. The same photographs, gain over BYOL with two heads.*
 
 
 # %%
@@ -1160,7 +1178,8 @@ def change(row):
 def changed(name):
     """The rows of a method, each with its setting in words."""
     rows = ablation[ablation["method"] == name].fillna({"option": ""})
-    return rows.assign(change=[change(row) for _, row in rows.iterrows()])
+    settings = [change(row) for _, row in rows.iterrows()]
+    return rows.copy().assign(change=settings)  # a copy is in one piece
 
 
 def ablation_table(name):
@@ -1182,7 +1201,7 @@ def ablation_table(name):
 ablation_table("partitioned_vae")
 
 # %% [markdown]
-# *Table 14. The partitioned VAE. The first rows vary the number of style dimensions of 22, then one weight at a time
+# *Table 17. The partitioned VAE. The first rows vary the number of style dimensions of 22, then one weight at a time
 # (`style_beta = 6`, `align_weight = 0.3`, `repel_weight = 0`, `swap = 1`, `content_beta = 1` are the defaults; at
 # `content_beta = 2` each view pays for content, as in a VAE).*
 
@@ -1190,7 +1209,7 @@ ablation_table("partitioned_vae")
 ablation_table("repel")
 
 # %% [markdown]
-# *Table 15. BYOL with a repelled style part: style dimensions of 128, then the weight λ of the style term (0.5 is the
+# *Table 18. BYOL with a repelled style part: style dimensions of 128, then the weight λ of the style term (0.5 is the
 # default; at 0 nothing trains the style part).*
 #
 # For the VAE, **the swap is the cut**. Without it hue stays in content, and the style part is empty. **The price of style**
@@ -1198,33 +1217,50 @@ ablation_table("repel")
 # sides: two dimensions are full with hue and leave the angle no room, twelve have room for class. For BYOL no knob
 # clears content of hue at the encoder; a narrower style part knows less of class, and of everything else.
 #
-# **Why not clothes?** Table 9 says that the partitioned VAE does not separate them. One thing changed at a time again, from
+# **Why not clothes?** Table 10 says that the partitioned VAE does not separate them. One thing changed at a time again, from
 # the setting of Table 4:
 
 # %%
 clothes = sweep.kept("partitioned_fashion_ablation")
 
 
-def clothes_table():
+ASKED = [f"{of}, {part}" for of in ("class", "rotation") for part in "cs"]
+ASKED += ["rebuilt: class", "swap: class A", "swap: class B", "swap: rotation of B"]  # fmt: skip
+
+
+def clothes_rows():
+    """The rows of Table 4 and of the ablation, each with its setting in words."""
     usual, others = tables[ON], clothes.fillna({"option": ""})
-    usual = usual[usual["method"] == P].assign(change="as in Table 4")
+    usual = usual[usual["method"] == P]
     longer = others["vae_steps"] > usual["vae_steps"].iloc[0]
-    others["change"] = [
+    settings = [
         f"{row['vae_steps']} steps" if long else change(row)
         for (_, row), long in zip(others.iterrows(), longer, strict=True)
     ]
-    asked = [f"{of}, {part}" for of in ("class", "rotation") for part in "cs"]
-    asked += ["rebuilt: class"]
-    asked += [f"swap: {of}" for of in ("class A", "class B", "rotation of B")]
-    rows = pd.concat([usual, others])[["change", *asked]]
-    return records.mean_std(rows, ["change"])
+    columns = ["seed", *ASKED]
+    return pd.concat(
+        [
+            usual[columns].assign(change="as in Table 4"),
+            others[columns].assign(change=settings),
+        ]
+    )
+
+
+def clothes_table():
+    return records.mean_std(clothes_rows()[["change", *ASKED]], ["change"])
 
 
 clothes_table() if len(clothes) and ON in tables else NOT_YET
 
 # %% [markdown]
-# *Table 16. Fashion-MNIST: the partitioned VAE with another price of style (6 is the default), fewer style dimensions (8),
+# *Table 19. Fashion-MNIST: the partitioned VAE with another price of style (6 is the default), fewer style dimensions (8),
 # and a longer training (3000 steps).*
+#
+# **Price and time keep the class out of style.** At a price of 20, or after three times as many steps, swaps keep A's
+# garment, and the style part knows far less of it: target C3 would be met. (These are test views, and the price was not
+# chosen on others: a finding to be repeated.) **The angle does not come along.** It follows B only where the whole
+# garment follows B, at price 1. At price 20 both parts know about equally little of it. On clothes we have a part
+# without class, and not a part with all of style.
 #
 # ## What we claim
 #
@@ -1300,6 +1336,16 @@ for name, a, b, column, least in [
     setting = changed(name).assign(method=lambda rows: rows["change"])
     found = compare.paired(setting, a, b, column)
     assert found is not None and found.low > least, (a, b, column, found)
+for a, b, column, least in [
+    ("as in Table 4", "style beta = 20", "class, s", 0.15),
+    ("style beta = 20", "as in Table 4", "swap: class A", 0.2),
+    ("9000 steps", "as in Table 4", "swap: class A", 0.15),
+    ("style beta = 1", "as in Table 4", "swap: class B", 0.2),
+    ("style beta = 1", "style beta = 20", "swap: rotation of B", 0.5),
+]:  # fmt: skip
+    setting = clothes_rows().assign(method=lambda rows: rows["change"])
+    found = compare.paired(setting, a, b, column)
+    assert found is not None and found.low > least, (a, b, column, found)
 
 # %% [markdown]
 # **What we read from it.**
@@ -1313,6 +1359,10 @@ for name, a, b, column, least in [
 #   well, but its swaps do not take B's angle along. Group averages (GVAE, ML-VAE) leave some hue and more angle in
 #   content, and more of the class in style. Swap-VAE's content knows hue: without a price on content, nothing drives
 #   it out.
+# - *And clothes?* Half, and not at the settings that digits like. The partitioned VAE's content is better at classes than
+#   the plain VAE's and GVAE's, but its style still knows the garment, and swaps follow B as often as A. A higher price or
+#   longer training mends that (Table 19); the angle stays behind. Swap-VAE, whose content has no price,
+#   leaks less class here than the partitioned VAE does at its default price.
 # - *Does the partition help BYOL?* Not here. No style term that separates beats plain BYOL with linear probes, and with
 #   few labels all of them lose, more on the whole code than on its content part: what style knows is noise to a
 #   classifier that has seen five examples. What does gain is the control, a second head that also attracts. Who
