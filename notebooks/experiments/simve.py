@@ -18,7 +18,7 @@
 #
 # **You need** `start_here` (the losses) and, for the model behind SimVE, `theory/latent_model`.
 #
-# **Time:** about 40 seconds on one CPU core; the sweeps behind the tables, an hour or two.
+# **Time:** about 40 seconds on one CPU core; the sweeps behind the tables, three to four hours.
 
 # %% tags=["parameters"]
 dataset = "digits"  # or mnist, fashion-mnist, cifar10, celeba, sprites
