@@ -84,12 +84,12 @@ def test_the_cell_does_nothing_where_the_book_is(pairs, monkeypatch):
         raise AssertionError(args)
 
     monkeypatch.setattr(subprocess, "run", never)
-    before = dict(sys.modules), list(sys.path), Path.cwd()
+    before = list(sys.path), Path.cwd()
     cell = launch.CELL.format(address=ADDRESS, branch="main", folder="notebooks")
     exec(cell, {})
     monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
     exec(cell, {})  # on Colab, the second time: mdlib is there
-    assert list(sys.path) == before[1] and Path.cwd() == before[2]
+    assert (list(sys.path), Path.cwd()) == before
 
 
 FAKE_COLAB = """
