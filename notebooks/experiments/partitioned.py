@@ -1136,8 +1136,8 @@ def theorem_answer():
             part = rows[rows["method"] == name]
             if part.empty:
                 continue
-            content = part[[f"{n}, z c" for n in kept]].mean(1)
-            styled = part[[f"{n}, z c" for n in STYLE_FACTORS[on]]].mean(1)
+            content = part[[f"{n}, z c" for n in kept]].mean(axis=1)
+            styled = part[[f"{n}, z c" for n in STYLE_FACTORS[on]]].mean(axis=1)
             lines.append(
                 f"- {on}, {LABELS[name]}, z c: content {content.mean():.2f} ± {content.std():.2f}, "
                 f"style {styled.mean():.2f} ± {styled.std():.2f}."
