@@ -49,6 +49,7 @@ Latex(r"$\frac{1}{2}$")
 """
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(items):
     """In two processes, the tests of a file stay together, and so do all that read the site."""
     for item in items:

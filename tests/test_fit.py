@@ -468,6 +468,8 @@ def test_progress_shows_the_step_and_the_loss(capsys):
 
 
 def hang_in_a_step(path, tell):
+    # Who is started in the background by a shell has inherited to ignore it, and hands that on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     method = make()
 
     def hang(step, steps):
