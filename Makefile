@@ -24,9 +24,9 @@ tour: $(READY)
 
 test: test-units test-notebooks
 
-# Two at a time; what shares a file, or the site, stays in one process (tests/conftest.py).
+# Two files at a time.
 test-units: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n 2 --dist loadgroup -p no:benchmark --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n 2 --dist loadfile -p no:benchmark --durations=10
 
 # The chapters, each with cells more that prove that the exercises' blanks fail; two at a time.
 test-notebooks: $(READY)

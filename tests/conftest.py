@@ -1,8 +1,4 @@
-"""What the tests of chapters, of runs and of the site share."""
-
-import subprocess
-import sys
-from pathlib import Path
+"""What the tests of chapters and of runs share."""
 
 import pytest
 
@@ -47,25 +43,6 @@ from IPython.display import HTML, Latex
 display(HTML('<img src="https://example.org/y.png">'))
 Latex(r"$\frac{1}{2}$")
 """
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
-def pytest_collection_modifyitems(items):
-    """In two processes, the tests of a file stay together, and so do all that read the site."""
-    for item in items:
-        group = "site" if "site" in item.fixturenames else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
-@pytest.fixture(scope="session")
-def site():
-    """The folder of the site, built once for all tests that read it."""
-    pytest.importorskip("jupyter_book")
-    folder = Path(__file__).resolve().parents[1] / "book"
-    command = [sys.executable, folder / "build.py"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return folder / "_build" / "html"
 
 
 @pytest.fixture
