@@ -46,19 +46,31 @@ def interval(differences, confidence: float = 0.95) -> Interval:
     return Interval(float(d.mean()), float(d.mean() - half), float(d.mean() + half), len(d))
 
 
-def paired(rows: pd.DataFrame, a: str, b: str, column: str) -> Interval | None:
+def paired(rows: pd.DataFrame, a: str, b: str, column: str, by: str = "method") -> Interval | None:
     """The interval of method a − method b in `column`, paired by seed; None where no seed has both.
 
-    `rows` has the columns "method" and "seed". Raises ValueError where a method has a seed twice:
-    such rows are of several settings, and the caller must say of which.
+    `rows` has the columns `by`, in which a and b stand, and "seed". Raises ValueError where a
+    method has a seed twice: such rows are of several settings, and the caller must say of which.
     """
     of = {}
     for name in (a, b):
-        values = rows[rows["method"] == name].set_index("seed")[column].dropna()
+        values = rows[rows[by] == name].set_index("seed")[column].dropna()
         if values.index.has_duplicates:
             raise ValueError(
-                f"method {name!r} has a seed more than once: select the rows of one setting first"
+                f"{by} {name!r} has a seed more than once: select the rows of one setting first"
             )
         of[name] = values
     differences = (of[a] - of[b]).dropna()
     return interval(differences) if len(differences) else None
+
+
+def claim(
+    rows: pd.DataFrame, a: str, b: str, column: str, least: float = 0.0, by: str = "method"
+) -> None:
+    """Assert that the interval of a − b, as of `paired`, lies above `least` as a whole.
+
+    AssertionError, with the interval, where it does not, and where there are no pairs.
+    """
+    found = paired(rows, a, b, column, by)
+    if found is None or found.low <= least:
+        raise AssertionError(f"{a} − {b}, {column!r}: {found}, expected all of it above {least}")

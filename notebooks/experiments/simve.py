@@ -547,12 +547,6 @@ OTHER_VAES = [name for name in VAES if name != "simve"]
 ORDER = [*VAES, *DISCRIMINATIVE, "supervised", "untrained"]
 
 
-def against(a, b, column, rows):
-    """a − b, paired by seed, with its interval; None where there are no pairs."""
-    return compare.paired(rows, a, b, column)
-
-
-# %%
 def verdict(found):
     return "was not compared with" if found is None else found.verdict
 
@@ -567,7 +561,7 @@ def listed(names):
 
 def tally(a, others, column, rows):
     """'beats X, Y; ties with Z; loses to none' of a against each of the others."""
-    found = {b: verdict(against(a, b, column, rows)) for b in others}
+    found = {b: verdict(compare.paired(rows, a, b, column)) for b in others}
     kinds = ["beats", "ties with", "loses to"]
     kinds += {*found.values()} - {*kinds}  # what has no rows
     return "; ".join(
@@ -619,7 +613,8 @@ def differences(a, others, columns):
         return NOT_YET
     table = {
         (on, b): {
-            c: shown(against(a, b, c, main[main["on"] == on])) for c in columns
+            c: shown(compare.paired(main[main["on"] == on], a, b, c))
+            for c in columns
         }
         for on in ON
         for b in others
@@ -673,7 +668,7 @@ def gap_closed(column):
             continue
         best = mean[there].idxmax()
         gap, step = mean[best] - mean["vae"], mean["simve"] - mean["vae"]
-        found = against("simve", best, column, rows)
+        found = compare.paired(rows, "simve", best, column)
         share = f"SimVE closes {100 * step / gap:.0f} % of a gap of {gap:.3f}"
         if gap <= 0:
             share = f"there is no gap: the VAE is {-gap:.3f} above"
@@ -881,7 +876,7 @@ def swap_answer():
         rows = main[main["on"] == on]
         for column in ("swap: class", "swap: style", "FID, fitted Gaussian"):
             found = {
-                b: against("simve", b, column, rows)
+                b: compare.paired(rows, "simve", b, column)
                 for b in ("vae", "gvae", "ml_vae")
             }
             said = ", ".join(
@@ -1014,7 +1009,7 @@ def control_answer():
         said = [
             f"{verdict(found)} the VAE on *{c}* ({shown(found)})"
             for c in ("style", "linear, views", "linear, clean")
-            if (found := against("simve", "vae", c, rows))
+            if (found := compare.paired(rows, "simve", "vae", c))
         ]
         lines.append(f"- $w$ = {w:g}: SimVE " + ", ".join(said) + ".")
     return Markdown("\n".join(lines))
@@ -1033,7 +1028,7 @@ def group_prior(column, w):
     rows = pd.concat(
         part(**of, reconstruction_weight=w) for of in (flat, {"method": "vae"})
     )
-    return against("simve", "vae", column, rows)
+    return compare.paired(rows, "simve", "vae", column)
 
 
 if len(ablation):
@@ -1153,18 +1148,6 @@ Markdown(
 
 
 # %%
-def claim(on, a, b, column, least=0.0):
-    """Assert that the interval of a − b on data `on` lies above `least`."""
-    found = against(a, b, column, main[main["on"] == on])
-    assert found is not None and found.low > least, (
-        on,
-        a,
-        b,
-        column,
-        shown(found),
-    )
-
-
 CLAIMS = [
     *[("digits", "simve", b, "linear, views", 0.0) for b in OTHER_VAES],
     ("digits", "infonce", "simve", "linear, views", 0.1),
@@ -1182,8 +1165,8 @@ CLAIMS = [
     ("mnist", "vae", "simve", "style", 0.1),
     ("mnist", "vae", "simve", "rebuilt: style", 0.2),
 ]  # (on, a, b, column, least)
-for one in CLAIMS:
-    claim(*one)
+for on, *what in CLAIMS:
+    compare.claim(main[main["on"] == on], *what)
 
 # %% [markdown]
 # **What we read from it.**

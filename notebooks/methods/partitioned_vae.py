@@ -352,6 +352,12 @@ READINGS = [
 ]
 
 
+def hue_and_angle(r2):
+    """Of R² [3] of `STYLES`: that of hue, the mean of cosine and sine, and that of rotation."""
+    angle, cosine, sine = r2.tolist()
+    return (cosine + sine) / 2, angle
+
+
 def examine(method):
     (x, y, truth), (x_test, y_test, truth_test) = asked, answers
     found = []
@@ -360,9 +366,8 @@ def examine(method):
         strict=True,
     ):
         r2 = probes.knn_regression(z, truth, z_test, truth_test).per_target
-        angle, cosine, sine = r2.tolist()
         accuracy = probes.linear(z, y, z_test, y_test, **QUICK).score
-        found += [accuracy, (cosine + sine) / 2, angle]
+        found += [accuracy, *hue_and_angle(r2)]
     return dict(zip(READINGS, found, strict=True))
 
 
@@ -501,17 +506,11 @@ class_A, class_B = test.labels[rows].unbind(1)
 style_A, style_B = styles_of(parameters).view(-1, 2, len(STYLES)).unbind(1)
 
 
-def hue_and_angle(seen, truth):
-    """R² of hue (mean of cosine and sine) and of rotation."""
-    angle, cosine, sine = probes.r2(seen, truth).tolist()
-    return (cosine + sine) / 2, angle
-
-
 def trial(itself, swap):
     """What the judge says of pictures A, themselves, and of swapped ones."""
     classes, _ = judge.verdict(itself)
     seen_class, seen = judge.verdict(swap)
-    hue, angle = hue_and_angle(seen, style_B)
+    hue, angle = hue_and_angle(probes.r2(seen, style_B))
     return {
         "itself: class": (classes == class_A).double().mean().item(),
         "swap: class of A": (seen_class == class_A).double().mean().item(),
@@ -526,9 +525,9 @@ def tried(method):
 
 
 # %%
-ceiling = {"class": judge.agreement(A, class_A, style_A)[0]}
-ceiling["hue"], ceiling["rotation"] = hue_and_angle(
-    judge.verdict(A)[1], style_A
+right, r2 = judge.agreement(A, class_A, style_A)
+ceiling = dict(
+    zip(["class", "hue", "rotation"], [right, *hue_and_angle(r2)], strict=True)
 )
 verdicts = pd.DataFrame(
     {"rung": name, "seed": s} | tried(method)
