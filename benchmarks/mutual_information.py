@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.functional import softplus
 
 from mdlib import mi
-from mdlib.fit import pick_device
+from mdlib.devices import pick_device
 from mdlib.mi import critics, tasks
 
 DIM, BATCH, HIDDEN, EMBED = 20, 64, 256, 32

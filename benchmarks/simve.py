@@ -6,7 +6,7 @@ Both train the same networks on Fashion-MNIST with the same law of two views and
 in the released set-up (Bizeul et al. 2024: crop and vertical flip, Bernoulli likelihood, flat
 p(y)):
 
-- mdlib: `mdlib.fit.fit` with views of whole batches on the device; bfloat16 on CUDA;
+- mdlib: `mdlib.training.fit` with views of whole batches on the device; bfloat16 on CUDA;
 - pipeline: a DataLoader whose workers transform one PIL image at a time by torchvision, sums of
   per-sample losses, Adam; float32, as released. The rendering is ours; it logs and plots nothing.
 
@@ -31,7 +31,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from mdlib import data, methods
-from mdlib.fit import fit, pick_device
+from mdlib.devices import pick_device
+from mdlib.training import fit
 from mdlib.views import Views
 
 LAW = Views(crop=(0.4, 1.0), crop_ratio=(0.75, 1.3), vflip=0.5)

@@ -7,7 +7,7 @@ times:
 
 - bare: forward and backward on one batch of views made beforehand; nothing else;
 - plain: views, forward, backward and (fused) AdamW, written out as one would in a script;
-- fit: `mdlib.fit.fit`, which adds schedule, seeds for every step, losses kept, checks, progress.
+- fit: `mdlib.training.fit`, which adds schedule, seeds for every step, losses kept, checks, progress.
 
 Reported are the ratios of medians: fit / plain is what the loop itself costs, fit / bare is what
 everything that is not forward and backward costs.
@@ -22,7 +22,8 @@ from contextlib import redirect_stderr
 import torch
 
 from mdlib import methods
-from mdlib.fit import fit, pick_device
+from mdlib.devices import pick_device
+from mdlib.training import fit
 from mdlib.views import Views
 
 LAW = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)

@@ -110,7 +110,7 @@ def main() -> None:
 
     import nbformat
 
-    from mdlib.chapters import Chapter
+    from mdlib.notebook.chapters import Chapter
 
     print(f"{options.points} points of {options.seconds:g} s, {options.workers} workers, ", end="")
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}")

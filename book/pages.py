@@ -11,8 +11,8 @@ import nbformat
 import pandas as pd
 
 from mdlib import sweep
-from mdlib.chapters import Chapter, find, names
-from mdlib.sweep import store
+from mdlib.notebook.chapters import Chapter, find, names
+from mdlib.sweep import plan
 from mdlib.sweep.table import PROVENANCE, csv_path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,9 +64,9 @@ def results() -> str:
 
 def result(spec: sweep.Spec) -> str:
     """One sweep: what it asks, who ran it, and its table."""
-    frame = sweep.kept(spec)
+    frame = sweep.read_csv(spec)
     runs = frame.drop_duplicates("run")
-    present = set(runs["run"].str.rpartition("-")[2]) == {store.source_hash(spec.chapter)}
+    present = set(runs["run"].str.rpartition("-")[2]) == {plan.source_hash(spec.chapter)}
     file = csv_path(spec)
     commits = ", ".join(f"`{commit[:9]}`" for commit in runs["run_commit"].unique())
     facts = (
@@ -140,7 +140,7 @@ def made(chapter: Chapter) -> list[str]:
 
 
 def provenance(notebook: nbformat.NotebookNode) -> dict[str, Any]:
-    """What `records.environment` returned in the notebook's cell tagged "provenance"."""
+    """What `provenance.environment` returned in the notebook's cell tagged "provenance"."""
     (cell,) = [c for c in notebook.cells if "provenance" in c.metadata.get("tags", [])]
     return ast.literal_eval(cell.outputs[0].data["text/plain"])
 
@@ -149,6 +149,6 @@ def freshness(chapter: Chapter, made_with: dict[str, str] | None) -> str:
     """Do outputs belong to the present source? `made_with` is what tools/pairs.py noted."""
     if made_with is None:
         return "unknown"
-    if made_with["code"] != store.code_hash(chapter):
+    if made_with["code"] != plan.code_hash(chapter):
         return "other code"
-    return "fresh" if made_with["source"] == store.source_hash(chapter) else "older mdlib"
+    return "fresh" if made_with["source"] == plan.source_hash(chapter) else "older mdlib"

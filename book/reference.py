@@ -12,15 +12,15 @@ PACKAGE = Path(mdlib.__file__).parent
 
 # In the order of the package's sentence; then what runs chapters.
 MODULES = (
-    *("data", "views", "methods", "losses", "nets", "fit", "probes", "metrics", "mi"),
-    *("judge", "compare", "records", "sweep", "plots", "explorable", "chapters", "runs"),
+    *("data", "views", "nets", "losses", "methods", "training", "evaluation", "metrics", "mi"),
+    *("figures", "notebook", "sweep", "checks", "types", "devices", "io"),
 )
-NO_LIBRARY = {"cli", "cli_sweep"}  # `mdlib --help` describes them
+NO_LIBRARY = {"cli"}  # `mdlib --help` describes them
 
 # What no chapter calls: helpers of the modules around them.
 INTERNAL = {
     *("data.decode", "data.files", "data.grid", "data.gridfile", "data.npz"),
-    *("sweep.engine", "sweep.kernel", "sweep.progress", "sweep.store", "sweep.warm"),
+    *("sweep.engine", "sweep.kernel", "sweep.progress", "sweep.plan", "sweep.warm"),
     "sweep.worker",
 }
 

@@ -18,7 +18,7 @@ except PackageNotFoundError:  # a bare checkout on PYTHONPATH, as on a machine w
 
 def __getattr__(name: str):
     if name == "record":
-        from mdlib.records import record
+        from mdlib.notebook.results import record
 
         return record
     raise AttributeError(f"module 'mdlib' has no attribute {name!r}")

@@ -45,10 +45,14 @@ import torch
 from IPython.display import Markdown
 
 import mdlib
-from mdlib import data, losses, plots, probes, records
-from mdlib.fit import fit, pick_device
+from mdlib import data, losses
+from mdlib.devices import pick_device
+from mdlib.evaluation import probes
+from mdlib.figures import plots, tables
 from mdlib.methods import create
 from mdlib.methods.vae import VAE
+from mdlib.notebook import provenance
+from mdlib.training import fit
 from mdlib.views import Views, style
 
 plots.theme()
@@ -244,7 +248,7 @@ for (name, s), method in trained.items():
 results = pd.DataFrame(rows)
 mdlib.record(out, results)
 summary = ["method", "content, clean images", "content, new views", "style"]
-records.mean_std(results[summary])
+tables.mean_std(results[summary])
 
 # %% [markdown]
 # *Table 1. Content (accuracy of a linear probe) and style (mean $R^2$ over all style parameters): mean ± standard
@@ -470,4 +474,4 @@ share.round(3).to_dict()
 # ## Provenance
 
 # %% tags=["provenance"]
-records.environment(device, started)
+provenance.environment(device, started)

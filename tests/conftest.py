@@ -2,7 +2,8 @@
 
 import pytest
 
-from mdlib import chapters, data
+from mdlib import data
+from mdlib.notebook import chapters
 
 TINY = r"""# %% [markdown]
 # # A tiny chapter

@@ -14,7 +14,7 @@ import pytest
 import slides
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from mdlib.chapters import Chapter
+from mdlib.notebook.chapters import Chapter
 
 CHAPTERS = course.notebooks()
 

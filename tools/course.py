@@ -23,8 +23,8 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from mdlib import chapters
-from mdlib._files import written_whole
+from mdlib.io import atomic_write
+from mdlib.notebook import chapters
 
 ROOT = chapters.root()
 COURSE, PROOF = ROOT / "build" / "course", ROOT / "build" / "proof"
@@ -170,7 +170,7 @@ def archive(path: Path, files: dict[str, bytes]) -> None:
 
     Stored, not compressed, since versions of zlib differ in what they make of the same bytes.
     """
-    with written_whole(path) as temporary, zipfile.ZipFile(temporary, "w") as book:
+    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as book:
         for name, content in sorted(files.items()):
             entry = zipfile.ZipInfo(name)  # dated 1980
             entry.create_system, entry.external_attr = 3, 0o644 << 16  # else the platform's own

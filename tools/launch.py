@@ -16,8 +16,8 @@ from pathlib import Path
 
 import nbformat
 
-from mdlib import chapters
-from mdlib._files import written_whole
+from mdlib.io import atomic_write
+from mdlib.notebook import chapters
 
 ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]*\w")
 BRANCH = re.compile(r"\w[\w./-]*")
@@ -80,7 +80,7 @@ def stamp_chapter(path: Path, cell: str) -> None:
     else:
         new = nbformat.v4.new_code_cell(cell.rstrip("\n"), id="launch", metadata={"tags": TAGS})
         notebook.cells.insert(here, new)
-    with written_whole(path.with_suffix(".ipynb")) as temporary:
+    with atomic_write(path.with_suffix(".ipynb")) as temporary:
         nbformat.write(notebook, temporary)
 
 
@@ -98,7 +98,7 @@ def stamp(address: str, branch: str = "main") -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

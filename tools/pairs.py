@@ -11,9 +11,9 @@ from base64 import b64decode
 import nbformat
 from nbclient import NotebookClient
 
-from mdlib import chapters
-from mdlib._files import written_whole
-from mdlib.sweep import store
+from mdlib.io import atomic_write
+from mdlib.notebook import chapters
+from mdlib.sweep import plan
 
 PICTURES = chapters.root() / "book" / "_static"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -22,7 +22,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 def refresh(chapter: chapters.Chapter) -> None:
     """Run the chapter with its default parameters and store it beside its .py."""
     notebook = chapter.notebook()
-    made_with = {"code": store.code_hash(chapter), "source": store.source_hash(chapter)}
+    made_with = {"code": plan.code_hash(chapter), "source": plan.source_hash(chapter)}
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"  # not at random, so that a diff shows what changed
     client = NotebookClient(
@@ -44,9 +44,9 @@ def refresh(chapter: chapters.Chapter) -> None:
     for cell in notebook.cells:
         if "picture" in cell.metadata.get("tags", []):  # the README and the site show it
             (png,) = [o.data["image/png"] for o in cell.outputs if "image/png" in o.data]
-            with written_whole(PICTURES / f"{chapter.path.stem}.png") as temporary:
+            with atomic_write(PICTURES / f"{chapter.path.stem}.png") as temporary:
                 temporary.write_bytes(b64decode(png))
-    with written_whole(chapter.path.with_suffix(".ipynb")) as temporary:
+    with atomic_write(chapter.path.with_suffix(".ipynb")) as temporary:
         nbformat.write(notebook, temporary)
 
 

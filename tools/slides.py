@@ -15,10 +15,10 @@ from nbconvert.exporters import SlidesExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from mdlib import chapters
-from mdlib._files import written_whole
-from mdlib._names import unknown
-from mdlib._page import typeset_here
+from mdlib.checks import unknown
+from mdlib.io import atomic_write
+from mdlib.notebook import chapters
+from mdlib.notebook.html import typeset_here
 
 ROOT = chapters.root()
 LECTURES = yaml.safe_load((ROOT / "tools" / "lectures.yaml").read_text(encoding="utf-8"))
@@ -134,6 +134,6 @@ def page(name: str) -> str:
 
 if __name__ == "__main__":
     for name in LECTURES:
-        with written_whole(ROOT / "build" / "slides" / f"{name}.html") as temporary:
+        with atomic_write(ROOT / "build" / "slides" / f"{name}.html") as temporary:
             temporary.write_text(page(name), encoding="utf-8")
         print(f"build/slides/{name}.html")

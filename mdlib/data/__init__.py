@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
-from mdlib._names import unknown
+from mdlib.checks import unknown
 from mdlib.data import scenes, sprites
 from mdlib.data.base import CorruptData, Dataset, Source
 from mdlib.data.cars3d import Cars3D

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mdlib import _files
 from mdlib.data import decode, files
 from mdlib.data.base import CorruptData, Dataset, Source
+from mdlib.io import atomic_write, sha256
 
 CLASSES = (
     "airplane",
@@ -129,7 +129,7 @@ def _unpickled(root: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _decoded(tar: Path, parts: list[str]) -> list[tuple[np.ndarray, np.ndarray]]:
     """(images uint8 [N, 32, 32, 3], labels int64 [N]) a part, from the cache if they are there."""
-    cache = files.cache_folder() / f"cifar10-{_files.sha256(tar)}.npz"
+    cache = files.cache_folder() / f"cifar10-{sha256(tar)}.npz"
     try:
         # The file is a zip, which checks its own content.
         with open(cache, "rb") as file, np.load(file, allow_pickle=False) as kept:
@@ -152,7 +152,7 @@ def _decoded(tar: Path, parts: list[str]) -> list[tuple[np.ndarray, np.ndarray]]
             images[row] = _pixels(tar, key, members[key])
         arrays |= {f"{part}_images": images, f"{part}_labels": labels}
     try:
-        with _files.written_whole(cache) as temporary, open(temporary, "wb") as file:
+        with atomic_write(cache) as temporary, open(temporary, "wb") as file:
             np.savez(file, **arrays)
     except OSError as error:  # a full or read-only disk: the data are good all the same
         warnings.warn(f"cifar10: cannot keep the decoded images in {cache}: {error}", stacklevel=2)

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mdlib import _files
 from mdlib.data.base import CorruptData
+from mdlib.io import atomic_write
 
 T, R = TypeVar("T"), TypeVar("R")
 _CHUNK = 1024  # so that an error in one file does not wait for all the others
@@ -53,7 +53,7 @@ def kept(
     something else, OSError if the disk has no room.
     """
     if not cache.exists():
-        with _files.written_whole(cache) as temporary:
+        with atomic_write(cache) as temporary:
             # Asked beforehand: a full disk under a memory map kills the process without a word.
             free, needed = shutil.disk_usage(cache.parent).free, math.prod(shape)
             if free < needed:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mdlib import _files
 from mdlib.data import files
 from mdlib.data.base import CorruptData, Dataset, Source
+from mdlib.io import atomic_write
 
 FACTORS = {"category": 5, "instance": 10, "elevation": 9, "azimuth": 18, "lighting": 6}
 FOLDER = "smallnorb"
@@ -81,7 +81,7 @@ class SmallNorb(Source):
                 packed = path.with_name(path.name + ".gz")
                 files.download(f"{URL}/{packed.name}", packed)
                 with (
-                    _files.written_whole(path) as temporary,
+                    atomic_write(path) as temporary,
                     gzip.open(packed) as source,
                     open(temporary, "wb") as target,
                 ):

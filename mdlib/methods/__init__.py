@@ -11,7 +11,7 @@ from importlib import import_module
 
 import torch
 
-from mdlib._names import unknown
+from mdlib.checks import unknown
 from mdlib.methods.base import Method
 
 REGISTRY = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mdlib.methods.base import ImageShape, check_above_zero, check_not_negative
+from mdlib.checks import check_above_zero, check_not_negative
 from mdlib.methods.vae import VAE
+from mdlib.types import ImageShape
 
 
 class AnnealedVAE(VAE):

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdlib import nets
-from mdlib.methods.base import ImageShape, Loss, check_not_negative
+from mdlib.checks import check_not_negative
 from mdlib.methods.byol import BYOL
+from mdlib.types import ImageShape, Loss
 from mdlib.views import BINARY, COLUMNS, PERIODS, circular, style
 
 COLOUR = ("brightness", "contrast", "saturation", "hue")

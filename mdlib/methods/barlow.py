@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.methods.base import ImageShape, Loss, check_not_negative
+from mdlib.checks import check_not_negative
 from mdlib.methods.joint_embedding import JointEmbedding
+from mdlib.types import ImageShape, Loss
 
 
 class BarlowTwins(JointEmbedding):

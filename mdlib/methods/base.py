@@ -9,8 +9,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-ImageShape = tuple[int, int, int]
-Loss = tuple[Tensor, dict[str, Tensor]]
+from mdlib.types import ImageShape, Loss
 
 
 class Method(nn.Module):
@@ -103,24 +102,3 @@ def check_several(method: Method, views: Tensor) -> None:
             f"{type(method).__name__} compares views of an image: it needs 2 or more, "
             f"not {views.shape[1]}"
         )
-
-
-def check_above_zero(**options: float) -> None:
-    """ValueError for the first of the named options that is not above 0."""
-    for name, value in options.items():
-        if not value > 0:
-            raise ValueError(f"{name}={value}: expected a number above 0")
-
-
-def check_not_negative(**options: float) -> None:
-    """ValueError for the first of the named options that is below 0."""
-    for name, value in options.items():
-        if not value >= 0:
-            raise ValueError(f"{name}={value}: expected 0 or a number above it")
-
-
-def check_one_of(choices: tuple[str, ...], **options: str) -> None:
-    """ValueError for the first of the named options that is none of the choices."""
-    for name, value in options.items():
-        if value not in choices:
-            raise ValueError(f"{name}={value!r}: expected one of {choices}")

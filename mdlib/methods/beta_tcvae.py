@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.methods.base import ImageShape, check_not_negative, check_one_of
+from mdlib.checks import check_not_negative, check_one_of
 from mdlib.methods.vae import VAE
+from mdlib.types import ImageShape
 
 ESTIMATORS = ("weighted", "stratified")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mdlib.methods.base import ImageShape, check_not_negative
+from mdlib.checks import check_not_negative
 from mdlib.methods.vae import VAE
+from mdlib.types import ImageShape
 
 
 class BetaVAE(VAE):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import losses, nets
-from mdlib.methods.base import ImageShape, Loss
 from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
+from mdlib.types import ImageShape, Loss
 
 
 class BYOL(JointEmbedding):

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.methods.base import ImageShape, check_not_negative, check_several
+from mdlib.checks import check_not_negative
+from mdlib.methods.base import check_several
 from mdlib.methods.vae import VAE
+from mdlib.types import ImageShape
 
 
 class CRVAE(VAE):

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from mdlib import nets
-from mdlib.methods.base import ImageShape, Loss, check_not_negative
+from mdlib.checks import check_not_negative
 from mdlib.methods.partition import Partition, ProjectsParts
 from mdlib.methods.simsiam import SimSiam, regression
+from mdlib.types import ImageShape, Loss
 
 
 class DDCL(SimSiam, ProjectsParts):

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import losses
-from mdlib.methods.base import ImageShape, check_not_negative
+from mdlib.checks import check_not_negative
 from mdlib.methods.byol import BYOL
+from mdlib.types import ImageShape
 
 
 class DirectPred(BYOL):

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdlib import losses
-from mdlib.methods.base import ImageShape, check_above_zero, check_not_negative
+from mdlib.checks import check_above_zero, check_not_negative
 from mdlib.methods.vae import VAE
+from mdlib.types import ImageShape
 
 
 class FactorVAE(VAE):

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.methods.base import ImageShape, check_one_of
+from mdlib.checks import check_one_of
 from mdlib.methods.two_part_vae import TwoPartVAE
+from mdlib.types import ImageShape
 
 
 def mean_of_gaussians(mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:

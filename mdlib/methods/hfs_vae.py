@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.methods.base import ImageShape, check_above_zero, check_not_negative
+from mdlib.checks import check_above_zero, check_not_negative
 from mdlib.methods.vae import VAE
+from mdlib.types import ImageShape
 
 
 class HFSVAE(VAE):

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import losses, nets
-from mdlib.methods.base import ImageShape, Loss, Method, check_above_zero
+from mdlib.checks import check_above_zero
+from mdlib.methods.base import Method
+from mdlib.types import ImageShape, Loss
 
 
 class InfoNCE(Method):

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import losses
-from mdlib.methods.base import ImageShape, Loss
 from mdlib.methods.infonce import InfoNCE
+from mdlib.types import ImageShape, Loss
 
 
 class InstanceDiscrimination(InfoNCE):

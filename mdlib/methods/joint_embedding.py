@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import nets
-from mdlib.methods.base import ImageShape, Method, check_above_zero, check_several
+from mdlib.checks import check_above_zero
+from mdlib.methods.base import Method, check_several
+from mdlib.types import ImageShape
 
 
 class JointEmbedding(Method):

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import losses
-from mdlib.methods.base import ImageShape, check_above_zero
+from mdlib.checks import check_above_zero
 from mdlib.methods.vae import VAE
+from mdlib.types import ImageShape
 
 
 class MixtureVAE(VAE):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mdlib.methods.base import ImageShape
 from mdlib.methods.group_vae import GroupVAE
+from mdlib.types import ImageShape
 
 
 class MLVAE(GroupVAE):

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mdlib.methods.base import ImageShape, Loss, check_not_negative, check_one_of
+from mdlib.checks import check_not_negative, check_one_of
 from mdlib.methods.byol import BYOL
 from mdlib.methods.partition import Partition, ProjectsParts
 from mdlib.methods.style_terms import STYLE_TERMS
+from mdlib.types import ImageShape, Loss
 
 
 class PartitionedBYOL(BYOL, ProjectsParts):

@@ -9,9 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.methods.base import ImageShape, check_not_negative, check_one_of, check_several
+from mdlib.checks import check_not_negative, check_one_of
+from mdlib.methods.base import check_several
 from mdlib.methods.joint_embedding import over_pairs
 from mdlib.methods.two_part_vae import TwoPartVAE
+from mdlib.types import ImageShape
 
 CONTENT_KLS = ("group", "view")
 

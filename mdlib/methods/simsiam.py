@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import losses, nets
-from mdlib.methods.base import ImageShape, Loss, check_above_zero
+from mdlib.checks import check_above_zero
 from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
+from mdlib.types import ImageShape, Loss
 
 
 class SimSiam(JointEmbedding):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.methods.base import ImageShape
 from mdlib.methods.vae import VAE
+from mdlib.types import ImageShape
 
 CENTRES = ("flat", "gaussian")
 

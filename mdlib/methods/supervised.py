@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdlib import nets
-from mdlib.methods.base import ImageShape, Loss, Method, check_above_zero
+from mdlib.checks import check_above_zero
+from mdlib.methods.base import Method
+from mdlib.types import ImageShape, Loss
 
 
 class Supervised(Method):

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.methods.base import ImageShape, check_not_negative
+from mdlib.checks import check_not_negative
 from mdlib.methods.joint_embedding import over_pairs
 from mdlib.methods.two_part_vae import TwoPartVAE
+from mdlib.types import ImageShape
 
 
 class SwapVAE(TwoPartVAE):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mdlib.methods.base import ImageShape, check_several
+from mdlib.methods.base import check_several
 from mdlib.methods.partition import Partition
 from mdlib.methods.vae import VAE
+from mdlib.types import ImageShape
 
 
 class TwoPartVAE(VAE):

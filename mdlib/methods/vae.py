@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from mdlib import losses, nets
-from mdlib.methods.base import ImageShape, Loss, Method, check_above_zero, check_one_of
+from mdlib.checks import check_above_zero, check_one_of
+from mdlib.methods.base import Method
+from mdlib.types import ImageShape, Loss
 
 LIKELIHOODS = ("bernoulli", "gaussian")
 

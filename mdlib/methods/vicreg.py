@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.methods.base import ImageShape, Loss, check_not_negative
+from mdlib.checks import check_not_negative
 from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
+from mdlib.types import ImageShape, Loss
 
 
 class VICReg(JointEmbedding):

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.methods.base import ImageShape, Loss
 from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
+from mdlib.types import ImageShape, Loss
 
 
 class WMSE(JointEmbedding):

@@ -10,10 +10,10 @@ are 0 at best. They follow disentanglement_lib (Locatello et al. 2019) and the r
 al. 2022); where they don't, the docstring says so. Scores are compared at equal N and bins only.
 """
 
-from mdlib.metrics._input import Score
 from mdlib.metrics.alignment import med, mig, modularity, random_rotation, rotation_null
 from mdlib.metrics.fitted import dci, explicitness, informativeness, sap
 from mdlib.metrics.information import mutual_information_matrix
+from mdlib.metrics.inputs import Score
 from mdlib.metrics.robustness import irs
 from mdlib.metrics.sampled import Rendered, Rows, Sampler, beta_vae, factor_vae
 from mdlib.metrics.support import hfs

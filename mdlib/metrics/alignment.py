@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mdlib.metrics._input import Score, Values, checked_codes, checked_whole
 from mdlib.metrics.aggregate import completeness, disentanglement, gap, modular, per_factor
 from mdlib.metrics.information import Information, information
+from mdlib.metrics.inputs import Score, Values, checked_codes, checked_whole
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

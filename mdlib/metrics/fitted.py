@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mdlib._logistic import logistic_regression
-from mdlib._probe_input import need
-from mdlib.metrics._input import Score, Values, checked_codes, checked_factors, checked_split
+from mdlib.checks import need
+from mdlib.evaluation.logistic import logistic_regression
+from mdlib.evaluation.probes import standardise
 from mdlib.metrics._ranks import average_ranks
 from mdlib.metrics._svm import svm_accuracies
 from mdlib.metrics._trees import Boosted, boost
 from mdlib.metrics.aggregate import completeness, disentanglement, gap
 from mdlib.metrics.alignment import GapScore
-from mdlib.probes import standardise
+from mdlib.metrics.inputs import Score, Values, checked_codes, checked_factors, checked_split
 
 Test = tuple[Values, Values]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from mdlib._probe_input import need
-from mdlib.metrics._input import Values, checked_codes
+from mdlib.checks import need
+from mdlib.metrics.inputs import Values, checked_codes
 
 
 def frechet_distance(real: Values, fake: Values) -> float:

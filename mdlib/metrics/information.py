@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mdlib.metrics._input import Values, checked_bins, checked_codes, checked_labels
+from mdlib.metrics.inputs import Values, checked_bins, checked_codes, checked_labels
 
 CELLS = 2**19  # counted at once: small enough for a processor's cache
 ROUNDING = 1e-12  # what dead codes leave in nats, of either sign

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mdlib._probe_input import need
-from mdlib.metrics._input import Score, Values, checked_bins, checked_codes, checked_factors
+from mdlib.checks import need
 from mdlib.metrics.information import binned
+from mdlib.metrics.inputs import Score, Values, checked_bins, checked_codes, checked_factors
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

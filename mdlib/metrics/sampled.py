@@ -13,9 +13,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mdlib._logistic import logistic_regression
-from mdlib._probe_input import as_tensor, need
-from mdlib.metrics._input import Score, Values, checked_codes, checked_labels, checked_whole
+from mdlib.checks import as_tensor, need
+from mdlib.evaluation.logistic import logistic_regression
+from mdlib.metrics.inputs import Score, Values, checked_codes, checked_labels, checked_whole
 
 CALL = 2**14  # samples asked of a sampler at once, and so images that `Rendered` encodes
 

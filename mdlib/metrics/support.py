@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mdlib.metrics._input import Score, Values, checked_codes, checked_whole
+from mdlib.metrics.inputs import Score, Values, checked_codes, checked_whole
 
 CELLS = 2**18  # combinations held at once: small enough for a processor's cache
 

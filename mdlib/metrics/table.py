@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from mdlib._names import unknown
-from mdlib.metrics._input import Score, Values, checked_codes, checked_factors
+from mdlib.checks import unknown
 from mdlib.metrics.alignment import med, mig, modularity, rotation_null
 from mdlib.metrics.fitted import Test, accuracy, auc, dci, predictions, sap
+from mdlib.metrics.inputs import Score, Values, checked_codes, checked_factors
 from mdlib.metrics.robustness import irs
 from mdlib.metrics.sampled import Rows, beta_vae, factor_vae
 from mdlib.metrics.support import hfs

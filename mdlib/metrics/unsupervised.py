@@ -9,10 +9,10 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from mdlib._probe_input import as_tensor, need
-from mdlib.metrics._input import Score, Values, checked_codes
+from mdlib.checks import as_tensor, need
+from mdlib.evaluation.probes import standardise
 from mdlib.metrics._ranks import average_ranks
-from mdlib.probes import standardise
+from mdlib.metrics.inputs import Score, Values, checked_codes
 
 # ---------------------------------------------------------------------------- one model's codes
 

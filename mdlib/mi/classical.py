@@ -25,9 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mdlib._names import unknown
-from mdlib._probe_input import need
-from mdlib.mi._input import checked_pair
+from mdlib.checks import need, unknown
+from mdlib.mi.inputs import checked_pair
 
 PERFECT = 1e-12  # 1 − ρ² below this is rounding error of float64, not information
 BLOCK_BYTES = 8 * 2**20  # one block of distances; larger ones leave the CPU's cache and are slower

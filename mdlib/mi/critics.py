@@ -17,7 +17,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mdlib._names import unknown
+from mdlib.checks import unknown
 
 LOG_2PI = math.log(2 * math.pi)
 

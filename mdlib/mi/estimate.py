@@ -12,9 +12,9 @@ from inspect import signature
 import torch
 from torch import Tensor, nn
 
-from mdlib._names import unknown
+from mdlib.checks import unknown
 from mdlib.mi import classical, critics
-from mdlib.mi._input import checked_pair
+from mdlib.mi.inputs import checked_pair
 from mdlib.mi.training import ESTIMATORS, Ascent
 
 CLASSICAL: dict[str, Callable[[Tensor, Tensor], float]] = {

@@ -24,7 +24,7 @@ from collections.abc import Iterable
 import torch
 from torch import Generator, Tensor
 
-from mdlib._names import unknown
+from mdlib.checks import unknown
 from mdlib.mi.tasks import LOG_2, Task, checked_device
 
 # --- closed forms for same-class pairs ------------------------------------------------------------

@@ -24,7 +24,7 @@ from functools import cached_property
 import torch
 from torch import Generator, Tensor
 
-from mdlib._names import unknown
+from mdlib.checks import unknown
 from mdlib.mi.maps import (
     ASINH,
     CUBE,

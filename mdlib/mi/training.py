@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from mdlib._names import unknown
+from mdlib.checks import unknown
 from mdlib.mi import bounds
 
 Sample = Callable[[int, int], tuple[Tensor, Tensor]]  # (step, n) → n joint pairs x, y

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mdlib import runs
-from mdlib.sweep import engine, store, warm, worker
+from mdlib.io import read_json
+from mdlib.notebook import execution
+from mdlib.sweep import engine, plan, warm, worker
 from mdlib.sweep.spec import Point, Spec
 
 LOOK = 0.02  # seconds between two looks at what is running
@@ -39,14 +40,14 @@ def default_out(spec: Spec) -> Path:
 
 def folders(spec: Spec, out: Path) -> dict[int, Path]:
     """Each run's folder by its number, for the sources as they are now."""
-    source = store.source_hash(spec.chapter)
-    return {p.number: out / store.run_name(p.parameters, source) for p in spec.points}
+    source = plan.source_hash(spec.chapter)
+    return {p.number: out / plan.run_name(p.parameters, source) for p in spec.points}
 
 
 def states(spec: Spec, out: str | os.PathLike | None = None) -> dict[int, str]:
     """The state of each run: done, failed, running, stale or waiting."""
     out = Path(out or default_out(spec)).resolve()
-    return {n: store.state(out, folder.name) for n, folder in folders(spec, out).items()}
+    return {n: plan.state(out, folder.name) for n, folder in folders(spec, out).items()}
 
 
 def run(
@@ -74,7 +75,7 @@ def run(
         ValueError, OSError: no such engine, or a folder that cannot be written.
     """
     out = Path(out or default_out(spec)).resolve()
-    with store.locked(out / store.LOCK), engine.opened(scheduler, workers) as pool:
+    with plan.locked(out / plan.LOCK), engine.opened(scheduler, workers) as pool:
         return _Driver(spec, out, pool, data_root, quiet).run()
 
 
@@ -82,7 +83,7 @@ class _Driver:
     def __init__(self, spec: Spec, out: Path, pool: Any, data_root: Any, quiet: bool):
         self.spec, self.out, self.pool = spec, out, pool
         self.folders = folders(spec, out)
-        self.variables = {"MDLIB_DATA": runs.absolute(data_root)} if data_root else {}
+        self.variables = {"MDLIB_DATA": execution.absolute(data_root)} if data_root else {}
         code = [cell.source for cell in spec.chapter.cells if cell.kind == "code"]
         self.modules = warm.imports(code)
         self.attempts: Counter = Counter()
@@ -96,7 +97,7 @@ class _Driver:
     def run(self) -> Summary:
         counts = self.summary.counts
         names = {point.number: self.folders[point.number].name for point in self.spec.points}
-        done = {n for n, name in names.items() if store.state(self.out, name) == "done"}
+        done = {n for n, name in names.items() if plan.state(self.out, name) == "done"}
         counts["done"] = len(done)
         worker.go_on()
         with self.show, self._signals():
@@ -153,7 +154,7 @@ class _Driver:
         return bool(ended)
 
     def _failed(self, point: Point, outcome: dict[str, Any]) -> None:
-        notebook = self.folders[point.number] / store.NOTEBOOK
+        notebook = self.folders[point.number] / plan.NOTEBOOK
         again = self.attempts[point.number] <= self.spec.retries and not self.signals
         tried = f", attempt {self.attempts[point.number]}" if self.spec.retries else ""
         where = notebook if notebook.exists() else f"{notebook} (it did not come to that)"
@@ -210,14 +211,12 @@ def estimate(spec: Spec, out: str | os.PathLike | None = None) -> tuple[float | 
     import re
     from statistics import median
 
-    from mdlib import records
-
     seconds = []
-    for path in Path(out or default_out(spec)).glob(f"*/{store.ENVIRONMENT}"):
+    for path in Path(out or default_out(spec)).glob(f"*/{plan.ENVIRONMENT}"):
         with suppress(OSError, ValueError, KeyError):
-            status = records.read_json(path.parent / store.STATUS)
+            status = read_json(path.parent / plan.STATUS)
             if status["state"] == "done":
-                seconds.append(records.read_json(path)["seconds"])
+                seconds.append(read_json(path)["seconds"])
     if seconds:
         return median(seconds), f"the median of {len(seconds)} earlier runs"
     units = {"s": 1, "m": 60, "h": 3600}

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mdlib import chapters, runs
-from mdlib._names import unknown
-from mdlib.chapters import Chapter
+from mdlib.checks import unknown
+from mdlib.notebook import chapters, execution
+from mdlib.notebook.chapters import Chapter
 
 Where = tuple[str | int, ...]  # the way to a value in the file: ("grid", "rate", 1)
 
@@ -283,7 +283,7 @@ class _Reader:
         known = _text(asked)
         if known not in self.checked:
             try:
-                full = runs.check(chapter, values, self.data_root, self.need_data)
+                full = execution.check(chapter, values, self.data_root, self.need_data)
                 self.checked[known] = {name: full[name] for name in asked if name in full}
             except (ValueError, OSError) as error:
                 self.checked[known] = None

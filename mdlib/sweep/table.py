@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mdlib import records
-from mdlib._files import written_whole
-from mdlib._names import unknown
-from mdlib.sweep import driver, store
+from mdlib.checks import unknown
+from mdlib.figures import tables
+from mdlib.io import atomic_write, read_json
+from mdlib.notebook import results
+from mdlib.sweep import driver, plan
 from mdlib.sweep.spec import Spec, load
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def table(
     return _of_one_source(spec, _read(spec), stale)
 
 
-def kept(name: str | os.PathLike | Spec) -> pd.DataFrame:
+def read_csv(name: str | os.PathLike | Spec) -> pd.DataFrame:
     """The rows of NAME.csv as they were collected, whatever this machine has run since.
 
     What a chapter shows of its sweep: the same on every machine, and a table without rows as long
@@ -67,8 +68,8 @@ def kept(name: str | os.PathLike | Spec) -> pd.DataFrame:
 def best(rows: pd.DataFrame, by: str, **of: Any) -> dict[str, Any] | None:
     """Of the rows whose columns equal `of`, the one with the largest `by`, without its empty cells.
 
-    What a tuning sweep is for: ``best(kept("NAME"), "held-out accuracy", method="vae")["lr"]``. The
-    first of equals; None where there is no such row. Raises ValueError for a column that is none.
+    What a tuning sweep is for: ``best(read_csv("NAME"), "held-out accuracy", method="vae")["lr"]``.
+    The first of equals; None where there is no such row. ValueError for a column that is none.
     """
     if rows.empty:
         return None
@@ -111,7 +112,7 @@ def _of_one_source(spec: Spec, frame: pd.DataFrame, stale: bool) -> pd.DataFrame
     """The table itself, or ValueError if its rows come from different sources, unless `stale`."""
     sources = frame["run"].str.rpartition("-")[2]
     if sources.nunique() > 1 and not stale:
-        fresh = sources == store.source_hash(spec.chapter)
+        fresh = sources == plan.source_hash(spec.chapter)
         numbers = frame.loc[~fresh, "number"].unique()
         raise ValueError(
             f"{spec.name}: {len(numbers)} runs are stale: the chapter or mdlib has changed since "
@@ -127,14 +128,14 @@ def _rows(spec: Spec, out: Path) -> list[dict[str, Any]]:
     metrics: set[str] = set()
     for point in spec.points:
         folder = folders[point.number]
-        status = store.read_status(folder)
+        status = plan.read_status(folder)
         if not status or status["state"] != "done":
-            older = store.stale_runs(out, folder.name)
+            older = plan.stale_runs(out, folder.name)
             if not older:
                 continue
             folder = older[-1]
-        found = records.read_metrics(folder) if (folder / records.METRICS).exists() else [{}]
-        environment = records.read_json(folder / store.ENVIRONMENT)
+        found = results.read_metrics(folder) if (folder / results.METRICS).exists() else [{}]
+        environment = read_json(folder / plan.ENVIRONMENT)
         made = {
             "run_device": environment["device"],
             "run_commit": environment["commit"],
@@ -175,7 +176,7 @@ def summary(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
         groups = ["sweep"]
         frame = frame.assign(sweep=spec.name)
     numbers = [c for c in metrics if c not in (*words, "seed")]
-    return records.mean_std(frame[[*groups, *numbers]], groups)
+    return tables.mean_std(frame[[*groups, *numbers]], groups)
 
 
 def _is_number(column: pd.Series) -> bool:
@@ -204,6 +205,6 @@ def collect(
     if not rows:
         raise FileNotFoundError(f"no run of {spec.name} is done in {out}: mdlib sweep {spec.name}")
     frame = _frame(spec, rows, stale)
-    with written_whole(csv_path(spec)) as temporary:
+    with atomic_write(csv_path(spec)) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
     return frame, csv_path(spec)

@@ -30,10 +30,10 @@ NEEDED = (
     *("ipykernel.ipkernel", "ipykernel.debugger", "tornado.platform.asyncio"),
     *("IPython.core.completerlib", "IPython.extensions.storemagic", "jupyter_client.asynchronous"),
     *("pdb", "psutil", "IPython.core.debugger", "jupyter_client.localinterfaces"),
-    *("mdlib.runs", "mdlib.sweep.kernel", "mdlib.sweep.worker"),
+    *("mdlib.notebook.execution", "mdlib.sweep.kernel", "mdlib.sweep.worker"),
 )
 # What modules import only when they are used, and take seconds to.
-LATER = {"mdlib.fit": "torch._dynamo", "mdlib.data": "sklearn.datasets"}
+LATER = {"mdlib.training": "torch._dynamo", "mdlib.data": "sklearn.datasets"}
 STOP = b"stop\n"
 
 

@@ -13,9 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mdlib import records, runs
-from mdlib.chapters import Chapter
-from mdlib.sweep import store
+from mdlib.io import write_json
+from mdlib.notebook import execution, provenance, results
+from mdlib.notebook.chapters import Chapter
+from mdlib.sweep import plan
 from mdlib.sweep.warm import Lost, Process, Warm, watch
 
 GRACE = 10.0  # seconds that an interrupted run has to save its state
@@ -65,8 +66,8 @@ def execute(task: dict[str, Any]) -> dict[str, Any]:
         outcome = {"state": "failed", "cause": cause, "message": message}
         if _stopping.is_set():
             outcome["state"] = "stopped"
-        with suppress(OSError, store.Busy), store.locked(folder / store.LOCK, patience=5):
-            if (status := store.read_status(folder)) and status["state"] == "done":
+        with suppress(OSError, plan.Busy), plan.locked(folder / plan.LOCK, patience=5):
+            if (status := plan.read_status(folder)) and status["state"] == "done":
                 outcome = {"state": "done"}  # it died after its work was complete
             else:
                 _end(folder, outcome)
@@ -100,20 +101,20 @@ def perform(task: dict[str, Any], channel: socket.socket) -> dict[str, Any]:
     """Execute the chapter in this process and a forked kernel, and leave the run's files."""
     folder = Path(task["folder"])
     try:
-        with store.locked(folder / store.LOCK, patience=GRACE):
+        with plan.locked(folder / plan.LOCK, patience=GRACE):
             os.environ.update(task["variables"])
             chapter = Chapter(task["chapter"], task["name"])
-            if not folder.name.endswith(store.source_hash(chapter)):
-                raise store.SourceChanged(
+            if not folder.name.endswith(plan.source_hash(chapter)):
+                raise plan.SourceChanged(
                     "the chapter or mdlib is another one than when the sweep was started: was it "
                     "edited, or is it not the same on this machine? Start the sweep again"
                 )
-            store.prepare(folder, task["parameters"])
-            store.log(folder, "start", attempt=task["attempt"], pid=os.getpid())
+            plan.prepare(folder, task["parameters"])
+            plan.log(folder, "start", attempt=task["attempt"], pid=os.getpid())
             outcome = _perform(task, chapter, folder, channel)
             _end(folder, outcome)
             return outcome
-    except (OSError, store.Busy, store.SourceChanged) as error:
+    except (OSError, plan.Busy, plan.SourceChanged) as error:
         # not a file of the run can be written, or none may be
         return {"state": "failed", "cause": type(error).__name__, "message": str(error)}
 
@@ -133,19 +134,19 @@ def _perform(
         kernel.child.send_signal(signal.SIGINT)
 
     watch(channel, stop)
-    papermill_io.register("/", store.WholeNotebooks())
+    papermill_io.register("/", plan.WholeNotebooks())
     logging.getLogger("traitlets").setLevel(logging.CRITICAL)  # what it says, we report
     started, parameters = time.time(), dict(task["parameters"])
     if "out" in parameters:
         parameters["out"] = str(folder)
     outcome = {"state": "done"}
     try:
-        runs.execute(chapter, parameters, folder, False, None, ForkedKernelManager)
-        if (folder / records.METRICS).exists():
-            outcome["metrics"] = records.read_metrics(folder)[-1:]
+        execution.execute(chapter, parameters, folder, False, None, ForkedKernelManager)
+        if (folder / results.METRICS).exists():
+            outcome["metrics"] = results.read_metrics(folder)[-1:]
         _describe(folder, parameters, started)
     except Exception as error:  # whatever stopped it, the sweep goes on and its user wants the name
-        cause, message = runs.reason(error)
+        cause, message = execution.reason(error)
         outcome = {"state": "failed", "cause": cause, "message": message}
         if stopped.is_set():
             outcome["state"] = "stopped"
@@ -156,12 +157,12 @@ def _perform(
 
 def _describe(folder: Path, parameters: dict[str, Any], started: float) -> None:
     device = str(parameters.get("device", "cpu"))
-    records.write_json(folder / store.ENVIRONMENT, records.environment(device, started))
+    write_json(folder / plan.ENVIRONMENT, provenance.environment(device, started))
 
 
 def _end(folder: Path, outcome: dict[str, Any]) -> None:
     """Log how an attempt ended, then write its status; a stopped run has none."""
     facts = {name: outcome[name] for name in ("cause", "message", "seconds") if name in outcome}
-    store.log(folder, {"done": "end", "failed": "failure"}.get(outcome["state"], "stop"), **facts)
+    plan.log(folder, {"done": "end", "failed": "failure"}.get(outcome["state"], "stop"), **facts)
     if outcome["state"] != "stopped":
-        store.write_status(folder, outcome["state"], **facts)
+        plan.write_status(folder, outcome["state"], **facts)

@@ -42,10 +42,12 @@ import torch
 from IPython.display import Markdown, display
 
 import mdlib
-from mdlib import data, mi, plots, records, sweep
-from mdlib.fit import pick_device
+from mdlib import data, mi, sweep
+from mdlib.devices import pick_device
+from mdlib.figures import plots
 from mdlib.mi import classical, pairs
 from mdlib.mi import tasks as vectors
+from mdlib.notebook import provenance
 
 plots.theme()
 started = time.time()
@@ -410,7 +412,7 @@ if complete:
 
 
 # %%
-rows = sweep.kept("mutual_information_benchmark")
+rows = sweep.read_csv("mutual_information_benchmark")
 have = len(rows) > 0
 if have:
     mean = wide(rows)
@@ -982,4 +984,4 @@ assert max(plain, mended) < -0.5, (plain, mended)
 # ## Provenance
 
 # %% tags=["provenance"]
-records.environment(device, started)
+provenance.environment(device, started)

@@ -52,11 +52,15 @@ from scipy.stats import kendalltau
 from torch import nn
 
 import mdlib
-from mdlib import data, metrics, plots, probes, records, sweep
-from mdlib.fit import fit, pick_device
+from mdlib import data, metrics, sweep
+from mdlib.devices import pick_device
+from mdlib.evaluation import probes
+from mdlib.figures import plots
 from mdlib.methods import create
 from mdlib.methods.supervised import Supervised
 from mdlib.methods.vae import VAE
+from mdlib.notebook import provenance
+from mdlib.training import fit
 from mdlib.views import Views
 
 plots.theme()
@@ -390,7 +394,7 @@ plt.show()
 # seeds and four times the steps of the run above. Everything from here on is read from its rows.
 
 # %%
-kept = sweep.kept("negative_free_disentanglement")
+kept = sweep.read_csv("negative_free_disentanglement")
 usual = {"steps": 2000, "latent_dim": 256, "code": "relu", "arch": "mlp-small"}
 
 
@@ -935,4 +939,4 @@ for factor in range(min(K, 3)):
 # ## Provenance
 
 # %% tags=["provenance"]
-records.environment(device, started)
+provenance.environment(device, started)

@@ -54,12 +54,17 @@ import torch.nn.functional as F
 from IPython.display import Markdown
 
 import mdlib
-from mdlib import compare, data, judge, mi, plots, probes, records, sweep
+from mdlib import data, mi, sweep
 from mdlib.data import scenes, sprites
 from mdlib.data.base import stratified
-from mdlib.fit import fit, pick_device
+from mdlib.devices import pick_device
+from mdlib.evaluation import probes, statistics
+from mdlib.evaluation.views_classifier import train_views_classifier
+from mdlib.figures import plots
 from mdlib.methods import create, parse_option
 from mdlib.methods.partition import Partition
+from mdlib.notebook import provenance
+from mdlib.training import fit
 from mdlib.views import BINARY, SharedStyle, Views, circular, style
 
 plots.theme()
@@ -250,7 +255,7 @@ LABELS = plots.LABELS | {
 
 # %%
 CRITERION = "class, both"
-trials = sweep.kept("partitioned_tuning")
+trials = sweep.read_csv("partitioned_tuning")
 
 
 def settings(name):
@@ -489,7 +494,7 @@ def examine(method, s):
 # %%
 the_judge = None
 if not known and not held_out and any(name in VAES for name in chosen):
-    the_judge = judge.train_judge(
+    the_judge = train_views_classifier(
         train, law, columns=columns_of, arch=arch, device=device
     )
     x, y, columns = fresh_views(test, probe_views // 2, 2000)
@@ -568,7 +573,7 @@ MAIN = {
     "partitioned_cifar_small": "cifar10",
     "partitioned_cifar": "cifar10, whole",
 }
-tables = {on: sweep.kept(name) for name, on in MAIN.items()}
+tables = {on: sweep.read_csv(name) for name, on in MAIN.items()}
 tables = {on: rows for on, rows in tables.items() if len(rows)}
 NOT_YET = Markdown("*Not yet run: this needs the rows of the sweeps.*")
 ORDER = [*VAES, "untrained vae", *list(CHOICES)[7:], "untrained byol"]
@@ -588,7 +593,7 @@ def table_of(on, columns, order=ORDER):
     rows = tables[on]
     columns = [c for c in columns if c in rows]
     rows = rows[["method", *columns]].dropna(subset=columns, how="all")
-    table = records.mean_std(rows, ["method"]).replace({"? ± ?": ""})
+    table = tables.mean_std(rows, ["method"]).replace({"? ± ?": ""})
     return table.reindex([m for m in order if m in table.index]).rename(
         index=LABELS
     )
@@ -953,7 +958,9 @@ def gains(on, against):
         return NOT_YET
     table = {}
     for name in tried_on(on):
-        found = {c: compare.paired(tables[on], name, against, c) for c in GAINS}
+        found = {
+            c: statistics.paired(tables[on], name, against, c) for c in GAINS
+        }
         table[LABELS[name]] = {c: str(f) for c, f in found.items()}
     return pd.DataFrame(table).T
 
@@ -999,7 +1006,7 @@ gains("cifar10", "two_heads")
 def accepted(on, name):
     """Does partitioned BYOL `name` beat BYOL and the control, linearly and with 5 shots?"""
     found = [
-        compare.paired(tables[on], name, other, column)
+        statistics.paired(tables[on], name, other, column)
         for other in ("byol", "two_heads")
         for column in ("class, both", "5 shots, linear, both")
     ]
@@ -1023,7 +1030,7 @@ claim_2_answer() if tables else NOT_YET
 def few_shot_gains(rows, name, part, kind):
     """Accuracy minus BYOL's at each number of shots: means, and ends for error bars."""
     columns = [f"{n} shots, {kind}, {part}" for n in SHOTS]
-    found = [compare.paired(rows, name, "byol", c) for c in columns]
+    found = [statistics.paired(rows, name, "byol", c) for c in columns]
     mean = np.array([f.mean for f in found])
     return mean, [mean - [f.low for f in found], [f.high for f in found] - mean]
 
@@ -1074,7 +1081,7 @@ few_shot_figure() if tables else NOT_YET
 # %%
 IDENTIFIED = {
     on: rows for on in GRIDS
-    if len(rows := sweep.kept(f"partitioned_{on}"))
+    if len(rows := sweep.read_csv(f"partitioned_{on}"))
 }  # fmt: skip
 
 
@@ -1167,7 +1174,7 @@ theorem_answer() if IDENTIFIED else NOT_YET
 # One thing changed at a time, on painted MNIST, with smaller networks and a shorter training than above, nothing tuned.
 
 # %%
-ablation = sweep.kept("partitioned_ablation")
+ablation = sweep.read_csv("partitioned_ablation")
 
 
 def change(row):
@@ -1198,7 +1205,7 @@ def ablation_table(name):
         "rotation, s",
     ]
     columns += [c for c in ("rebuilt: class", "swap: class A", "style term") if rows[c].notna().any()]  # fmt: skip
-    return records.mean_std(rows[["change", *columns]], ["change"])
+    return tables.mean_std(rows[["change", *columns]], ["change"])
 
 
 ablation_table("partitioned_vae")
@@ -1226,7 +1233,7 @@ ablation_table("repel")
 # the setting of Table 4:
 
 # %%
-clothes = sweep.kept("partitioned_fashion_ablation")
+clothes = sweep.read_csv("partitioned_fashion_ablation")
 
 
 ASKED = [f"{of}, {part}" for of in ("class", "rotation") for part in "cs"]
@@ -1252,7 +1259,7 @@ def clothes_rows():
 
 
 def clothes_table():
-    return records.mean_std(clothes_rows()[["change", *ASKED]], ["change"])
+    return tables.mean_std(clothes_rows()[["change", *ASKED]], ["change"])
 
 
 clothes_table() if len(clothes) and ON in tables else NOT_YET
@@ -1322,7 +1329,7 @@ CLAIMS += [
 # %%
 looked_at = tables | IDENTIFIED
 for on, *what in CLAIMS:
-    compare.claim(looked_at[on], *what)
+    statistics.claim(looked_at[on], *what)
 fine, control = claim_1()
 assert all(fine.values()) and control, fine
 assert not any(accepted(on, name) for on in tables for name in tried_on(on))
@@ -1343,7 +1350,7 @@ for name, *what in [
     ("repel", "style dim = 32", "style dim = 8", "class, s", 0.2),
     ("repel", "style weight = 0", "style dim = 32", "class, s", 0.02),
 ]:  # fmt: skip
-    compare.claim(changed(name), *what, by="change")
+    statistics.claim(changed(name), *what, by="change")
 clothed = clothes_rows()
 for what in [
     ("as in Table 4", "style beta = 20", "class, s", 0.15),
@@ -1352,7 +1359,7 @@ for what in [
     ("style beta = 1", "as in Table 4", "swap: class B", 0.2),
     ("style beta = 1", "style beta = 20", "swap: rotation of B", 0.5),
 ]:  # fmt: skip
-    compare.claim(clothed, *what, by="change")
+    statistics.claim(clothed, *what, by="change")
 
 # %% [markdown]
 # **What we read from it.**
@@ -1499,4 +1506,4 @@ assert all(-0.5 < leak < 0.8 for leak in leaks.values()), leaks
 # ## Provenance
 
 # %% tags=["provenance"]
-records.environment(device, started)
+provenance.environment(device, started)

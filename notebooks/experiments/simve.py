@@ -56,13 +56,17 @@ import torch
 from IPython.display import Markdown
 
 import mdlib
-from mdlib import compare, data, plots, probes, records, sweep
+from mdlib import data, sweep
 from mdlib.data.base import stratified
-from mdlib.fit import fit, pick_device
-from mdlib.judge import train_judge
+from mdlib.devices import pick_device
+from mdlib.evaluation import probes, statistics
+from mdlib.evaluation.views_classifier import train_views_classifier
+from mdlib.figures import plots, tables
 from mdlib.methods import create, parse_option
 from mdlib.methods.two_part_vae import TwoPartVAE
 from mdlib.metrics.generation import frechet_distance
+from mdlib.notebook import provenance
+from mdlib.training import fit
 from mdlib.views import BINARY, Views, style
 
 plots.theme()
@@ -138,7 +142,7 @@ plots.image_grid(sheet, row_labels=["image", "view 1", "view 2", "view 3"])
 
 # %%
 CRITERION = "linear, views"
-trials = pd.concat(map(sweep.kept, ["simve_tuning", "simve_full_tuning"]))
+trials = pd.concat(map(sweep.read_csv, ["simve_tuning", "simve_full_tuning"]))
 
 
 def tuned(name):
@@ -415,7 +419,11 @@ def examine_decoder(method, s):
 
 
 judged = generation and not held_out and any(name in VAES for name in chosen)
-judge = train_judge(train, law, arch=arch, device=device) if judged else None
+judge = (
+    train_views_classifier(train, law, arch=arch, device=device)
+    if judged
+    else None
+)
 limits = {}
 if judged:
     real, others = (
@@ -500,7 +508,7 @@ MAIN = {
 
 def gathered():
     """Rows of all main sweeps that have any; `on` says on which data."""
-    parts = [(sweep.kept(name), suffix) for name, suffix in MAIN.items()]
+    parts = [(sweep.read_csv(name), suffix) for name, suffix in MAIN.items()]
     parts = [p.assign(on=p["data"] + suffix) for p, suffix in parts if len(p)]
     return pd.concat(parts) if parts else pd.DataFrame(columns=["on", "method"])
 
@@ -508,7 +516,7 @@ def gathered():
 main = gathered()
 ON = list(main["on"].unique())
 NOT_YET = Markdown("*Not yet run: these tables need the rows of the sweeps.*")
-empty = [name for name in MAIN if sweep.kept(name).empty]
+empty = [name for name in MAIN if sweep.read_csv(name).empty]
 Markdown(
     f"Rows of: {', '.join(ON) or 'nothing'}. Not yet run: "
     f"{', '.join(f'`{name}`' for name in empty) or 'nothing'}."
@@ -561,7 +569,7 @@ def listed(names):
 
 def tally(a, others, column, rows):
     """'beats X, Y; ties with Z; loses to none' of a against each of the others."""
-    found = {b: verdict(compare.paired(rows, a, b, column)) for b in others}
+    found = {b: verdict(statistics.paired(rows, a, b, column)) for b in others}
     kinds = ["beats", "ties with", "loses to"]
     kinds += {*found.values()} - {*kinds}  # what has no rows
     return "; ".join(
@@ -583,7 +591,7 @@ def table_of(columns):
         return NOT_YET
     columns = [c for c in columns if c in main]
     rows = main[["on", "method", *columns]].dropna(subset=columns, how="all")
-    table = records.mean_std(rows, ["on", "method"])
+    table = tables.mean_std(rows, ["on", "method"])
     table = table.replace({"? ± ?": ""})
     there = [
         (on, name) for on in ON for name in ORDER if (on, name) in table.index
@@ -613,7 +621,7 @@ def differences(a, others, columns):
         return NOT_YET
     table = {
         (on, b): {
-            c: shown(compare.paired(main[main["on"] == on], a, b, c))
+            c: shown(statistics.paired(main[main["on"] == on], a, b, c))
             for c in columns
         }
         for on in ON
@@ -668,7 +676,7 @@ def gap_closed(column):
             continue
         best = mean[there].idxmax()
         gap, step = mean[best] - mean["vae"], mean["simve"] - mean["vae"]
-        found = compare.paired(rows, "simve", best, column)
+        found = statistics.paired(rows, "simve", best, column)
         share = f"SimVE closes {100 * step / gap:.0f} % of a gap of {gap:.3f}"
         if gap <= 0:
             share = f"there is no gap: the VAE is {-gap:.3f} above"
@@ -876,7 +884,7 @@ def swap_answer():
         rows = main[main["on"] == on]
         for column in ("swap: class", "swap: style", "FID, fitted Gaussian"):
             found = {
-                b: compare.paired(rows, "simve", b, column)
+                b: statistics.paired(rows, "simve", b, column)
                 for b in ("vae", "gvae", "ml_vae")
             }
             said = ", ".join(
@@ -897,7 +905,7 @@ swap_answer()
 # nothing tuned. What SimVE and the VAE differ in here is the prior, and only that.
 
 # %%
-ablation = sweep.kept("simve_ablation")
+ablation = sweep.read_csv("simve_ablation")
 if len(ablation):
     ablation = ablation[ablation["method"] != "untrained"]
 USUAL = {"members": 2, "learn_from": 0, "steps": 600}
@@ -962,7 +970,7 @@ def setting_differences(pairs, columns):
         x, y = (part(**of).set_index("seed") for of in (one, other))
         d = {c: (x[c] - y[c]).dropna() for c in columns}
         table[label] = {
-            c: shown(compare.interval(d[c])) if len(d[c]) else ""
+            c: shown(statistics.interval(d[c])) if len(d[c]) else ""
             for c in columns
         }
     return pd.DataFrame(table).T
@@ -1009,7 +1017,7 @@ def control_answer():
         said = [
             f"{verdict(found)} the VAE on *{c}* ({shown(found)})"
             for c in ("style", "linear, views", "linear, clean")
-            if (found := compare.paired(rows, "simve", "vae", c))
+            if (found := statistics.paired(rows, "simve", "vae", c))
         ]
         lines.append(f"- $w$ = {w:g}: SimVE " + ", ".join(said) + ".")
     return Markdown("\n".join(lines))
@@ -1028,7 +1036,7 @@ def group_prior(column, w):
     rows = pd.concat(
         part(**of, reconstruction_weight=w) for of in (flat, {"method": "vae"})
     )
-    return compare.paired(rows, "simve", "vae", column)
+    return statistics.paired(rows, "simve", "vae", column)
 
 
 if len(ablation):
@@ -1107,7 +1115,7 @@ def growth_answer():
             ends = f"{few} to {many or 'all'} {unit}"
             if len(d):
                 lines.append(
-                    f"- {plots.LABELS[name]}, from {ends}: *linear, views* {compare.interval(d)}."
+                    f"- {plots.LABELS[name]}, from {ends}: *linear, views* {statistics.interval(d)}."
                 )
     return Markdown("\n".join(lines))
 
@@ -1124,7 +1132,7 @@ growth_answer() if len(ablation) else NOT_YET
 # and a GPU computes the forward pass in bfloat16 here.)
 
 # %%
-released = sweep.kept("simve_released")
+released = sweep.read_csv("simve_released")
 
 
 def released_answer():
@@ -1166,7 +1174,7 @@ CLAIMS = [
     ("mnist", "vae", "simve", "rebuilt: style", 0.2),
 ]  # (on, a, b, column, least)
 for on, *what in CLAIMS:
-    compare.claim(main[main["on"] == on], *what)
+    statistics.claim(main[main["on"] == on], *what)
 
 # %% [markdown]
 # **What we read from it.**
@@ -1308,4 +1316,4 @@ assert all(0 <= share <= 1 for share in shares.values()), shares
 # ## Provenance
 
 # %% tags=["provenance"]
-records.environment(device, started)
+provenance.environment(device, started)

@@ -39,7 +39,10 @@ import numpy as np
 import pandas as pd
 
 import mdlib
-from mdlib import plots, records, sweep
+from mdlib import sweep
+from mdlib.figures import plots
+from mdlib.io import write_json
+from mdlib.notebook import provenance
 
 plots.theme()
 started = time.time()
@@ -171,7 +174,7 @@ sorted(path.name for path in first.iterdir() if path.name[0] != ".")
 # because it skips what is done. Let us harm a run, mend the grid, and run again:
 
 # %%
-records.write_json(first / "metrics.json", [])  # by hand
+write_json(first / "metrics.json", [])  # by hand
 write([1, 2, 4, 16])
 spec = sweep.load(folder / "size.yaml")
 before = pd.Series(sweep.states(spec, folder / "runs")).value_counts()
@@ -320,4 +323,4 @@ assert abs(luck(20, 4) - luck(20, 1) / 2) < 0.05  # it shrinks with √n
 # ## Provenance
 
 # %% tags=["provenance"]
-records.environment(device, started)
+provenance.environment(device, started)

@@ -51,8 +51,10 @@ from IPython.display import Markdown
 from torch import nn
 
 import mdlib
-from mdlib import data, losses, plots, probes, records
-from mdlib.fit import fit, pick_device
+from mdlib import data, losses
+from mdlib.devices import pick_device
+from mdlib.evaluation import probes
+from mdlib.figures import plots, tables
 from mdlib.methods import create
 from mdlib.methods.barlow import BarlowTwins
 from mdlib.methods.byol import BYOL
@@ -61,6 +63,8 @@ from mdlib.methods.joint_embedding import over_pairs
 from mdlib.methods.simsiam import SimSiam
 from mdlib.methods.vicreg import VICReg
 from mdlib.methods.wmse import WMSE
+from mdlib.notebook import provenance
+from mdlib.training import fit
 from mdlib.views import Views
 
 plots.theme()
@@ -501,7 +505,7 @@ ends = pd.DataFrame(
         for name, variant, s in order
     ]
 )
-records.mean_std(ends, by=["method", "variant"])
+tables.mean_std(ends, by=["method", "variant"])
 
 # %% [markdown]
 # *Table 1. The three readings at the end of training (mean over the last tenth of the steps), mean ± standard deviation
@@ -584,7 +588,7 @@ for (name, variant, s), method in trained.items():
         rows.append({"method": label, "seed": s} | examine(method, s))
 results = pd.DataFrame(rows)
 mdlib.record(out, results)
-records.mean_std(results)
+tables.mean_std(results)
 
 # %% [markdown]
 # *Table 2. Accuracy of a linear probe on clean test images, and effective rank of the code there; mean ± standard
@@ -829,4 +833,4 @@ if checked:
 # ## Provenance
 
 # %% tags=["provenance"]
-records.environment(device, started)
+provenance.environment(device, started)

@@ -59,10 +59,14 @@ import torch.nn.functional as F
 from IPython.display import Markdown
 
 import mdlib
-from mdlib import data, explorable, losses, plots, probes, records
-from mdlib.fit import fit, pick_device
-from mdlib.judge import train_judge
+from mdlib import data, losses
+from mdlib.devices import pick_device
+from mdlib.evaluation import probes
+from mdlib.evaluation.views_classifier import train_views_classifier
+from mdlib.figures import explorable, plots, tables
 from mdlib.methods import create
+from mdlib.notebook import provenance
+from mdlib.training import fit
 from mdlib.views import Views, apply, circular, style
 
 plots.theme()
@@ -383,7 +387,7 @@ results = pd.DataFrame(
     {"rung": name, "seed": s} | examine(method)
     for (name, s), method in models.items()
 )
-records.mean_std(results, by="rung")
+tables.mean_std(results, by="rung")
 
 # %% [markdown]
 # *Table 1. What probes find in each part, as each ingredient is added to those above it: accuracy for the class, $R^2$
@@ -482,12 +486,12 @@ explorable.film(
 #
 # ## A judge
 #
-# Eyes are kind. Let a small network judge (`mdlib.judge`): it was told class, hue and angle of views of *training*
+# Eyes are kind. Let a small network judge (`mdlib.evaluation.views_classifier`): it was told class, hue and angle of views of *training*
 # images, and now says what it sees in pictures that our models made. This is the one place where labels are used for
 # training.
 
 # %%
-judge = train_judge(
+judge = train_views_classifier(
     train, law, columns=columns_of, features=64, steps=judge_steps, seed=seed,
     arch=arch, code="relu", device=device,
 )  # fmt: skip
@@ -533,7 +537,7 @@ verdicts = pd.DataFrame(
     {"rung": name, "seed": s} | tried(method)
     for (name, s), method in models.items()
 )
-records.mean_std(verdicts, by="rung")
+tables.mean_std(verdicts, by="rung")
 
 # %% [markdown]
 # *Table 2. The judge on self-reconstructions ("itself") and on swapped pictures, over all seeds. Class: share of
@@ -905,4 +909,4 @@ pd.DataFrame({"two terms": found, "swap": swaps}).T.round(2)
 # ## Provenance
 
 # %% tags=["provenance"]
-records.environment(device, started)
+provenance.environment(device, started)

@@ -49,9 +49,13 @@ import torch
 from IPython.display import Markdown
 
 import mdlib
-from mdlib import data, explorable, losses, plots, probes, records
-from mdlib.fit import fit, pick_device
+from mdlib import data, losses
+from mdlib.devices import pick_device
+from mdlib.evaluation import probes
+from mdlib.figures import explorable, plots, tables
 from mdlib.methods import create
+from mdlib.notebook import provenance
+from mdlib.training import fit
 from mdlib.views import Views, style
 
 plots.theme()
@@ -594,7 +598,7 @@ plt.show()
 # *Figure 8. The effect of $p(y)$ and of the reconstruction weight. The VAE is SimVE with groups of one.*
 
 # %%
-records.mean_std(
+tables.mean_std(
     by_weight.drop(columns=["σ²", "J"]), by=["weight", "method"]
 ).sort_index(level=0, sort_remaining=False)
 
@@ -848,4 +852,4 @@ pd.DataFrame({"groups by image": untold, "groups by class": told}).round(2)
 # ## Provenance
 
 # %% tags=["provenance"]
-records.environment(device, started)
+provenance.environment(device, started)

@@ -45,8 +45,10 @@ from IPython.display import Markdown, display
 from scipy import stats
 
 import mdlib
-from mdlib import data, metrics, plots, records
-from mdlib.fit import pick_device
+from mdlib import data, metrics
+from mdlib.devices import pick_device
+from mdlib.figures import plots
+from mdlib.notebook import provenance
 
 plots.theme()
 started = time.time()
@@ -1191,4 +1193,4 @@ pd.DataFrame(verdicts).T.round(3)
 # ## Provenance
 
 # %% tags=["provenance"]
-records.environment(device, started)
+provenance.environment(device, started)

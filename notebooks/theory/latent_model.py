@@ -59,10 +59,14 @@ from torch.distributions import MultivariateNormal, Normal
 from torch.nn import functional as F
 
 import mdlib
-from mdlib import data, losses, mi, plots, probes, records
-from mdlib.fit import fit, pick_device
+from mdlib import data, losses, mi
+from mdlib.devices import pick_device
+from mdlib.evaluation import probes
+from mdlib.figures import plots, tables
 from mdlib.methods import create
 from mdlib.mi import bounds, critics, tasks
+from mdlib.notebook import provenance
+from mdlib.training import fit
 from mdlib.views import Views, style
 
 plots.theme()
@@ -1006,7 +1010,7 @@ heads = heads.dropna().drop(
     columns="layer"
 )  # without a head, both layers are one
 mdlib.record(out, heads)
-records.mean_std(heads.drop(columns="head"), ["where", "trained"])
+tables.mean_std(heads.drop(columns="head"), ["where", "trained"])
 
 # %% [markdown]
 # *Table 3. Style (mean $R^2$ over the parameters of new test views), within over total variance, and the mean cosine of
@@ -1450,4 +1454,4 @@ alive.round(4)
 # ## Provenance
 
 # %% tags=["provenance"]
-records.environment(device, started)
+provenance.environment(device, started)

@@ -47,10 +47,12 @@ import torch
 from IPython.display import display
 
 import mdlib
-from mdlib import data, explorable, mi, plots, records, sweep
-from mdlib.fit import pick_device
+from mdlib import data, mi, sweep
+from mdlib.devices import pick_device
+from mdlib.figures import explorable, plots
 from mdlib.mi import bounds, critics, tasks
 from mdlib.mi.training import ESTIMATORS, LOWER
+from mdlib.notebook import provenance
 
 plots.theme()
 started = time.time()
@@ -542,7 +544,7 @@ table.unstack(0).rename(index=lambda n: ESTIMATORS[n].title)
 
 # %%
 sweeps = ("mutual_information_bounds", "mutual_information_bounds_full")
-swept = pd.concat([sweep.kept(name) for name in sweeps])
+swept = pd.concat([sweep.read_csv(name) for name in sweeps])
 if len(swept):
     keys = ["cubic", "level_steps", "estimator", "truth"]
     over_seeds = swept.groupby(keys, sort=False)["mean"]
@@ -877,4 +879,4 @@ assert abs(answers[bent.title] - 10) > 2.0
 # ## Provenance
 
 # %% tags=["provenance"]
-records.environment(device, started)
+provenance.environment(device, started)

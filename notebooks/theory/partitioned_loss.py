@@ -58,10 +58,14 @@ from torch.distributions import MultivariateNormal
 from torch.nn import functional as F
 
 import mdlib
-from mdlib import data, losses, nets, plots, probes, records
-from mdlib.fit import fit, pick_device
+from mdlib import data, losses, nets
+from mdlib.devices import pick_device
+from mdlib.evaluation import probes
+from mdlib.figures import plots
 from mdlib.methods import create
 from mdlib.methods.style_terms import repulsion
+from mdlib.notebook import provenance
+from mdlib.training import fit
 from mdlib.views import Views, apply, circular, style
 
 plots.theme()
@@ -1515,4 +1519,4 @@ found = {
 # ## Provenance
 
 # %% tags=["provenance"]
-records.environment(device, started)
+provenance.environment(device, started)

@@ -50,9 +50,12 @@ from torch import nn
 from torch.nn import functional as F
 
 import mdlib
-from mdlib import data, losses, mi, plots, probes, records, sweep
-from mdlib.fit import pick_device
+from mdlib import data, losses, mi, sweep
+from mdlib.devices import pick_device
+from mdlib.evaluation import probes
+from mdlib.figures import plots, tables
 from mdlib.mi import bounds, critics, pairs
+from mdlib.notebook import provenance
 from mdlib.views import Views
 
 plots.theme()
@@ -104,7 +107,7 @@ def swept(experiment):
         "rigorous_mutual_information",
         "rigorous_mutual_information_fashion",
     )
-    rows = pd.concat([sweep.kept(name) for name in names])
+    rows = pd.concat([sweep.read_csv(name) for name in names])
     if rows.empty:
         return None
     rows = rows[rows["experiment"] == experiment]
@@ -121,7 +124,7 @@ def from_sweep(table, columns=None):
         return None
     columns = list(columns or table.columns)
     flat = table[columns].dropna(how="all").reset_index()
-    shown = records.mean_std(flat, ["dataset", "case"])
+    shown = tables.mean_std(flat, ["dataset", "case"])
     return shown.rename_axis(columns="from the sweep's file, full budget")
 
 
@@ -1537,4 +1540,4 @@ pd.DataFrame({"cap of the loss": caps, "kept": kept}).round(2)
 # ## Provenance
 
 # %% tags=["provenance"]
-records.environment(device, started)
+provenance.environment(device, started)

@@ -1,0 +1,76 @@
+"""Bad arguments, in one vocabulary: what was given, what was expected, what to do.
+
+Nothing heavy is imported before a tensor is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
+    """A sentence such as ``unknown method 'vaee': did you mean 'vae'? Valid: byol, infonce, …``."""
+    valid = sorted(valid)
+    near = get_close_matches(str(name), valid, n=3, cutoff=0.6)
+    hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"unknown {kind} {name!r}:{hint} Valid: {', '.join(valid) or '(none)'}"
+
+
+def need(condition: bool, message: str) -> None:
+    """ValueError with that message unless the condition holds."""
+    if not condition:
+        raise ValueError(message)
+
+
+def as_tensor(values) -> Tensor:
+    """NumPy arrays (copied), sequences and tensors as a tensor without a gradient."""
+    import numpy as np
+    import torch
+
+    if isinstance(values, np.ndarray):
+        return torch.tensor(values)  # a copy: sharing a read-only array makes torch warn
+    return torch.as_tensor(values).detach()
+
+
+def checked_finite(name: str, values: Tensor) -> None:
+    """ValueError that says where, unless all values are finite."""
+    bad = (~values.isfinite()).nonzero()
+    where = bad[0].tolist() if len(bad) else None
+    need(
+        where is None,
+        f"{name} hold {where and values[tuple(where)].item()} at {where}, expected finite values: "
+        "look for what diverged before, or leave the sample out",
+    )
+
+
+def checked_grid(name: str, values: Sequence, whole: bool = False) -> list:
+    values, kind = list(values), "whole" if whole else "finite"
+    valid = [0 < v < float("inf") and (not whole or v == int(v)) for v in values]
+    need(values and all(valid), f"{name} is {values}, expected one or more positive {kind} numbers")
+    return values
+
+
+def check_above_zero(**options: float) -> None:
+    """ValueError for the first of the named options that is not above 0."""
+    for name, value in options.items():
+        if not value > 0:
+            raise ValueError(f"{name}={value}: expected a number above 0")
+
+
+def check_not_negative(**options: float) -> None:
+    """ValueError for the first of the named options that is below 0."""
+    for name, value in options.items():
+        if not value >= 0:
+            raise ValueError(f"{name}={value}: expected 0 or a number above it")
+
+
+def check_one_of(choices: tuple[str, ...], **options: str) -> None:
+    """ValueError for the first of the named options that is none of the choices."""
+    for name, value in options.items():
+        if value not in choices:
+            raise ValueError(f"{name}={value!r}: expected one of {choices}")

@@ -1,0 +1,115 @@
+"""The commands ``mdlib sweep`` and ``mdlib collect``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mdlib.cli import terminal as terminal
+from mdlib.cli.terminal import DataRoot, errors_as_messages
+
+if TYPE_CHECKING:
+    from mdlib.sweep import Spec
+
+Name = Annotated[str, typer.Argument(help="A sweep's name, or the path of its .yaml.")]
+Out = Annotated[Path | None, typer.Option(help="Folder of the runs; else runs/sweeps/NAME.")]
+
+
+def sweep(
+    name: Name,
+    out: Out = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Runs at once; else one a GPU, or one a core.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Dask: local, or the address tcp://HOST:PORT.")
+    ] = None,
+    data_root: DataRoot = None,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would run, and how long.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Only say how the runs stand.")] = False,
+) -> None:
+    """Run a chapter over a grid of parameters; again: go on where it stopped."""
+    from mdlib import sweep as sweeps
+
+    with errors_as_messages():
+        spec = sweeps.load(name, data_root, need_data=not status)
+        if dry_run:
+            _show_plan(spec, out, workers)
+        elif status:
+            _show_states(spec, out)
+        else:
+            try:
+                done = sweeps.run(spec, out, workers, scheduler, data_root)
+            except sweeps.Busy as error:
+                typer.echo(f"mdlib: {error}: is this sweep running already?", err=True)
+                raise typer.Exit(3) from None
+            except sweeps.Interrupted as error:
+                typer.echo(f"mdlib: {error}", err=True)
+                raise typer.Exit(130) from None
+            raise typer.Exit(1 if done.failures else 0)
+
+
+def collect(
+    name: Name,
+    out: Out = None,
+    stale: Annotated[bool, typer.Option(help="Allow rows of different sources.")] = False,
+) -> None:
+    """Write a sweep's results to NAME.csv; print mean ± std over the seeds."""
+    from mdlib import sweep as sweeps
+
+    with errors_as_messages():
+        spec = sweeps.load(name, need_data=False)
+        frame, path = sweeps.collect(spec, out, stale)
+        rows = sweeps.summary(frame, spec).reset_index().to_dict("records")
+        runs = frame["number"].nunique()
+        terminal.print_rows(rows, f"{spec.name}: {runs} of {len(spec.points)} runs")
+        terminal.console().print(f"{path}", soft_wrap=True)
+
+
+def _show_plan(spec: Spec, out: Path | None, workers: int | None) -> None:
+    from mdlib import sweep as sweeps
+    from mdlib.sweep import engine
+
+    states = sweeps.states(spec, out)
+    rows = []
+    for point in spec.points:
+        varied = {name: str(point.parameters[name]) for name in spec.varying}
+        rows.append({"run": point.number, "state": states[point.number], **varied})
+    left = sum(state != "done" for state in states.values())
+    terminal.print_rows(rows, f"{spec.name}: {spec.chapter.name}, {len(rows)} runs")
+    seconds, source = sweeps.estimate(spec, out)
+    count = workers or len(engine.gpus()) or engine.cores()
+    if seconds is not None:
+        total = -(-left // count) * seconds
+        source = f"about {_duration(total)} with {count} at once ({source})"
+    terminal.console().print(f"{len(rows)} runs, {left} to do: {source}", soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _show_states(spec: Spec, out: Path | None) -> None:
+    from mdlib import sweep as sweeps
+    from mdlib.sweep import driver, plan
+
+    states = sweeps.states(spec, out)
+    counts = Counter(states.values())
+    folders = driver.folders(spec, Path(out or driver.default_out(spec)).resolve())
+    console = terminal.console()
+    for number, state in states.items():
+        if state == "failed":
+            why = plan.read_status(folders[number]) or {}
+            notebook = folders[number] / plan.NOTEBOOK
+            console.print(f"run {number} failed: {why.get('cause')}: {why.get('message')}")
+            console.print(f"  {notebook}", soft_wrap=True)
+    order = ("done", "running", "failed", "stale", "waiting")
+    words = ", ".join(f"{counts[state]} {state}" for state in order if counts[state])
+    console.print(f"{spec.name}: {len(states)} runs: {words}")
+    if counts["stale"]:
+        console.print("stale: the chapter or mdlib has changed since; they will run again")

@@ -1,0 +1,89 @@
+"""What a probe is given, as tensors that it can rely on; ValueError for anything else."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mdlib.checks import as_tensor, checked_finite, need
+
+
+def checked_codes(train, test) -> tuple[Tensor, Tensor]:
+    """Both sets of codes as [*, D] on one device in one precision, or ValueError."""
+    train, test = as_tensor(train), as_tensor(test)
+    device = "cpu" if train.device.type == "mps" else train.device
+    dtype = train.dtype if train.dtype == torch.float64 else torch.float32
+    train, test = train.to(device, dtype), test.to(device, dtype)
+    for name, codes in (("train", train), ("test", test)):
+        need(
+            codes.ndim == 2 and 0 not in codes.shape,
+            f"{name} codes have shape {list(codes.shape)}, expected [samples, features] and not "
+            "empty: flatten maps with codes.flatten(1)",
+        )
+        checked_finite(f"{name} codes", codes)
+    need(
+        train.shape[1] == test.shape[1],
+        f"train codes have {train.shape[1]} features and test codes {test.shape[1]}, expected as "
+        "many: use one encoder for both",
+    )
+    return train, test
+
+
+def checked_targets(name: str, targets, codes: Tensor, dtype: torch.dtype) -> Tensor:
+    """Targets on the codes' device: classes, int64 [N], or values, float64 [N] or [N, T]."""
+    targets, n = as_tensor(targets), len(codes)
+    shapes, label = f"[{n}]", dtype == torch.int64
+    if not label:
+        shapes += f" or [{n}, T]"
+    need(
+        targets.ndim in ((1,) if label else (1, 2))
+        and 0 not in targets.shape
+        and len(targets) == n,
+        f"{name} targets have shape {list(targets.shape)}, expected {shapes}, one for each code",
+    )
+    need(
+        not label or not (targets.dtype == torch.bool or targets.is_floating_point()),
+        f"{name} targets are {targets.dtype}, expected integer classes: use targets.long(), or a "
+        "regression probe if they are continuous",
+    )
+    checked_finite(f"{name} targets", targets)
+    return targets.to(codes.device).to(dtype)
+
+
+def checked_classes(
+    train_targets, test_targets, x: Tensor, new: Tensor, least: int, why: str
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Class names [C], training labels 0 … C−1 [N], how many of each [C], and test classes [M].
+
+    ValueError unless there are two classes or more, with at least `least` training samples each
+    (`why` says what for), and no others in the test set.
+    """
+    labels = checked_targets("train", train_targets, x, torch.int64)
+    truth = checked_targets("test", test_targets, new, torch.int64)
+    classes, y, counts = labels.unique(return_inverse=True, return_counts=True)
+    rare, fewest = int(classes[counts.argmin()]), int(counts.min())
+    unseen = truth[~torch.isin(truth, classes)].unique()
+    need(len(classes) > 1, f"train targets are all {rare}, expected at least 2 classes")
+    need(
+        fewest >= least,
+        f"class {rare} has {fewest} training sample{'s' * (fewest > 1)}, expected at least {least}"
+        f"{why}: add samples or leave the class out",
+    )
+    need(
+        len(unseen) == 0,
+        f"test classes {unseen.tolist()} are not in training: leave them out, or split anew",
+    )
+    return classes, y, counts, truth
+
+
+def standardise(train: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    """New tensors: `train` [N, D] with column means 0 and deviations 1, `others` [*, D] likewise.
+
+    All are moved and scaled by the statistics of `train` (deviation with 1/N). A column that is
+    constant in `train`, up to rounding, tells nothing there and becomes 0 in every output.
+    """
+    shift = train[:1]  # taken off first, so that a large mean costs no digits of the deviation
+    std, mean = torch.std_mean(train - shift, dim=0, correction=0)
+    constant = std <= 2 * torch.finfo(train.dtype).eps * train.abs().amax(0)
+    scale = torch.where(constant, 0.0, 1 / std)
+    return tuple((codes - shift - mean) * scale for codes in (train, *others))

@@ -1,0 +1,108 @@
+"""A judge: told class and style of real views, it says what generated images show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mdlib.data.base import Dataset
+from mdlib.evaluation.probes import r2
+from mdlib.methods.supervised import Supervised
+from mdlib.training import fit
+from mdlib.types import ImageShape, Loss
+from mdlib.views import style
+
+Columns = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+
+
+class ViewsClassifier(Supervised):
+    """Class and style of a view, from linear heads on the same features.
+
+    The loss is cross-entropy in nats + the mean squared error of the standardised style. `means`
+    and `deviations` are those of the style's columns; `columns` makes these columns of a view's
+    parameters, as `views.style` does.
+    """
+
+    uses = ("labels", "parameters")
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        features: int,
+        classes: int,
+        means: Tensor,
+        deviations: Tensor,
+        columns: Columns = style,
+        **common,
+    ):
+        super().__init__(image_shape, features, classes=classes, **common)
+        self.style_head = nn.Linear(features, len(means))
+        self.register_buffer("means", means)
+        self.register_buffer("deviations", deviations)
+        self.columns = columns
+
+    def loss(
+        self,
+        views: Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        labels: Tensor,
+        parameters: Mapping[str, Tensor],
+    ) -> Loss:
+        features = self.encoder(views.flatten(0, 1))
+        truth = torch.stack([*self.columns(parameters).values()], -1).flatten(0, 1)
+        truth = (truth - self.means) / self.deviations
+        labels = labels.repeat_interleave(views.shape[1])
+        terms = {
+            "class": F.cross_entropy(self.head(features).float(), labels),
+            "style": F.mse_loss(self.style_head(features).float(), truth),
+        }
+        return sum(terms.values()), terms
+
+    @torch.no_grad()
+    def verdict(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Classes [N] and styles [N, columns] that images [N, C, H, W] show."""
+        features = self.encode(images)
+        predicted = self.style_head(features) * self.deviations + self.means
+        return self.head(features).argmax(1), predicted
+
+    def agreement(self, images: Tensor, labels: Tensor, truth: Tensor) -> tuple[float, Tensor]:
+        """Share of images [N, …] that show `labels` [N], and R² [columns] of style `truth`."""
+        classes, predicted = self.verdict(images)
+        return (classes == labels).float().mean().item(), r2(predicted, truth)
+
+
+def train_views_classifier(
+    split: Dataset,
+    law: Callable,
+    *,
+    columns: Columns = style,
+    features: int = 32,
+    steps: int = 800,
+    batch_size: int = 128,
+    lr: float = 3e-3,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    **common,
+) -> ViewsClassifier:
+    """A judge of views of `split` by `law`; `common` are options of `Supervised`, such as `arch`.
+
+    One seed for all that are judged: only verdicts of the same judge compare. ValueError as `fit`.
+    """
+    draw = torch.Generator(device).manual_seed(seed)
+    typical = columns(law(split.images[:1].to(device).expand(4096, -1, -1, -1), 1, draw)[1])
+    typical = torch.cat([*typical.values()], 1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        judge = ViewsClassifier(
+            split.image_shape, features, len(split.class_names),
+            typical.mean(0), typical.std(0), columns, **common,
+        ).to(device)  # fmt: skip
+    fit(
+        judge, split.images, law, labels=split.labels, steps=steps, batch_size=batch_size,
+        members=1, lr=lr, seed=seed, device=device, progress=False,
+    )  # fmt: skip
+    return judge

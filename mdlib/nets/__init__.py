@@ -1,0 +1,83 @@
+"""Encoders, decoders and heads: plain modules that know no loss.
+
+Three families, each with an encoder and its mirror image as decoder:
+
+- `mlp`, `mlp-small` (a quarter of the weights) and `mlp-large` (SimVE's, five times as many): fully
+  connected, for any image size;
+- `conv`: strided convolutions, for sides that are a multiple of 4 (28, 32, 64, …);
+- `resnet`: SimVE's, for sides that are a multiple of 16 (32, 64, …); see `mdlib.nets.resnet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from mdlib.checks import unknown
+from mdlib.nets.layers import (
+    ConvDecoder,
+    ConvEncoder,
+    Gaussian,
+    MLPDecoder,
+    MLPEncoder,
+    mlp,
+    parameter_count,
+    projection,
+)
+from mdlib.nets.resnet import ResNetDecoder, ResNetEncoder
+from mdlib.types import ImageShape
+
+SMALL = (256, 128)
+LARGE = (2000, 500, 500)  # as released with SimVE (Bizeul et al. 2024)
+ENCODERS = {
+    "mlp": MLPEncoder,
+    "mlp-small": partial(MLPEncoder, hidden=SMALL),
+    "mlp-large": partial(MLPEncoder, hidden=LARGE),
+    "conv": ConvEncoder,
+    "resnet": ResNetEncoder,
+}
+DECODERS = {
+    "mlp": MLPDecoder,
+    "mlp-small": partial(MLPDecoder, hidden=SMALL),
+    "mlp-large": partial(MLPDecoder, hidden=LARGE),
+    "conv": ConvDecoder,
+    "resnet": ResNetDecoder,
+}
+CODES = ("linear", "relu")
+
+__all__ = [
+    "CODES",
+    "DECODERS",
+    "ENCODERS",
+    "Gaussian",
+    "decoder",
+    "encoder",
+    "mlp",
+    "parameter_count",
+    "projection",
+]
+
+
+def encoder(arch: str, image_shape: ImageShape, dim: int, code: str = "linear") -> nn.Module:
+    """The encoder of family `arch`: [N, C, H, W] → [N, dim]. ValueError if unknown.
+
+    With `code="relu"` a ReLU ends it and no output is negative. Then the code's axes mean something
+    to the network; a linear code's don't, for the layers around it can absorb any rotation of it.
+    """
+    if code not in CODES:
+        raise ValueError(f"code={code!r}: expected one of {CODES}")
+    network = _lookup(ENCODERS, arch)(image_shape, dim)
+    return network.append(nn.ReLU()) if code == "relu" else network
+
+
+def decoder(arch: str, image_shape: ImageShape, dim: int) -> nn.Module:
+    """The decoder of family `arch`: [N, dim] → logits [N, C, H, W]. ValueError if unknown."""
+    return _lookup(DECODERS, arch)(image_shape, dim)
+
+
+def _lookup(table: dict[str, Callable[..., nn.Module]], arch: str) -> Callable[..., nn.Module]:
+    if arch not in table:
+        raise ValueError(unknown("architecture", arch, table))
+    return table[arch]

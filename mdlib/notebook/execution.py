@@ -1,0 +1,219 @@
+"""Run a chapter: check all that it is given, execute it, leave its files in one folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mdlib.checks import unknown
+from mdlib.io import write_json
+from mdlib.notebook import html, provenance, results
+from mdlib.notebook.chapters import Chapter
+
+NOTEBOOK, PARAMS, ENVIRONMENT = "executed.ipynb", "params.json", "environment.json"
+
+
+class ChapterFailed(RuntimeError):
+    """A chapter that stopped while running: why, and the notebook executed up to there."""
+
+    def __init__(self, name: str, cause: str, message: str, notebook: Path):
+        super().__init__(f"{name} failed: {cause}: {message}\nExecuted up to there: {notebook}")
+        self.cause, self.message, self.notebook = cause, message, notebook
+
+
+def check(
+    chapter: Chapter,
+    values: Mapping[str, Any],
+    data_root: str | os.PathLike | None = None,
+    need_data: bool = True,
+) -> dict[str, Any]:
+    """All parameters of a run, defaults included, or an error before anything starts.
+
+    Args:
+        chapter: whose parameters they are.
+        values: those that differ from the defaults.
+        data_root: where the data sets lie; None for the usual places.
+        need_data: look whether the data set is there.
+
+    Raises:
+        ValueError: an unknown parameter, a value of the wrong type, an unknown method or device.
+        ValueError, OSError: a data set that is unknown, missing or damaged.
+    """
+    for name in values:
+        chapter.parameter(name)  # or ValueError
+    checked = {
+        name: parameter.conform(values.get(name, parameter.default))
+        for name, parameter in chapter.parameters.items()
+    }
+    device = str(checked.get("device", "auto"))
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise ValueError(f"unknown device {device!r}: expected auto, cpu, cuda, cuda:N or mps")
+    for name in {"method", "methods"} & checked.keys():
+        _check_methods(checked[name])
+    if "dataset" in checked:
+        from mdlib import data
+
+        scheme, colon, folder = str(checked["dataset"]).partition(":")
+        if colon:  # a folder is meant from here, but the chapter runs in its own
+            checked["dataset"] = f"{scheme}:{absolute(folder)}"
+        if need_data:
+            data.check(checked["dataset"], root=data_root)
+    return checked
+
+
+def _check_methods(value: str | Iterable[str]) -> None:
+    from mdlib import methods
+
+    for name in value.split(",") if isinstance(value, str) else value:
+        if name.strip() not in ("all", *methods.names()):
+            raise ValueError(unknown("method", name.strip(), methods.names()))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run and where its files are."""
+
+    chapter: Chapter
+    parameters: dict[str, Any]
+    out: Path
+    seconds: float
+
+    @property
+    def notebook(self) -> Path:
+        return self.out / NOTEBOOK
+
+    @property
+    def page(self) -> Path:
+        return self.out / "executed.html"
+
+    @property
+    def metrics(self) -> list[results.Row]:
+        """What the chapter recorded; empty if it records nothing."""
+        return results.read_metrics(self.out) if (self.out / results.METRICS).exists() else []
+
+
+def run(
+    chapter: Chapter,
+    values: Mapping[str, Any],
+    out: str | os.PathLike,
+    progress: bool = True,
+    data_root: str | os.PathLike | None = None,
+    timeout: int | None = None,
+) -> Run:
+    """Execute a chapter by papermill, in its own folder, and leave in `out`: ``params.json``,
+    ``executed.ipynb`` (saved as it goes), ``executed.html``, ``environment.json``, and what the
+    chapter itself records there (``metrics.json``).
+
+    Args:
+        chapter: what to run.
+        values: the parameters that differ from its defaults; `out` is none of them.
+        out: a new or empty folder.
+        progress: show a progress bar on stderr.
+        data_root: where the data sets lie; None for the usual places.
+        timeout: seconds that one cell may take.
+
+    Raises:
+        ValueError, OSError: a bad parameter or a non-empty `out`; no kernel was started.
+        ChapterFailed: a cell raised, ran out of time, or the kernel died.
+    """
+    if "out" in values:
+        raise ValueError("'out' is set by the run: give the folder as --out instead")
+    parameters = check(chapter, values, data_root)
+    out = Path(out).resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{out} exists and is not an empty folder: choose another --out")
+    started = time.time()
+    if "out" in parameters:
+        parameters["out"] = str(out)
+    write_json(out / PARAMS, parameters)
+
+    failure = None
+    try:
+        data_root = absolute(data_root or os.environ.get("MDLIB_DATA"))
+        with _variables(MDLIB_DATA=data_root, PYDEVD_DISABLE_FILE_VALIDATION="1"):
+            execute(chapter, parameters, out, progress, timeout)
+    except Exception as error:  # whatever stopped it, the reader wants its name and the notebook
+        failure = error
+    result = Run(chapter, parameters, out, round(time.time() - started, 1))
+    if failure is None:
+        _describe(result, started)
+        return result
+    with suppress(Exception):  # after a failure these are a courtesy: the failure is the news
+        _describe(result, started)
+    raise ChapterFailed(chapter.name, *reason(failure), result.notebook) from failure
+
+
+def reason(failure: Exception) -> tuple[str, str]:
+    """Name and message of what stopped a chapter: the cell's own exception where there was one."""
+    cause = getattr(failure, "ename", type(failure).__name__)
+    return cause, getattr(failure, "evalue", str(failure))
+
+
+def _describe(result: Run, started: float) -> None:
+    device, chapter = str(result.parameters.get("device", "cpu")), result.chapter
+    write_json(result.out / ENVIRONMENT, provenance.environment(device, started))
+    html.page(result.notebook, result.page, chapter.title, chapter.path.parent)
+
+
+def absolute(path: str | os.PathLike | None) -> str | None:
+    """The path as another process may use it, whatever its folder; None and "" are None."""
+    return str(Path(path).expanduser().resolve()) if path else None
+
+
+@contextmanager
+def _variables(**values: str | None) -> Iterator[None]:
+    """Environment variables for the kernel to inherit; None leaves one as it is."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update({name: value for name, value in values.items() if value is not None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def execute(
+    chapter: Chapter,
+    parameters: dict[str, Any],
+    out: Path,
+    progress: bool,
+    timeout: int | None,
+    manager: type | None = None,
+) -> None:
+    """Papermill the chapter to ``out/executed.ipynb``; `manager` starts its kernel in some other
+    way than as a new process of this Python."""
+    import papermill
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+    from traitlets import default
+
+    class ThisPython(AsyncKernelManager):
+        """Starts ipykernel in the running interpreter, whatever "python3" is installed as."""
+
+        @default("kernel_spec_manager")
+        def _no_installed_specs(self):
+            return KernelSpecManager(kernel_dirs=[])
+
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it says, we raise
+    papermill.execute_notebook(
+        chapter.notebook(),
+        out / NOTEBOOK,
+        parameters or None,
+        kernel_name="python3",
+        language="python",
+        progress_bar={"desc": chapter.name} if progress else False,
+        cwd=chapter.path.parent,
+        execution_timeout=timeout,
+        kernel_manager_class=manager or ThisPython,
+        extra_arguments=["--log-level=CRITICAL"],  # the kernel's own remarks, not the chapter's
+    )

@@ -1,0 +1,102 @@
+"""Where and with what a run was made."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    *("mdlib", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib"),
+    *("papermill", "jupytext", "ipykernel"),
+)
+
+
+def environment(device: str = "cpu", started: float | None = None) -> dict[str, Any]:
+    """Where and with what a run was made. Holds no host name, user name or path: it is published.
+
+    Args:
+        device: where the run computed: "cpu", "cuda", "cuda:1", "mps" or "auto".
+        started: ``time.time()`` at its start, to report the seconds since then.
+    """
+    now = time.time()
+    device = _resolved(str(device))
+    commit, dirty = _commit(Path(__file__).parent)
+    return {
+        "date": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
+        "seconds": None if started is None else round(now - started, 1),
+        "device": device,
+        "device_name": _device_name(device),
+        "threads": _threads(),
+        "commit": commit,
+        "dirty": dirty,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _resolved(device: str) -> str:
+    """What "auto" means here. torch takes seconds to import: ask it only if it could say more."""
+    nodes = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+    accelerated = sys.platform != "linux" or any(map(os.path.exists, nodes))
+    if device != "auto":
+        return device
+    if not accelerated and "torch" not in sys.modules:
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists() and (found := re.search(r"model name\s*: (.+)", cpuinfo.read_text())):
+        return found[1]
+    return platform.processor() or platform.machine()
+
+
+def _threads() -> int:
+    if torch := sys.modules.get("torch"):
+        return torch.get_num_threads()
+    if (count := os.environ.get("OMP_NUM_THREADS", "")).isdigit():
+        return int(count)
+    # Python ≥ 3.13 and Linux know how many cores this process may use; elsewhere, all of them
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _commit(folder: Path) -> tuple[str, bool | None]:
+    """Commit of the checkout that holds `folder`, and whether anything in it was changed since."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+        return done.stdout.strip()
+
+    try:
+        git(
+            "ls-files", "--error-unmatch", "__init__.py"
+        )  # not merely installed inside some checkout
+        return git("rev-parse", "HEAD"), git("status", "--porcelain") != ""
+    except (OSError, subprocess.SubprocessError):
+        return "unknown", None

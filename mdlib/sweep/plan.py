@@ -1,0 +1,184 @@
+"""Where a sweep's runs lie on disk: one folder a run, and what each folder's state is.
+
+The folder's name is a hash of the run's parameters, a dash, and a hash of the sources (the
+chapter's code and mdlib's), so it says by itself what would be found there. `status` is written
+last; a run without one is not done, whatever else it left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import mdlib
+from mdlib.io import atomic_write, read_json, sha256, write_json
+from mdlib.notebook import results
+from mdlib.notebook.chapters import Chapter
+from mdlib.notebook.execution import ENVIRONMENT, NOTEBOOK, PARAMS
+
+STATUS, LOG, LOCK = "status", "log.jsonl", ".lock"
+MADE_ANEW = (STATUS, results.METRICS, NOTEBOOK, ENVIRONMENT)  # by each attempt at a run
+WITNESSES = (results.METRICS, NOTEBOOK)  # their checksums stand in the status
+
+
+class Busy(RuntimeError):
+    """Somebody else is at work in that folder."""
+
+
+class SourceChanged(RuntimeError):
+    """What would be run is not what the folder's name says."""
+
+
+def source_hash(chapter: Chapter) -> str:
+    """A hash of what a run's numbers come from: the chapter's code cells and all of mdlib."""
+    digest = _of_code(chapter)
+    package = Path(mdlib.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def code_hash(chapter: Chapter) -> str:
+    """A hash of the chapter's code cells alone."""
+    return _of_code(chapter).hexdigest()[:12]
+
+
+def _of_code(chapter: Chapter) -> hashlib._Hash:
+    digest = hashlib.sha256()
+    for cell in chapter.cells:
+        if cell.kind == "code" and "launch" not in cell.tags:  # that one only fetches the book
+            digest.update(cell.source.encode() + b"\0")
+    return digest
+
+
+def run_name(parameters: dict[str, Any], source: str) -> str:
+    """The name of a run's folder."""
+    text = json.dumps(parameters, sort_keys=True, ensure_ascii=False)
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:12]}-{source}"
+
+
+def read_status(folder: Path) -> dict[str, Any] | None:
+    """The status of a run, or None if there is none, or none that is true.
+
+    A done run whose metrics or notebook are not the ones that its status saw is not done.
+    """
+    try:
+        status = read_json(folder / STATUS)
+        if any(sha256(folder / name) != digest for name, digest in status["files"].items()):
+            return None
+        return status
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def write_status(folder: Path, state: str, **facts: Any) -> dict[str, Any]:
+    """Say how a run ended: the last file that is written."""
+    files = {name: sha256(folder / name) for name in WITNESSES if (folder / name).exists()}
+    ended = datetime.now(UTC).isoformat(timespec="seconds")
+    status = {"state": state, "ended": ended, **facts, "files": files}
+    write_json(folder / STATUS, status)
+    return status
+
+
+def log(folder: Path, event: str, **facts: Any) -> None:
+    """Append one event to the run's log."""
+    line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **facts}
+    with open(folder / LOG, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The events of a run; a line that a crash cut short is passed over."""
+    events = []
+    path = folder / LOG
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            events.append(json.loads(line))
+        except ValueError:
+            continue
+    return events
+
+
+def prepare(folder: Path, parameters: dict[str, Any]) -> None:
+    """Make a run's folder ready for one more attempt.
+
+    What an attempt makes anew goes, the status first; checkpoints and the log stay.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in [*(folder / name for name in MADE_ANEW), *folder.glob(".*.tmp")]:
+        path.unlink(missing_ok=True)
+    write_json(folder / PARAMS, parameters)
+
+
+def stale_runs(out: Path, name: str) -> list[Path]:
+    """Done runs of the same parameters as the run `name`, but of other sources; newest last."""
+    if not out.is_dir():
+        return []
+    same = [path for path in out.glob(f"{name.partition('-')[0]}-*") if path.name != name]
+    done = {path: status for path in same if (status := read_status(path))}
+    done = {path: status for path, status in done.items() if status["state"] == "done"}
+    return sorted(done, key=lambda path: done[path]["ended"])
+
+
+def state(out: Path, name: str) -> str:
+    """ "done", "failed", "running", "stale" (done, but with other sources) or "waiting"."""
+    status = read_status(out / name)
+    if status:
+        return status["state"]
+    if (out / name / LOCK).exists() and not _is_free(out / name / LOCK):
+        return "running"
+    return "stale" if stale_runs(out, name) else "waiting"
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        with locked(path):
+            return True
+    except Busy:
+        return False
+
+
+@contextmanager
+def locked(path: Path, patience: float = 0.0) -> Iterator[None]:
+    """Hold a file's lock, which the system takes away from whoever dies.
+
+    Raises Busy if somebody else holds it for more than `patience` seconds.
+    """
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + patience
+    with open(path, "a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() >= deadline:
+                    raise Busy(f"{path.parent} is in use by another process") from None
+                time.sleep(0.05)
+        yield
+
+
+class WholeNotebooks:
+    """Papermill's way to local files, but each save is a new file put in the old one's place."""
+
+    def read(self, path: str) -> str:
+        return Path(path).read_text(encoding="utf-8")
+
+    def listdir(self, path: str) -> list[str]:
+        return [os.path.join(path, name) for name in os.listdir(path)]
+
+    def write(self, buf: str, path: str) -> None:
+        with atomic_write(path) as temporary:
+            temporary.write_text(buf, encoding="utf-8")
+
+    def pretty_path(self, path: str) -> str:
+        return path

@@ -1,0 +1,336 @@
+"""The site as a reader meets it: stored outputs, links, and every page in a browser.
+
+It builds without a warning, once: all its tests are in one file, and so in one process. Without
+Chromium, the tests with a browser are skipped.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from posixpath import dirname, join, normpath
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+from site_tools import (
+    BAD_FORMULAS,
+    DESKTOP,
+    FORMULAS_DONE,
+    PHONE,
+    SETTLED,
+    THIN,
+    TOO_WIDE,
+    Parsed,
+    Visit,
+    barriers,
+    chromium,
+    pages,
+    served,
+    watch,
+)
+
+from mdlib.notebook import chapters
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Pages of all kinds: these are looked at in dark colours too.
+DARK = ("book/intro", "book/results", "book/references", "book/mdlib/losses", "search",
+        "notebooks/start_here", "notebooks/theory/disentanglement")  # fmt: skip
+
+ONLY_HTTP = {"yann.lecun.com", "mmlab.ie.cuhk.edu.hk", "www.scottreed.info"}
+
+
+@pytest.fixture(scope="module")
+def site():
+    """The folder of the site, built once."""
+    pytest.importorskip("jupyter_book")
+    folder = ROOT / "book"
+    command = [sys.executable, folder / "build.py"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    with served(site) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def visits(site, address, browser):
+    """Each page seen once: narrow, then wide and light; some in dark colours."""
+    found = {}
+    page = browser.new_page()
+    watch(page, address, lambda: found[name])
+    for name in pages(site):
+        found[name] = visit = Visit()
+        page.set_viewport_size(PHONE)
+        page.goto(f"{address}/{name}")
+        page.evaluate(FORMULAS_DONE)
+        visit.formulas = page.evaluate(BAD_FORMULAS)
+        visit.wide = page.evaluate(TOO_WIDE)
+        page.evaluate(THIN)
+        page.set_viewport_size(DESKTOP)
+        page.evaluate(SETTLED)
+        visit.barriers = barriers(page)
+        if name.removesuffix(".html") in DARK:
+            page.evaluate("document.documentElement.dataset.theme = 'dark'")
+            page.evaluate(SETTLED)
+            visit.barriers += [f"dark: {text}" for text in barriers(page)]
+    page.close()
+    return found
+
+
+# --- what the pages hold
+
+
+def test_every_chapter_is_in_the_table_of_contents():
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    pages = set(re.findall(r"'file': '([^']+)'", str(toc)))
+    assert {f"notebooks/{name}" for name in chapters.names()} <= pages
+
+
+def test_pages_show_prose_outputs_and_formulas(site):
+    page = (site / "notebooks" / "start_here.html").read_text()
+    assert "What we read from it" in page
+    assert page.count("<img alt=") >= 5
+    assert 'class="math notranslate nohighlight"' in page
+    assert "mathjax/tex-chtml.js" in page
+    assert (site / "_static" / "mathjax" / "tex-chtml.js").is_file()
+
+
+def test_formulas_have_no_number_where_mathjax_refuses_one(site):
+    # Sphinx wraps $$…$$ with a line break in it in {split}, and there \\tag is an error.
+    for page in site.glob("notebooks/**/*.html"):
+        splits = re.findall(r"\\begin\{split\}(.*?)\\end\{split\}", page.read_text(), re.DOTALL)
+        assert not [formula for formula in splits if "\\tag" in formula], page.name
+
+
+def test_every_figure_is_described_in_words(site):
+    for name in pages(site):
+        for image in Parsed(site / name).images:
+            text = image.get("alt", "")
+            assert len(text) > 10 and not re.search(r"\.(png|svg|jpe?g)$", text), f"{name}: {image}"
+
+
+def test_pages_are_light(site):
+    for page in site.glob("**/*.html"):
+        text = page.read_text()
+        images = {page.parent / src for src in re.findall(r'<img[^>]*\bsrc="([^":]+)"', text)}
+        weight = page.stat().st_size + sum(image.stat().st_size for image in images)
+        assert weight < 2e6, f"{page} weighs {weight / 1e6:.1f} MB"
+
+
+def test_numbers_of_results_reach_the_page(site):
+    text = (site / "book" / "results.html").read_text()
+    for path in (ROOT / "notebooks" / "sweeps").glob("*.csv"):
+        assert f'aria-label="{path.stem}"' in text
+        assert list((site / "_downloads").glob(f"*/{path.name}"))
+
+
+def test_search_and_the_choice_of_dark_or_light_are_there(site):
+    page = (site / "notebooks" / "start_here.html").read_text()
+    assert "search-button" in page and "theme-switch" in page
+    assert (site / "searchindex.js").stat().st_size > 10_000
+
+
+# --- links, without a browser
+
+
+@pytest.fixture(scope="module")
+def parsed(site):
+    return {name: Parsed(site / name) for name in pages(site)}
+
+
+def inside(address):
+    return not re.match(r"[a-z]+:|//", address)
+
+
+def test_links_inside_the_site_lead_somewhere(site, parsed):
+    broken = []
+    for name, page in parsed.items():
+        for link in filter(inside, page.links + page.loads):
+            parts = urlsplit(link)
+            path = normpath(join(dirname(name), unquote(parts.path))) if parts.path else name
+            there = (site / path).is_file()
+            if there and parts.fragment and path in parsed:
+                there = unquote(parts.fragment) in parsed[path].anchors
+            if not there:
+                broken.append(f"{name} → {link}")
+    assert not broken
+
+
+def test_links_to_the_outside_are_well_formed(parsed):
+    doubtful = set()
+    for name, page in parsed.items():
+        for link in page.links:
+            if inside(link):
+                continue
+            parts = urlsplit(link)
+            secure = parts.scheme == "https" or parts.hostname in ONLY_HTTP
+            named = re.fullmatch(r"([\w-]+\.)+[a-z]{2,}", parts.netloc)
+            complete = {
+                "doi.org": r"/10\.\d{4,9}/\S+",
+                "arxiv.org": r"/(abs|pdf)/(\d{4}\.\d{4,5}|[a-z-]+/\d{7})(v\d+)?",
+            }.get(parts.netloc, r"\S*")
+            if not (secure and named and re.fullmatch(complete, parts.path)):
+                doubtful.add(f"{name} → {link}")
+    assert not doubtful
+
+
+def test_pages_load_nothing_from_elsewhere(parsed):
+    loads = {name: [to for to in page.loads if not inside(to)] for name, page in parsed.items()}
+    assert not {name: to for name, to in loads.items() if any(t[:5] != "data:" for t in to)}
+
+
+# --- each page in a browser
+
+
+def problems(visits, kind):
+    return {name: getattr(visit, kind) for name, visit in visits.items() if getattr(visit, kind)}
+
+
+def test_the_console_is_silent(visits):
+    assert problems(visits, "errors") == {}
+
+
+def test_pages_ask_nothing_of_the_network(visits):
+    assert problems(visits, "outside") == {}
+
+
+def test_all_formulas_are_set(visits):
+    assert problems(visits, "formulas") == {}
+
+
+def test_pages_fit_on_a_phone(visits):
+    assert problems(visits, "wide") == {}
+
+
+def test_pages_have_contrast_landmarks_and_names(visits):
+    assert problems(visits, "barriers") == {}
+
+
+# --- what a reader does
+
+
+def test_search_by_keyboard_finds_a_chapter(address, browser):
+    page = browser.new_page(viewport=DESKTOP)
+    page.goto(address)
+    page.wait_for_url("**/book/intro.html")  # where index.html sends us
+    page.keyboard.press("Control+K")
+    page.keyboard.type("InfoNCE")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=InfoNCE*")
+    page.wait_for_selector("#search-results a[href*='notebooks/start_here.html']")
+    page.close()
+
+
+def test_all_of_a_page_can_be_reached_by_keyboard(address, browser):
+    page = browser.new_page(viewport=DESKTOP)
+    page.goto(f"{address}/notebooks/start_here.html")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent.trim()") == "Skip to main content"
+    reached = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.className"))
+    wanted = "navbar-brand", "search-button", "reference internal", "theme-switch"
+    assert not [name for name in wanted if not any(name in names for names in reached)]
+    page.close()
+
+
+def test_dark_follows_the_system_and_the_button(address, browser):
+    page = browser.new_page(viewport=DESKTOP, color_scheme="dark")
+    page.goto(f"{address}/notebooks/start_here.html")
+
+    def brightness():
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
+
+    assert brightness() < 50
+    page.locator(".theme-switch-button:visible").click()  # the system's choice → light
+    page.wait_for_function("document.documentElement.dataset.theme === 'light'")
+    assert brightness() > 200
+    page.reload()
+    assert brightness() > 200, "the choice is forgotten"
+    page.close()
+
+
+# --- explorables
+
+
+def explorables(site):
+    """The pages that have one."""
+    return [name for name in pages(site) if "data-explorable=" in (site / name).read_text()]
+
+
+def test_explorables_of_chapters_are_on_their_pages(site):
+    cells = {name: chapters.find(name).cells for name in chapters.names()}
+    written = {
+        f"notebooks/{name}.html"
+        for name, found in cells.items()
+        if any(cell.kind == "code" and re.search(r"\bexplorable\b", cell.source) for cell in found)
+    }
+    assert written <= set(explorables(site))
+
+
+@pytest.mark.parametrize("way", ["http", "file"])
+def test_explorables_move(site, address, browser, way):
+    names = explorables(site)
+    if not names:
+        pytest.skip("no page has an explorable yet")
+    own = address if way == "http" else site.as_uri()
+    seen = Visit()
+    page = browser.new_page(viewport=DESKTOP)
+    watch(page, own, lambda: seen)
+    for name in names if way == "http" else names[:1]:
+        page.goto(f"{own}/{name}")
+        page.evaluate(FORMULAS_DONE)
+        for figure in page.locator("figure.explorable").all():
+            sliders = figure.locator("input[type=range]").all()
+            assert sliders, f"{name}: an explorable without a slider"
+            for slider in sliders:
+                for move in (drag, press):
+                    before = slider.input_value(), picture(figure)
+                    move(page, slider)
+                    after = slider.input_value(), picture(figure)
+                    what = f"{name}, {slider.get_attribute('aria-label')}, {move.__name__}"
+                    assert after[0] != before[0], f"{what}: the slider stands still"
+                    assert after[1] != before[1], f"{what}: the picture stands still"
+    assert seen == Visit()
+    page.close()
+
+
+def picture(figure):
+    """What the reader sees of an explorable, as a number that tells pictures apart."""
+    return hash(figure.locator(".explorable-picture").screenshot())
+
+
+def drag(page, slider):
+    """Take the thumb with the mouse to the other half of the track."""
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    low, high, value = slider.evaluate("s => [s.min || 0, s.max || 100, s.value].map(Number)")
+    thumb = 20  # pixels, about
+    start = (value - low) / (high - low)
+    goal = 0.9 if start < 0.5 else 0.1
+    xs = [box["x"] + thumb / 2 + part * (box["width"] - thumb) for part in (start, goal)]
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(xs[0], y)
+    page.mouse.down()
+    page.mouse.move(xs[1], y, steps=5)
+    page.mouse.up()
+
+
+def press(page, slider):
+    """One step with an arrow key, away from the end."""
+    at_end = slider.evaluate("s => Number(s.value) >= Number(s.max)")
+    slider.press("ArrowLeft" if at_end else "ArrowRight")

@@ -1,0 +1,220 @@
+"""The command line: what it prints, its exit codes, and that it starts quickly."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from mdlib import cli, data
+from mdlib.notebook import chapters, execution, html, results
+
+TINY = """\
+# %% [markdown]
+# # A tiny chapter
+#
+# *What is one and one?*
+#
+# **Time**: 2 s on one core
+
+# %% tags=["parameters"]
+seed = 0  # of every generator
+rate = 0.5  # step size
+out = ""  # where to
+
+# %%
+raise SystemExit(1)
+"""
+METRICS = [
+    {"method": "vae", "accuracy": 0.123456, "n": 3},
+    {"method": "byol [lin]", "accuracy": 12345.678, "style": None},
+]
+
+
+@pytest.fixture(autouse=True)
+def book(tmp_path, monkeypatch):
+    """A book with one chapter, seen from its root."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks/tiny.py").write_text(TINY)
+    monkeypatch.setattr(chapters, "root", lambda: tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def executed(monkeypatch):
+    """Chapters are not executed; the list holds what would have been."""
+    calls = []
+
+    def execute(chapter, parameters, out, progress, timeout):
+        calls.append(parameters)
+        notebook = chapter.notebook()
+        (out / "executed.ipynb").write_text(json.dumps(notebook))
+        results.record(out, METRICS)
+
+    monkeypatch.setattr(execution, "execute", execute)
+    monkeypatch.setattr(html, "page", lambda *args: None)
+    return calls
+
+
+def mdlib(*arguments):
+    return CliRunner().invoke(cli.app, [str(word) for word in arguments])
+
+
+def test_run_prints_the_table_and_where_to_look(book, executed):
+    done = mdlib("run", "tiny", "-p", "rate", "-2", "--param", "seed", "4")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert executed == [{"seed": 4, "rate": -2.0, "out": str(book / "runs/tiny")}]
+    for text in ("A tiny chapter", "byol [lin]", "0.1235", "1.235e+04", "–", " 3 "):
+        assert text in done.stdout
+    for name in ("executed.html", "executed.ipynb", "metrics.json"):
+        assert str(book / "runs/tiny" / name) in done.stdout
+
+
+def test_run_as_json_and_quiet(book, executed):
+    done = mdlib("run", book / "notebooks/tiny.py", "--out", "a", "--json")
+    facts = json.loads(done.stdout)
+    assert facts["metrics"] == METRICS
+    assert facts["parameters"]["seed"] == 0
+    assert facts["notebook"] == str(book / "a/executed.ipynb")
+    done = mdlib("run", "tiny", "--out", "b", "--quiet")
+    assert (done.exit_code, done.output) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tini"], "unknown chapter 'tini': did you mean 'tiny'?"),
+        (["tiny", "-p", "sed", "1"], "unknown parameter 'sed': did you mean 'seed'?"),
+        (["tiny", "-p", "seed", "1.5"], "parameter 'seed' is '1.5', expected int"),
+        (["tiny", "-p", "seed", "1", "-p", "seed", "2"], "parameter 'seed' is given twice"),
+        (["tiny", "-p", "seed"], "-p takes two words, NAME VALUE"),
+        (["tiny", "-p", "out", "x"], "give the folder as --out"),
+        (["tiny", "--out", "notebooks"], "not an empty folder: choose another --out"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(executed, arguments, message):
+    done = mdlib("run", *arguments)
+    assert done.exit_code == 2
+    assert done.stderr.startswith("mdlib: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert executed == []
+
+
+def test_a_failing_chapter_exits_with_1(monkeypatch):
+    def fail(*args, **kwargs):
+        raise execution.ChapterFailed("tiny", "ValueError", "as you wished", "runs/x.ipynb")
+
+    monkeypatch.setattr(execution, "run", fail)
+    done = mdlib("run", "tiny", "--json")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "tiny failed: ValueError: as you wished" in done.stderr
+    assert "runs/x.ipynb" in done.stderr
+
+
+def test_list(book):
+    text = mdlib("list").stdout
+    assert "tiny  What is one and one?" in text
+    assert "2 s on one core" in text
+    assert "seed=0  rate=0.5  out=''" in text
+    [facts] = json.loads(mdlib("list", "--json").stdout)
+    assert facts["question"] == "What is one and one?"
+    assert facts["parameters"][1] == {
+        "name": "rate",
+        "default": 0.5,
+        "type": "float",
+        "help": "step size",
+    }
+    (book / "notebooks/tiny.py").unlink()
+    assert "no chapters yet" in mdlib("list").stdout
+
+
+def test_a_broken_chapter_is_named(book):
+    (book / "notebooks/tiny.py").write_text('# %% tags=["parameters"]\nseed = f()\n')
+    done = mdlib("list")
+    assert done.exit_code == 2
+    assert "tiny.py: 'seed = f()' is no plain literal" in done.stderr
+
+
+# doctor
+
+
+@pytest.fixture
+def states(monkeypatch):
+    """The data sets and their states, for the test to change; the packages are as they are."""
+    found = {"digits": "ok", "mnist": "missing"}
+
+    def status(name, root=None):
+        return SimpleNamespace(name=name, state=found[name], hint=f"{name} in {root}")
+
+    monkeypatch.setattr(data, "names", lambda: tuple(found))
+    monkeypatch.setattr(data, "status", status)
+    return found
+
+
+def test_doctor_finds_this_environment_sound(states):
+    done = mdlib("doctor", "--json", "--data-root", "there")
+    report = json.loads(done.stdout)
+    by_name = {check["name"]: check for check in report["checks"]}
+    assert done.exit_code == 0, [c for c in report["checks"] if c["state"] == "FAIL"]
+    assert report["ok"]
+    assert {"python", "torch", "papermill", "device"} <= by_name.keys()
+    assert by_name["data digits"]["state"] == "OK"
+    assert by_name["data mnist"] == {
+        "state": "MISSING",
+        "name": "data mnist",
+        "detail": "mnist in there",
+    }
+    assert "MISSING data mnist" in mdlib("doctor").stdout
+
+
+def test_doctor_fails_for_damaged_data(states):
+    states["mnist"] = "corrupt"
+    done = mdlib("doctor")
+    assert done.exit_code == 1
+    assert "FAIL    data mnist" in done.stdout
+
+
+def test_doctor_judges_versions(monkeypatch):
+    monkeypatch.setattr(cli.metadata, "requires", lambda name: ["numpy>=99", "rich", "nothing"])
+    monkeypatch.setattr(cli, "_tested_versions", lambda: {"rich": "0.1"})
+    low, fine, absent = cli._check_packages()
+    assert (low.state, fine.state, absent.state) == ("FAIL", "OK", "FAIL")
+    assert "expected >=99" in low.detail
+    assert "(tested with 0.1)" in fine.detail
+    assert "not installed" in absent.detail
+    monkeypatch.setattr(cli.metadata, "requires", lambda name: ["nothing ; extra == 'bench'"])
+    [optional] = cli._check_packages()
+    assert optional.state == "MISSING"
+    assert ".[bench]" in optional.detail
+
+
+def test_constraints_are_read():
+    tested = cli._tested_versions()
+    assert tested["torch"]
+    assert tested["scikit-learn"]
+
+
+# a real process
+
+
+def test_listing_imports_nothing_heavy():
+    code = """if True:
+        import sys
+        from mdlib.cli import app
+        app(["list"], standalone_mode=False)
+        print({"torch", "papermill", "jupytext", "nbformat", "numpy"} & set(sys.modules))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.endswith("set()\n"), done.stdout
+    assert done.stderr == ""
+
+
+def test_as_a_command():
+    command = [sys.executable, "-m", "mdlib.cli", "run", "notebooks/none.py"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "mdlib: no chapter at notebooks/none.py: there is no such file\n"

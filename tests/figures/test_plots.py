@@ -1,0 +1,65 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.colors import to_hex
+
+from mdlib import methods
+from mdlib.figures import plots
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_image_grid_puts_each_image_in_its_place(channels):
+    images = torch.arange(6).view(2, 3, 1, 1, 1).expand(2, 3, channels, 4, 5) / 10
+    plots.image_grid(images, row_labels=["a", "b"], column_labels=["x", "y", "z"])
+    axes = plt.gca()
+    sheet = axes.images[0].get_array()
+    assert sheet.shape[:2] == (2 * (4 + 4), 3 * (5 + 4))
+    centres = sheet[4::8, 4::9]
+    levels = centres if channels == 1 else centres[..., 0]
+    np.testing.assert_allclose(levels, np.arange(6).reshape(2, 3) / 10, atol=1e-6)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+
+
+def test_image_grid_shows_bytes_as_fractions_and_refuses_wrong_labels():
+    plots.image_grid(torch.full((1, 1, 1, 2, 2), 51, dtype=torch.uint8))
+    assert plt.gca().images[0].get_array()[3, 3] == pytest.approx(0.2)
+    with pytest.raises(ValueError, match="1 row labels for 2 rows of images"):
+        plots.image_grid(torch.zeros(2, 1, 1, 2, 2), row_labels=["a"])
+
+
+def test_content_style_draws_means_and_standard_deviations():
+    rows = pd.DataFrame(
+        {"method": ["vae"] * 3 + ["byol"] * 3, "a": [1, 2, 3, 5, 5, 8.0], "b": [0, 0, 3, 1, 1, 1.0]}
+    )
+    plots.content_style(rows, "a", "b")
+    axes = plt.gca()
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("a (accuracy)", "b (mean $R^2$)")
+    dots = [container[0].get_xydata()[0].tolist() for container in axes.containers]
+    assert dots == [[2, 1], [6, 1]]
+    across = axes.containers[0][2][0].get_segments()[0]
+    assert (across[1, 0] - across[0, 0]) / 2 == pytest.approx(np.std([1, 2, 3], ddof=1))
+    assert {text.get_text() for text in axes.texts} == {"VAE", "BYOL"}
+
+
+def test_loss_curves_have_a_panel_a_method_and_a_line_a_seed():
+    run = pd.DataFrame({"loss": np.arange(10.0)}, index=range(1, 11))
+    plots.loss_curves({"vae": [run, run], "byol": [run]}, window=2)
+    axes = plt.gcf().axes
+    assert [len(a.lines) for a in axes] == [2, 1]
+    np.testing.assert_allclose(axes[0].lines[0].get_ydata()[:3], [0, 0.5, 1.5])
+    assert axes[0].get_xlabel() == "step" and "nats" in axes[0].get_ylabel()
+
+
+def test_every_method_has_a_name_and_a_colour_of_its_own():
+    known = [*methods.names(), "untrained"]
+    assert plots.LABELS.keys() == plots.COLOURS.keys() == set(known)
+    assert len({to_hex(plots.COLOURS[name]) for name in known}) == len(known)

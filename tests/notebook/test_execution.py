@@ -1,0 +1,134 @@
+"""Chapters are checked and run; what is wrong is refused before a kernel starts."""
+
+import json
+import re
+
+import nbformat
+import pytest
+
+from mdlib import data, methods
+from mdlib.io import read_json
+from mdlib.notebook import chapters, execution
+
+
+@pytest.fixture
+def no_kernel(monkeypatch):
+    def started(*args, **kwargs):
+        raise AssertionError("a kernel was started")
+
+    monkeypatch.setattr("papermill.execute_notebook", started)
+
+
+# check
+
+
+def test_check_returns_all_parameters(book):
+    tiny = chapters.find("tiny")
+    checked = execution.check(tiny, {"rate": 2})
+    assert checked == {name: p.default for name, p in tiny.parameters.items()} | {"rate": 2.0}
+    assert type(checked["rate"]) is float
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sed": 1}, "tiny: unknown parameter 'sed': did you mean 'seed'?"),
+        ({"seed": "1"}, "'seed' is '1', expected int, such as its default 0 (it is of type str)"),
+        ({"seed": True}, "'seed' is True, expected int"),
+        ({"seed": 1.0}, "'seed' is 1.0, expected int"),
+        ({"fail": 1}, "'fail' is 1, expected bool (true or false)"),
+        ({"rate": float("nan")}, "'rate' is nan, expected a finite number"),
+        ({"rate": None}, "'rate' is None, expected float"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+        ({"device": "cuda:x"}, "unknown device"),
+    ],
+)
+def test_check_refuses(book, values, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        execution.check(chapters.find("tiny"), values)
+
+
+def test_check_asks_data_and_methods(tmp_path, book, monkeypatch):
+    asked = []
+    monkeypatch.setattr(data, "check", lambda name, root=None: asked.append((name, root)))
+    monkeypatch.setattr(methods, "names", lambda: ["byol", "vae"])
+    monkeypatch.chdir(tmp_path)
+    execution.check(chapters.find("tiny"), {"dataset": "images:mine"}, "root")
+    assert asked == [(f"images:{tmp_path}/mine", "root")]
+
+    path = tmp_path / "chapter.py"
+    path.write_text('# %% tags=["parameters"]\nmethods = "all"\n')
+    chapter = chapters.Chapter(path)
+    assert execution.check(chapter, {"methods": "vae, byol"}) == {"methods": "vae, byol"}
+    with pytest.raises(ValueError, match="unknown method 'vea': did you mean 'vae'"):
+        execution.check(chapter, {"methods": "byol,vea"})
+    with pytest.raises(ValueError, match="unknown method ''"):
+        execution.check(chapter, {"methods": ""})
+
+
+# run
+
+
+def test_nothing_starts_for_bad_input(book, tmp_path, no_kernel, monkeypatch):
+    tiny, out = chapters.find("tiny"), tmp_path / "out"
+    for values in ({"sed": 1}, {"seed": "x"}, {"device": "gpu"}, {"out": "x"}):
+        with pytest.raises(ValueError):
+            execution.run(tiny, values, out)
+
+    def missing(name, root=None):
+        raise FileNotFoundError(f"no {name} here")
+
+    monkeypatch.setattr(data, "check", missing)
+    with pytest.raises(FileNotFoundError, match="no digits here"):
+        execution.run(tiny, {}, out)
+    assert not out.exists()
+
+
+def test_a_used_folder_is_left_alone(book, tmp_path, no_kernel):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine.txt").write_text("precious")
+    for out in (tmp_path / "out", tmp_path / "out/mine.txt"):
+        with pytest.raises(FileExistsError, match="not an empty folder: choose another --out"):
+            execution.run(chapters.find("tiny"), {}, out)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_a_run_leaves_all_its_files(book, tmp_path, capfd):
+    out = tmp_path / "out"
+    done = execution.run(chapters.find("tiny"), {"seed": 3, "rate": 2}, out, progress=False)
+    assert capfd.readouterr() == ("", "")
+    assert {path.name for path in out.iterdir()} == {
+        "params.json",
+        "executed.ipynb",
+        "executed.html",
+        "metrics.json",
+        "environment.json",
+    }
+    assert done.metrics == [{"seed": 3, "rate": 2.0, "sizes": "[1, 2]"}]
+    assert read_json(out / "params.json") == done.parameters
+    assert done.parameters["out"] == str(out)
+    assert done.parameters["device"] == "auto"
+    assert read_json(out / "environment.json")["seconds"] > 0
+    executed = nbformat.read(done.notebook, as_version=4)
+    assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")
+
+    page = done.page.read_text()
+    assert "<title>A tiny chapter</title>" in page
+    assert page.count("<math") == 3  # inline, display, and the output
+    assert "\\mathbb" not in page
+    assert 'href="https://example.org/"' in page  # an ordinary link may stay
+    loaded = r"<(?:script|link|img|iframe|source)\b[^>]*\s(?:src|href)\s*=\s*[\"']?(?!data:)"
+    assert not re.search(loaded, page)
+    assert not re.search(r"url\(\s*[\"']?https?:|@import", page)
+
+
+def test_a_failing_cell_is_named_and_its_notebook_kept(book, tmp_path):
+    out = tmp_path / "out"
+    message = "tiny failed: ValueError: as you wished"
+    with pytest.raises(execution.ChapterFailed, match=message) as error:
+        execution.run(chapters.find("tiny"), {"fail": True}, out, progress=False)
+    assert str(out / "executed.ipynb") in str(error.value)
+    assert error.value.notebook == out / "executed.ipynb"
+    assert "as you wished" in error.value.notebook.read_text()
+    assert "as you wished" in (out / "executed.html").read_text()
+    assert json.loads((out / "environment.json").read_text())

@@ -1,0 +1,348 @@
+"""Sweeps on real kernels, killed in every way: nothing is lost, and nothing counted twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import nbformat
+import pytest
+from sweep_tools import (
+    assert_whole,
+    descendants,
+    folder_of,
+    start,
+    started,
+    wait_for,
+    write,
+)
+
+from mdlib import sweep
+from mdlib.sweep import driver, plan, worker
+
+SIX = "grid:\n  rate: [1, 2, 3]\nseeds: 2\n"
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "book"
+
+
+def run(path, out, **options):
+    return sweep.run(sweep.load(path), out, workers=2, **options)
+
+
+def events(path, out, number):
+    return [event["event"] for event in plan.read_log(folder_of(path, out, number))]
+
+
+def test_a_sweep_leaves_its_runs_and_their_table(folder, out, capfd):
+    path = write(folder, SIX)
+    done = run(path, out)
+    assert done.counts == {"done": 6}
+    assert done.failures == {}
+    first, last = capfd.readouterr().err.splitlines()  # quiet where there is no terminal
+    assert first == f"s: 6 runs, 0 of them done, in {out}"
+    assert last.startswith("s: 6 done, 0 failed, ")
+    frame = assert_whole(path, out)
+    for name in frame["run"]:
+        assert {p.name for p in (out / name).iterdir()} == {
+            *("params.json", "executed.ipynb", "metrics.json", "environment.json", "log.jsonl"),
+            *("status", ".lock", "tried"),
+        }
+        notebook = nbformat.read(out / name / "executed.ipynb", as_version=4)
+        assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+    assert events(path, out, 3) == ["start", "end"]
+
+    assert sweep.read_csv(path).empty
+    written, csv = sweep.collect(path, out)
+    assert sweep.read_csv(path).to_csv(index=False) == csv.read_text()
+    assert csv == path.with_suffix(".csv")
+    assert written.to_csv(index=False) == csv.read_text()
+    assert sweep.table(path, out / "none").to_csv(index=False) == csv.read_text()
+    means = sweep.summary(frame, sweep.load(path))
+    assert means["n"].tolist() == [2, 2, 2]
+    assert means["score"].tolist() == [f"{100 * rate}.500 ± 0.707" for rate in (1, 2, 3)]
+    assert means.index.tolist() == [1.0, 2.0, 3.0]
+
+    # again: nothing is left to do, and no file changes
+    before = {p: p.stat().st_mtime_ns for p in out.glob("*/*") if p.name != ".lock"}
+    assert run(path, out, quiet=True).counts == {"done": 6}
+    assert before == {p: p.stat().st_mtime_ns for p in out.glob("*/*") if p.name != ".lock"}
+
+
+@pytest.mark.parametrize(
+    ("act", "cause"),
+    [("exit", "DeadKernelError"), ("raise", "ValueError"), ("hang", "TimeLimit")],
+)
+def test_a_run_that_goes_wrong_is_tried_again(folder, out, capfd, act, cause):
+    limit = "time_limit: 2\n" if act == "hang" else ""
+    path = write(folder, f"points:\n- act: {act}\n- {{}}\n{limit}retries: 1\n")
+    assert run(path, out).counts == {"done": 2}
+    assert_whole(path, out)
+    assert events(path, out, 1) == ["start", "failure", "start", "end"]
+    said = capfd.readouterr().err
+    notebook = folder_of(path, out, 1) / "executed.ipynb"
+    assert f"run 1 failed, attempt 1: {cause}: " in said
+    assert f"executed up to there: {notebook}\n  it is tried again" in said
+
+
+@pytest.mark.parametrize(
+    ("act", "cause"),
+    [("exit", "DeadKernelError"), ("raise", "ValueError"), ("hang", "TimeLimit")],
+)
+def test_a_run_that_always_goes_wrong_is_named(folder, out, capfd, act, cause):
+    limit = "time_limit: 2\n" if act == "hang" else ""
+    points = f"points:\n- {{act: {act}, once: false}}\n- {{}}\n"
+    path = write(folder, f"{points}{limit}retries: 0\n")
+    done = run(path, out)
+    assert done.counts == {"done": 1, "failed": 1}
+    assert_whole(path, out, missing=[1])
+    notebook = folder_of(path, out, 1) / "executed.ipynb"
+    for text in (done.failures[1], capfd.readouterr().err):
+        assert f"run 1 failed: {cause}: " in text
+        assert str(notebook) in text
+    cells = nbformat.read(notebook, as_version=4).cells
+    assert "the act is" in json.dumps([cell.get("outputs") for cell in cells])
+    assert sweep.states(sweep.load(path), out) == {1: "failed", 2: "done"}
+    status = plan.read_status(folder_of(path, out, 1))
+    assert (status["state"], status["cause"]) == ("failed", cause)
+
+
+def test_a_worker_is_killed(folder, out):
+    path = write(folder, "fixed:\n  wait: 1.0\ngrid:\n  rate: [1, 2]\n")
+    killed = []
+
+    def kill():
+        pid = started(path, out, 1)
+        time.sleep(0.5)
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    done = run(path, out, quiet=True)
+    thread.join()
+    assert killed
+    assert done.counts == {"done": 2}
+    assert_whole(path, out)
+    assert events(path, out, 1) == ["start", "failure", "start", "end"]
+
+
+def test_the_warm_process_is_killed(folder, out):
+    path = write(folder, "grid:\n  rate: [1, 2]\n")
+    assert run(path, out, quiet=True).counts == {"done": 2}
+    for warm in worker._warm.values():
+        if warm.server:
+            warm.server.kill()
+    path = write(folder, "grid:\n  rate: [1, 2, 3, 4]\n")
+    assert run(path, out, quiet=True).counts == {"done": 4}
+    assert_whole(path, out)
+
+
+def test_the_driver_is_killed_and_the_sweep_resumed(folder, out):
+    path = write(folder, "fixed:\n  wait: 0.5\ngrid:\n  rate: [1, 2, 3, 4, 5, 6]\nretries: 0\n")
+    driver = start(path, out, "--workers", 2)
+    wait_for(lambda: any(out.glob("*/status")))
+    started(path, out, 3)
+    left = descendants(driver)
+    assert left
+    driver.kill()
+    driver.communicate()
+    wait_for(lambda: not any(process.is_running() for process in left), 5)  # none works on
+    states = sweep.states(sweep.load(path), out)
+    done = [number for number, state in states.items() if state == "done"]
+    assert 1 <= len(done) < 6
+    assert set(states.values()) == {"done", "waiting"}
+    before = {n: (folder_of(path, out, n) / "status").stat().st_mtime_ns for n in done}
+    assert run(path, out, quiet=True).counts == {"done": 6}
+    assert_whole(path, out)
+    assert before == {n: (folder_of(path, out, n) / "status").stat().st_mtime_ns for n in done}
+
+
+def test_ctrl_c_lets_go_and_a_second_one_kills(folder, out):
+    path = write(folder, "grid:\n  act: ['', hang]\n  wait: [0.0, 30.0]\nretries: 0\n")
+    driver = start(path, out, "--workers", 2)
+    started(path, out, 3)  # run 1 is done; 2 waits and can be interrupted, 3 hangs and cannot
+    time.sleep(0.7)
+    left = descendants(driver)
+    driver.send_signal(signal.SIGINT)
+    wait_for(lambda: "stop" in events(path, out, 2))
+    assert driver.poll() is None
+    driver.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    _, said = driver.communicate(timeout=10)
+    assert time.monotonic() - begun < 5
+    assert driver.returncode == 130
+    assert "1 of 4 runs are done and stay so" in said
+    assert "CancelledError" not in said  # run 4 had not begun: it has not failed
+    wait_for(lambda: not any(process.is_running() for process in left), 5)
+    states = sweep.states(sweep.load(path), out)
+    assert states == {1: "done", 2: "waiting", 3: "waiting", 4: "waiting"}
+    notebook = (folder_of(path, out, 2) / "executed.ipynb").read_text()
+    assert "KeyboardInterrupt" in notebook
+
+
+def test_a_second_driver_says_so_and_leaves(folder, out):
+    path = write(folder, "fixed:\n  wait: 1.5\ngrid:\n  rate: [1, 2]\n")
+    first = start(path, out, "--workers", 2)
+    started(path, out, 1)
+    second = start(path, out)
+    _, said = second.communicate(timeout=30)
+    assert second.returncode == 3
+    assert f"{out} is in use by another process: is this sweep running already?" in said
+    assert "running" in sweep.states(sweep.load(path), out).values()
+    first.communicate(timeout=30)
+    assert first.returncode == 0
+    assert_whole(path, out)
+    assert events(path, out, 1) == ["start", "end"]
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "executed.ipynb", "status"])
+def test_a_file_truncated_by_hand_is_noticed(folder, out, name):
+    path = write(folder, "grid:\n  rate: [1, 2]\n")
+    run(path, out, quiet=True)
+    broken = folder_of(path, out, 2) / name
+    broken.write_bytes(broken.read_bytes()[:-20])
+    assert sweep.states(sweep.load(path), out) == {1: "done", 2: "waiting"}
+    assert sweep.table(path, out)["number"].tolist() == [1]  # never half a row
+    assert run(path, out, quiet=True).counts == {"done": 2}
+    assert_whole(path, out)
+    assert events(path, out, 1) == ["start", "end"]
+    assert events(path, out, 2) == ["start", "end"] * 2
+
+
+def test_a_full_disk(folder, tmp_path, capfd):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small disk needs the right to mount one")
+    try:
+        out = disk / "out"
+        path = write(folder, "points:\n- {}\n- {act: fill, once: false}\nretries: 0\n")
+        done = sweep.run(sweep.load(path), out, workers=1)
+        assert done.counts == {"done": 1, "failed": 1}
+        assert "No space left on device" in done.failures[2]
+        assert str(folder_of(path, out, 2) / "executed.ipynb") in capfd.readouterr().err
+        assert_whole(path, out, missing=[2])
+        # with space again, and a chapter that does not fill it, the same command goes on
+        (folder_of(path, out, 2) / "big").unlink()
+        (folder / "chapter.py").write_text(
+            (folder / "chapter.py").read_text().replace('== "fill"', '== "no"')
+        )
+        assert set(sweep.states(sweep.load(path), out).values()) == {"stale", "waiting"}
+        assert run(path, out, quiet=True).counts == {"done": 2}
+        assert_whole(path, out)
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_changed_chapter_makes_its_runs_stale(folder, out):
+    path = write(folder, "grid:\n  rate: [1, 2]\n")
+    run(path, out, quiet=True)
+    chapter = folder / "chapter.py"
+    chapter.write_text(chapter.read_text().replace("# # A chapter", "# # The chapter"))
+    assert set(sweep.states(sweep.load(path), out).values()) == {"done"}  # prose changes no number
+    chapter.write_text(chapter.read_text().replace("100 * rate", "100 * rate + 0"))
+    spec = sweep.load(path)
+    assert sweep.states(spec, out) == {1: "stale", 2: "stale"}
+    assert len(sweep.table(spec, out)) == 2  # all of one source: nothing is mixed
+
+    one = write(folder, "grid:\n  rate: [1]\n", chapter.read_text(), name="one")
+    run(one, out, quiet=True)
+    assert sweep.states(spec, out) == {1: "done", 2: "stale"}
+    with pytest.raises(ValueError, match=r"1 runs are stale: .* \(run 2\).* mdlib sweep s"):
+        sweep.table(spec, out)
+    assert sweep.table(spec, out, stale=True)["number"].tolist() == [1, 2]
+    assert run(path, out, quiet=True).counts == {"done": 2}
+    assert_whole(path, out)
+
+
+def test_a_chapter_edited_while_the_sweep_runs(folder, out, monkeypatch):
+    """No folder may hold results of other sources than its name says."""
+    path = write(folder, "retries: 0\n")
+    spec = sweep.load(path)
+    names = driver.folders(spec, out.resolve())
+    chapter = folder / "chapter.py"
+    chapter.write_text(chapter.read_text().replace("100 * rate", "200 * rate"))
+    monkeypatch.setattr(driver, "folders", lambda spec, out: names)
+    done = sweep.run(spec, out, quiet=True)
+    assert "run 1 failed: SourceChanged: the chapter or mdlib is another one" in done.failures[1]
+    assert not (names[1] / "metrics.json").exists()
+
+
+def test_a_run_goes_on_from_its_checkpoint(folder, out):
+    chapter = """\
+# %% tags=["parameters"]
+seed = 0  # of all
+out = ""  # where
+
+# %%
+import os
+from pathlib import Path
+
+import mdlib
+
+saved = Path(out, "checkpoint")
+begun = int(saved.read_text()) if saved.exists() else 0
+for step in range(begun, 10):
+    saved.write_text(str(step))
+    if begun == 0 and step == 6:
+        os._exit(1)
+mdlib.record(out, begun=begun)
+"""
+    path = write(folder, "", chapter)
+    assert run(path, out, quiet=True).counts == {"done": 1}
+    assert sweep.table(path, out)["begun"].tolist() == [6]
+
+
+def test_a_dask_worker_is_lost(folder, out):
+    pytest.importorskip("distributed", reason="Dask is not installed: the extra `cluster`")
+    path = write(folder, "fixed:\n  wait: 1.0\ngrid:\n  rate: [1, 2, 3]\nretries: 0\n")
+    driver = start(path, out, "--scheduler", "local", "--workers", 2)
+    run_process = started(path, out, 1)
+    time.sleep(0.3)
+    warm = [p for p in descendants(driver) if run_process in {c.pid for c in p.children()}]
+    warm[0].parent().kill()  # a worker of Dask's; its nanny starts another
+    _, said = driver.communicate(timeout=60)
+    assert driver.returncode == 0, said
+    assert_whole(path, out)
+    assert events(path, out, 1)[0] == "start"
+    assert events(path, out, 1)[-2:] == ["start", "end"]
+
+
+def test_exit_code_is_1_if_a_run_failed(folder, out):
+    path = write(folder, "fixed: {act: raise, once: false}\nretries: 0\n")
+    driver = start(path, out)
+    _, said = driver.communicate(timeout=30)
+    assert driver.returncode == 1
+    assert str(folder_of(path, out, 1) / "executed.ipynb") in said
+
+
+def test_plan_and_states_are_printed(folder, out):
+    path = write(folder, "grid:\n  rate: [1, 2]\nseeds: 2\n")
+    command = [sys.executable, "-m", "mdlib.cli"]
+    plan = [*command, "sweep", path, "--out", out, "--dry-run", "--workers", "2"]
+    said = subprocess.run(plan, capture_output=True, text=True, check=True).stdout
+    assert "4 runs, 4 to do: about 4 s with 2 at once (the chapter says: 2 seconds)" in said
+    assert not out.exists()
+    run(path, out, quiet=True)
+    status = [*command, "sweep", path, "--out", out, "--status"]
+    said = subprocess.run(status, capture_output=True, text=True, check=True).stdout
+    assert said == "s: 4 runs: 4 done\n"
+    collect = [*command, "collect", path, "--out", out]
+    said = subprocess.run(collect, capture_output=True, text=True, check=True).stdout
+    assert "s: 4 of 4 runs" in said
+    assert "100.500 ± 0.707" in said
+    said = subprocess.run(plan, capture_output=True, text=True, check=True).stdout
+    assert "4 runs, 0 to do: about 0 s" in said
+    assert "the median of 4 earlier runs" in said

@@ -1,0 +1,492 @@
+"""The training loop: what it returns, that it resumes exactly, and how it stops."""
+
+import multiprocessing
+import os
+import signal
+import time
+from contextlib import contextmanager
+from itertools import chain
+
+import pytest
+import torch
+from torch import nn
+
+from mdlib import methods
+from mdlib.devices import pick_device
+from mdlib.training import TrainingDiverged, fit
+from mdlib.views import Views
+
+SHAPE = (1, 8, 8)
+IMAGES = torch.randint(256, (50, *SHAPE), dtype=torch.uint8, generator=torch.Generator())
+VIEWS = Views(crop=(0.5, 1.0), noise=0.05)
+
+
+def make(name="simve"):
+    return methods.create(name, image_shape=SHAPE, latent_dim=3)
+
+
+def train(method, **changes):
+    settings = {"steps": 30, "batch_size": 16, "seed": 1, "device": "cpu", "progress": False}
+    return fit(method, IMAGES, VIEWS, **settings | changes)
+
+
+def same_weights(a, b):
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
+
+
+def test_history_has_a_row_a_step_and_a_column_a_term():
+    history = train(make())
+    assert list(history.columns) == ["loss", "reconstruction", "group_prior", "entropy"]
+    assert list(history.index) == list(range(1, 31))
+    assert history.loss.iloc[-5:].mean() < history.loss.iloc[:5].mean()
+
+
+def test_epochs_are_counted_in_whole_batches():
+    assert len(train(make(), steps=None, epochs=2)) == 2 * (50 // 16)
+
+
+def test_one_epoch_sees_every_image_at_most_once_and_the_next_another_order():
+    seen = []
+
+    class Spy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(()))
+
+        def loss(self, views, generator):
+            seen.append(views[:, 0, 0, 0, 0].tolist())
+            return self.w.square(), {}
+
+        def after_step(self, step, steps):
+            pass
+
+    # Every image is one grey level: its own name.
+    images = torch.arange(48, dtype=torch.uint8).view(48, 1, 1, 1).expand(48, 1, 4, 4)
+    identity = lambda x, members, generator: (x[:, None].float(), {})  # noqa: E731
+    fit(Spy(), images, identity, epochs=2, batch_size=16, device="cpu", progress=False)
+    first, second = list(chain(*seen[:3])), list(chain(*seen[3:]))
+    assert sorted(first) == sorted(second) == list(range(48))
+    assert first != second
+
+
+def test_the_seed_decides_everything():
+    same, again, other = make(), make(), make()
+    state = torch.get_rng_state()
+    train(same)
+    train(again)
+    train(other, seed=2)
+    assert same_weights(same, again)
+    assert not same_weights(same, other)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_method_with_a_hook_gets_it_after_each_step():
+    byol = make("byol")
+    before = byol.target_encoder[1].weight.clone()
+    train(byol, steps=3)
+    assert not torch.equal(before, byol.target_encoder[1].weight)
+
+
+def test_clip_bounds_the_step_of_plain_gradients():
+    class Slope(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(4))
+            self.norms = []
+
+        def loss(self, views, generator):
+            return 1000 * self.w.sum(), {}
+
+        def after_step(self, step, steps):
+            self.norms.append(self.w.grad.norm().item())
+
+    free, clipped = Slope(), Slope()
+    train(free, steps=2)
+    train(clipped, steps=2, clip=1.0)
+    assert free.norms == pytest.approx([2000.0, 2000.0])
+    assert clipped.norms == pytest.approx([1.0, 1.0], rel=1e-4)
+
+
+def test_cosine_schedule_ends_where_nothing_moves():
+    class Steps(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(()))
+            self.path = [0.0]
+
+        def loss(self, views, generator):
+            return self.w, {}
+
+        def after_step(self, step, steps):
+            self.path.append(self.w.item())
+
+    constant, cosine = Steps(), Steps()
+    train(constant, steps=10, schedule="constant", lr=0.1)
+    train(cosine, steps=10, lr=0.1)
+    moves = [b - a for a, b in zip(constant.path, constant.path[1:], strict=False)]
+    assert moves == pytest.approx([-0.1] * 10, rel=1e-3)  # Adam's step is the rate itself
+    moves = [b - a for a, b in zip(cosine.path, cosine.path[1:], strict=False)]
+    assert moves[0] == pytest.approx(-0.1, rel=1e-3)
+    assert moves[5] == pytest.approx(-0.05, rel=1e-2)
+    assert -0.005 < moves[-1] < 0
+
+
+# --- what a loss uses beside views --------------------------------------------------------------
+
+
+class Listener(nn.Module):
+    """Learns nothing, and remembers what it was handed."""
+
+    classes = None
+
+    def __init__(self, *uses):
+        super().__init__()
+        self.uses = uses
+        self.w = nn.Parameter(torch.zeros(()))
+        self.heard = []
+
+    def loss(self, views, generator, **extras):
+        self.heard.append((views, extras))
+        return self.w.square(), {}
+
+    def after_step(self, step, steps):
+        pass
+
+
+def test_labels_come_with_their_images():
+    # Every image is one grey level, and its label is that.
+    images = torch.arange(48, dtype=torch.uint8).view(48, 1, 1, 1).expand(48, 1, 4, 4)
+    identity = lambda x, members, generator: (x[:, None].float(), {})  # noqa: E731
+    listener = Listener("labels")
+    labels = torch.arange(48, dtype=torch.int32)
+    fit(
+        listener, images, identity, labels=labels, epochs=2, batch_size=16, device="cpu",
+        progress=False,
+    )  # fmt: skip
+    assert len(listener.heard) == 6
+    for views, extras in listener.heard:
+        assert extras.keys() == {"labels"} and extras["labels"].dtype == torch.int64
+        assert views[:, 0, 0, 0, 0].tolist() == extras["labels"].tolist()
+
+
+def test_parameters_are_those_that_made_the_views():
+    listener = Listener("parameters")
+    train(listener, steps=2)
+    for views, extras in listener.heard:
+        assert extras.keys() == {"parameters"}
+        assert {n: p.shape for n, p in extras["parameters"].items()} == {
+            "crop": (16, 2, 4), "noise": (16, 2, 1),
+        }  # fmt: skip
+        assert views.shape == (16, 2, *SHAPE)
+
+
+def test_an_index_is_its_images_row_in_the_training_set():
+    images = torch.arange(48, dtype=torch.uint8).view(48, 1, 1, 1).expand(48, 1, 4, 4)
+    identity = lambda x, members, generator: (x[:, None].float(), {})  # noqa: E731
+    listener = Listener("index")
+    listener.instances = 48
+    fit(listener, images, identity, epochs=2, batch_size=16, device="cpu", progress=False)
+    assert len(listener.heard) == 6
+    for views, extras in listener.heard:
+        assert extras.keys() == {"index"} and extras["index"].dtype == torch.int64
+        assert views[:, 0, 0, 0, 0].tolist() == extras["index"].tolist()
+
+
+def test_more_images_than_instances_are_refused_before_any_step():
+    listener = Listener("index")
+    listener.instances = 49
+    with pytest.raises(ValueError, match="50 images: Listener was made for 49; see its option"):
+        train(listener)
+    assert not listener.heard
+
+
+def test_who_uses_nothing_is_handed_nothing():
+    listener = Listener()
+    train(listener, labels=torch.zeros(50, dtype=torch.int64), steps=1)
+    assert listener.heard[0][1] == {}
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, r"Supervised learns from labels: give fit\(…, labels=one integer an image\)"),
+        (torch.zeros(49, dtype=torch.int64), r"labels of torch.int64 \(49,\): .* the 50 images"),
+        (torch.zeros(50, 2, dtype=torch.int64), r"labels of torch.int64 \(50, 2\): expected"),
+        (torch.zeros(50), r"labels of torch.float32 \(50,\): expected integers"),
+        (torch.arange(50), r"labels from 0 to 49: Supervised was made for 0 to 9; see its option"),
+        (torch.arange(50) % 10 - 1, "labels from -1 to 8: Supervised was made for 0 to 9"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused_before_any_step(labels, message):
+    method = make("supervised")
+    before = [p.clone() for p in method.parameters()]
+    with pytest.raises(ValueError, match=message):
+        train(method, labels=labels)
+    assert all(torch.equal(a, b) for a, b in zip(before, method.parameters(), strict=True))
+
+
+def test_a_checkpoint_of_other_labels_is_refused(tmp_path):
+    path, labels = tmp_path / "a.pt", torch.arange(50) % 10
+    train(make("supervised"), labels=labels, checkpoint=path, steps=3)
+    with pytest.raises(ValueError, match="belongs to another run: labels was"):
+        train(make("supervised"), labels=labels.flip(0), checkpoint=path, steps=3)
+    again = train(make("supervised"), labels=labels, checkpoint=path, steps=3)
+    assert len(again) == 3
+
+
+# --- checkpoints ------------------------------------------------------------------------------
+
+
+def test_stopping_and_resuming_gives_the_bits_of_never_stopping(tmp_path):
+    class Stop(Exception):
+        pass
+
+    whole = make("byol")
+    expected = train(whole)
+    path = tmp_path / "byol.pt"
+    for stop_at in (7, 19):  # in the middle of an epoch, and between two checkpoints
+        stopped = make("byol")
+
+        def hook(step, steps, stop_at=stop_at, method=stopped):
+            type(method).after_step(method, step, steps)
+            if step == stop_at:
+                raise Stop
+
+        stopped.after_step = hook
+        with pytest.raises(Stop):
+            train(stopped, checkpoint=path, checkpoint_every=5)
+    resumed = make("byol")
+    history = train(resumed, checkpoint=path, checkpoint_every=5)
+    assert same_weights(whole, resumed)
+    assert history.equals(expected)
+    # Done is done: a third call trains no further.
+    again = make("byol")
+    assert train(again, checkpoint=path, checkpoint_every=5).equals(expected)
+    assert same_weights(again, whole)
+
+
+# Forks of a server that has only imported: torch's first imports take several seconds a process.
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["mdlib.training", "mdlib.methods", "mdlib.views", "torch._dynamo"])
+
+
+@contextmanager
+def started(work, path):
+    """A process that does `work(path, tell)`, and the pipe from which to hear what it tells."""
+    told, tell = SERVER.Pipe(duplex=False)
+    process = SERVER.Process(target=work, args=(path, tell))
+    process.start()
+    tell.close()  # the pipe is to end with the process
+    try:
+        yield process, told
+    finally:
+        process.kill()
+        process.join()
+
+
+def wait_for_step(told, step):
+    while told.recv() < step:  # EOFError if the process ends before
+        pass
+
+
+def train_slowly(path, tell):
+    method = make("byol")
+
+    def slow(step, steps):
+        type(method).after_step(method, step, steps)
+        tell.send(step)
+        time.sleep(0.02)
+
+    method.after_step = slow
+    try:
+        train(method, checkpoint=path, checkpoint_every=4, steps=60)
+    except KeyboardInterrupt as stop:
+        tell.send(str(stop))
+        raise
+
+
+def test_a_killed_process_resumes_with_the_bits_of_one_never_stopped(tmp_path):
+    path = tmp_path / "byol.pt"
+    for step in (6, 23):
+        with started(train_slowly, path) as (process, told):
+            wait_for_step(told, step)
+            os.kill(process.pid, signal.SIGKILL)
+            process.join(30)
+            assert process.exitcode == -signal.SIGKILL
+    assert 20 <= torch.load(path, weights_only=True)["history"].shape[0] < 60
+    resumed, whole = make("byol"), make("byol")
+    history = train(resumed, checkpoint=path, checkpoint_every=4, steps=60)
+    assert history.equals(train(whole, steps=60))
+    assert same_weights(resumed, whole)
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["byol.pt"]
+
+
+def test_ctrl_c_leaves_a_checkpoint_of_the_step_it_finished(tmp_path):
+    path = tmp_path / "byol.pt"
+    with started(train_slowly, path) as (process, told):
+        wait_for_step(told, 9)
+        os.kill(process.pid, signal.SIGINT)
+        while not isinstance(message := told.recv(), str):
+            pass
+        process.join(30)
+        assert process.exitcode == 1
+    done = torch.load(path, weights_only=True)["history"].shape[0]
+    assert done % 4 or done > 9  # more than the last regular checkpoint
+    assert message == f"stopped after step {done} of 60, saved"
+    resumed, whole = make("byol"), make("byol")
+    train(resumed, checkpoint=path, checkpoint_every=4, steps=60)
+    train(whole, steps=60)
+    assert same_weights(resumed, whole)
+
+
+def test_a_checkpoint_of_other_settings_is_refused_and_kept(tmp_path):
+    path = tmp_path / "a.pt"
+    train(make(), checkpoint=path, steps=3)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"belongs to another run: lr was 0.001, now 0.01"):
+        train(make(), checkpoint=path, steps=3, lr=0.01)
+    other = methods.create("simve", image_shape=SHAPE, latent_dim=3, variance=0.3)
+    with pytest.raises(ValueError, match=r"variance=0.15.*variance=0.3"):
+        train(other, checkpoint=path, steps=3)
+    with pytest.raises(ValueError, match="images was"):
+        fit(
+            make(), IMAGES.flip(-1) // 2, VIEWS, steps=3, batch_size=16, seed=1, device="cpu",
+            checkpoint=path, progress=False,
+        )  # fmt: skip
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"x" * 99])
+def test_a_damaged_checkpoint_is_named(tmp_path, damage):
+    path = tmp_path / "a.pt"
+    train(make(), checkpoint=path, steps=3)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"a\.pt is no checkpoint .* or is damaged: delete it"):
+        train(make(), checkpoint=path, steps=3)
+
+
+def test_a_checkpoint_with_code_in_it_is_not_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "owned"),))
+
+    path = tmp_path / "a.pt"
+    torch.save(Evil(), path)
+    with pytest.raises(ValueError, match="no checkpoint"):
+        train(make(), checkpoint=path)
+    assert not (tmp_path / "owned").exists()
+
+
+# --- what goes wrong --------------------------------------------------------------------------
+
+
+class Breaks(nn.Module):
+    """A loss that turns bad at a given step, or whose gradient does."""
+
+    def __init__(self, at, weight_only=False):
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(2))
+        self.at, self.weight_only, self.step = at, weight_only, 0
+
+    def loss(self, views, generator):
+        self.step += 1
+        good = self.w.square().sum()
+        if self.step < self.at:
+            bad = good * 0
+        elif self.weight_only:
+            bad = (self.w * 0).sqrt().sum()  # finite, but its gradient is not
+        else:
+            bad = good * float("nan")
+        return good + bad, {"good": good, "bad": bad}
+
+    def after_step(self, step, steps):
+        pass
+
+
+def test_a_nan_stops_the_run_and_names_step_term_and_checkpoint(tmp_path):
+    path = tmp_path / "a.pt"
+    with pytest.raises(TrainingDiverged, match=r"step 12: loss = nan, bad = nan") as error:
+        train(Breaks(at=12), checkpoint=path, checkpoint_every=5)
+    assert f"last good checkpoint is {path} (step 10)" in str(error.value)
+    assert torch.load(path, weights_only=True)["method"]["w"].isfinite().all()
+    with pytest.raises(TrainingDiverged, match=r"step 3: .* No checkpoint was asked for"):
+        train(Breaks(at=3))
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+    path = tmp_path / "a.pt"
+    # The 10th loss is still finite; only the weights after its step are not.
+    with pytest.raises(TrainingDiverged, match="step 10: weight w is not finite") as error:
+        train(Breaks(at=10, weight_only=True), checkpoint=path, checkpoint_every=5)
+    assert "(step 5)" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 51}, "batch_size=51 is more than the 50 images"),
+        ({"batch_size": 0}, "batch_size=0: expected"),
+        ({"members": 0}, "members=0: expected"),
+        ({"lr": -1.0}, "lr=-1.0: expected"),
+        ({"schedule": "linear"}, "schedule='linear': expected one of"),
+        ({"epochs": 2}, "give exactly one"),
+        ({"steps": None}, "give exactly one"),
+        ({"steps": 0}, "expected at least one step"),
+        ({"device": "gpu"}, "device='gpu': expected auto, cpu"),
+        ({"device": "cuda:99"}, "device='cuda:99' is not on this machine"),
+    ],
+)
+def test_settings_without_sense_are_refused_before_any_step(changes, message):
+    method = make()
+    before = [p.clone() for p in method.parameters()]
+    with pytest.raises(ValueError, match=message):
+        train(method, **changes)
+    assert all(torch.equal(a, b) for a, b in zip(before, method.parameters(), strict=True))
+
+
+def test_images_must_be_bytes():
+    with pytest.raises(ValueError, match=r"images of torch.float32 .* expected uint8"):
+        fit(make(), IMAGES.float(), VIEWS, steps=1, batch_size=4)
+
+
+def test_auto_picks_something_that_is_there():
+    assert pick_device("auto").type in {"cpu", "cuda", "mps"}
+    torch.zeros(1, device=pick_device())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_training_on_cuda_in_bfloat16_follows_the_cpu():
+    cpu = train(make())
+    cuda = train(make(), device="cuda")
+    torch.testing.assert_close(cpu.loss.iloc[-1], cuda.loss.iloc[-1], rtol=0.1, atol=1.0)
+
+
+def test_progress_shows_the_step_and_the_loss(capsys):
+    train(make(), progress=True)
+    shown = capsys.readouterr().err
+    assert "SimVE" in shown and "30/30" in shown and "loss=" in shown
+
+
+def hang_in_a_step(path, tell):
+    # Who is started in the background by a shell has inherited to ignore it, and hands that on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    method = make()
+
+    def hang(step, steps):
+        tell.send(step)
+        time.sleep(60)
+
+    method.after_step = hang
+    train(method, checkpoint=path)
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path):
+    with started(hang_in_a_step, tmp_path / "a.pt") as (process, told):
+        wait_for_step(told, 0)
+        os.kill(process.pid, signal.SIGINT)
+        process.join(0.5)
+        assert process.is_alive()
+        os.kill(process.pid, signal.SIGINT)
+        process.join(20)
+        assert process.exitcode == 1
