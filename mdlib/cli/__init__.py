@@ -260,7 +260,3 @@ app.command()(sweep.collect)
 
 def main() -> None:
     app()
-
-
-if __name__ == "__main__":
-    main()

@@ -104,7 +104,7 @@ def run(command, check):
 subprocess.run = run
 exec(open("cell.py").read())
 import mdlib
-from mdlib import chapters
+from mdlib.notebook import chapters
 print(json.dumps([asked, os.getcwd(), str(chapters.root())]))
 """
 
@@ -112,12 +112,13 @@ print(json.dumps([asked, os.getcwd(), str(chapters.root())]))
 def test_on_colab_the_cell_fetches_the_book_and_goes_to_its_folder(tmp_path):
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
     origin = tmp_path / "origin"
-    for folder in ("mdlib", "notebooks/theory"):
+    for folder in ("mdlib/notebook", "notebooks/theory"):
         (origin / folder).mkdir(parents=True)
         (origin / folder / "some.txt").write_text("")
     (origin / "mdlib" / "__init__.py").write_text("")
-    (origin / "mdlib" / "_names.py").write_text((ROOT / "mdlib" / "_names.py").read_text())
-    (origin / "mdlib" / "chapters.py").write_text((ROOT / "mdlib" / "chapters.py").read_text())
+    (origin / "mdlib" / "notebook" / "__init__.py").write_text("")
+    for name in ("checks.py", "notebook/chapters.py"):
+        (origin / "mdlib" / name).write_text((ROOT / "mdlib" / name).read_text())
     for command in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "all"]):
         subprocess.run([*git, *command], cwd=origin, check=True)
     colab = tmp_path / "content"

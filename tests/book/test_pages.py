@@ -103,11 +103,6 @@ def test_reference_has_what_packages_export(name):
     assert wanted <= set(re.findall(r"^##+ (\w+)$", text, re.MULTILINE))
 
 
-def test_reference_has_what_a_module_takes_from_a_private_one():
-    assert "## few_shot\n" in reference.page("probes")
-    assert "## TrainingDiverged\n" in reference.page("fit")
-
-
 def test_signatures_are_those_of_python():
     source = 'def f(a, b: int = 2, *, c="x", **rest) -> int:\n    """Adds."""\n'
     (node,) = ast.parse(source).body

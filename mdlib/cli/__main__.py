@@ -1,0 +1,3 @@
+from mdlib.cli import main
+
+main()
