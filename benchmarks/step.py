@@ -7,7 +7,8 @@ times:
 
 - bare: forward and backward on one batch of views made beforehand; nothing else;
 - plain: views, forward, backward and (fused) AdamW, written out as one would in a script;
-- fit: `mdlib.training.fit`, which adds schedule, seeds for every step, losses kept, checks, progress.
+- fit: `mdlib.training.fit`, which adds schedule, seeds for every step, losses kept, checks and
+  progress.
 
 Reported are the ratios of medians: fit / plain is what the loop itself costs, fit / bare is what
 everything that is not forward and backward costs.

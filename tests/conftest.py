@@ -1,9 +1,12 @@
 """What the tests of chapters and of runs share."""
 
 import pytest
+import shapes
 
-from mdlib import data
-from mdlib.notebook import chapters
+shapes.install()  # before mdlib is imported
+
+from mdlib import data  # noqa: E402
+from mdlib.notebook import chapters  # noqa: E402
 
 TINY = r"""# %% [markdown]
 # # A tiny chapter
