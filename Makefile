@@ -2,6 +2,7 @@
 # pyproject.toml or constraints.txt change.
 #
 #   make tour    run the first chapter: runs/tour/ has its notebook, its page and its numbers
+#   make check   before a commit, two minutes: style, types, floors, the units that need no kernel
 #   make test    all tests: units, notebooks, command line, book
 #   make book    the site, in book/_build/html
 #   make lab     JupyterLab on the notebooks
@@ -16,7 +17,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 EXTRAS := notebooks,test,book,bench,cluster
 
-.PHONY: tour test test-units test-notebooks book lab lint course slides pairs lock clean
+.PHONY: tour check test test-units test-notebooks book lab lint course slides pairs lock clean
 
 tour: $(READY)
 	@rm -rf runs/tour
@@ -39,6 +40,15 @@ book: $(READY)
 
 lab: $(READY)
 	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+# Units that start no kernel, no browser and no sweep.
+UNITS := $(filter-out tests/sweep tests/notebook tests/cli tests/book tests/support tests/test_course.py \
+    tests/test_notebooks.py tests/conftest.py tests/__pycache__,$(wildcard tests/*))
+
+check: lint $(READY)
+	$(BIN)/ty check mdlib
+	$(BIN)/lint-imports
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(UNITS) -q -n 2 --dist loadfile -p no:benchmark
 
 lint: $(READY)
 	$(BIN)/ruff check .
