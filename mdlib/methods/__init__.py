@@ -9,44 +9,52 @@ from __future__ import annotations
 import inspect
 from importlib import import_module
 
-import torch
-
 from mdlib.checks import unknown
 from mdlib.methods.base import Method
+from mdlib.registry import Registry, seeded
 
-REGISTRY = {
-    "vae": "mdlib.methods.vae:VAE",
-    "beta_vae": "mdlib.methods.beta_vae:BetaVAE",
-    "annealed_vae": "mdlib.methods.annealed_vae:AnnealedVAE",
-    "factor_vae": "mdlib.methods.factor_vae:FactorVAE",
-    "beta_tcvae": "mdlib.methods.beta_tcvae:BetaTCVAE",
-    "dip_vae": "mdlib.methods.dip_vae:DIPVAE",
-    "hfs_vae": "mdlib.methods.hfs_vae:HFSVAE",
-    "simve": "mdlib.methods.simve:SimVE",
-    "gvae": "mdlib.methods.group_vae:GroupVAE",
-    "ml_vae": "mdlib.methods.ml_vae:MLVAE",
-    "cr_vae": "mdlib.methods.cr_vae:CRVAE",
-    "mixture_vae": "mdlib.methods.mixture_vae:MixtureVAE",
-    "partitioned_vae": "mdlib.methods.partitioned_vae:PartitionedVAE",
-    "swap_vae": "mdlib.methods.swap_vae:SwapVAE",
-    "infonce": "mdlib.methods.infonce:InfoNCE",
-    "instance": "mdlib.methods.instance:InstanceDiscrimination",
-    "byol": "mdlib.methods.byol:BYOL",
-    "partitioned_byol": "mdlib.methods.partitioned_byol:PartitionedBYOL",
-    "augself": "mdlib.methods.augself:AugSelf",
-    "simsiam": "mdlib.methods.simsiam:SimSiam",
-    "ddcl": "mdlib.methods.ddcl:DDCL",
-    "barlow": "mdlib.methods.barlow:BarlowTwins",
-    "vicreg": "mdlib.methods.vicreg:VICReg",
-    "wmse": "mdlib.methods.wmse:WMSE",
-    "directpred": "mdlib.methods.directpred:DirectPred",
-    "supervised": "mdlib.methods.supervised:Supervised",
-}
+REGISTRY: Registry[str] = Registry(
+    "method",
+    {
+        "vae": "mdlib.methods.vae:VAE",
+        "beta_vae": "mdlib.methods.beta_vae:BetaVAE",
+        "annealed_vae": "mdlib.methods.annealed_vae:AnnealedVAE",
+        "factor_vae": "mdlib.methods.factor_vae:FactorVAE",
+        "beta_tcvae": "mdlib.methods.beta_tcvae:BetaTCVAE",
+        "dip_vae": "mdlib.methods.dip_vae:DIPVAE",
+        "hfs_vae": "mdlib.methods.hfs_vae:HFSVAE",
+        "simve": "mdlib.methods.simve:SimVE",
+        "gvae": "mdlib.methods.group_vae:GroupVAE",
+        "ml_vae": "mdlib.methods.ml_vae:MLVAE",
+        "cr_vae": "mdlib.methods.cr_vae:CRVAE",
+        "mixture_vae": "mdlib.methods.mixture_vae:MixtureVAE",
+        "partitioned_vae": "mdlib.methods.partitioned_vae:PartitionedVAE",
+        "swap_vae": "mdlib.methods.swap_vae:SwapVAE",
+        "infonce": "mdlib.methods.infonce:InfoNCE",
+        "instance": "mdlib.methods.instance:InstanceDiscrimination",
+        "byol": "mdlib.methods.byol:BYOL",
+        "partitioned_byol": "mdlib.methods.partitioned_byol:PartitionedBYOL",
+        "augself": "mdlib.methods.augself:AugSelf",
+        "simsiam": "mdlib.methods.simsiam:SimSiam",
+        "ddcl": "mdlib.methods.ddcl:DDCL",
+        "barlow": "mdlib.methods.barlow:BarlowTwins",
+        "vicreg": "mdlib.methods.vicreg:VICReg",
+        "wmse": "mdlib.methods.wmse:WMSE",
+        "directpred": "mdlib.methods.directpred:DirectPred",
+        "supervised": "mdlib.methods.supervised:Supervised",
+    },
+)
 
 
 def names() -> list[str]:
     """The names that `create` takes, in the order of the registry."""
     return list(REGISTRY)
+
+
+def find(name: str) -> type[Method]:
+    """The class of that name, imported now; ValueError for an unknown one."""
+    module, _, attribute = REGISTRY[name].partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def create(
@@ -57,16 +65,12 @@ def create(
     `seed` decides the initial weights and touches no global random state. Raises ValueError for an
     unknown method or option, naming the valid ones.
     """
-    if name not in REGISTRY:
-        raise ValueError(unknown("method", name, REGISTRY))
-    module, _, attribute = REGISTRY[name].partition(":")
-    cls = getattr(import_module(module), attribute)
+    cls = find(name)
     valid = options_of(cls)
     for option in options:
         if option not in valid:
             raise ValueError(unknown(f"option of method {name!r}", option, valid))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         method = cls(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
     method.options = valid | options
     return method
@@ -91,4 +95,4 @@ def parse_option(text: str) -> dict[str, int | float]:
         raise ValueError(f"option={text!r}: expected NAME=NUMBER, as in temperature=0.2") from None
 
 
-__all__ = ["REGISTRY", "Method", "create", "names", "options_of", "parse_option"]
+__all__ = ["REGISTRY", "Method", "create", "find", "names", "options_of", "parse_option"]

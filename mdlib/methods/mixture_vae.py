@@ -53,10 +53,6 @@ class MixtureVAE(VAE):
         density = losses.gaussian_log_density(z[..., None, :], self.means, self.log_variances)
         return self.weight_logits.log_softmax(0) + density
 
-    def responsibilities(self, z: Tensor) -> Tensor:
-        """p(c|z): which component a code belongs to; [..., D] → [..., C], which sums to 1."""
-        return self.log_joint(z).softmax(-1)
-
     def log_prior(self, z: Tensor) -> Tensor:
         """log Σ_c π_c N(z; m_c, diag s_c²) in nats; [N, D] → [N]."""
         return self.log_joint(z).logsumexp(-1)

@@ -10,12 +10,10 @@ Three families, each with an encoder and its mirror image as decoder:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from torch import nn
 
-from mdlib.checks import unknown
 from mdlib.nets.layers import (
     ConvDecoder,
     ConvEncoder,
@@ -23,28 +21,34 @@ from mdlib.nets.layers import (
     MLPDecoder,
     MLPEncoder,
     mlp,
-    parameter_count,
     projection,
 )
 from mdlib.nets.resnet import ResNetDecoder, ResNetEncoder
+from mdlib.registry import Registry
 from mdlib.types import ImageShape
 
 SMALL = (256, 128)
 LARGE = (2000, 500, 500)  # as released with SimVE (Bizeul et al. 2024)
-ENCODERS = {
-    "mlp": MLPEncoder,
-    "mlp-small": partial(MLPEncoder, hidden=SMALL),
-    "mlp-large": partial(MLPEncoder, hidden=LARGE),
-    "conv": ConvEncoder,
-    "resnet": ResNetEncoder,
-}
-DECODERS = {
-    "mlp": MLPDecoder,
-    "mlp-small": partial(MLPDecoder, hidden=SMALL),
-    "mlp-large": partial(MLPDecoder, hidden=LARGE),
-    "conv": ConvDecoder,
-    "resnet": ResNetDecoder,
-}
+ENCODERS = Registry(
+    "architecture",
+    {
+        "mlp": MLPEncoder,
+        "mlp-small": partial(MLPEncoder, hidden=SMALL),
+        "mlp-large": partial(MLPEncoder, hidden=LARGE),
+        "conv": ConvEncoder,
+        "resnet": ResNetEncoder,
+    },
+)
+DECODERS = Registry(
+    "architecture",
+    {
+        "mlp": MLPDecoder,
+        "mlp-small": partial(MLPDecoder, hidden=SMALL),
+        "mlp-large": partial(MLPDecoder, hidden=LARGE),
+        "conv": ConvDecoder,
+        "resnet": ResNetDecoder,
+    },
+)
 CODES = ("linear", "relu")
 
 __all__ = [
@@ -55,7 +59,6 @@ __all__ = [
     "decoder",
     "encoder",
     "mlp",
-    "parameter_count",
     "projection",
 ]
 
@@ -68,16 +71,10 @@ def encoder(arch: str, image_shape: ImageShape, dim: int, code: str = "linear") 
     """
     if code not in CODES:
         raise ValueError(f"code={code!r}: expected one of {CODES}")
-    network = _lookup(ENCODERS, arch)(image_shape, dim)
+    network = ENCODERS[arch](image_shape, dim)
     return network.append(nn.ReLU()) if code == "relu" else network
 
 
 def decoder(arch: str, image_shape: ImageShape, dim: int) -> nn.Module:
     """The decoder of family `arch`: [N, dim] → logits [N, C, H, W]. ValueError if unknown."""
-    return _lookup(DECODERS, arch)(image_shape, dim)
-
-
-def _lookup(table: dict[str, Callable[..., nn.Module]], arch: str) -> Callable[..., nn.Module]:
-    if arch not in table:
-        raise ValueError(unknown("architecture", arch, table))
-    return table[arch]
+    return DECODERS[arch](image_shape, dim)

@@ -96,11 +96,6 @@ class Gaussian(nn.Module):
         return mean, log_variance.clamp(-16, 8)
 
 
-def parameter_count(module: nn.Module) -> int:
-    """Number of trainable scalars in `module`."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
-
-
 def _divisible_by_4(image_shape: ImageShape) -> ImageShape:
     if image_shape[1] % 4 or image_shape[2] % 4:
         height, width = image_shape[1:]

@@ -199,7 +199,7 @@ def test_one_standard_component_is_the_vae(views):
     assert terms["component_kl"] == 0
     z = normal(5, 4)
     torch.testing.assert_close(sibling.log_prior(z), vae.log_prior(z))
-    assert (sibling.responsibilities(z) == 1).all()
+    assert (sibling.log_joint(z).softmax(-1) == 1).all()
 
 
 def test_mixture_terms_are_the_model_sampled():
@@ -210,7 +210,7 @@ def test_mixture_terms_are_the_model_sampled():
     log_pi, log_p = component_densities(method, z[0].double().numpy())
     joint = log_pi + log_p[0]
     gamma = np.exp(joint) / np.exp(joint).sum()
-    np.testing.assert_allclose(method.responsibilities(z)[0, 0].detach(), gamma, rtol=1e-4)
+    np.testing.assert_allclose(method.log_joint(z).softmax(-1)[0, 0].detach(), gamma, rtol=1e-4)
 
     rng, n = np.random.default_rng(0), 200_000
     m, s = mean[0, 0].double().numpy(), (0.5 * log_variance[0, 0]).exp().double().numpy()
@@ -252,7 +252,8 @@ def test_mixture_prior_is_a_density_and_samples_follow_it():
 def test_components_stay_in_use():
     method = for_digits("mixture_vae")
     train(method, steps=120)
-    share = method.responsibilities(method.encode(data.load("digits").images)).mean(0)
+    codes = method.encode(data.load("digits").images)
+    share = method.log_joint(codes).softmax(-1).mean(0)
     assert torch.special.entr(share).sum().exp() > 4  # of 10, counted by their entropy
 
 

@@ -9,6 +9,10 @@ CASES = [(arch, shape) for arch in nets.ENCODERS for shape in SHAPES]
 CASES.remove(("resnet", (1, 28, 28)))
 
 
+def scalars(module):
+    return sum(p.numel() for p in module.parameters())
+
+
 @pytest.mark.parametrize(("arch", "shape"), [*CASES, ("resnet", (3, 64, 64))])
 def test_encoder_and_decoder_mirror_each_other(arch, shape):
     images = torch.rand(5, *shape)
@@ -52,12 +56,12 @@ def test_parameter_counts_of_the_released_simve_mlp():
     # 784–2000–500–500–2·10 and back from 10: the fact sheet `simve` gives 2.83 M for each.
     encoder = nets.encoder("mlp-large", (1, 28, 28), 20)
     decoder = nets.decoder("mlp-large", (1, 28, 28), 10)
-    count = nets.parameter_count(encoder)
+    count = scalars(encoder)
     assert count == 785 * 2000 + 2001 * 500 + 501 * 500 + 501 * 20
     assert round(count / 1e6, 2) == 2.83
     sizes = [(m.in_features, m.out_features) for m in decoder if isinstance(m, torch.nn.Linear)]
     assert sizes == [(10, 500), (500, 500), (500, 2000), (2000, 784)]
-    assert round(nets.parameter_count(decoder) / 1e6, 2) == 2.83
+    assert round(scalars(decoder) / 1e6, 2) == 2.83
 
 
 # --- the residual networks ------------------------------------------------------------------------
@@ -101,10 +105,10 @@ def test_parameter_counts_of_the_resnet():
 
     expected = 9 * 3 * 64 + norm(64) + stage(64, 32, 1) + stage(32, 64, 1) + stage(64, 128, 1)
     expected += 2049 * 20
-    assert nets.parameter_count(nets.encoder("resnet", (3, 32, 32), 20)) == expected
+    assert scalars(nets.encoder("resnet", (3, 32, 32), 20)) == expected
     expected = 11 * 2048 + stage(512, 256, 2) + stage(256, 128, 2) + stage(128, 64, 2)
     expected += 2 * block(64, 64) + 49 * 64 * 3 + 3
-    assert nets.parameter_count(nets.decoder("resnet", (3, 32, 32), 10)) == expected
+    assert scalars(nets.decoder("resnet", (3, 32, 32), 10)) == expected
 
 
 def test_a_residual_block_adds_its_input():

@@ -1,0 +1,25 @@
+"""One dict for all that has a name."""
+
+import pytest
+import torch
+
+from mdlib.registry import Registry, seeded
+
+
+def test_an_unknown_name_is_refused_with_those_that_come_near():
+    fruits = Registry("fruit", {"apple": 1, "pear": 2})
+    assert fruits["pear"] == 2 and list(fruits) == ["apple", "pear"]
+    assert "plum" not in fruits and fruits.get("plum") is None
+    with pytest.raises(ValueError, match=r"unknown fruit 'aple': did you mean 'apple'\? Valid: ap"):
+        fruits["aple"]
+
+
+def test_a_seed_decides_what_is_drawn_inside_and_nothing_outside():
+    torch.manual_seed(4)
+    before = torch.get_rng_state()
+    draws = []
+    for seed in (1, 1, 2):
+        with seeded(seed):
+            draws.append(torch.rand(3))
+    assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
+    assert torch.equal(torch.get_rng_state(), before)
