@@ -11,7 +11,7 @@ from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal
 from torch.distributions import Normal as Gauss
 
-from mdlib import data, losses, methods, nets
+from mdlib import data, losses, methods
 from mdlib.methods.augself import DifferencePredictor
 from mdlib.methods.partition import Partition
 from mdlib.methods.style_terms import STYLE_TERMS, repulsion

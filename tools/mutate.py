@@ -1,0 +1,237 @@
+"""Do the tests notice? One small change at a time in a module's code, and its tests on each.
+
+    python tools/mutate.py mdlib/losses.py tests/test_losses.py
+    python tools/mutate.py mdlib/training/loop.py tests/training --minutes 20
+
+Prints the share of changes that a test noticed, and those that none did. A change that alters no
+behaviour can't be noticed, so each survivor wants a look. Changes come in a random order that is
+always the same, so that what was done in a limited time is a fair sample. Results are kept in
+build/mutate: the same command goes on where it was stopped; where tests have changed it tries the
+survivors again, and where the module has, all.
+
+A change is compiled in memory and lives in a fork of this process, which has imported torch and
+pytest but nothing of mdlib: the files are not touched. Processes that a test starts by itself see
+the code as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import hashlib
+import importlib
+import importlib.machinery
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PRELOADED = ("pytest", "torch", "torch._dynamo", "numpy", "pandas", "scipy.stats", "sklearn.svm")
+
+COMPARISONS = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+}  # fmt: skip
+ARITHMETIC = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
+    ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+OTHERS = {
+    "sum": "mean", "mean": "sum", "min": "max", "max": "min", "amin": "amax", "amax": "amin",
+    "argmin": "argmax", "argmax": "argmin", "any": "all", "all": "any", "var": "std", "std": "var",
+}  # fmt: skip
+DROPPED = {  # x.NAME(…) → x
+    "abs", "clamp", "clone", "contiguous", "cpu", "detach", "double", "exp", "flip", "float",
+    "log", "long", "mul_", "div_", "add_", "neg", "relu", "repeat", "roll", "round", "sigmoid",
+    "sort", "sqrt", "square", "tanh", "to", "train", "eval", "requires_grad_",
+}  # fmt: skip
+
+
+def changes(tree: ast.Module) -> Iterator[tuple[ast.AST, ast.AST]]:
+    """Every (node, what to put in its place) of the code; not in annotations and messages."""
+    for node in _code(tree):
+        match node:
+            case ast.Compare(ops=[op, *_]) if type(op) in COMPARISONS:
+                yield node, _with(node, ops=[COMPARISONS[type(op)](), *node.ops[1:]])
+            case ast.BinOp(op=op) if type(op) in ARITHMETIC:
+                yield node, _with(node, op=ARITHMETIC[type(op)]())
+            case ast.AugAssign():
+                yield node, ast.Pass()
+            case ast.BoolOp(op=op):
+                yield node, _with(node, op=ast.Or() if isinstance(op, ast.And) else ast.And())
+            case ast.UnaryOp(op=ast.USub() | ast.Not() | ast.Invert()):
+                yield node, node.operand
+            case ast.Constant(value=bool(value)):
+                yield node, ast.Constant(not value)
+            case ast.Constant(value=int(value) | float(value)):
+                yield node, ast.Constant(value + 1 if isinstance(value, int) else 2 * value + 0.1)
+            case ast.If() | ast.IfExp() | ast.While():
+                yield node, _with(node, test=ast.UnaryOp(ast.Not(), node.test))
+            case ast.Return(value=ast.AST()):
+                yield node, ast.Return()
+            case ast.Raise() | ast.Expr(value=ast.Call()):
+                yield node, ast.Pass()
+            case ast.With():
+                yield node, ast.If(ast.Constant(True), node.body, [])
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute):
+                if node.func.attr in DROPPED:
+                    yield node, node.func.value
+                if other := OTHERS.get(node.func.attr):
+                    yield node, _with(node, func=_with(node.func, attr=other))
+            for i, keyword in enumerate(node.keywords):
+                if keyword.arg:
+                    yield node, _with(node, keywords=node.keywords[:i] + node.keywords[i + 1 :])
+
+
+def _code(node: ast.AST) -> Iterator[ast.AST]:
+    """Nodes below `node` that decide what happens, in order."""
+    for name, field in ast.iter_fields(node):
+        if name in ("annotation", "returns", "decorator_list", "exc", "type_params"):
+            continue
+        for child in field if isinstance(field, list) else [field]:
+            if isinstance(child, ast.JoinedStr | ast.Import | ast.ImportFrom) or not isinstance(
+                child, ast.AST
+            ):
+                continue
+            yield child
+            yield from _code(child)
+
+
+def _with(node: ast.AST, **fields) -> ast.AST:
+    new = copy.copy(node)
+    for name, value in fields.items():
+        setattr(new, name, value)
+    return new
+
+
+class _Put(ast.NodeTransformer):
+    def __init__(self, old: ast.AST, new: ast.AST):
+        self.old, self.new = old, new
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        if node is self.old:
+            return ast.copy_location(self.new, node)
+        return super().visit(node)
+
+
+def mutants(source: str) -> list[tuple[str, ast.Module]]:
+    """Each change of a module's source as (what it is, the module with it)."""
+    count = len(list(changes(ast.parse(source))))
+    found = []
+    for i in range(count):
+        tree = ast.parse(source)
+        old, new = list(changes(tree))[i]
+        place = _statement(tree, old)
+        before = ast.unparse(place)
+        whole = ast.fix_missing_locations(_Put(old, new).visit(tree))
+        after = "pass" if place is old and isinstance(new, ast.Pass) else ast.unparse(place)
+        if place is old:
+            after = ast.unparse(new)
+        found.append((f"{i}: line {old.lineno}: {_difference(before, after)}", whole))
+    return found
+
+
+def _statement(tree: ast.Module, node: ast.AST) -> ast.stmt:
+    """The innermost statement that holds `node`."""
+    inside = [s for s in ast.walk(tree) if isinstance(s, ast.stmt) and node in ast.walk(s)]
+    return inside[-1]
+
+
+def _difference(before: str, after: str) -> str:
+    """The first lines that differ."""
+    old, new = before.splitlines(), after.splitlines()
+    at = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), 0)
+    return f"{old[at].strip()}  →  {new[at].strip() if at < len(new) else 'pass'}"
+
+
+def noticed(path: Path, tree: ast.Module | None, tests: list[str], limit: float) -> str:
+    """ "survived", or "killed": by a failing test, a crash or by `limit` seconds going by."""
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1), os.dup2(quiet, 2)
+        os._exit(_run(path, tree, tests))
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return "survived" if status == 0 else "killed"
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "killed"
+
+
+def _run(path: Path, tree: ast.Module | None, tests: list[str]) -> int:
+    import pytest
+
+    sys.dont_write_bytecode = True
+    plain = importlib.machinery.SourceFileLoader.get_code
+
+    def get_code(self, name):
+        if tree is not None and Path(self.path).resolve() == path:
+            return compile(tree, str(path), "exec", dont_inherit=True)
+        return plain(self, name)
+
+    importlib.machinery.SourceFileLoader.get_code = get_code
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header"]
+    return int(pytest.main([*options, *tests]))
+
+
+def digest(paths: list[Path]) -> str:
+    files = [f for p in paths for f in (sorted(p.rglob("*.py")) if p.is_dir() else [p])]
+    return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("module", type=Path, help="a file of mdlib")
+    parser.add_argument("tests", nargs="+", help="what pytest is to run for it: files, folders, -k")
+    parser.add_argument("--minutes", type=float, default=60.0, help="when to stop")
+    options, more = parser.parse_known_args()
+    path, tests = options.module.resolve(), [*options.tests, *more]
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for name in PRELOADED:
+        importlib.import_module(name)
+
+    state = ROOT / "build" / "mutate" / f"{path.stem}-{digest([path])}.json"
+    results = json.loads(state.read_text()) if state.exists() else {"tests": "", "done": {}}
+    tested = digest([Path(t) for t in options.tests if Path(t).exists()]) + " ".join(more)
+    if results["tests"] != tested:
+        done = {name: result for name, result in results["done"].items() if result == "killed"}
+        results = {"tests": tested, "done": done}
+    started = time.monotonic()
+    if noticed(path, None, tests, 600) != "survived":
+        sys.exit(f"the tests {' '.join(tests)} fail, or find nothing, before anything is changed")
+    limit = 10 + 3 * (time.monotonic() - started)
+
+    todo = mutants(path.read_text(encoding="utf-8"))
+    random.Random(0).shuffle(todo)
+    for name, tree in todo:
+        if name in results["done"]:
+            continue
+        if time.monotonic() > started + 60 * options.minutes:
+            break
+        results["done"][name] = noticed(path, tree, tests, limit)
+        state.parent.mkdir(parents=True, exist_ok=True)
+        state.write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
+    survivors = [name for name, result in results["done"].items() if result == "survived"]
+    count = len(results["done"])
+    share = f"{count - len(survivors)} noticed ({1 - len(survivors) / max(1, count):.1%})"
+    print(f"{options.module}: {count} of {len(todo)} changes tried, {share}")
+    for name in sorted(survivors, key=lambda name: int(name.split(":")[0])):
+        print("  " + name.partition(": ")[2])
+
+
+if __name__ == "__main__":
+    main()
