@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
-from mdlib.checks import unknown
+from mdlib.checks import need, unknown
 from mdlib.data import scenes, sprites
-from mdlib.data.base import CorruptData, Dataset, Source
+from mdlib.data.base import CorruptData, Dataset, Facts, Source
 from mdlib.data.cars3d import Cars3D
 from mdlib.data.celeba import CelebA
 from mdlib.data.cifar import Cifar10
@@ -34,10 +34,12 @@ __all__ = [
     "SOURCES",
     "CorruptData",
     "Dataset",
+    "Facts",
     "Source",
     "Status",
     "check",
     "data_root",
+    "describe",
     "load",
     "names",
     "scenes",
@@ -77,8 +79,9 @@ def load(
     root: str | os.PathLike | None = None,
     download: bool = False,
     size: int | None = None,
+    max_images: int | None = None,
 ) -> Dataset:
-    """Load a whole split, into memory or, where it is large, as a memory map.
+    """Load a split, into memory or, where it is large, as a memory map.
 
     Everything that is needed is verified before anything is read: sizes, then checksums.
 
@@ -92,34 +95,58 @@ def load(
         size: side of the (square) images: sprites and scenes are drawn at it, photographs are
             resized and cropped, and all others are resized, bilinear. By default each has its own
             size.
+        max_images: load a random sample of at most so many, the one that ``.sample(max_images)``
+            draws; of a folder, no other image is opened.
     Returns:
         Dataset: images uint8 [N, C, H, W], labels int64 [N], factors int64 [N, F] or None.
     Raises:
-        ValueError: unknown name or split, `size` below 1, images of different sizes.
+        ValueError: unknown name or split, `size` or `max_images` below 1, images of different
+            sizes, or more of them than memory holds; nothing was decoded.
         FileNotFoundError: a file or folder is missing; the message says where it was expected.
         CorruptData: a file has the wrong size, checksum or content (an OSError).
         OSError: a download failed, the disk is full, or a package is missing that reads the file;
             the message says what to do by hand.
     """
-    source = _source(name, split)
-    if size is not None and (not isinstance(size, int) or size < 1):
-        raise ValueError(f"size must be an integer of at least 1, or None; got {size!r}")
+    source = _source(name, split, size=size, max_images=max_images)
     root = data_root(root)
     if download:
         fetch(source, root)
     source.verify(root)
-    data = source.read(split, root, size)
+    if max_images is None:
+        data = source.read(split, root, size)
+    else:
+        data = source.read_some(split, root, size, max_images)
     if size is not None and data.image_shape[1:] != (size, size):
-        data = replace(data, images=resized(data.images, size))
+        data = replace(data, images=resized(name, data.images, size))
     return data
 
 
-def check(name: str, root: str | os.PathLike | None = None, split: str | None = None) -> None:
-    """Raise what `load` would raise for a wrong name, split, or missing or truncated file.
+def check(
+    name: str,
+    root: str | os.PathLike | None = None,
+    split: str | None = None,
+    size: int | None = None,
+    max_images: int | None = None,
+) -> None:
+    """Raise what `load` would raise for a wrong name, split or size, a missing or truncated file.
 
-    Cheap: no image is read, and files whose sizes are known are not hashed.
+    Cheap: no image is decoded, and files whose sizes are known are not hashed. Of a folder of your
+    own, the images' headers are read; and unless a `split` is named, both splits are asked for, and
+    a ValueError tells what a probe would refuse after training: no test images, a single class, a
+    class with a single training image, a class that only test has.
     """
-    _source(name, split).verify(data_root(root), quick=True)
+    source = _source(name, split, size=size, max_images=max_images)
+    source.check(data_root(root), split, size, max_images)
+
+
+def describe(name: str, root: str | os.PathLike | None = None, size: int | None = None) -> Facts:
+    """How many images of which shape and class `load` will give; raises what `check` raises.
+
+    Cheap for all data sets here: counts come from tables, lists or file names, shapes from headers.
+    """
+    source, root = _source(name, size=size), data_root(root)
+    source.verify(root, quick=True)
+    return source.describe(root, size)
 
 
 @dataclass(frozen=True)
@@ -144,7 +171,12 @@ def status(name: str, root: str | os.PathLike | None = None) -> Status:
     return Status(name, source.title, "ok", source.where(root))
 
 
-def _source(name: str, split: str | None = None) -> Source:
+def _source(name: str, split: str | None = None, **numbers: int | None) -> Source:
+    for option, value in numbers.items():
+        need(
+            value is None or (isinstance(value, int) and value >= 1),
+            f"{option} must be an integer of at least 1, or None; got {value!r}",
+        )
     if str(name).startswith("images:"):
         source = Folder(str(name))
     elif name in SOURCES:

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mdlib.checks import need
+
 SPLIT_SEED = 0  # of every split that we draw ourselves: digits, grids, folders without train/test
 
 
@@ -121,12 +123,48 @@ class Dataset:
 
         Not the first n: many data sets are sorted by class. Raises ValueError for n below 1.
         """
-        if n < 1:
-            raise ValueError(f"sample of {n} rows: expected at least 1")
-        if n >= len(self):
-            return self
-        draw = torch.Generator().manual_seed(seed)
-        return self.subset(torch.randperm(len(self), generator=draw)[:n])
+        rows = sampled(len(self), n, seed)
+        return self if rows is None else self.subset(rows)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a data set will be once it is loaded, known before any image is decoded.
+
+    Attributes:
+        name, title, class_names: as in `Dataset`.
+        image_shape: (C, H, W).
+        train, test: how many images of each class there are, one number a class.
+    """
+
+    name: str
+    title: str
+    image_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    train: tuple[int, ...]
+    test: tuple[int, ...]
+
+    @property
+    def n_train(self) -> int:
+        return sum(self.train)
+
+    @property
+    def n_test(self) -> int:
+        return sum(self.test)
+
+    def refuse_if_no_probe_can_be_fitted(self) -> None:
+        """ValueError for what every classifier on codes refuses, hours later, after training."""
+        named = list(zip(self.class_names, self.train, self.test, strict=True))
+        there = [name for name, n, _ in named if n]
+        single = [name for name, n, _ in named if n == 1]
+        unseen = [name for name, n, m in named if m and not n]
+        problem = (
+            (not self.n_test and "too few images for a test split")
+            or (len(there) < 2 and f"the training images are all of {there}, expected 2 classes")
+            or (unseen and f"test has images of {unseen}, of which train has none")
+            or (single and f"train has one image of {single}, expected 2 or more")
+        )
+        need(not problem, f"{self.name}: {problem}: add images, or take that class out")
 
 
 class Source:
@@ -156,6 +194,31 @@ class Source:
     def read(self, split: str, root: Path, size: int | None) -> Dataset:
         """Read a verified split. A source may use `size`; if it does not, `load` resizes."""
         raise NotImplementedError
+
+    def read_some(self, split: str, root: Path, size: int | None, n: int) -> Dataset:
+        """What ``read(…).sample(n)`` gives, for less where a source knows how."""
+        return self.read(split, root, size).sample(n)
+
+    def describe(self, root: Path, size: int | None) -> Facts:
+        """Facts of verified data. A source that can tell without reading images does so."""
+        train, test = (self.read(split, root, size) for split in ("train", "test"))
+        counts = [part.labels.bincount(minlength=len(part.class_names)) for part in (train, test)]
+        return self._facts(train.image_shape, train.class_names, *(c.tolist() for c in counts))
+
+    def check(self, root: Path, split: str | None, size: int | None, n: int | None) -> None:
+        """`verify`, quickly, and whatever else `read` would refuse that can be told beforehand."""
+        self.verify(root, quick=True)
+
+    def _facts(self, image_shape, class_names, train, test) -> Facts:
+        return Facts(self.name, self.title, image_shape, class_names, tuple(train), tuple(test))
+
+
+def sampled(total: int, n: int | None, seed: int = 0) -> Tensor | None:
+    """`n` of the rows 0 … total − 1, at random without repetition; None if that is all of them."""
+    need(n is None or n >= 1, f"sample of {n} rows: expected at least 1")
+    if n is None or n >= total:
+        return None
+    return torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:n]
 
 
 def stratified(labels: np.ndarray, test_fraction: float) -> tuple[np.ndarray, np.ndarray]:

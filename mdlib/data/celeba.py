@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from mdlib.data import decode, files
-from mdlib.data.base import CorruptData, Dataset, Source
+from mdlib.data.base import CorruptData, Dataset, Facts, Source
 
 FOLDER = "celeba"  # torchvision's CelebA.base_folder
 IMAGES = "celeba/img_align_celeba"
+CLASS_NAMES = ("not Male", "Male")
 CROP, SIZE = 148, 64  # the centre that is kept, and the side it is shrunk to
 
 
@@ -59,6 +60,17 @@ class CelebA(Source):
 
         CelebA(root, download=True)
 
+    def describe(self, root: Path, size: int | None) -> Facts:
+        from torchvision.datasets import CelebA
+
+        counts = []
+        for split in ("train", "test"):
+            listed = CelebA(root, split=split, target_type="attr")  # a table; no image is opened
+            counts.append(listed.attr[:, listed.attr_names.index("Male")].bincount(minlength=2))
+        return self._facts(
+            (3, size or SIZE, size or SIZE), CLASS_NAMES, *(count.tolist() for count in counts)
+        )
+
     def read(self, split: str, root: Path, size: int | None) -> Dataset:
         from torchvision.datasets import CelebA
 
@@ -71,7 +83,7 @@ class CelebA(Source):
             split=split,
             images=_pixels(root, split, list(listed.filename), size or SIZE),
             labels=factors[:, names.index("Male")].clone(),
-            class_names=("not Male", "Male"),
+            class_names=CLASS_NAMES,
             factors=factors,
             factor_names=names,
             factor_sizes=(2,) * len(names),
@@ -96,7 +108,7 @@ def _listed(root: Path) -> list[str]:
 
 def _sizes(root: Path) -> dict[str, int]:
     with os.scandir(root / IMAGES) as entries:
-        return {entry.name: entry.stat().st_size for entry in entries}
+        return {entry.name: entry.stat().st_size for entry in entries if os.path.isfile(entry)}
 
 
 def _pixels(root: Path, split: str, names: list[str], size: int) -> torch.Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from mdlib.data import decode, files
-from mdlib.data.base import CorruptData, Dataset, Source
+from mdlib.data.base import CorruptData, Dataset, Facts, Source
 from mdlib.io import atomic_write, sha256
 
 CLASSES = (
@@ -84,6 +84,10 @@ class Cifar10(Source):
         from torchvision.datasets import CIFAR10
 
         CIFAR10(root, download=True)
+
+    def describe(self, root: Path, size: int | None) -> Facts:
+        counts = ([PER_CLASS[part]] * len(CLASSES) for part in ("train", "test"))
+        return self._facts((3, size or 32, size or 32), CLASSES, *counts)
 
     def read(self, split: str, root: Path, size: int | None) -> Dataset:
         parts = ["train", "test"] if split == "all" else [split]

@@ -16,16 +16,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mdlib.checks import need
 from mdlib.data.base import CorruptData
 from mdlib.io import atomic_write
 
 T, R = TypeVar("T"), TypeVar("R")
+THREADS = min(8, os.cpu_count() or 1)
 _CHUNK = 1024  # so that an error in one file does not wait for all the others
 
 
 def threaded(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """`map(function, items)` on a pool of threads (Pillow decodes without Python's lock)."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(items), _CHUNK):
             yield from pool.map(function, items[start : start + _CHUNK])
 
@@ -37,8 +39,10 @@ def readable(name: str, what: object) -> Iterator[None]:
 
     try:
         yield
-    except (CorruptData, FileNotFoundError, PermissionError):
+    except CorruptData:
         raise
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{name}: {what} is missing") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise CorruptData(f"{name}: cannot read the image {what}: {error}") from error
 
@@ -71,15 +75,44 @@ def kept(
     return torch.from_numpy(array)
 
 
+SMALLER = "pass a smaller size"
+
+
+def need_memory(name: str, shape: tuple[int, ...], beside: int = 0, advice: str = SMALLER) -> None:
+    """ValueError unless a uint8 array of `shape`, and `beside` bytes more, fit into memory now.
+
+    Asked beforehand: what takes more than there is gets its process killed without a word.
+    """
+    import psutil
+
+    needed, free = math.prod(shape) + beside, psutil.virtual_memory().available
+    size = "×".join(map(str, shape[1:]))
+    need(
+        needed <= free,
+        f"{name}: {shape[0]} images of {size} need {needed / 1e9:.3g} GB of memory, of which"
+        f" {free / 1e9:.3g} GB are free: {advice}",
+    )
+
+
+def room_for(name: str, shape: tuple[int, ...], advice: str = SMALLER) -> np.ndarray:
+    """An empty uint8 array; ValueError if there is no memory for it."""
+    need_memory(name, shape, advice=advice)
+    try:
+        return np.empty(shape, dtype=np.uint8)
+    except MemoryError as error:  # a limit of this process
+        raise ValueError(f"{name}: {error}: {advice}") from None
+
+
 def channels_first(array: np.ndarray) -> Tensor:
     """[N, H, W] or [N, H, W, C] to a contiguous tensor [N, C, H, W] of the same type."""
     tensor = torch.from_numpy(array)
     return tensor[:, None] if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2).contiguous()
 
 
-def resized(images: Tensor, size: int) -> Tensor:
+def resized(name: str, images: Tensor, size: int) -> Tensor:
     """uint8 [N, C, H, W] to uint8 [N, C, size, size], bilinear, anti-aliased where it shrinks."""
-    out = torch.empty(*images.shape[:2], size, size, dtype=torch.uint8, device=images.device)
+    shape = (*images.shape[:2], size, size)
+    out = torch.from_numpy(room_for(name, shape))
     for start in range(0, len(images), _CHUNK):
         rows = slice(start, start + _CHUNK)
         large = F.interpolate(images[rows].float(), (size, size), mode="bilinear", antialias=True)

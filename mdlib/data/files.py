@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from mdlib.data.base import CorruptData, Dataset, Source
+from mdlib.data.base import CorruptData, Dataset, Facts, Source
 
 WHERE = (
     "pass download=True to fetch it, or say where it is:"
@@ -146,6 +146,15 @@ class Idx(Source):
             except FileNotFoundError:
                 pass
         getattr(torchvision.datasets, self._class)(root, download=True)
+
+    def describe(self, root: Path, size: int | None) -> Facts:
+        from torchvision.datasets.mnist import read_label_file
+
+        labels = [
+            read_label_file(str(root / file.path)) for file in self.files if "labels" in file.path
+        ]
+        counts = (part.bincount(minlength=len(self.class_names)).tolist() for part in labels)
+        return self._facts((1, size or 28, size or 28), self.class_names, *counts)
 
     def read(self, split: str, root: Path, size: int | None) -> Dataset:
         # The readers, not the class MNIST: that prefers an old processed/*.pt to what is verified.

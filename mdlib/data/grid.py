@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mdlib.data.base import SPLIT_SEED, Dataset, Source
+from mdlib.data.base import SPLIT_SEED, Dataset, Facts, Source
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,22 @@ class GridSource(Source):
     label: str  # the factor whose values are the classes
     class_names: tuple[str, ...]
 
+    image_shape: tuple[int, int, int]  # [C, H, W], H = W, where no size is asked for
+
     def images(self, split: str, root: Path, size: int | None) -> Tensor:
         """uint8 [N, C, H, W] of the rows `self.grid.rows(split)`, in that order."""
         raise NotImplementedError
+
+    def describe(self, root: Path, size: int | None) -> Facts:
+        channels, side, _ = self.image_shape
+        sizes, column = self.grid.factor_sizes, self.grid.factor_names.index(self.label)
+        counts = [
+            np.bincount(
+                np.unravel_index(self.grid.rows(split), sizes)[column], minlength=sizes[column]
+            ).tolist()
+            for split in ("train", "test")
+        ]
+        return self._facts((channels, size or side, size or side), self.class_names, *counts)
 
     def read(self, split: str, root: Path, size: int | None) -> Dataset:
         factors = self.grid.factors_of(torch.from_numpy(self.grid.rows(split)))

@@ -51,7 +51,9 @@ class GridFile(GridSource):
             for numbers, images in self.pieces(root / self.file.path):
                 to = place[numbers]
                 pixels = torch.from_numpy(images[to >= 0])
-                array[to[to >= 0]] = pixels if size == side else decode.resized(pixels, size)
+                array[to[to >= 0]] = (
+                    pixels if size == side else decode.resized(self.name, pixels, size)
+                )
 
         cache = files.cache_folder() / f"{self.name}-{split}-{size}-{self.file.digest}.npy"
         return decode.kept(self.name, cache, (len(rows), channels, size, size), fill)

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mdlib.data import decode
 from mdlib.data.grid import Grid, GridSource
 
 FACTOR_NAMES = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
@@ -247,6 +248,9 @@ class Scenes(GridSource):
     title = "Scenes"
     grid = _GRID
     label, class_names = "shape", SHAPES
+    image_shape = (3, _SIDE, _SIDE)
 
     def images(self, split: str, root: Path, size: int | None) -> Tensor:
-        return render(factors_of(torch.from_numpy(_GRID.rows(split))), size or _SIDE)
+        rows, side = torch.from_numpy(_GRID.rows(split)), size or _SIDE
+        decode.need_memory(self.name, (len(rows), 3, side, side))
+        return render(factors_of(rows), side)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mdlib.data import files
-from mdlib.data.base import CorruptData, Dataset, Source
+from mdlib.data.base import CorruptData, Dataset, Facts, Source
 from mdlib.io import atomic_write
 
 FACTORS = {"category": 5, "instance": 10, "elevation": 9, "azimuth": 18, "lighting": 6}
@@ -87,6 +87,11 @@ class SmallNorb(Source):
                 ):
                     shutil.copyfileobj(source, target)
                 packed.unlink()
+
+    def describe(self, root: Path, size: int | None) -> Facts:
+        categories = (_matrix(root / self.files[part]["cat"].path) for part in ("train", "test"))
+        counts = (np.bincount(part, minlength=5).tolist() for part in categories)
+        return self._facts((1, size or 96, size or 96), self.class_names, *counts)
 
     def read(self, split: str, root: Path, size: int | None) -> Dataset:
         parts = ["train", "test"] if split == "all" else [split]

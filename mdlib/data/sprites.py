@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mdlib.data import decode
 from mdlib.data.grid import Grid, GridSource
 
 FACTOR_NAMES = ("shape", "scale", "orientation", "x", "y")
@@ -120,6 +121,9 @@ class Sprites(GridSource):
     title = "Sprites"
     grid = _GRID
     label, class_names = "shape", SHAPES
+    image_shape = (1, _SIDE, _SIDE)
 
     def images(self, split: str, root: Path, size: int | None) -> Tensor:
-        return render(factors_of(torch.from_numpy(_GRID.rows(split))), size or _SIDE)
+        rows, side = torch.from_numpy(_GRID.rows(split)), size or _SIDE
+        decode.need_memory(self.name, (len(rows), 1, side, side))
+        return render(factors_of(rows), side)

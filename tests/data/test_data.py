@@ -309,7 +309,19 @@ def test_names_load_check_and_status_agree(tmp_path):
                 assert way in message
 
 
-@pytest.mark.parametrize("function", [data.load, data.check, data.status])
+@pytest.mark.parametrize("name", ["digits", "sprites", "scenes"])
+def test_facts_are_those_of_the_loaded_data(name):
+    facts = data.describe(name, size=16)
+    for split in ("train", "test"):
+        part = data.load(name, split, size=16)
+        assert getattr(facts, split) == tuple(part.labels.bincount().tolist())
+        assert getattr(facts, f"n_{split}") == len(part)
+        assert facts.image_shape == part.image_shape
+        assert (facts.title, facts.class_names) == (part.title, part.class_names)
+    assert data.describe(name).image_shape == data.load(name, "test").image_shape
+
+
+@pytest.mark.parametrize("function", [data.load, data.check, data.status, data.describe])
 def test_unknown_name(function):
     with pytest.raises(ValueError, match=r"'fashion_mnist': did you mean 'fashion-mnist'.*images:"):
         function("fashion_mnist")
@@ -358,6 +370,7 @@ def test_a_new_data_set_is_one_entry(monkeypatch):
     assert "dots" in data.names()
     assert data.status("dots").state == "ok"
     assert data.load("dots").image_shape == (1, 4, 4)
+    assert data.describe("dots") == data.Facts("dots", "Dots", (1, 4, 4), ("dot",), (3,), (3,))
     resized = data.load("dots", size=8, download=True)
     assert resized.image_shape == (1, 8, 8)
     assert (resized.images == 100).all()

@@ -230,7 +230,7 @@ def test_grid_is_resized_before_it_is_kept(write, name, cache):
     for split in ("all", "train"):
         small = data.load(name, split, root, size=8)
         rows = data.SOURCES[name].grid.index_of(small.factors)
-        assert torch.equal(small.images, decode.resized(images, 8)[rows])
+        assert torch.equal(small.images, decode.resized(name, images, 8)[rows])
     assert {path.name.split("-")[-2] for path in cache.iterdir()} == {"8"}
 
 

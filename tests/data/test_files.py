@@ -9,6 +9,7 @@ import io
 import os
 import pickle
 import shutil
+import stat
 import struct
 import tarfile
 import zipfile
@@ -149,6 +150,8 @@ def test_idx_is_read(tiny_mnist, monkeypatch):
     part = data.load("mnist", "test", tiny_mnist)
     assert part.labels.tolist() == list(range(6))
     assert part.image_shape == (1, 28, 28)
+    facts = data.describe("mnist", tiny_mnist)
+    assert facts.train == facts.test == (1,) * 6 + (0,) * 4
     monkeypatch.setenv("MDLIB_DATA", str(tiny_mnist))
     assert len(data.load("mnist", "all", size=32)) == 12
 
@@ -341,6 +344,8 @@ def test_own_tar_is_read_in_sorted_order(small_cifar, tmp_path, file, mode):
     assert both.images[:, 0, 0, 0].tolist() == train_red + [10 * k + 3 for k in range(10)]
     assert torch.equal(both.images[:, 2], 255 - both.images[:, 0])
     test = data.load("cifar10", "test", tmp_path)
+    facts = data.describe("cifar10", tmp_path)
+    assert (facts.train, facts.test, facts.image_shape) == ((2,) * 10, (1,) * 10, (3, 32, 32))
     assert torch.equal(test.images, both.images[20:])
 
 
@@ -553,6 +558,8 @@ def test_celeba(celeba, cache):
     assert data.status("celeba", root).state == "ok"
     parts = {s: data.load("celeba", s, root) for s in ("train", "valid", "test", "all")}
     assert [len(part) for part in parts.values()] == [6, 2, 4, 12]
+    facts = data.describe("celeba", root)
+    assert (facts.train, facts.test, facts.image_shape) == ((3, 3), (2, 2), (3, 64, 64))
     everyone = parts["all"]
     assert everyone.image_shape == (3, 64, 64)
     assert everyone.factor_names == tuple(ATTRIBUTES)
@@ -663,10 +670,11 @@ def test_own_images_of_different_sizes(photos):
     odd = photos / "dog" / "99.jpg"
     gradient = np.tile(np.arange(80, dtype=np.uint8)[None, :, None], (40, 1, 3))
     Image.fromarray(gradient).save(odd, quality=100)
-    with pytest.raises(
-        ValueError, match=r"cat/00\.png is 10×8, .*dog/99\.jpg is 80×40: pass size="
-    ):
-        data.load(name, "all")
+    message = raises_like_load(
+        ValueError, r"cat/00\.png is 10×8, .*dog/99\.jpg is 80×40", name, None
+    )
+    assert "pass size=64, say (on the command line -p size 64)" in message
+    data.check(name, size=20)
     square = data.load(name, "all", size=20)
     assert square.image_shape == (3, 20, 20)
     # The shorter side, 40, becomes 20; of the longer one the middle is kept, columns 20 to 59.
@@ -693,6 +701,19 @@ def test_own_images_obey_the_camera(tmp_path):
     write_image(tmp_path / "a" / "turned.jpg", 9, size=(8, 10), exif=exif)
     write_image(tmp_path / "a" / "upright.jpg", 9)
     assert data.load(f"images:{tmp_path}", "all").image_shape == (3, 8, 10)
+
+    # In a PNG file the mark may follow the pixels, where no look at the header finds it.
+    write_image(tmp_path / "a" / "late.png", 9, size=(8, 10), exif=exif)
+    content = (tmp_path / "a" / "late.png").read_bytes()
+    mark = content.index(b"eXIf") - 4
+    length = 12 + int.from_bytes(content[mark : mark + 4])
+    chunk, rest = content[mark : mark + length], content[:mark] + content[mark + length :]
+    (tmp_path / "a" / "late.png").write_bytes(rest[:-12] + chunk + rest[-12:])
+    (tmp_path / "a" / "turned.jpg").unlink()
+    (tmp_path / "a" / "upright.jpg").unlink()
+    with pytest.raises(ValueError, match=r"late\.png is turned by a mark behind its pixels: pass"):
+        data.load(f"images:{tmp_path}", "all")
+    assert data.load(f"images:{tmp_path}", "all", size=8).image_shape == (3, 8, 8)
 
 
 @pytest.mark.parametrize("damage", ["noise", "cut", "16 bit"])
@@ -728,3 +749,129 @@ def test_own_folder_that_holds_no_images(tmp_path):
     assert len(data.load(name)) == 1
     with pytest.raises(ValueError, match="too few images for a test split"):
         data.load(name, "test")
+
+
+def test_own_folder_from_which_no_probe_can_learn_is_refused_beforehand(tmp_path):
+    """The first four pass `load`: a chapter trains for an hour, and then its probe refuses."""
+
+    def folder(kind, **classes):
+        for where, n in classes.items():
+            for k in range(n):
+                write_image(tmp_path / kind / where.replace("_", "/") / f"{k}.png", k)
+        return f"images:{tmp_path / kind}"
+
+    for name, match in [
+        (folder("one class", a=5), r"are all of \['a'\], expected 2 classes"),
+        (folder("only test", train_a=2, train_b=2, test_a=1, test_c=1), r"of \['c'\], of which"),
+        (folder("one each", train_a=2, train_b=1, test_a=1), r"train has one image of \['b'\]"),
+        (folder("two each", a=2, b=3), r"train has one image of \['a'\]"),
+        (folder("no test", a=1, b=1), "too few images for a test split"),
+    ]:
+        data.load(name)
+        data.describe(name)
+        with pytest.raises(ValueError, match=match):
+            data.check(name)
+        data.check(name, split="train")
+    data.check(folder("good", a=3, b=3))
+
+
+def test_facts_of_an_own_folder_come_from_headers(photos, monkeypatch):
+    monkeypatch.setattr(Image.Image, "load", None)  # must not be needed
+    name = f"images:{photos}"
+    facts = data.describe(name)
+    assert facts == data.Facts(name, "photos", (3, 8, 10), ("cat", "dog"), (8, 4), (2, 1))
+    assert (facts.n_train, facts.n_test) == (12, 3)
+    assert data.describe(name, size=5).image_shape == (3, 5, 5)
+
+
+def test_a_sample_of_an_own_folder_opens_no_other_image(photos, monkeypatch):
+    name = f"images:{photos}"
+    expected = data.load(name).sample(3)
+    opened, real = set(), Image.open
+    monkeypatch.setattr(Image, "open", lambda p, *a, **k: opened.add(str(p)) or real(p, *a, **k))
+    found = data.load(name, max_images=3)
+    assert torch.equal(found.images, expected.images)
+    assert torch.equal(found.labels, expected.labels)
+    assert len(opened) == 6  # three of train; and of test, which must have the same shape
+    assert len(data.load("digits", max_images=7)) == 7
+    with pytest.raises(ValueError, match="max_images must be an integer of at least 1"):
+        data.load(name, max_images=0)
+
+
+def test_train_is_in_colour_if_test_is(tmp_path):
+    for part, mode in (("train", "L"), ("test", "RGB")):
+        for label in "ab":
+            write_image(tmp_path / part / label / "x.png", 7, mode=mode)
+    for keywords in ({}, {"max_images": 1}):
+        assert data.load(f"images:{tmp_path}", "train", **keywords).image_shape == (3, 8, 10)
+
+
+def test_more_images_than_memory_holds_are_refused_before_decoding(photos, monkeypatch):
+    import psutil
+
+    name = f"images:{photos}"
+    free = 15 * 3 * 8 * 10 + 2 * 3 * 8 * 10 * decode.THREADS  # of all, and to decode
+    usual = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: usual._replace(available=free))
+    assert len(data.load(name, "all")) == 15
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: usual._replace(available=free - 1))
+    monkeypatch.setattr(decode, "threaded", lambda f, items: map(f, items))
+    monkeypatch.setattr(Image.Image, "load", None)  # must not be needed
+    with pytest.raises(ValueError, match=r"15 images of 3×8×10 need .* GB .*size 64.*max_images"):
+        data.load(name, "all")
+    with pytest.raises(ValueError, match=r"digits: 1797 images of 1×99999×99999 need .* free"):
+        data.load("digits", size=99_999)
+    with pytest.raises(ValueError, match=r"sprites: .* need .* free"):
+        data.load("sprites", size=99_999)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "link", "loop"])
+def test_what_is_no_file_is_refused_with_its_name(photos, kind):
+    bad = photos / "cat" / "a.png"
+    if kind == "pipe":
+        os.mkfifo(bad)
+    elif kind == "socket":
+        os.mknod(bad, 0o600 | stat.S_IFSOCK)
+    elif kind == "folder":
+        bad.mkdir()
+    else:
+        bad.symlink_to(bad if kind == "loop" else photos / "nowhere")
+    what = {"folder": "a folder", "link": "a link that leads nowhere"}
+    what |= {"loop": what["link"]}
+    match = rf"{bad} is {what.get(kind, 'a pipe, a socket or a device')}, expected an image"
+    raises_like_load(data.CorruptData, match, f"images:{photos}", None)
+    assert data.status(f"images:{photos}").state == "corrupt"
+
+
+def test_a_class_or_a_folder_that_is_a_dead_link_is_refused_with_its_name(photos, tmp_path):
+    (photos / "mouse").symlink_to(photos / "nowhere")
+    raises_like_load(FileNotFoundError, "mouse is a link that leads no", f"images:{photos}", None)
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for bad in (loop, "~nobody-of-this-name/photos", "a\0b"):
+        with pytest.raises((ValueError, FileNotFoundError), match=r"images:.*"):
+            data.check(f"images:{bad}")
+
+
+def test_what_may_not_be_read_is_refused_with_its_name(photos, monkeypatch):
+    def refuse(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    name = f"images:{photos}"
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", refuse)
+        raises_like_load(data.CorruptData, rf"^{name}: .*cat/00.png.*denied", name, None)
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    raises_like_load(data.CorruptData, rf"^{name}: cannot read {photos}: Perm", name, None)
+
+
+def test_titles_of_own_folders_are_plain_in_markdown_and_html(tmp_path):
+    for folder, title in [
+        ("a<img src=x onerror=alert(1)>", "a img src x onerror alert(1)"),
+        ("my_own_photos", "my own photos"),
+        ("*b* `c` [d](e) $f$ &lt; \\", "b c d (e) f lt"),
+        ("Grüße 2024, v1.2-日本", "Grüße 2024, v1.2-日本"),
+        ("___", "images"),
+    ]:
+        write_image(tmp_path / folder / "cat" / "0.png", 0)
+        assert data.load(f"images:{tmp_path / folder}").title == title
