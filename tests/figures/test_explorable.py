@@ -107,6 +107,35 @@ def test_what_the_script_reads_is_whole_whatever_the_labels_say(film, chart):
     assert film._repr_html_().count("</script>") == 2
 
 
+HOSTILE = [
+    "<!--<script>",
+    "--></script><script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+]
+
+
+@pytest.mark.parametrize("kind", ["film", "curves"])
+def test_labels_stay_text_and_never_swallow_the_page(kind):
+    def html(*texts):
+        sliders = {texts[0]: texts[:2], texts[1]: list(texts)}
+        if kind == "film":
+            return explorable.film("walk", images(2, 3, 2, 1, 1, 2, 2), sliders, texts[:2])
+        values = torch.zeros(2, 3)
+        lines = {text: values for text in texts}
+        return explorable.curves("walk", lines, sliders, along=texts[1], unit=texts[2])
+
+    plain, hostile = (Page(html(*texts)._repr_html_()) for texts in ("abc", HOSTILE))
+    assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in plain.elements]
+    source, script = hostile.scripts
+    assert "<" not in source  # nothing in it can open or end a script or a comment
+    assert json.loads(source)["positions"] == [HOSTILE[:2], HOSTILE]
+    assert script.strip() == explorable.SCRIPT.strip()
+    frame = Page("".join(json.loads(source)["frame"]) + json.loads(source)["pictures"][0])
+    assert not [tag for tag, _ in frame.elements if tag in ("script", "b")]
+    assert not [a for _, a in hostile.elements + frame.elements if "onerror" in a]
+    assert [i["aria-label"] for i in hostile.all("input")] == HOSTILE[:2]
+
+
 def test_a_page_loads_nothing(film, chart):
     for html in (film._repr_html_(), chart._repr_html_()):
         assert not re.search(r"http|url\(|@import", html)
