@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,6 +61,15 @@ def check_above_zero(**options: float) -> None:
     for name, value in options.items():
         if not value > 0:
             raise ValueError(f"{name}={value}: expected a number above 0")
+
+
+def check_whole(least: int, **options: int) -> None:
+    """ValueError for the first of the named options that is no whole number from `least` on."""
+    for name, value in options.items():
+        need(
+            isinstance(value, Integral) and not isinstance(value, bool) and value >= least,
+            f"{name}={value!r}: expected a whole number of at least {least}",
+        )
 
 
 def check_not_negative(**options: float) -> None:

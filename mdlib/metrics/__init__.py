@@ -15,13 +15,12 @@ from mdlib.metrics.fitted import dci, explicitness, informativeness, sap
 from mdlib.metrics.information import mutual_information_matrix
 from mdlib.metrics.inputs import Score
 from mdlib.metrics.robustness import irs
-from mdlib.metrics.sampled import Rendered, Rows, Sampler, beta_vae, factor_vae
+from mdlib.metrics.sampled import Rows, Sampler, beta_vae, factor_vae
 from mdlib.metrics.support import hfs
 from mdlib.metrics.table import evaluate
 from mdlib.metrics.unsupervised import gaussian_total_correlation, udr, wasserstein
 
 __all__ = [
-    "Rendered",
     "Rows",
     "Sampler",
     "Score",

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from mdlib.checks import check_whole
+from mdlib.evaluation.probes import standardise
 from mdlib.metrics.aggregate import completeness, disentanglement, gap, modular, per_factor
 from mdlib.metrics.information import Information, information
-from mdlib.metrics.inputs import Score, Values, checked_codes, checked_whole
+from mdlib.metrics.inputs import Score, Values, checked_codes
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,7 +59,7 @@ def med(codes: Values, factors: Values, bins: int = 20, top_k: int | None = None
     one value, a single factor.
     """
     if top_k is not None:
-        checked_whole("top_k", top_k, 1)
+        check_whole(1, top_k=top_k)
     return _med(information(codes, factors, bins, least_factors=2), bins, top_k)
 
 
@@ -78,18 +80,20 @@ def rotation_null(
     codes: Values, factors: Values, top_k: int | None = 1, *,
     bins: int = 20, rotations: int = 5, seed: int = 0,
 ) -> NullScore:  # fmt: skip
-    """Top-k MED of codes whose axes mean nothing: (z − mean)·Q with random orthogonal Q.
+    """Top-k MED of codes whose axes mean nothing: z·Q with random orthogonal Q, z standardised.
 
-    Q is uniform (QR of a Gaussian matrix with the signs made unique). What `med` finds beyond this
-    is owed to the codes' own axes; what it doesn't, to the selection. ValueError as in `med`, and
-    for fewer than 2 rotations.
+    Q is uniform (QR of a Gaussian matrix with the signs made unique). Each code that varies has
+    mean 0 and deviation 1 before: `med` doesn't see the scale of a code, so its null must not
+    either, or every rotated code would be little else than the largest ones. Dead codes are 0, and
+    take part in the rotation. What `med` finds beyond this is owed to the codes' own axes; what it
+    doesn't, to the selection. ValueError as in `med`, and for fewer than 2 rotations.
     """
-    checked_whole("rotations", rotations, 2)
+    check_whole(2, rotations=rotations)
     codes = checked_codes(codes)
-    centred = codes - codes.mean(0)
+    (standard,) = standardise(codes.double())
     draw = torch.Generator().manual_seed(seed)
     results = [
-        med(centred @ random_rotation(codes.shape[1], draw).to(codes), factors, bins, top_k)
+        med(standard @ random_rotation(codes.shape[1], draw).to(standard), factors, bins, top_k)
         for _ in range(rotations)
     ]
     scores = torch.tensor([result.score for result in results], dtype=torch.float64)

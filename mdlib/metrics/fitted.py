@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -16,12 +17,10 @@ from torch import Tensor
 from mdlib.checks import need
 from mdlib.evaluation.logistic import logistic_regression
 from mdlib.evaluation.probes import standardise
-from mdlib.metrics._ranks import average_ranks
-from mdlib.metrics._svm import svm_accuracies
-from mdlib.metrics._trees import Boosted, boost
 from mdlib.metrics.aggregate import completeness, disentanglement, gap
 from mdlib.metrics.alignment import GapScore
 from mdlib.metrics.inputs import Score, Values, checked_codes, checked_factors, checked_split
+from mdlib.metrics.trees import Boosted, boost
 
 Test = tuple[Values, Values]
 
@@ -38,8 +37,8 @@ def sap(
     For discrete factors S_ij is the test accuracy of a linear support-vector machine (one against
     rest, squared hinge, C = 0.01, balanced classes) on the code as it is: the score depends on
     scale and origin, and even a perfect code stays below 1, for a threshold cannot cut out the
-    middle of three values. The machines are solved exactly, where scikit-learn's stops at a
-    tolerance. With `continuous` S_ij is the squared correlation over all rows, 0 for a code of
+    middle of three values. The machines are scikit-learn's LinearSVC, the primal and to a tolerance
+    of 1e-6: no random state, and a fit of some milliseconds for every code and value. With `continuous` S_ij is the squared correlation over all rows, 0 for a code of
     variance below 1e-12; factors may then be any numbers, and `test` must be None.
     ValueError for a single code, NaN, continuous factors, a factor with one value.
     """
@@ -49,12 +48,25 @@ def sap(
         matrix, seed = _squared_correlations(codes, checked_factors(codes, factors)), None
     else:
         codes, labels, new, truth = checked_split(codes, factors, test, seed, least_codes=2)
-        matrix = svm_accuracies(codes, labels, new, truth, cost=0.01)
+        matrix = _machine_accuracies(codes, labels, new, truth)
     matrix = matrix.cpu()
     gaps = gap(matrix)
     return GapScore(
         score=float(gaps.mean()), n=len(codes), seed=seed, per_factor=gaps, matrix=matrix
     )
+
+
+def _machine_accuracies(codes: Tensor, labels: Tensor, new: Tensor, truth: Tensor) -> Tensor:
+    """Test accuracy of each single code [·, D] for each factor [·, K], float64 [D, K]."""
+    from sklearn.svm import LinearSVC
+
+    z, y, z_new, target = (t.cpu().numpy() for t in (codes, labels, new, truth))
+    matrix = torch.empty(z.shape[1], y.shape[1], dtype=torch.float64)
+    for i, j in product(*map(range, matrix.shape)):
+        machine = LinearSVC(C=0.01, class_weight="balanced", dual=False, tol=1e-6)
+        machine.fit(z[:, [i]], y[:, j])
+        matrix[i, j] = machine.score(z_new[:, [i]], target[:, j])
+    return matrix
 
 
 def _squared_correlations(codes: Tensor, factors: Tensor) -> Tensor:
@@ -210,8 +222,10 @@ def accuracy(probability: Tensor, labels: Tensor) -> float:
 
 def auc(probability: Tensor, labels: Tensor) -> float:
     """Mean over classes of the area under the ROC curve of [N, V], by ranks; ties count half."""
-    values = probability.T.contiguous()
-    positive = torch.nn.functional.one_hot(labels, len(values)).T.double()
-    n = positive.sum(1)
-    above_least = (average_ranks(values) * positive).sum(1) - n * (n + 1) / 2
+    from scipy.stats import rankdata
+
+    ranks = torch.from_numpy(rankdata(probability.cpu().numpy(), axis=0))
+    positive = torch.nn.functional.one_hot(labels.cpu(), probability.shape[1]).double()
+    n = positive.sum(0)
+    above_least = (ranks * positive).sum(0) - n * (n + 1) / 2
     return float((above_least / (n * (len(labels) - n))).mean())

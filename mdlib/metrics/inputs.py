@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mdlib.checks import as_tensor, checked_finite, need
+from mdlib.checks import as_tensor, check_whole, checked_finite, need
 
 Values = Tensor | np.ndarray
 
@@ -122,16 +121,9 @@ def checked_split(
     return parts
 
 
-def checked_whole(name: str, value: Any, least: int) -> None:
-    need(
-        isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least,
-        f"{name} is {value!r}, expected a whole number of at least {least}",
-    )
-
-
-def checked_bins(bins: Any) -> None:
-    checked_whole("bins", bins, 2)
-    need(bins <= 2**16, f"bins is {bins}, expected at most {2**16}")
+def checked_bins(bins: int) -> None:
+    check_whole(2, bins=bins)
+    need(bins <= 2**16, f"bins={bins}: expected at most {2**16}")
 
 
 def _as_labels(factors: Tensor) -> Tensor:

@@ -1,23 +1,23 @@
 """BetaVAE and FactorVAE scores: fix one factor, vary the rest, and tell which it was.
 
 Both need samples that agree in a factor, so they take a sampler instead of arrays: `Rows` draws
-from the codes of a finite set, `Rendered` makes new observations from factors.
+from the codes of a finite set; one that renders new observations is a class with one method.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from mdlib.checks import as_tensor, need
+from mdlib.checks import check_whole, need
 from mdlib.evaluation.logistic import logistic_regression
-from mdlib.metrics.inputs import Score, Values, checked_codes, checked_labels, checked_whole
+from mdlib.metrics.inputs import Score, Values, checked_codes, checked_labels
 
-CALL = 2**14  # samples asked of a sampler at once, and so images that `Rendered` encodes
+CALL = 2**14  # samples asked of a sampler at once, and so images that one may have to encode
 
 
 class Sampler(Protocol):
@@ -59,33 +59,6 @@ class Rows:
         return self._codes[rows.to(self._codes.device)]
 
 
-class Rendered:
-    """Sampler of new observations: `encode` takes factors int64 [M, K] and gives codes [M, D].
-
-    Factor j is uniform over 0 … sizes[j] − 1 and independent of the others. `encode` is yours: it
-    renders the factors, which come on the CPU, and encodes the images (rarely above 16 384 a call).
-    """
-
-    def __init__(self, encode: Callable[[Tensor], Values], sizes: Sequence[int]):
-        for size in sizes:
-            checked_whole("a factor's size", size, 2)
-        self._encode, self._sizes = encode, list(sizes)
-        self.factors, self.rows = len(self._sizes), None
-
-    def __call__(self, factor: int | None, groups: int, size: int, draw: torch.Generator) -> Tensor:
-        shape = (groups, size)
-        columns = [torch.randint(values, shape, generator=draw) for values in self._sizes]
-        if factor is not None:
-            columns[factor] = columns[factor][:, :1].expand(shape)
-        codes = as_tensor(self._encode(torch.stack(columns, -1).flatten(0, 1)))
-        need(
-            codes.ndim == 2 and len(codes) == groups * size,
-            f"encode gave shape {list(codes.shape)} for {groups * size} rows of factors, expected "
-            f"[{groups * size}, D]",
-        )
-        return checked_codes(codes).reshape(groups, size, -1)
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BetaVAEScore(Score):
     """`score` is the accuracy on `n_test` new points, `train_score` that on the `n` fitted on.
@@ -111,8 +84,7 @@ def beta_vae(
     points. It saturates: an entangled code of 50 or more dimensions scores 1, and so does one that
     ignores a factor. ValueError for a single factor.
     """
-    for name, value in {"points": points, "test_points": test_points, "batch": batch}.items():
-        checked_whole(name, value, 1)
+    check_whole(1, points=points, test_points=test_points, batch=batch)
     _several_factors(sampler)
     draw = torch.Generator().manual_seed(seed)
 
@@ -172,10 +144,8 @@ def factor_vae(
     the study's value, meant for codes of a scale near 1; the score is 0 if no code is left. It
     saturates like `beta_vae`. ValueError for a single factor.
     """
-    for name, value in {"votes": votes, "test_votes": test_votes}.items():
-        checked_whole(name, value, 1)
-    for name, value in {"batch": batch, "variance_samples": variance_samples}.items():
-        checked_whole(name, value, 2)
+    check_whole(1, votes=votes, test_votes=test_votes)
+    check_whole(2, batch=batch, variance_samples=variance_samples)
     _several_factors(sampler)
     draw = torch.Generator().manual_seed(seed)
     calls = [CALL] * (variance_samples // CALL) + [variance_samples % CALL]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mdlib.metrics.inputs import Score, Values, checked_codes, checked_whole
+from mdlib.checks import check_whole
+from mdlib.metrics.inputs import Score, Values, checked_codes
 
 CELLS = 2**18  # combinations held at once: small enough for a processor's cache
 
@@ -39,9 +40,10 @@ def hfs(
     and depends on `batch`. ValueError for NaN or a single code.
     """
     codes = checked_codes(codes, least=2)
-    checked_whole("batch", batch, 2)
-    for name, value in (("batches", batches), ("pairs", pairs)):
-        checked_whole(name, 1 if value is None else value, 1)
+    check_whole(2, batch=batch)
+    check_whole(
+        1, **{k: v for k, v in {"batches": batches, "pairs": pairs}.items() if v is not None}
+    )
     draw = torch.Generator().manual_seed(seed)
     d, batch = codes.shape[1], min(batch, len(codes))
     rows = torch.randperm(len(codes), generator=draw).to(codes.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
@@ -9,9 +10,8 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from mdlib.checks import as_tensor, need
+from mdlib.checks import as_tensor, check_above_zero, check_one_of, need
 from mdlib.evaluation.probes import standardise
-from mdlib.metrics._ranks import average_ranks
 from mdlib.metrics.inputs import Score, Values, checked_codes
 
 # ---------------------------------------------------------------------------- one model's codes
@@ -92,8 +92,10 @@ def udr(
     without it all count. Lasso is iterated to convergence. ValueError for a single model, shapes
     that differ, NaN; RuntimeError if a lasso doesn't converge.
     """
-    need(kind in ("lasso", "spearman"), f"kind is {kind!r}, expected 'lasso' or 'spearman'")
-    need(alpha > 0, f"alpha is {alpha}, expected a positive number")
+    from scipy.stats import rankdata
+
+    check_one_of(("lasso", "spearman"), kind=kind)
+    check_above_zero(alpha=alpha)
     codes = [checked_codes(z, f"codes of model {a}").double() for a, z in enumerate(models)]
     need(len(codes) > 1, f"there is {len(codes)} model, expected at least 2 to compare")
     shapes = {tuple(z.shape) for z in codes}
@@ -106,19 +108,17 @@ def udr(
             f"kl has shape {list(kl.shape)}, expected finite values {list(active.shape)}",
         )
         active = kl > threshold
+    codes = [z.cpu() for z in codes]  # coordinate descent is a loop of small steps
     if kind == "spearman":
-        codes = [average_ranks(z.T.contiguous()).T for z in codes]
-    codes = [
-        standardise(z.to(codes[0].device))[0] * alive.to(codes[0].device)
-        for z, alive in zip(codes, active, strict=True)
-    ]
+        codes = [torch.from_numpy(rankdata(z.numpy(), axis=0)) for z in codes]
+    codes = [standardise(z)[0] * alive for z, alive in zip(codes, active, strict=True)]
 
     pairwise = torch.zeros(len(codes), len(codes), dtype=torch.float64)
     for a, b in permutations(range(len(codes)), 2):
-        relation = codes[a].T @ codes[b] / len(codes[a])
         if kind == "lasso":
-            relation = _lasso(codes[a].T @ codes[a] / len(codes[a]), relation, alpha)
-        relation = relation.abs().cpu()
+            relation = _lasso(codes[a], codes[b], alpha).abs()
+        else:
+            relation = (codes[a].T @ codes[b] / len(codes[a])).abs()
         pairwise[a, b] = relative_strength(relation[active[a]][:, active[b]])
     others = [torch.cat([column[:b], column[b + 1 :]]) for b, column in enumerate(pairwise.T)]
     per_model = torch.stack(others).quantile(0.5, dim=1)  # the mean of the middle two, if even
@@ -144,19 +144,21 @@ def relative_strength(relation: Tensor) -> float:
     return float((strength(0) + strength(1)) / 2) if relation.numel() else 0.0
 
 
-def _lasso(gram: Tensor, target: Tensor, alpha: float, sweeps: int = 5000) -> Tensor:
-    """Weights W [D, T] that minimise ½·tr Wᵀ·gram·W − tr Wᵀ·target + alpha·‖W‖₁.
+def _lasso(codes: Tensor, target: Tensor, alpha: float) -> Tensor:
+    """Weights [D, T] of scikit-learn's Lasso(alpha) of each column of target [N, T] on codes.
 
-    With gram = XᵀX/N and target = XᵀY/N these are scikit-learn's Lasso(alpha) for each column of
-    Y. Coordinate descent: one row of W at a time, for all columns of Y.
+    Both are centred. RuntimeError where coordinate descent doesn't converge.
     """
-    weight = torch.zeros_like(target)
-    alive = gram.diagonal().nonzero()[:, 0].tolist()
-    for _ in range(sweeps):
-        before = weight.clone()
-        for i in alive:
-            pull = target[i] - gram[i] @ weight + gram[i, i] * weight[i]
-            weight[i] = pull.sign() * (pull.abs() - alpha).clamp(min=0) / gram[i, i]
-        if (weight - before).abs().max() <= 1e-7:
-            return weight
-    raise RuntimeError(f"lasso did not converge in {sweeps} sweeps: raise alpha, or drop codes")
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import Lasso
+
+    model = Lasso(alpha, fit_intercept=False, precompute=True, tol=1e-7, max_iter=20_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            model.fit(codes.numpy(), target.numpy())
+        except ConvergenceWarning as warning:
+            raise RuntimeError(
+                f"lasso did not converge in {model.max_iter} sweeps: raise alpha, or drop codes"
+            ) from warning
+    return torch.from_numpy(model.coef_.reshape(target.shape[1], -1).T)

@@ -14,11 +14,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from mdlib.metrics import _svm, dci, explicitness, informativeness, med, sap
-from mdlib.metrics._ranks import average_ranks
-from mdlib.metrics._svm import svm_accuracies
-from mdlib.metrics._trees import boost
+from mdlib.metrics import dci, explicitness, informativeness, med, sap
 from mdlib.metrics.aggregate import completeness, disentanglement
+from mdlib.metrics.fitted import auc
+from mdlib.metrics.trees import boost
 
 TRAIN, TEST = recipe.factors(2, 2000, recipe.SMALL), recipe.factors(3, 2000, recipe.SMALL)
 
@@ -145,32 +144,19 @@ def test_dead_codes_have_no_importance():
 
 
 @pytest.mark.parametrize("classes", [2, 3, 6])
-@pytest.mark.parametrize(("scale", "shift"), [(1, 0), (5, 3), (0.01, 0)])
-def test_machines_are_scikits(classes, scale, shift):
-    codes, labels = clouds(300, classes)
-    codes = codes * scale + shift
-    weights = torch.tensor(0.01 * 300 / (classes * np.bincount(labels)))
-    sides = (weights[1:], weights[:1])
-    if classes > 2:
-        sides = (weights, torch.full_like(weights, 0.01))
-    z, y = torch.tensor(codes.T), torch.tensor(labels)
-    w, b = _svm._fit(_svm._Running(z.sort(1).values[:, None]), z, y, *sides)
-    accuracies = svm_accuracies(z.T, y[:, None], z.T, y[:, None], cost=0.01)[:, 0]
-    for i in range(4):
-        code = codes[:, [i]]
-        machine = LinearSVC(C=0.01, class_weight="balanced", dual=False, tol=1e-9).fit(code, labels)
-        assert np.allclose(w[i], machine.coef_[:, 0], atol=1e-6, rtol=1e-5)
-        assert np.allclose(b[i], machine.intercept_, atol=1e-6, rtol=1e-5)
-        assert accuracies[i] == pytest.approx(machine.score(code, labels), abs=0.005)
-
-
-def test_machines_in_chunks(monkeypatch):
-    codes, labels = map(torch.tensor, clouds(300, 5))
-    factors = torch.stack([labels, labels % 2, labels % 3], 1)
-    whole = svm_accuracies(codes, factors, codes, factors, cost=0.01)
-    monkeypatch.setattr(_svm, "CELLS", 1)  # a code at a time
-    assert torch.equal(svm_accuracies(codes, factors, codes, factors, cost=0.01), whole)
-    assert whole.shape == (4, 3)
+def test_sap_is_scikits(classes):
+    codes, labels = clouds(400, classes)
+    factors = np.stack([labels, labels % 2], 1)
+    train, test = (codes[:300], factors[:300]), (codes[300:], factors[300:])
+    matrix = np.zeros((4, 2))
+    for i, j in np.ndindex(4, 2):
+        machine = LinearSVC(C=0.01, class_weight="balanced", tol=1e-9, max_iter=10**6)
+        machine.fit(train[0][:, [i]], train[1][:, j])  # the dual: another solver, one optimum
+        matrix[i, j] = machine.score(test[0][:, [i]], test[1][:, j])
+    result = sap(*train, test=test)
+    assert np.allclose(result.matrix, matrix, rtol=0, atol=0.01)  # of 100 samples, one on an edge
+    best = np.sort(result.matrix.numpy(), 0)
+    assert np.allclose(result.per_factor, best[-1] - best[-2])
 
 
 def test_explicitness_and_informativeness_are_scikits():
@@ -195,9 +181,10 @@ def test_explicitness_and_informativeness_are_scikits():
     )
 
 
-def test_average_ranks():
-    rows = torch.tensor([[3.0, 1, 3, 2], [5, 5, 5, 5]])
-    assert average_ranks(rows).tolist() == [[3.5, 1, 3.5, 2], [2.5] * 4]
+def test_ties_count_half():
+    probability = torch.tensor([[0.2, 0.8], [0.5, 0.5], [0.5, 0.5], [0.9, 0.1]])
+    assert auc(probability, torch.tensor([1, 1, 0, 0])) == pytest.approx(3.5 / 4)
+    assert auc(torch.full((4, 2), 0.5), torch.tensor([0, 1, 1, 0])) == 0.5
 
 
 def test_continuous_sap_takes_continuous_factors():

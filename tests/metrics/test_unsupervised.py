@@ -254,11 +254,11 @@ def test_udr_errors():
         udr([a, b[:, :3]])
     with pytest.raises(ValueError, match="codes of model 1 hold nan"):
         udr([a, b * np.nan])
-    with pytest.raises(ValueError, match="kind is 'pearson'"):
+    with pytest.raises(ValueError, match="kind='pearson'"):
         udr([a, b], kind="pearson")
     with pytest.raises(ValueError, match=r"kl has shape \[5\], expected finite values \[3, 5\]"):
         udr([a, b, c], np.ones(5))
-    with pytest.raises(ValueError, match="alpha is 0"):
+    with pytest.raises(ValueError, match="alpha=0"):
         udr([a, b], alpha=0)
 
 

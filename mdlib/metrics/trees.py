@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag, one_hot
 
 STAGES, DEPTH, RATE = 100, 3, 0.1
-BINS = 256
+BINS = 1024
 CELLS = 2**22  # the largest histogram held at once: classes × nodes × features × bins
 PURE = 2.2e-16  # the variance below which scikit-learn splits no node
 
