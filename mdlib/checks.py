@@ -28,14 +28,35 @@ def need(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-def as_tensor(values) -> Tensor:
-    """NumPy arrays (copied), sequences and tensors as a tensor without a gradient."""
+def as_tensor(values, name: str = "values") -> Tensor:
+    """Tensors without their gradient; arrays, sequences and pandas' columns, copied, as tensors.
+
+    ValueError, which calls them `name`, for text and other objects, for complex numbers, and for
+    rows of different lengths.
+    """
     import numpy as np
     import torch
 
-    if isinstance(values, np.ndarray):
-        return torch.tensor(values)  # a copy: sharing a read-only array makes torch warn
-    return torch.as_tensor(values).detach()
+    if isinstance(values, torch.Tensor):
+        need(not values.is_complex(), f"{name} are complex, expected real numbers")
+        return values.detach()
+    try:
+        array = np.asarray(values)
+        if array.dtype == object:  # numbers may hide in there; text and None do not change
+            array = np.array(array.tolist())
+    except ValueError as error:
+        raise ValueError(f"{name} are no array, expected rows of one length: {error}") from error
+    need(
+        array.dtype.kind in "buif",
+        f"{name} are {array.dtype}, such as {array.flat[0] if array.size else None!r}, expected "
+        "numbers: number the values of each column with numpy.unique(column, return_inverse=True)",
+    )
+    if array.dtype.kind == "u" and array.itemsize > 1:  # torch computes with none of these
+        array = array.astype(np.int64)
+    if array.dtype.kind == "f" and array.itemsize > 8:
+        array = array.astype(np.float64)
+    # Sharing a read-only array makes torch warn; and it knows one byte order and no way backwards.
+    return torch.from_numpy(np.array(array, array.dtype.newbyteorder("="), order="C"))
 
 
 def checked_finite(name: str, values: Tensor) -> None:

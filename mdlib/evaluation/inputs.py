@@ -10,7 +10,7 @@ from mdlib.checks import as_tensor, checked_finite, need
 
 def checked_codes(train, test) -> tuple[Tensor, Tensor]:
     """Both sets of codes as [*, D] on one device in one precision, or ValueError."""
-    train, test = as_tensor(train), as_tensor(test)
+    train, test = as_tensor(train, "train codes"), as_tensor(test, "test codes")
     device = "cpu" if train.device.type == "mps" else train.device
     dtype = train.dtype if train.dtype == torch.float64 else torch.float32
     train, test = train.to(device, dtype), test.to(device, dtype)
@@ -31,7 +31,7 @@ def checked_codes(train, test) -> tuple[Tensor, Tensor]:
 
 def checked_targets(name: str, targets, codes: Tensor, dtype: torch.dtype) -> Tensor:
     """Targets on the codes' device: classes, int64 [N], or values, float64 [N] or [N, T]."""
-    targets, n = as_tensor(targets), len(codes)
+    targets, n = as_tensor(targets, f"{name} targets"), len(codes)
     shapes, label = f"[{n}]", dtype == torch.int64
     if not label:
         shapes += f" or [{n}, T]"
@@ -43,8 +43,9 @@ def checked_targets(name: str, targets, codes: Tensor, dtype: torch.dtype) -> Te
     )
     need(
         not label or not (targets.dtype == torch.bool or targets.is_floating_point()),
-        f"{name} targets are {targets.dtype}, expected integer classes: use targets.long(), or a "
-        "regression probe if they are continuous",
+        f"{name} targets are {targets.dtype}, expected integer classes: number them with "
+        "numpy.unique(targets, return_inverse=True), or take a regression probe if they are "
+        "continuous",
     )
     checked_finite(f"{name} targets", targets)
     return targets.to(codes.device).to(dtype)

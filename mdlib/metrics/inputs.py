@@ -30,7 +30,7 @@ class Score:
 
 def checked_codes(codes: Values, name: str = "codes", least: int = 1) -> Tensor:
     """Codes as finite floats [N, D ≥ least] on their device, float64 if they are, else float32."""
-    codes = as_tensor(codes)
+    codes = as_tensor(codes, name)
     device = "cpu" if codes.device.type == "mps" else codes.device  # MPS lacks float64
     codes = codes.to(device, codes.dtype if codes.dtype == torch.float64 else torch.float32)
     need(
@@ -52,7 +52,7 @@ def checked_factors(
     codes: Tensor, factors: Values, name: str = "factors", least: int = 1
 ) -> Tensor:
     """Factors [N, K ≥ least] as finite float64 beside checked `codes`, each of several values."""
-    factors, n = as_tensor(factors).to(codes.device), len(codes)
+    factors, n = as_tensor(factors, name).to(codes.device), len(codes)
     need(
         factors.ndim == 2 and len(factors) == n and factors.shape[1] > 0,
         f"{name} have shape {list(factors.shape)}, expected [{n}, K], one row for each code: "

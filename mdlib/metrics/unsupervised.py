@@ -102,7 +102,7 @@ def udr(
     need(len(shapes) == 1, f"codes have shapes {sorted(shapes)}, expected the same for all models")
     active = torch.ones(len(codes), codes[0].shape[1], dtype=torch.bool)
     if kl is not None:
-        kl = as_tensor(kl).cpu()
+        kl = as_tensor(kl, "kl").cpu()
         need(
             kl.shape == active.shape and bool(torch.isfinite(kl).all()),
             f"kl has shape {list(kl.shape)}, expected finite values {list(active.shape)}",

@@ -16,7 +16,7 @@ def checked_pair(x, y, at_least: int, what: str) -> tuple[Tensor, Tensor]:
     ValueError for fewer pairs, lengths that differ, another shape, NaN or infinity, and a constant
     column: it carries no information, and no method can put it on the scale of the others.
     """
-    x, y = as_tensor(x), as_tensor(y)
+    x, y = as_tensor(x, f"{what}: x"), as_tensor(y, f"{what}: y")
     dtype = torch.promote_types(_floating(x), _floating(y))
     x, y = (values.to(x.device, dtype) for values in (x, y))
     for name, values in (("x", x), ("y", y)):
