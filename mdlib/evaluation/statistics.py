@@ -1,67 +1,241 @@
-"""Is one method better than another? Differences paired by seed, with their intervals."""
+"""Is one method better than another? Intervals of differences, and what many of them allow to say.
+
+Student's t, of differences paired by seed (`paired`) or of two samples that have nothing in common
+(`unpaired`); a bootstrap over seeds × test images, where it is known which images were right. No
+bootstrap of five numbers: its interval covers the truth 85 times of 100, where it says 95.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from mdlib.checks import need
+
+WORDS = ("better", "worse", "equivalent", "undecided")
+
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean of n differences and the ends of its interval. Prints as "+0.012 [+0.003, +0.021]"."""
+    """A mean difference, the ends of its interval, and the p value of "there is none".
+
+    n counts the values behind it: pairs, or the values of both samples, or seeds. `p` is two-sided.
+    `correlation` is that of the two members of a pair, NaN where there are no pairs or fewer than
+    three: near 0, pairing has cost degrees of freedom and brought nothing.
+
+    Prints as "+0.012 [+0.003, +0.021]", with as many digits as the width of the interval gives
+    sense to, and so many that no end which isn't 0 looks like 0.
+    """
 
     mean: float
     low: float
     high: float
     n: int
+    p: float
+    correlation: float = math.nan
 
     def __str__(self) -> str:
-        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+        half = (self.high - self.low) / 2
+        known = 0 < half < math.inf
+        scale = half if known else abs(self.mean)
+        digits = _decimals(scale, 2 if known else 3)
+        # An end that isn't 0 may need more; less than a millionth of the width is rounding.
+        ends = [abs(end) for end in (self.low, self.high) if known and abs(end) > half * 1e-6]
+        digits = max(digits, 0, *(_decimals(end, 1) for end in ends))
+        return f"{self.mean:+.{digits}f} [{self.low:+.{digits}f}, {self.high:+.{digits}f}]"
 
-    @property
-    def verdict(self) -> str:
-        """ "beats" where all of the interval is above 0, "loses to" where all is below."""
-        return "beats" if self.low > 0 else "loses to" if self.high < 0 else "ties with"
+
+def _decimals(value: float, significant: int) -> int:
+    """Digits after the point that show `value` with so many significant ones."""
+    return significant - 1 - math.floor(math.log10(value)) if value else significant - 1
 
 
-def interval(differences, confidence: float = 0.95) -> Interval:
-    """The mean of differences [n] and Student's t interval around it.
+def interval(values, confidence: float = 0.95) -> Interval:
+    """The mean of values [n], such as differences, and Student's t interval around it.
 
-    With a single difference, the interval is all numbers. A bootstrap of five differences would be
-    too narrow. Raises ValueError for none, for NaN, and for a confidence outside (0, 1).
+    With a single value, the interval is all numbers. Raises ValueError for none, for NaN or
+    infinity, and for a confidence outside (0, 1).
     """
-    from scipy.stats import t
-
-    d = np.asarray(differences, float)
-    if d.ndim != 1 or len(d) == 0 or np.isnan(d).any():
-        raise ValueError(f"differences {d!r}: expected one number or more, none of them NaN")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence={confidence}: expected a number between 0 and 1")
-    half = math.inf
-    if len(d) > 1:
-        half = t.ppf((1 + confidence) / 2, len(d) - 1) * d.std(ddof=1) / len(d) ** 0.5
-    return Interval(float(d.mean()), float(d.mean() - half), float(d.mean() + half), len(d))
+    d = _sample("values", values)
+    error = d.std(ddof=1) / len(d) ** 0.5 if len(d) > 1 else math.inf
+    return _student(d.mean(), error, len(d) - 1, len(d), confidence)
 
 
-def paired(rows: pd.DataFrame, a: str, b: str, column: str, by: str = "method") -> Interval | None:
-    """The interval of method a − method b in `column`, paired by seed; None where no seed has both.
+def paired(
+    rows: pd.DataFrame, a: str, b: str, column: str, by: str = "method", confidence: float = 0.95
+) -> Interval | None:
+    """The interval of a − b in `column`, paired by seed; None where no seed has both.
 
-    `rows` has the columns `by`, in which a and b stand, and "seed". Raises ValueError where a
-    method has a seed twice: such rows are of several settings, and the caller must say of which.
+    `rows` has the columns `by`, in which a and b stand, and "seed". Raises ValueError where a or b
+    has a seed twice: such rows are of several settings, and the caller must say of which.
     """
     of = {}
     for name in (a, b):
         values = rows[rows[by] == name].set_index("seed")[column].dropna()
-        if values.index.has_duplicates:
-            raise ValueError(
-                f"{by} {name!r} has a seed more than once: select the rows of one setting first"
-            )
+        need(
+            not values.index.has_duplicates,
+            f"{by} {name!r} has a seed more than once: select the rows of one setting first",
+        )
         of[name] = values
-    differences = (of[a] - of[b]).dropna()
-    return interval(differences) if len(differences) else None
+    x, y = of[a].align(of[b], join="inner")
+    if x.empty:
+        return None
+    found = interval(x - y, confidence)
+    together = len(x) > 2 and x.std() > 0 and y.std() > 0
+    r = float(np.corrcoef(x, y)[0, 1]) if together else math.nan
+    return Interval(found.mean, found.low, found.high, found.n, found.p, r)
+
+
+def unpaired(
+    rows: pd.DataFrame, a: str, b: str, column: str, by: str = "method", confidence: float = 0.95
+) -> Interval | None:
+    """The interval of a − b in `column`, as of two samples (Welch); None where one has no values.
+
+    For rows whose seeds share nothing that moves the score. With a single value on either side, the
+    interval is all numbers.
+    """
+    x, y = (rows.loc[rows[by] == name, column].dropna().to_numpy(float) for name in (a, b))
+    if not (len(x) and len(y)):
+        return None
+    x, y = _sample(a, x), _sample(b, y)
+    n = len(x) + len(y)
+    if min(len(x), len(y)) == 1:
+        return _student(x.mean() - y.mean(), math.inf, 0, n, confidence)
+    parts = np.array([x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)])
+    freedom = _satterthwaite(parts, [len(x) - 1, len(y) - 1])
+    return _student(x.mean() - y.mean(), parts.sum() ** 0.5, freedom, n, confidence)
+
+
+def bootstrap(
+    correct_a,
+    correct_b,
+    *,
+    pair_seeds: bool = True,
+    confidence: float = 0.95,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """The interval of accuracy a − b over other seeds *and* other test images.
+
+    Args:
+        correct_a, correct_b: right or wrong (or any score) of each test image, [seeds, images]; a
+            column is the same image in both.
+        pair_seeds: row i of both shares a seed; else each is drawn for itself, and the numbers of
+            rows may differ.
+        draws: how often seeds and images are drawn anew, with replacement, each for itself.
+        seed: of the draws.
+
+    Of n seeds, n − 1 are drawn (McCarthy 1969; all of n would give (n − 1)/n of their variance).
+    The interval is the mean ± t times the deviation of the draws, with Satterthwaite's degrees of
+    freedom from the shares of seeds and images: with few seeds, quantiles of the draws would be too
+    narrow. Simulated coverage of 95 %: 94 to 98 % (tests). n is the number of seeds (of the method
+    with fewer). ValueError for fewer than two seeds or images.
+    """
+    a, b = (np.asarray(x, float) for x in (correct_a, correct_b))
+    for name, x in (("correct_a", a), ("correct_b", b)):
+        need(
+            x.ndim == 2 and min(x.shape) >= 2 and np.isfinite(x).all(),
+            f"{name} has shape {list(x.shape)}: expected finite values [seeds, images], two or more"
+            " of each",
+        )
+    same = a.shape == b.shape if pair_seeds else a.shape[1] == b.shape[1]
+    need(
+        same,
+        f"correct_a {list(a.shape)}, correct_b {list(b.shape)}: expected the same test images"
+        + (" and the same seeds" if pair_seeds else ""),
+    )
+    need(draws >= 100, f"draws={draws}: expected 100 or more")
+    samples = [a - b] if pair_seeds else [a, -b]
+    images = a.shape[1]
+    by_image = sum(x.mean(0) for x in samples)
+    mean = by_image.mean()
+
+    rng = np.random.default_rng(seed)
+    means = np.empty(draws)
+    for i in range(draws):
+        chosen = rng.integers(images, size=images)
+        seeds = [rng.integers(len(x), size=len(x) - 1) for x in samples]
+        drawn = sum(x[rows].mean(0) for x, rows in zip(samples, seeds, strict=True))
+        means[i] = drawn[chosen].mean()
+
+    parts = [by_image.var(ddof=1) / images] + [x.mean(1).var(ddof=1) / len(x) for x in samples]
+    freedom = _satterthwaite(parts, [images - 1] + [len(x) - 1 for x in samples])
+    return _student(mean, means.std(ddof=1), freedom, min(len(a), len(b)), confidence)
+
+
+def holm(p) -> np.ndarray:
+    """p values [m] of a family, adjusted (Holm 1979).
+
+    Who rejects those at or below α is wrong about *any* of the family with probability at most α.
+    """
+    p = _probabilities(p)
+    order, m = np.argsort(p, kind="stable"), len(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(m, 0, -1)).clip(max=1)
+    adjusted = np.empty(m)
+    adjusted[order] = stepped
+    return adjusted
+
+
+def benjamini_hochberg(p) -> np.ndarray:
+    """p values [m] of a family, adjusted (Benjamini & Hochberg 1995).
+
+    Of those at or below α, the expected share of false ones is at most α, if the tests are
+    independent or positively dependent.
+    """
+    from scipy.stats import false_discovery_control
+
+    return false_discovery_control(_probabilities(p), method="bh")
+
+
+def verdict(found: Interval | None, margin: float = 0.0) -> str:
+    """What an interval of a − b allows to say, one of `WORDS`.
+
+    "equivalent" where all of it lies within ±`margin`, the largest difference that nobody would
+    care for; else "better" where all of it is above 0, "worse" where all is below; else, and where
+    there is no interval, "undecided". A 95 % interval makes "equivalent" two one-sided tests at
+    2.5 % each. Without a margin nothing is ever equivalent: not to see a difference is not to see
+    that there is none.
+    """
+    need(0 <= margin < math.inf, f"margin={margin}: expected 0 or a finite number above it")
+    if found is None:
+        return "undecided"
+    if margin and -margin < found.low and found.high < margin:
+        return "equivalent"
+    return "better" if found.low > 0 else "worse" if found.high < 0 else "undecided"
+
+
+def compare(
+    rows: pd.DataFrame,
+    contrasts: Iterable[tuple[str, str, str]],
+    by: str = "method",
+    margin: float = 0.0,
+    pairs: bool = True,
+) -> pd.DataFrame:
+    """One family of comparisons (a, b, column): a line each, in their order.
+
+    The columns are a, b, column, "interval" (the `Interval` of a − b), its mean, low, high, n and r
+    (`Interval.correlation`), p, "p (Holm)" and "p (BH)", adjusted over the family, and "verdict".
+    Contrasts without rows are left out. `pairs=False` compares by `unpaired`.
+    """
+    kind, lines = paired if pairs else unpaired, []
+    for a, b, column in contrasts:
+        found = kind(rows, a, b, column, by) if column in rows else None
+        if found is not None:
+            lines.append(
+                {"a": a, "b": b, "column": column, "interval": found}
+                | {"mean": found.mean, "low": found.low, "high": found.high, "n": found.n}
+                | {"r": found.correlation, "p": found.p, "verdict": verdict(found, margin)}
+            )
+    names = ["a", "b", "column", "interval", "mean", "low", "high", "n", "r", "p", "verdict"]
+    table = pd.DataFrame(lines, columns=names)
+    adjusted = (holm(table["p"]), benjamini_hochberg(table["p"])) if lines else ([], [])
+    table.insert(10, "p (Holm)", adjusted[0])
+    table.insert(11, "p (BH)", adjusted[1])
+    return table
 
 
 def claim(
@@ -74,3 +248,42 @@ def claim(
     found = paired(rows, a, b, column, by)
     if found is None or found.low <= least:
         raise AssertionError(f"{a} − {b}, {column!r}: {found}, expected all of it above {least}")
+
+
+def _student(mean: float, error: float, freedom: float, n: int, confidence: float) -> Interval:
+    """mean ± t · error. No error known (infinite): all numbers, and p = 1."""
+    from scipy.stats import t
+
+    need(0 < confidence < 1, f"confidence={confidence}: expected a number between 0 and 1")
+    mean = float(mean)
+    if math.isinf(error):
+        return Interval(mean, -math.inf, math.inf, n, 1.0)
+    half = float(t.ppf((1 + confidence) / 2, freedom) * error) if error else 0.0
+    p = float(2 * t.sf(abs(mean) / error, freedom)) if error else float(mean == 0)
+    return Interval(mean, mean - half, mean + half, n, p)
+
+
+def _satterthwaite(variances, freedoms) -> float:
+    """Degrees of freedom of a sum of independent estimates of variance."""
+    variances, freedoms = np.asarray(variances), np.asarray(freedoms)
+    if not variances.sum():
+        return float(freedoms.sum())
+    return float(variances.sum() ** 2 / (variances**2 / freedoms).sum())
+
+
+def _sample(name: str, values) -> np.ndarray:
+    values = np.asarray(values, float)
+    need(
+        values.ndim == 1 and len(values) > 0 and np.isfinite(values).all(),
+        f"{name} {values!r}: expected one number or more, none of them NaN or infinite",
+    )
+    return values
+
+
+def _probabilities(p) -> np.ndarray:
+    p = np.asarray(p, float)
+    need(
+        p.ndim == 1 and len(p) > 0 and bool(((p >= 0) & (p <= 1)).all()),
+        f"p values {p!r}: expected one or more, each between 0 and 1",
+    )
+    return p

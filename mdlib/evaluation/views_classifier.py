@@ -1,4 +1,4 @@
-"""A judge: told class and style of real views, it says what generated images show."""
+"""A classifier of views: told class and style of real views, it says what generated images show."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mdlib.data.base import Dataset
@@ -46,10 +47,10 @@ class ViewsClassifier(Supervised):
 
     def loss(
         self,
-        views: Tensor,
+        views: Float[Tensor, "batch views channels height width"],
         generator: torch.Generator | None = None,
         *,
-        labels: Tensor,
+        labels: Int[Tensor, " batch"],
         parameters: Mapping[str, Tensor],
     ) -> Loss:
         features = self.encoder(views.flatten(0, 1))
@@ -63,15 +64,19 @@ class ViewsClassifier(Supervised):
         return sum(terms.values()), terms
 
     @torch.no_grad()
-    def verdict(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Classes [N] and styles [N, columns] that images [N, C, H, W] show."""
+    def predict(
+        self, images: Tensor
+    ) -> tuple[Int[Tensor, " images"], Float[Tensor, "images columns"]]:
+        """Classes and styles that images [N, C, H, W] show."""
         features = self.encode(images)
         predicted = self.style_head(features) * self.deviations + self.means
         return self.head(features).argmax(1), predicted
 
-    def agreement(self, images: Tensor, labels: Tensor, truth: Tensor) -> tuple[float, Tensor]:
-        """Share of images [N, …] that show `labels` [N], and R² [columns] of style `truth`."""
-        classes, predicted = self.verdict(images)
+    def agreement(
+        self, images: Tensor, labels: Int[Tensor, " images"], truth: Float[Tensor, "images columns"]
+    ) -> tuple[float, Float[Tensor, " columns"]]:
+        """Share of images [N, C, H, W] that show `labels`, and R² of each column of `truth`."""
+        classes, predicted = self.predict(images)
         return (classes == labels).float().mean().item(), r2(predicted, truth)
 
 
@@ -88,21 +93,21 @@ def train_views_classifier(
     device: str | torch.device = "cpu",
     **common,
 ) -> ViewsClassifier:
-    """A judge of views of `split` by `law`; `common` are options of `Supervised`, such as `arch`.
+    """A classifier of views of `split` by `law`; `common` are options of `Supervised`, as `arch`.
 
-    One seed for all that are judged: only verdicts of the same judge compare. ValueError as `fit`.
+    One seed for all methods: only what the same classifier says compares. ValueError as `fit`.
     """
     draw = torch.Generator(device).manual_seed(seed)
     typical = columns(law(split.images[:1].to(device).expand(4096, -1, -1, -1), 1, draw)[1])
     typical = torch.cat([*typical.values()], 1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        judge = ViewsClassifier(
+        classifier = ViewsClassifier(
             split.image_shape, features, len(split.class_names),
             typical.mean(0), typical.std(0), columns, **common,
         ).to(device)  # fmt: skip
     fit(
-        judge, split.images, law, labels=split.labels, steps=steps, batch_size=batch_size,
+        classifier, split.images, law, labels=split.labels, steps=steps, batch_size=batch_size,
         members=1, lr=lr, seed=seed, device=device, progress=False,
     )  # fmt: skip
-    return judge
+    return classifier

@@ -1,4 +1,4 @@
-"""The judge: what it is told it says, of real views and of changed ones."""
+"""The classifier of views: what it is told it says, of real views and of changed ones."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ LAW = Views(rotation=45, brightness=0.5)
 
 
 @pytest.fixture(scope="module")
-def judged():
+def trained():
     train = data.load("digits", size=8)
     return train_views_classifier(train, LAW, steps=400, arch="mlp-small"), data.load(
         "digits", "test", size=8
@@ -23,18 +23,18 @@ def views_of(split, seed):
     return x[:, 0], torch.cat([*style(parameters).values()], 1)
 
 
-def test_it_recognises_class_and_style_of_new_images(judged):
-    judge, test = judged
+def test_it_recognises_class_and_style_of_new_images(trained):
+    classifier, test = trained
     x, truth = views_of(test, 1)
-    right, r2 = judge.agreement(x, test.labels, truth)
+    right, r2 = classifier.agreement(x, test.labels, truth)
     assert right > 0.85 and (r2 > 0.5).all() and r2.shape == (2,)
 
 
-def test_agreement_is_what_the_verdict_says(judged):
-    judge, test = judged
+def test_agreement_is_that_of_its_predictions(trained):
+    classifier, test = trained
     x, truth = views_of(test, 2)
-    classes, predicted = judge.verdict(x)
-    right, r2 = judge.agreement(x, test.labels, truth)
+    classes, predicted = classifier.predict(x)
+    right, r2 = classifier.agreement(x, test.labels, truth)
     assert right == (classes == test.labels).float().mean().item()
     from sklearn.metrics import r2_score
 
@@ -42,10 +42,10 @@ def test_agreement_is_what_the_verdict_says(judged):
     assert r2.tolist() == pytest.approx(expected.tolist(), abs=1e-4)
 
 
-def test_other_images_do_not_agree(judged):
-    judge, test = judged
+def test_other_images_do_not_agree(trained):
+    classifier, test = trained
     x, truth = views_of(test, 3)
-    wrong = judge.agreement(x, test.labels.roll(1), truth.roll(1, 0))
+    wrong = classifier.agreement(x, test.labels.roll(1), truth.roll(1, 0))
     assert wrong[0] < 0.35 and (wrong[1] < 0).all()
 
 
@@ -54,8 +54,8 @@ def test_style_has_the_columns_it_was_given():
         return circular(style(parameters), "hue")
 
     train = data.load("digits", size=8).sample(200).painted()
-    judge = train_views_classifier(train, Views(hue=0.5), columns=columns, steps=5, batch_size=32)
-    assert judge.verdict(train.images)[1].shape == (200, 2)
+    classifier = train_views_classifier(train, Views(hue=0.5), columns=columns, steps=5, batch_size=32)
+    assert classifier.predict(train.images)[1].shape == (200, 2)
 
 
 def test_training_leaves_global_randomness_alone():
@@ -72,14 +72,14 @@ def test_training_leaves_global_randomness_alone():
 
 def test_the_loss_is_cross_entropy_and_squared_error_of_standardised_style():
     torch.manual_seed(0)
-    judge = ViewsClassifier((1, 8, 8), 4, 3, torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0]))
+    classifier = ViewsClassifier((1, 8, 8), 4, 3, torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0]))
     x, parameters = LAW(torch.rand(5, 1, 8, 8), 2, torch.Generator().manual_seed(0))
     labels = torch.tensor([0, 1, 2, 0, 1])
-    total, terms = judge.loss(x, labels=labels, parameters=parameters)
-    features = judge.encoder(x.flatten(0, 1))
+    total, terms = classifier.loss(x, labels=labels, parameters=parameters)
+    features = classifier.encoder(x.flatten(0, 1))
     truth = torch.stack([*style(parameters).values()], -1).flatten(0, 1)
-    expected = torch.nn.functional.cross_entropy(judge.head(features), labels.repeat_interleave(2))
+    expected = torch.nn.functional.cross_entropy(classifier.head(features), labels.repeat_interleave(2))
     torch.testing.assert_close(terms["class"], expected)
-    error = judge.style_head(features) - (truth - torch.tensor([1.0, 2])) / torch.tensor([2.0, 4])
+    error = classifier.style_head(features) - (truth - torch.tensor([1.0, 2])) / torch.tensor([2.0, 4])
     torch.testing.assert_close(terms["style"], error.square().mean())
     torch.testing.assert_close(total, terms["class"] + terms["style"])
