@@ -5,11 +5,15 @@ Each function draws and returns nothing, so that a cell may end on it; `plt.gcf(
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from torch import Tensor
+
+from mdlib.evaluation.statistics import Interval
 
 # One colour a method in the whole book, a family by its hue: blues and greens decode, orange
 # contrasts, purple, pink and brown do neither. The first four are colour-blind safe together.
@@ -157,3 +161,76 @@ def content_style(rows: pd.DataFrame, content: str, style: str) -> None:
         )  # fmt: skip
     axes.margins(0.2)
     axes.set(xlabel=f"{content} (accuracy)", ylabel=f"{style} (mean $R^2$)")
+
+
+def forest(
+    intervals: Mapping[str, Interval | None] | Mapping[str, Mapping[str, Interval | None]],
+    margin: float = 0.0,
+    xlabel: str = "difference",
+) -> None:
+    """Differences with their intervals, a row each: filled where 0 is outside, hollow elsewhere.
+
+    A single value, whose interval is all numbers, is a hollow dot without bars.
+
+    `intervals` has an `Interval` for each row's name, None where there is none; or such a mapping
+    for each panel's title, and then all panels share rows, in the order in which they turn up.
+    ±`margin` is shaded: within it, a difference counts for nothing.
+    """
+    panels = intervals
+    if not any(isinstance(found, Mapping) for found in intervals.values()):
+        panels = {"": intervals}
+    names = list(dict.fromkeys(name for rows in panels.values() for name in rows))
+    size = (max(4, min(7, 2.5 * len(panels) + 1)), 0.23 * len(names) + 0.9)
+    figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
+    for axis, (title, rows) in zip(axes[0], panels.items(), strict=True):
+        axis.axvline(0, color="k", lw=0.8)
+        if margin:
+            axis.axvspan(-margin, margin, color="0.9", lw=0)
+        for place, name in enumerate(names):
+            if (found := rows.get(name)) is None:
+                continue
+            sure = found.low > 0 or found.high < 0
+            ends = [[found.mean - found.low], [found.high - found.mean]]
+            axis.errorbar(
+                found.mean, place, xerr=ends if np.isfinite(ends).all() else None,
+                fmt="o", ms=5, capsize=2, lw=1.2, color="#0173b2" if sure else "0.45",
+                mfc=None if sure else "w",
+            )  # fmt: skip
+        axis.set_title(title, fontsize=9)
+    axes[0, 0].set_yticks(range(len(names)), names, fontsize=8)
+    axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
+    figure.supxlabel(xlabel, fontsize=9)
+
+
+def dots(
+    rows: pd.DataFrame,
+    columns: Sequence[str],
+    order: Sequence[str],
+    by: str = "method",
+    hue: str | None = None,
+    labels: Mapping[str, str] = LABELS,
+) -> None:
+    """A panel a column, a row for each of `order` that has values: mean and ± one std over seeds.
+
+    `by` is the column in which `order` stands; each value of the column `hue` has a colour of its
+    own, in a legend above.
+    """
+    columns = [c for c in columns if c in rows and rows[c].notna().any()]
+    there = [name for name in order if rows.loc[rows[by] == name, columns].notna().any(axis=None)]
+    size = (7, 0.24 * len(there) + 1.1)
+    figure, axes = plt.subplots(1, len(columns), figsize=size, sharey=True, squeeze=False)
+    groups = [(None, rows)] if hue is None else list(rows.groupby(hue, sort=False))
+    for axis, column in zip(axes[0], columns, strict=True):
+        for i, (label, part) in enumerate(groups):
+            shift = 0.2 * (i - (len(groups) - 1) / 2)
+            table = part.groupby(by)[column].agg(["mean", "std"]).reindex(there)
+            axis.errorbar(
+                table["mean"], np.arange(len(there)) + shift, xerr=table["std"], fmt="os^D"[i % 4],
+                ms=4, capsize=1.5, lw=1, color=f"C{i}", label=label,
+            )  # fmt: skip
+        axis.set_title(column, fontsize=9)
+    axes[0, 0].set_yticks(range(len(there)), [labels.get(name, name) for name in there], fontsize=8)
+    axes[0, 0].set_ylim(len(there) - 0.5, -0.5)
+    if hue is not None:
+        handles = axes[0, 0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside upper center", ncols=4, fontsize=8)

@@ -61,7 +61,7 @@ from IPython.display import Markdown
 import mdlib
 from mdlib import data, losses
 from mdlib.devices import pick_device
-from mdlib.evaluation import probes
+from mdlib.evaluation import probes, protocol
 from mdlib.evaluation.views_classifier import train_views_classifier
 from mdlib.figures import explorable, plots, tables
 from mdlib.methods import create
@@ -332,22 +332,13 @@ def columns_of(parameters):
     return {name: columns[name] for name in STYLES}
 
 
-def styles_of(parameters):
-    """The same as one tensor, [B, J, 3]."""
-    return torch.stack([*columns_of(parameters).values()], -1)
-
-
-def questions(split, n, seed):
-    """n views of a split's images, their classes, their styles [n, 3]."""
-    rows = torch.arange(n, device=device) % len(split)
-    generator = torch.Generator(device).manual_seed(seed)
-    views, parameters = law(split.images[rows], 1, generator)
-    return views[:, 0], split.labels[rows], styles_of(parameters)[:, 0]
-
-
 # %%
-asked = questions(train, probe_views, 1000)
-answers = questions(test, probe_views // 2, 2000)
+asked = protocol.fresh_views(
+    train, law, probe_views, 1000, columns=columns_of
+)
+answers = protocol.fresh_views(
+    test, law, probe_views // 2, 2000, columns=columns_of
+)
 QUICK = {"penalties": (1e-1, 1e-2, 1e-3), "tol": 1e-3}
 READINGS = [
     f"{what} from {part}"
@@ -358,20 +349,21 @@ READINGS = [
 
 def hue_and_angle(r2):
     """Of R² [3] of `STYLES`: that of hue, the mean of cosine and sine, and that of rotation."""
-    angle, cosine, sine = r2.tolist()
+    angle, cosine, sine = r2
     return (cosine + sine) / 2, angle
 
 
 def examine(method):
-    (x, y, truth), (x_test, y_test, truth_test) = asked, answers
     found = []
     for z, z_test in zip(
-        *(method.parts(method.encode(each)) for each in (x, x_test)),
+        *(method.parts(method.encode(of.images)) for of in (asked, answers)),
         strict=True,
     ):
-        r2 = probes.knn_regression(z, truth, z_test, truth_test).per_target
-        accuracy = probes.linear(z, y, z_test, y_test, **QUICK).score
-        found += [accuracy, *hue_and_angle(r2)]
+        r2 = probes.knn_regression(z, asked.truth, z_test, answers.truth)
+        accuracy = probes.linear(
+            z, asked.labels, z_test, answers.labels, **QUICK
+        ).score
+        found += [accuracy, *hue_and_angle(r2.per_target.tolist())]
     return dict(zip(READINGS, found, strict=True))
 
 
@@ -387,11 +379,20 @@ results = pd.DataFrame(
     {"rung": name, "seed": s} | examine(method)
     for (name, s), method in models.items()
 )
-tables.mean_std(results, by="rung")
+
+
+def by_rung_table(rows):
+    """Mean ± std over seeds; with one seed, the numbers alone."""
+    if seeds > 1:
+        return tables.mean_std(rows, by="rung")
+    return rows.drop(columns="seed").set_index("rung").round(3)
+
+
+by_rung_table(results)
 
 # %% [markdown]
 # *Table 1. What probes find in each part, as each ingredient is added to those above it: accuracy for the class, $R^2$
-# for hue and rotation; mean ± standard deviation over n seeds ("?": one).*
+# for hue and rotation. One seed, or mean ± standard deviation over n.*
 #
 # **Look.** The same ten pairs on every rung.
 
@@ -425,16 +426,9 @@ style_views = apply(test.images[of_each[others.to(device)]], chosen)[:, 0]
 
 def all_pairs(method):
     """Contents of rows, styles of columns, sources at the edge: [K+1, K+1, …]."""
-    rows = content_views.repeat_interleave(K, 0)
-    columns = style_views.repeat(K, 1, 1, 1)
-    cells = swapped(method, rows, columns).unflatten(0, (K, K))
-    sheet = torch.ones(K + 1, K + 1, *train.image_shape, device=device)
-    sheet[0, 1:], sheet[1:, 0], sheet[1:, 1:] = (
-        style_views,
-        content_views,
-        cells,
+    return protocol.swap_sheet(
+        content_views, style_views, lambda c, s: swapped(method, c, s)
     )
-    return sheet
 
 
 def draw_grid(axis, sheet, title):
@@ -486,9 +480,9 @@ explorable.film(
 #
 # ## A judge
 #
-# Eyes are kind. Let a small network judge (`mdlib.evaluation.views_classifier`): it was told class, hue and angle of views of *training*
-# images, and now says what it sees in pictures that our models made. This is the one place where labels are used for
-# training.
+# Eyes are kind. Let a small network judge, a *classifier of views* (`mdlib.evaluation.views_classifier`): it was told
+# class, hue and angle of views of *training* images, and now says what it sees in pictures that our models made. This is
+# the one place where labels are used for training.
 
 # %%
 judge = train_views_classifier(
@@ -507,18 +501,16 @@ rows = rows[test.labels[rows[:, 0]] != test.labels[rows[:, 1]]][:1000]
 views, parameters = law(test.images[rows.flatten()], 1, draw)
 A, B = views.unflatten(0, (-1, 2))[:, :, 0].unbind(1)
 class_A, class_B = test.labels[rows].unbind(1)
-style_A, style_B = styles_of(parameters).view(-1, 2, len(STYLES)).unbind(1)
+styles = torch.stack([*columns_of(parameters).values()], -1)  # [2N, 1, 3]
+style_A, style_B = styles.view(-1, 2, len(STYLES)).unbind(1)
 
 
 def trial(itself, swap):
     """What the judge says of pictures A, themselves, and of swapped ones."""
-    classes, _ = judge.verdict(itself)
-    seen_class, seen = judge.verdict(swap)
-    hue, angle = hue_and_angle(probes.r2(seen, style_B))
-    return {
-        "itself: class": (classes == class_A).double().mean().item(),
-        "swap: class of A": (seen_class == class_A).double().mean().item(),
-        "swap: class of B": (seen_class == class_B).double().mean().item(),
+    right, _ = judge.agreement(itself, class_A, style_A)
+    shares, r2 = protocol.verdicts(judge, swap, class_A, class_B, style_B)
+    hue, angle = hue_and_angle(r2)
+    return {"itself: class": right, **shares} | {
         "swap: hue of B": hue,
         "swap: rotation of B": angle,
     }
@@ -531,30 +523,36 @@ def tried(method):
 # %%
 right, r2 = judge.agreement(A, class_A, style_A)
 ceiling = dict(
-    zip(["class", "hue", "rotation"], [right, *hue_and_angle(r2)], strict=True)
+    zip(
+        ["class", "hue", "rotation"],
+        [right, *hue_and_angle(r2.tolist())],
+        strict=True,
+    )
 )
 verdicts = pd.DataFrame(
     {"rung": name, "seed": s} | tried(method)
     for (name, s), method in models.items()
 )
-tables.mean_std(verdicts, by="rung")
+by_rung_table(verdicts)
 
 # %% [markdown]
-# *Table 2. The judge on self-reconstructions ("itself") and on swapped pictures, over all seeds. Class: share of
+# *Table 2. The judge on self-reconstructions ("itself") and on swapped pictures. Class: share of
 # pictures. Hue, rotation: $R^2$ between what the judge sees and the truth of B; it is negative where the picture has
 # something else, such as the hue of A.*
 
 # %%
 by_rung = verdicts.groupby("rung").mean()
 of_vae, of_last = by_rung.loc[LONG_VAE], by_rung.loc[LONG]
+void = by_rung.index[by_rung["itself: class"] < 0.5]
 Markdown(f"""On real views the judge is right about {ceiling["class"]:.0%} of the classes, and has an $R^2$ of
 {ceiling["hue"]:.2f} for hue and {ceiling["rotation"]:.2f} for rotation: these are the ceilings.
 
 Read the table from the left. **Itself** comes first: where the judge does not recognise self-reconstructions, the
-other columns say nothing. It recognises {of_vae["itself: class"]:.0%} with the VAE and {of_last["itself: class"]:.0%}
-with the partitioned VAE. **The classes** come next, and *both* models keep more of A's than of B's: {of_vae["swap: class of A"]:.0%} and
-{of_last["swap: class of A"]:.0%} of the swapped pictures keep the class of A, {of_vae["swap: class of B"]:.0%} and
-{of_last["swap: class of B"]:.0%} take that of B. A claim that rests on classes alone would have been made for a code
+other columns say nothing of *class*. It recognises {of_vae["itself: class"]:.0%} with the longer VAE and
+{of_last["itself: class"]:.0%} with the longer partitioned VAE; fewer than half with {", ".join(void) or "none"}. Of
+those rungs, trust hue and rotation, and no class. **The classes** come next, and *both* models keep more of A's than of B's: {of_vae["swap: class A"]:.0%} and
+{of_last["swap: class A"]:.0%} of the swapped pictures keep the class of A, {of_vae["swap: class B"]:.0%} and
+{of_last["swap: class B"]:.0%} take that of B. A claim that rests on classes alone would have been made for a code
 that was cut at random. **Hue and rotation**, cut here, tell them apart: {of_vae["swap: hue of B"]:.2f} and
 {of_vae["swap: rotation of B"]:.2f} for the VAE, {of_last["swap: hue of B"]:.2f} and
 {of_last["swap: rotation of B"]:.2f} for the partitioned one.""")
@@ -572,12 +570,12 @@ def plane(z):
     return (z @ torch.linalg.svd(z, full_matrices=False)[2][:2].T).cpu()
 
 
-x, y, truth = answers
-hue = torch.atan2(truth[:, 2], truth[:, 1]).cpu()
+x, of = answers.images, answers.styles
+hue = torch.atan2(of["hue sin"], of["hue cos"]).cpu()
 colours = {
-    "class": (y.cpu(), "tab10"),
+    "class": (answers.labels.cpu(), "tab10"),
     "hue": (hue, "hsv"),
-    "rotation": (truth[:, 0].cpu(), "coolwarm"),
+    "rotation": (of["rotation"].cpu(), "coolwarm"),
 }
 _, axes = plt.subplots(2, 3, figsize=(7, 4.5))
 for row, label, z in zip(
@@ -611,7 +609,7 @@ reach = torch.linspace(-2, 2, 9, device=device)
 
 def walks(method, view, part, most):
     """Pictures [rows, 9, …]: each row moves one dimension of a part."""
-    z = method.encode(torch.cat([view[None], asked[0]]))
+    z = method.encode(torch.cat([view[None], asked.images]))
     begin, end = (
         (0, content_dim) if part == "content" else (content_dim, z.shape[1])
     )
@@ -683,7 +681,7 @@ knobs = pd.DataFrame(knobs)
 # %%
 PANELS = {
     "probes: class": ["class from c", "class from s"],
-    "judge: class": ["swap: class of A", "swap: class of B"],
+    "judge: class": ["swap: class A", "swap: class B"],
     "judge: style": ["swap: hue of B", "swap: rotation of B"],
 }
 _, axes = plt.subplots(1, 3, figsize=(7, 3.6), sharey=True)
@@ -722,7 +720,7 @@ swap_row, once, squeezed = (
 )
 leaks = [
     f"{leak(price, dims, 'class from s'):.0%} / "
-    f"{leak(price, dims, 'swap: class of B'):.0%}"
+    f"{leak(price, dims, 'swap: class B'):.0%}"
     for dims in (style_dim, wide)
     for price in (1.0, style_beta)
 ]

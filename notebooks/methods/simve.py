@@ -51,12 +51,12 @@ from IPython.display import Markdown
 import mdlib
 from mdlib import data, losses
 from mdlib.devices import pick_device
-from mdlib.evaluation import probes
+from mdlib.evaluation import probes, protocol, statistics
 from mdlib.figures import explorable, plots, tables
 from mdlib.methods import create
 from mdlib.notebook import provenance
 from mdlib.training import fit
-from mdlib.views import Views, style
+from mdlib.views import Views
 
 plots.theme()
 started = time.time()
@@ -369,30 +369,9 @@ plots.image_grid(torch.stack(sheet), row_labels=labels)
 
 
 # %%
-def transformed(split, n, seed):
-    """n views of a split's images, their classes, their styles [n, k]."""
-    rows = torch.arange(n, device=device) % len(split)
-    generator = torch.Generator(device).manual_seed(seed)
-    views, parameters = law(split.images[rows], 1, generator)
-    columns = style(parameters)
-    return views[:, 0], split.labels[rows], torch.cat([*columns.values()], 1)
-
-
 def codes_of_groups(method, J=8, n=450):
     """Codes [n, J, D] of J new views of each of n test images."""
-    generator = torch.Generator(device).manual_seed(99)
-    views, _ = law(test.images[:n], J, generator)
-    return method.encode(views.flatten(0, 1)).unflatten(0, (-1, J))
-
-
-def within_share(z):
-    """W/T of codes [B, J, D]; and T, the total variance."""
-    within = z.var(1, correction=0).mean(0).sum()
-    total = z.flatten(0, 1).var(0, correction=0).sum()
-    return (within / total).item(), total.item()
-
-
-STYLES = ["rotation", "brightness"]  # the columns of `transformed`
+    return protocol.codes_of_views(method, law, test.images[:n], J, seed=99)
 
 
 # %%
@@ -411,12 +390,13 @@ def plane(z):
     return lambda codes: ((codes - z.mean(0)) @ directions[:2].T).cpu()
 
 
-x, y, s = transformed(test, 1000, 500)
+mapped = protocol.fresh_views(test, law, 1000, 500)
+x = mapped.images
 pictures = shown.flatten(0, 1)
 colours = [
-    ("class", y, "tab10"),
-    ("rotation", s[:, STYLES.index("rotation")], "coolwarm"),
-    ("brightness", s[:, STYLES.index("brightness")], "viridis"),
+    ("class", mapped.labels, "tab10"),
+    ("rotation", mapped.styles["rotation"], "coolwarm"),
+    ("brightness", mapped.styles["brightness"], "viridis"),
 ]
 
 # %%
@@ -442,8 +422,10 @@ plt.show()
 
 
 # %%
-readings = {n: within_share(codes_of_groups(m)) for n, m in models.items()}
-share = {name: reading[0] for name, reading in readings.items()}
+share = {
+    name: protocol.within_share(codes_of_groups(method))[0]
+    for name, method in models.items()
+}
 Markdown(f"""A tight $p(z|y)$ means that a group is small *compared with the whole*.
 Let W be the variance within the views of an image and T that of all codes, both summed over
 all {latent_dim} dimensions. W/T is {share["VAE"]:.2f} for the VAE, {share["SimVE, flat"]:.2f}
@@ -470,7 +452,9 @@ for name in ("VAE", "SimVE, flat"):
     pictures = method.decode(codes.flatten(0, 2))
     walks[name] = pictures.unflatten(0, codes.shape[:3])
     along = codes_of_groups(method) @ directions[:6].T
-    shares[name] = [within_share(c[..., None])[0] for c in along.unbind(-1)]
+    shares[name] = [
+        protocol.within_share(c[..., None])[0] for c in along.unbind(-1)
+    ]
 explorable.film(
     "latent-walk",
     torch.stack([*walks.values()], 2),
@@ -501,18 +485,19 @@ direction of hardly any variance changes nothing, whatever its W/T.""")
 # - **W/T**, which needs no probe.
 
 # %%
-asked = transformed(train, probe_views, 1000)
-answers = transformed(test, probe_views // 2, 2000)
+asked = protocol.fresh_views(train, law, probe_views, 1000)
+answers = protocol.fresh_views(test, law, probe_views // 2, 2000)
 QUICK = {"penalties": (1e-1, 1e-2, 1e-3), "tol": 1e-3}
 NAMES = ["content (accuracy)", "style (mean R²)", "W/T"]
 
 
 def examine(method):
-    (x, y, s), (x_test, y_test, s_test) = asked, answers
-    z, z_test = method.encode(x), method.encode(x_test)
-    content = probes.linear(z, y, z_test, y_test, **QUICK).score
-    found = probes.knn_regression(z, s, z_test, s_test).score
-    share, total = within_share(codes_of_groups(method))
+    z, z_test = method.encode(asked.images), method.encode(answers.images)
+    content = probes.linear(
+        z, asked.labels, z_test, answers.labels, **QUICK
+    ).score
+    found = probes.knn_regression(z, asked.truth, z_test, answers.truth).score
+    share, total = protocol.within_share(codes_of_groups(method))
     return dict(zip(NAMES, (content, found, share), strict=True)) | {"T": total}
 
 
@@ -652,40 +637,33 @@ longer.assign(n=1).round(3)
 # ## What we read from it
 
 # %%
-mean = by_weight.groupby(["weight", "method"])[NAMES].mean()
-by_seed = by_weight.pivot(
-    index="seed", columns=["weight", "method"], values=NAMES
-)
-
-
-def difference(reading, weight, a="SimVE, flat", b="VAE"):
-    """Mean ± std over seeds of a minus b."""
-    d = by_seed[reading, weight, a] - by_seed[reading, weight, b]
-    return f"{d.mean():+.2f} ± {d.std():.2f}".replace("nan", "?")
-
-
-lines = [
-    "| weight | " + " | ".join(NAMES) + " |",
-    "| --- | --- | --- | --- |",
-]
-for w in WEIGHTS:
-    cells = [difference(reading, w) for reading in NAMES]
-    lines.append(f"| {w:g} | " + " | ".join(cells) + " |")
 mdlib.record(out, results)
-Markdown(
-    f"SimVE with a flat p(y) minus VAE, paired by seed, ± std over {seeds} seeds:\n\n"
-    + "\n".join(lines)
-)
+mean = by_weight.groupby(["weight", "method"])[NAMES].mean()
+
+
+def difference(reading, weight):
+    """SimVE with a flat p(y) minus VAE, paired by seed."""
+    rows = by_weight[by_weight["weight"] == weight]
+    return statistics.paired(rows, "SimVE, flat", "VAE", reading)
+
+
+gained = {
+    f"{name}": {f"w = {w:g}": difference(name, w) for w in WEIGHTS}
+    for name in NAMES
+}
+pd.DataFrame(gained).map(str)
 
 # %% [markdown]
-# *Table 3. What the group prior changes, short runs.*
+# *Table 3. What the group prior changes, short runs: SimVE with a flat $p(y)$ minus VAE, paired by seed, mean and 95 %
+# interval (Student's $t$; with three seeds it is wide).*
 #
 # - **The gain in content is the prior's,** for the methods differ in nothing else. In short runs it is largest where
 #   the prior weighs most. What the views of an image share is cheap to write for SimVE: one centre a group, free of
 #   charge with a flat $p(y)$. A VAE pays for it as for everything else, and writes the angle first. In Table 2 it still
 #   lags.
-# - **Style is the decoder's.** The VAE keeps it as well, and it has no group prior. The pinch makes style *small*, as
-#   W/T and Figure 5 say. It does not make it unreadable: a probe has a magnifying glass.
+# - **Style needs no group prior:** the VAE has none, and keeps some in every row of Table 1. Whether as much as SimVE
+#   depends on the weight and on the length of the training, and is left to `experiments/simve`. The pinch makes style
+#   *small*, as W/T and Figure 5 say. It does not make it unreadable: a probe has a magnifying glass.
 # - **Flat or Gaussian $p(y)$** is a small difference here, next to the one between either and the VAE.
 # - **A small weight has a price.** T in Table 1 falls towards 0: the code's means move little against the encoder's
 #   noise, and pictures are rebuilt badly. Probes read means, and standardise them.
@@ -700,11 +678,12 @@ mean_reading = mean_reading.groupby("method")[[*NAMES, "T"]].mean()
 checked = (
     (dataset, size, arch, latent_dim) == ("digits", 16, "mlp-small", 10)
     and (variance, reconstruction_weight) == (0.15, 1.0)
-    and (steps, picture_steps) >= (150, 800)
+    and steps >= 150
+    and picture_steps >= 800
     and seeds >= 3
 )
 if checked:
-    content, kept, share = (mean[name].unstack() for name in NAMES)
+    content, share = mean[NAMES[0]].unstack(), mean["W/T"].unstack()
     for name in ("SimVE, flat", "SimVE, Gaussian"):
         assert content[name][0.1] > content["VAE"][0.1] + 0.1, content
         assert share[name][0.1] < share["VAE"][0.1] - 0.1, share
@@ -713,7 +692,6 @@ if checked:
     assert abs(flat["W/T"] - small["W/T"]) < 0.15, "σ² is a unit of length"
     assert 5 < flat["T"] / small["T"] < 45, "15 = 0.15 / 0.01"
     assert flat[NAMES[0]] > longer.loc["VAE"][NAMES[0]].item() + 0.1, longer
-    assert (abs(kept["SimVE, flat"] - kept["VAE"]) < 0.25).all(), kept
 
 # %% [markdown]
 # ## What this does not show

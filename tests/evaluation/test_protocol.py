@@ -75,7 +75,7 @@ def test_settings_are_given_or_tuned_or_usual(trial, lr, option, found):
 
 
 def test_style_is_read_by_a_regression_of_all_and_a_classifier_a_flip(digits):
-    method = create("vae", digits.image_shape, 6, arch="mlp-small", seed=0)
+    method = create("vae", image_shape=digits.image_shape, latent_dim=6, arch="mlp-small", seed=0)
     asked, answer = (protocol.fresh_views(digits, LAW, 300, s) for s in (1, 2))
     z, z_test = method.encode(asked.images), method.encode(answer.images)
     found = protocol.read_style(z, asked.styles, z_test, answer.styles, classify=probes.linear)
@@ -113,7 +113,7 @@ def test_within_share_is_the_analysis_of_variance():
 
 
 def test_codes_of_views_keep_images_and_views_apart(digits):
-    method = create("vae", digits.image_shape, 4, arch="mlp-small", seed=0)
+    method = create("vae", image_shape=digits.image_shape, latent_dim=4, arch="mlp-small", seed=0)
     views, _ = LAW(digits.images[:6], 3, torch.Generator().manual_seed(9))
     z = protocol.codes_of_views(method, LAW, digits.images[:6], 3, seed=9)
     assert z.shape == (6, 3, 4)
@@ -122,13 +122,14 @@ def test_codes_of_views_keep_images_and_views_apart(digits):
 
 def test_a_swap_takes_parts_where_there_are_some_and_else_moves_from_the_centre(digits):
     a, b, centre = torch.randn(3, 5, 8, generator=torch.Generator().manual_seed(0))
-    plain = create("vae", digits.image_shape, 8, arch="mlp-small", seed=0)
+    shape = {"image_shape": digits.image_shape, "latent_dim": 8}
+    plain = create("vae", **shape, arch="mlp-small", seed=0)
     torch.testing.assert_close(
         protocol.swapped(plain, a, b, centre), plain.decode(a + (b - centre)), rtol=1e-4, atol=1e-5
     )
     with pytest.raises(ValueError, match="VAE has a code without parts: expected centre_b"):
         protocol.swapped(plain, a, b)
-    split = create("gvae", digits.image_shape, 8, arch="mlp-small", style_dim=3, seed=0)
+    split = create("gvae", **shape, arch="mlp-small", style_dim=3, seed=0)
     both = torch.cat([a[:, :5], b[:, 5:]], 1)
     assert torch.equal(protocol.swapped(split, a, b), split.decode(both))
 

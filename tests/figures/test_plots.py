@@ -6,6 +6,7 @@ import torch
 from matplotlib.colors import to_hex
 
 from mdlib import methods
+from mdlib.evaluation.statistics import Interval
 from mdlib.figures import plots
 
 
@@ -63,3 +64,39 @@ def test_every_method_has_a_name_and_a_colour_of_its_own():
     known = [*methods.names(), "untrained"]
     assert plots.LABELS.keys() == plots.COLOURS.keys() == set(known)
     assert len({to_hex(plots.COLOURS[name]) for name in known}) == len(known)
+
+
+def test_a_forest_has_a_row_a_name_and_shows_what_is_sure():
+    sure, unsure = Interval(0.3, 0.1, 0.6, 5, 0.01), Interval(-0.1, -0.4, 0.2, 5, 0.5)
+    plots.forest({"A": {"x": sure, "y": None}, "B": {"y": unsure, "z": sure}}, margin=0.05)
+    left, right = plt.gcf().axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["x", "y", "z"]
+    assert (left.get_title(), right.get_title()) == ("A", "B")
+    assert [bar[0].get_xydata()[0].tolist() for bar in left.containers] == [[0.3, 0]]
+    assert [bar[0].get_xydata()[0].tolist() for bar in right.containers] == [[-0.1, 1], [0.3, 2]]
+    ends = left.containers[0][2][0].get_segments()[0][:, 0]
+    np.testing.assert_allclose(ends, [0.1, 0.6])
+    hollow = [bar[0].get_markerfacecolor() == "w" for bar in right.containers]
+    assert hollow == [True, False]
+    plots.forest({"x": sure})
+    assert len(plt.gcf().axes) == 1
+
+
+def test_dots_are_means_and_stds_of_those_that_have_rows():
+    rows = pd.DataFrame(
+        {
+            "method": ["vae", "vae", "byol", "byol"] * 2,
+            "on": ["digits"] * 4 + ["mnist"] * 4,
+            "a": [1.0, 3, 2, 2, 5, 5, np.nan, np.nan],
+            "b": np.nan,
+        }
+    )
+    plots.dots(rows, ["a", "b", "c"], ["simve", "byol", "vae"], hue="on")
+    (axes,) = plt.gcf().axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["BYOL", "VAE"]
+    digits, mnist = axes.containers
+    np.testing.assert_allclose(digits[0].get_xydata()[:, 0], [2, 2])
+    np.testing.assert_allclose(mnist[0].get_xydata()[:, 0], [np.nan, 5])
+    across = digits[2][0].get_segments()[1]
+    assert (across[1, 0] - across[0, 0]) / 2 == pytest.approx(np.std([1, 3], ddof=1))
+    assert [digits.get_label(), mnist.get_label()] == ["digits", "mnist"]
