@@ -42,7 +42,6 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 import torch
-from IPython.display import Markdown
 
 import mdlib
 from mdlib import data, losses, sweep

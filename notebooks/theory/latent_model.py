@@ -61,7 +61,7 @@ from torch.nn import functional as F
 import mdlib
 from mdlib import data, losses, mi
 from mdlib.devices import pick_device
-from mdlib.evaluation import probes
+from mdlib.evaluation import probes, protocol, statistics
 from mdlib.figures import plots, tables
 from mdlib.methods import create
 from mdlib.mi import bounds, critics, tasks
@@ -790,8 +790,7 @@ def variances(z):
 
 def share(z):
     """W/T, the variance within images over the total."""
-    within, between = variances(z)
-    return within / (within + between)
+    return protocol.within_share(z)[0]
 
 
 TITLES = {"discriminative": "discriminative", "simve": "SimVE", "vae": "VAE"}
@@ -946,14 +945,6 @@ train, test = (
 law = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)
 
 
-def transformed(split, n, seed):
-    """n views of a split's images, and their styles [n, 6]."""
-    rows = torch.arange(n, device=device) % len(split)
-    generator = torch.Generator(device).manual_seed(seed)
-    views, parameters = law(split.images[rows], 1, generator)
-    return views[:, 0], torch.cat([*style(parameters).values()], 1)
-
-
 @torch.no_grad()
 def layers(method, x):
     """The code, and the unit vectors that the loss sees."""
@@ -964,10 +955,10 @@ def layers(method, x):
 
 def examine(method, seed):
     """Style (mean R² of nearest neighbours) and W/T of each layer."""
-    (x, s), (x_test, s_test) = transformed(train, probe_views, seed), transformed(
-        test, probe_views // 2, seed + 1
-    )  # fmt: skip
-    known, asked = layers(method, x), layers(method, x_test)
+    views = protocol.fresh_views(train, law, probe_views, seed)
+    new_views = protocol.fresh_views(test, law, probe_views // 2, seed + 1)
+    s, s_test = views.truth, new_views.truth
+    known, asked = layers(method, views.images), layers(method, new_views.images)
     generator = torch.Generator(device).manual_seed(seed)
     groups = law(test.images[:300], 8, generator)[0]
     for name, z in layers(method, groups.flatten(0, 1)).items():
@@ -1043,16 +1034,11 @@ if enough:
     assert (drop[True] > drop[False] + 0.05).all(), drop
     assert drop[True].mean() > 0.1 and saved.mean() > 0.04, (drop, saved)
 
-
-def shown(d):
-    """Mean ± std over seeds."""
-    return f"{d.mean():.2f} ± {d.std():.2f}".replace("nan", "?")
-
-
+lost, first, spared = map(statistics.interval, (drop[True], drop[False], saved))
 Markdown(
-    f"On {train.title}, the head takes {shown(drop[True])} of $R^2$ away when trained and "
-    f"{shown(drop[False])} when not (n = {seeds}). A code that has a head above it keeps "
-    f"{shown(saved)} more than one that has not."
+    f"On {train.title}, the head takes {lost} of $R^2$ away when trained and {first} when not "
+    f"(mean and 95 % interval over {seeds} seeds). A code that has a head above it keeps "
+    f"{spared} more than one that has not."
 )
 
 # %% [markdown]
