@@ -333,9 +333,7 @@ def columns_of(parameters):
 
 
 # %%
-asked = protocol.fresh_views(
-    train, law, probe_views, 1000, columns=columns_of
-)
+asked = protocol.fresh_views(train, law, probe_views, 1000, columns=columns_of)
 answers = protocol.fresh_views(
     test, law, probe_views // 2, 2000, columns=columns_of
 )

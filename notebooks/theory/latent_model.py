@@ -958,7 +958,10 @@ def examine(method, seed):
     views = protocol.fresh_views(train, law, probe_views, seed)
     new_views = protocol.fresh_views(test, law, probe_views // 2, seed + 1)
     s, s_test = views.truth, new_views.truth
-    known, asked = layers(method, views.images), layers(method, new_views.images)
+    known, asked = (
+        layers(method, views.images),
+        layers(method, new_views.images),
+    )
     generator = torch.Generator(device).manual_seed(seed)
     groups = law(test.images[:300], 8, generator)[0]
     for name, z in layers(method, groups.flatten(0, 1)).items():

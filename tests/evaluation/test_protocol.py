@@ -88,9 +88,9 @@ def test_style_is_read_by_a_regression_of_all_and_a_classifier_a_flip(digits):
     flips = [a.styles[flip].long() for a in (asked, answer)]
     assert found[flip] == probes.linear(z, flips[0], z_test, flips[1]).score
     only_flips = {flip: asked.styles[flip]}, {flip: answer.styles[flip]}
-    assert protocol.read_style(
-        z, only_flips[0], z_test, only_flips[1], classify=probes.linear
-    ) == {flip: found[flip]}
+    assert protocol.read_style(z, only_flips[0], z_test, only_flips[1], classify=probes.linear) == {
+        flip: found[flip]
+    }
 
 
 def test_mean_style_puts_guessing_at_0():

@@ -135,7 +135,7 @@ def test_images_that_are_few_widen_what_seeds_alone_would_say():
     a, b = np.tile(right, (5, 1)), np.ones((5, 200), bool)
     found = bootstrap(a, b)
     binomial = (right.mean() * (1 - right.mean()) / 200) ** 0.5
-    assert interval((a.mean(1) - b.mean(1))).low == pytest.approx(found.mean)  # "no doubt at all"
+    assert interval(a.mean(1) - b.mean(1)).low == pytest.approx(found.mean)  # "no doubt at all"
     assert (found.high - found.low) / 2 == pytest.approx(1.97 * binomial, rel=0.08)
 
 

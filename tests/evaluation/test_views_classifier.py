@@ -54,7 +54,9 @@ def test_style_has_the_columns_it_was_given():
         return circular(style(parameters), "hue")
 
     train = data.load("digits", size=8).sample(200).painted()
-    classifier = train_views_classifier(train, Views(hue=0.5), columns=columns, steps=5, batch_size=32)
+    classifier = train_views_classifier(
+        train, Views(hue=0.5), columns=columns, steps=5, batch_size=32
+    )
     assert classifier.predict(train.images)[1].shape == (200, 2)
 
 
@@ -72,14 +74,20 @@ def test_training_leaves_global_randomness_alone():
 
 def test_the_loss_is_cross_entropy_and_squared_error_of_standardised_style():
     torch.manual_seed(0)
-    classifier = ViewsClassifier((1, 8, 8), 4, 3, torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0]))
+    classifier = ViewsClassifier(
+        (1, 8, 8), 4, 3, torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0])
+    )
     x, parameters = LAW(torch.rand(5, 1, 8, 8), 2, torch.Generator().manual_seed(0))
     labels = torch.tensor([0, 1, 2, 0, 1])
     total, terms = classifier.loss(x, labels=labels, parameters=parameters)
     features = classifier.encoder(x.flatten(0, 1))
     truth = torch.stack([*style(parameters).values()], -1).flatten(0, 1)
-    expected = torch.nn.functional.cross_entropy(classifier.head(features), labels.repeat_interleave(2))
+    expected = torch.nn.functional.cross_entropy(
+        classifier.head(features), labels.repeat_interleave(2)
+    )
     torch.testing.assert_close(terms["class"], expected)
-    error = classifier.style_head(features) - (truth - torch.tensor([1.0, 2])) / torch.tensor([2.0, 4])
+    error = classifier.style_head(features) - (truth - torch.tensor([1.0, 2])) / torch.tensor(
+        [2.0, 4]
+    )
     torch.testing.assert_close(terms["style"], error.square().mean())
     torch.testing.assert_close(total, terms["class"] + terms["style"])
