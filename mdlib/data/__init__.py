@@ -16,18 +16,14 @@ from dataclasses import dataclass, replace
 from mdlib.checks import need, unknown
 from mdlib.data import scenes, sprites
 from mdlib.data.base import CorruptData, Dataset, Facts, Source
-from mdlib.data.cars3d import Cars3D
 from mdlib.data.celeba import CelebA
 from mdlib.data.cifar import Cifar10
 from mdlib.data.decode import resized
 from mdlib.data.digits import Digits
-from mdlib.data.dsprites import DSprites
 from mdlib.data.files import FASHION_MNIST, MNIST, data_root, fetch, how
 from mdlib.data.folder import Folder
-from mdlib.data.mpi3d import MPI3D_REAL, MPI3D_REALISTIC, MPI3D_TOY
+from mdlib.data.grids import GRIDS, SmallNorb
 from mdlib.data.scenes import Scenes
-from mdlib.data.shapes3d import Shapes3D
-from mdlib.data.smallnorb import SmallNorb
 from mdlib.data.sprites import Sprites
 
 __all__ = [
@@ -57,13 +53,9 @@ SOURCES: dict[str, Source] = {
         FASHION_MNIST,
         Cifar10(),
         CelebA(),
-        DSprites(),
-        Shapes3D(),
-        Cars3D(),
+        *GRIDS[:3],
         SmallNorb(),
-        MPI3D_TOY,
-        MPI3D_REALISTIC,
-        MPI3D_REAL,
+        *GRIDS[3:],
     )
 }
 

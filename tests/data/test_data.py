@@ -12,13 +12,6 @@ from mdlib import data
 from mdlib.data import base, sprites
 
 
-@pytest.fixture(autouse=True)
-def no_real_data(monkeypatch, tmp_path):
-    """Whatever this machine holds, these tests see an empty cache and no MDLIB_DATA."""
-    monkeypatch.delenv("MDLIB_DATA", raising=False)
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_: str(tmp_path / "cache"))
-
-
 @pytest.fixture(scope="module")
 def grid():
     return data.load("sprites", "all")
