@@ -25,6 +25,7 @@ from mdlib.data.folder import Folder
 from mdlib.data.grids import GRIDS, SmallNorb
 from mdlib.data.scenes import Scenes
 from mdlib.data.sprites import Sprites
+from mdlib.registry import Registry
 
 __all__ = [
     "SOURCES",
@@ -43,21 +44,24 @@ __all__ = [
     "status",
 ]
 
-SOURCES: dict[str, Source] = {
-    source.name: source
-    for source in (
-        Digits(),
-        Sprites(),
-        Scenes(),
-        MNIST,
-        FASHION_MNIST,
-        Cifar10(),
-        CelebA(),
-        *GRIDS[:3],
-        SmallNorb(),
-        *GRIDS[3:],
-    )
-}
+SOURCES: Registry[Source] = Registry(
+    "data set or images:PATH",
+    {
+        source.name: source
+        for source in (
+            Digits(),
+            Sprites(),
+            Scenes(),
+            MNIST,
+            FASHION_MNIST,
+            Cifar10(),
+            CelebA(),
+            *GRIDS[:3],
+            SmallNorb(),
+            *GRIDS[3:],
+        )
+    },
+)
 
 
 def names() -> tuple[str, ...]:
@@ -169,12 +173,7 @@ def _source(name: str, split: str | None = None, **numbers: int | None) -> Sourc
             value is None or (isinstance(value, int) and value >= 1),
             f"{option} must be an integer of at least 1, or None; got {value!r}",
         )
-    if str(name).startswith("images:"):
-        source = Folder(str(name))
-    elif name in SOURCES:
-        source = SOURCES[name]
-    else:
-        raise ValueError(unknown("data set", name, [*SOURCES, "images:PATH"]))
+    source = Folder(str(name)) if str(name).startswith("images:") else SOURCES[name]
     if split is not None and split not in source.splits:
         raise ValueError(unknown(f"split of {name}", split, source.splits))
     return source

@@ -16,6 +16,7 @@ from typing import IO, TypeVar
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import UInt8
 from torch import Tensor
 
 from mdlib.checks import need
@@ -106,13 +107,15 @@ def room_for(name: str, shape: tuple[int, ...], advice: str = SMALLER) -> np.nda
         raise ValueError(f"{name}: {error}: {advice}") from None
 
 
-def channels_first(array: np.ndarray) -> Tensor:
+def channels_first(array: np.ndarray) -> UInt8[Tensor, "images channels height width"]:
     """[N, H, W] or [N, H, W, C] to a contiguous tensor [N, C, H, W] of the same type."""
     tensor = torch.from_numpy(array)
     return tensor[:, None] if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2).contiguous()
 
 
-def resized(name: str, images: Tensor, size: int) -> Tensor:
+def resized(
+    name: str, images: UInt8[Tensor, "images channels height width"], size: int
+) -> UInt8[Tensor, "images channels side side"]:
     """uint8 [N, C, H, W] to uint8 [N, C, size, size], bilinear, anti-aliased where it shrinks."""
     shape = (*images.shape[:2], size, size)
     out = torch.from_numpy(room_for(name, shape))

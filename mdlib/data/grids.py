@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
 from mdlib.data import decode, files
@@ -84,7 +85,9 @@ class GridFile(GridSource):
         channels, height, width = self.image_shape
         return (len(self.grid), height, width, *([channels] if channels > 1 else []))
 
-    def images(self, split: str, root: Path, size: int | None) -> Tensor:
+    def images(
+        self, split: str, root: Path, size: int | None
+    ) -> UInt8[Tensor, "images channels size size"]:
         channels, side, _ = self.image_shape
         size, path = size or side, root / self.file.path
         if split == "all" and size == side and self.pieces.func is mpi3d:
