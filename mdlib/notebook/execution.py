@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mdlib.checks import unknown
 from mdlib.io import write_json
 from mdlib.notebook import html, provenance, results
 from mdlib.notebook.chapters import Chapter
@@ -43,37 +41,25 @@ def check(
         need_data: look whether the data set is there.
 
     Raises:
-        ValueError: an unknown parameter, a value of the wrong type, an unknown method or device.
+        ValueError: an unknown parameter, or a value outside of its type and domain.
         ValueError, OSError: a data set that is unknown, missing or damaged.
     """
-    for name in values:
-        chapter.parameter(name)  # or ValueError
-    checked = {
-        name: parameter.conform(values.get(name, parameter.default))
-        for name, parameter in chapter.parameters.items()
-    }
-    device = str(checked.get("device", "auto"))
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise ValueError(f"unknown device {device!r}: expected auto, cpu, cuda, cuda:N or mps")
-    for name in {"method", "methods"} & checked.keys():
-        _check_methods(checked[name])
-    if "dataset" in checked:
-        from mdlib import data
-
-        scheme, colon, folder = str(checked["dataset"]).partition(":")
-        if colon:  # a folder is meant from here, but the chapter runs in its own
-            checked["dataset"] = f"{scheme}:{absolute(folder)}"
-        if need_data:
-            data.check(checked["dataset"], root=data_root)
+    checked = chapter.check(values)
+    for name, parameter in chapter.parameters.items():
+        if parameter.domain == "data set":
+            checked[name] = _from_anywhere(checked[name])
+            if need_data:
+                check_data(checked[name], checked, data_root)
+        elif parameter.domain.startswith("some data sets") and need_data:
+            for part in checked[name].split(","):
+                check_data(part, checked, data_root)
     return checked
 
 
-def _check_methods(value: str | Iterable[str]) -> None:
-    from mdlib import methods
-
-    for name in value.split(",") if isinstance(value, str) else value:
-        if name.strip() not in ("all", *methods.names()):
-            raise ValueError(unknown("method", name.strip(), methods.names()))
+def _from_anywhere(dataset: str) -> str:
+    """A folder of images is meant from here, but the chapter runs in its own folder."""
+    scheme, colon, folder = dataset.partition(":")
+    return f"{scheme}:{absolute(folder)}" if colon else dataset
 
 
 @dataclass(frozen=True)

@@ -21,23 +21,23 @@
 # **Time:** about 50 seconds on two CPU cores; the sweep behind the tables took about two hours of one core.
 
 # %% tags=["parameters"]
-dataset = "scenes"  # or sprites, dsprites, shapes3d, cars3d, smallnorb, mpi3d-toy, celeba
-methods = "vicreg,beta_vae"  # names of mdlib.methods, separated by commas
-seed = 0  # the first seed
-seeds = 1  # how many, one after the other
-steps = 500  # training steps of each method
-batch_size = 64  # images a step, with two views each; VAEs take twice as many images as they are
-latent_dim = 256  # size of the joint embeddings' codes
-vae_dim = 10  # size of the VAEs' codes
-code = "relu"  # last layer of the joint embeddings' encoder: relu, or linear
-arch = "mlp-small"  # or mlp, conv
-lr = 1e-3  # learning rate at the first step; it falls to 0 along a cosine
-samples = 10000  # images that the scores are computed from
-trees = 2000  # images that DCI and HFS are computed from
-bins = 20  # of each code, for everything that counts
-image_size = 32  # photographs are scaled to it
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+dataset = "scenes"  # or sprites, dsprites, shapes3d, celeba, … [data set]
+methods = "vicreg,beta_vae"  # what is compared [some methods]
+seed = 0  # the first seed [seed]
+seeds = 1  # how many, one after the other [1 or more]
+steps = 500  # training steps of each method [1 or more]
+batch_size = 64  # images a step, with two views each; VAEs take twice as many images as they are [2 or more]
+latent_dim = 256  # size of the joint embeddings' codes [1 or more]
+vae_dim = 10  # size of the VAEs' codes [1 or more]
+code = "relu"  # last layer of the joint embeddings' encoder [one of relu, linear]
+arch = "mlp-small"  # of the encoder [one of mlp-small, mlp, mlp-large, conv, resnet]
+lr = 1e-3  # learning rate at the first step; it falls to 0 along a cosine [above 0]
+samples = 10000  # images that the scores are computed from [100 or more]
+trees = 2000  # images that DCI and HFS are computed from [100 or more]
+bins = 20  # of each code, for everything that counts [2 or more]
+image_size = 32  # photographs are scaled to it [1 or more]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %%
 import time

@@ -22,12 +22,13 @@
 # **Time:** about 60 seconds on two CPU cores.
 
 # %% tags=["parameters"]
-dataset = "digits"  # or fashion-mnist, mnist, sprites
-seed = 0  # the first seed
-seeds = 3  # how many
-steps = 60  # training steps of a run
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+dataset = "digits"  # or fashion-mnist, mnist, sprites [data set]
+size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
+seed = 0  # the first seed [seed]
+seeds = 3  # how many [1 or more]
+steps = 60  # training steps of a run [1 or more]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %%
 import tempfile
@@ -69,6 +70,7 @@ latent_dim = 8  # D, the size of the code
 steps = 60  # of training
 seed = 0  # of weights, order and views
 dataset = "digits"  # what
+size = 0  # side of the images; 0 leaves them as they are
 device = "auto"  # where
 out = ""  # the run's folder
 
@@ -79,8 +81,8 @@ from mdlib.fit import fit
 from mdlib.methods import create
 from mdlib.views import Views
 
-train = data.load(dataset).sample(5000)
-test = data.load(dataset, "test").sample(5000)
+train = data.load(dataset, size=size or None).sample(5000)
+test = data.load(dataset, "test", size=size or None).sample(5000)
 shape = train.image_shape
 vae = create("vae", image_shape=shape, latent_dim=latent_dim,
              arch="mlp-small", seed=seed)
@@ -109,6 +111,7 @@ def write(sizes):
 chapter: size.py
 fixed:
   dataset: {dataset}
+  size: {size}
   device: {device}
   steps: {steps}
 grid:

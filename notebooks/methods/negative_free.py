@@ -22,21 +22,22 @@
 # **Time:** about 45 seconds on two CPU cores.
 
 # %% tags=["parameters"]
-dataset = "digits"  # or fashion-mnist, mnist, sprites
-seed = 0  # the first seed
-seeds = 2  # how many, one after the other
-steps = 80  # training steps of each method
-batch_size = 64  # images a step; each gives two views
-lr = 2e-3  # learning rate at the first step; it falls to 0 along a cosine
-latent_dim = 32  # size of the code
-head_dim = 16  # size of the projection; must be below batch_size
-momentum = 0.9  # of BYOL's slow copy at first; long trainings take 0.99
-redundancy_weight = 0.1  # λ of Barlow Twins
-few = 10  # labels a class, for the second probe
-max_images = 5000  # at most so many training images, and so many test images
-arch = "mlp-small"  # or mlp, conv
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+dataset = "digits"  # or fashion-mnist, mnist, sprites [data set]
+size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
+seed = 0  # the first seed [seed]
+seeds = 2  # how many, one after the other [1 or more]
+steps = 80  # training steps of each method [1 or more]
+batch_size = 64  # images a step; each gives two views [2 or more]
+lr = 2e-3  # learning rate at the first step; it falls to 0 along a cosine [above 0]
+latent_dim = 32  # size of the code [1 or more]
+head_dim = 16  # size of the projection [1 or more, below batch_size]
+momentum = 0.9  # of BYOL's slow copy at first; long trainings take 0.99 [0 to 1]
+redundancy_weight = 0.1  # λ of Barlow Twins [0 or more]
+few = 10  # labels a class, for the second probe [1 or more]
+max_images = 5000  # at most so many training images, and so many test images [2 or more]
+arch = "mlp-small"  # of the encoder [one of mlp-small, mlp, mlp-large, conv, resnet]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %%
 import copy
@@ -89,8 +90,8 @@ device = pick_device(device)
 # (1), and we ask of every part whether it is the one that matters.
 
 # %%
-train = data.load(dataset).sample(max_images).to(device)
-test = data.load(dataset, "test").sample(max_images).to(device)
+train = data.load(dataset, size=size or None).sample(max_images).to(device)
+test = data.load(dataset, "test", size=size or None).sample(max_images).to(device)
 law = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)
 shape = {"image_shape": train.image_shape, "latent_dim": latent_dim}
 common = shape | {"arch": arch, "head_dim": head_dim}
@@ -372,7 +373,7 @@ def gauge(z):
     return F.normalize(z, dim=1).std(0).mean().item() * z.shape[1] ** 0.5
 
 
-def size(z):
+def extent(z):
     return z.std(0).mean().item()
 
 
@@ -392,7 +393,7 @@ line = ball[:, :1] * torch.ones(head_dim)
 point = torch.ones(head_dim) + 0.01 * ball
 pd.DataFrame(
     {
-        name: {"gauge": gauge(z), "size": size(z), "rank": effective_rank(z)}
+        name: {"gauge": gauge(z), "size": extent(z), "rank": effective_rank(z)}
         for name, z in [
             ("ball", ball), ("point", point), ("line", line), ("tiny", ball / 99),
         ]
@@ -420,7 +421,7 @@ def learn_watched(method, seed):
 
     def read(module, inputs, output):
         z = output.detach().float()
-        rows.append([gauge(z), size(z), effective_rank(z)])
+        rows.append([gauge(z), extent(z), effective_rank(z)])
 
     hook = method.projector.register_forward_hook(read)
     learn(method, seed)
