@@ -37,10 +37,9 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def read_text(path: str | os.PathLike) -> str:
-    """A text file in UTF-8, with or without a byte-order mark, its lines ended by \\n.
+    """A text file in UTF-8, with or without a byte-order mark, its lines ended by a line feed.
 
-    Raises ValueError, which names the file and the line, if it is in another encoding; OSError if it
-    cannot be read.
+    Raises ValueError, which names the file and the line, if it is in another encoding.
     """
     content = Path(path).read_bytes()
     try:

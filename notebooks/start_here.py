@@ -29,10 +29,14 @@ seeds = 3  # how many, one after the other [1 or more]
 latent_dim = 16  # size of the code [1 or more]
 steps = 630  # training steps of each method [1 or more]
 batch_size = 64  # images a step; each gives two views [2 or more]
-max_images = 10000  # at most so many training images, and so many test images [2 or more]
-probe_views = 5000  # views that a probe learns from; as many test it [10 or more]
-arch = "mlp-small"  # of encoder and decoder [one of mlp-small, mlp, mlp-large, conv, resnet]
-reconstruction_weight = 1.0  # of VAE and SimVE; below 1, priors weigh more [0 or more]
+max_images = 10000  # at most so many training images, and so many test images
+# [2 or more]
+probe_views = 5000  # views that a probe learns from; as many test it
+# [10 or more]
+arch = "mlp-small"  # of encoder and decoder
+# [one of mlp-small, mlp, mlp-large, conv, resnet]
+reconstruction_weight = 1.0  # of VAE and SimVE; below 1, priors weigh more
+# [0 or more]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
@@ -78,7 +82,9 @@ chosen = chosen.split(",")
 
 # %%
 train = data.load(dataset, size=size or None).sample(max_images).to(device)
-test = data.load(dataset, "test", size=size or None).sample(max_images).to(device)
+test = (
+    data.load(dataset, "test", size=size or None).sample(max_images).to(device)
+)
 law = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)
 train
 

@@ -1,8 +1,8 @@
 """Chapters: find one, read its question, its parameters and values for them.
 
 A chapter is a pair in ``notebooks/``: NAME.py, jupytext's py:percent, which is the source of truth,
-and NAME.ipynb with its outputs. Plain py:percent is read by a few lines here, because jupytext takes
-seconds to import, and all that is not plain by jupytext.
+and NAME.ipynb with its outputs. Plain py:percent is read by a few lines here, because jupytext
+takes seconds to import, and all that is not plain by jupytext.
 """
 
 from __future__ import annotations
@@ -136,7 +136,9 @@ class Chapter:
             import jupytext
 
             source = _source(self.path)
-            fmt = {"extension": ".py"} | ({"format_name": "percent"} if MARKER.search(source) else {})
+            fmt = {"extension": ".py"} | (
+                {"format_name": "percent"} if MARKER.search(source) else {}
+            )
             try:
                 notebook = jupytext.reads(source, fmt)
             except Exception as error:  # of whatever reads the header: YAML, JSON, Python
@@ -189,7 +191,9 @@ def _source(path: Path) -> str:
     text = read_text(path)
     if conflict := re.search(r"^<<<<<<< .*$(?s:.*)^>>>>>>> ", text, re.MULTILINE):
         line = text.count("\n", 0, conflict.start()) + 1
-        raise ValueError(f"{path}:{line}: Git left a merge conflict here: keep one of its two sides")
+        raise ValueError(
+            f"{path}:{line}: Git left a merge conflict here: keep one of its two sides"
+        )
     return text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from mdlib.notebook import html, provenance, results
 from mdlib.notebook.chapters import Chapter
 
 NOTEBOOK, PARAMS, ENVIRONMENT = "executed.ipynb", "params.json", "environment.json"
+FAILED = "executed.failed.ipynb"  # what NOTEBOOK becomes if the chapter did not come to its end
+LATEST = "latest"  # a link to the newest numbered folder
 
 
 class ChapterFailed(RuntimeError):
@@ -49,11 +51,17 @@ def check(
         if parameter.domain == "data set":
             checked[name] = _from_anywhere(checked[name])
             if need_data:
-                check_data(checked[name], checked, data_root)
+                _check_data(checked[name], data_root)
         elif parameter.domain.startswith("some data sets") and need_data:
             for part in checked[name].split(","):
-                check_data(part, checked, data_root)
+                _check_data(part, data_root)
     return checked
+
+
+def _check_data(dataset: str, data_root: str | os.PathLike | None) -> None:
+    from mdlib import data
+
+    data.check(dataset, root=data_root)
 
 
 def _from_anywhere(dataset: str) -> str:
@@ -71,13 +79,15 @@ class Run:
     out: Path
     seconds: float
 
+    failed: bool = False
+
     @property
     def notebook(self) -> Path:
-        return self.out / NOTEBOOK
+        return self.out / (FAILED if self.failed else NOTEBOOK)
 
     @property
     def page(self) -> Path:
-        return self.out / "executed.html"
+        return self.notebook.with_suffix(".html")
 
     @property
     def metrics(self) -> list[results.Row]:
@@ -88,19 +98,20 @@ class Run:
 def run(
     chapter: Chapter,
     values: Mapping[str, Any],
-    out: str | os.PathLike,
+    out: str | os.PathLike | None = None,
     progress: bool = True,
     data_root: str | os.PathLike | None = None,
     timeout: int | None = None,
 ) -> Run:
     """Execute a chapter by papermill, in its own folder, and leave in `out`: ``params.json``,
     ``executed.ipynb`` (saved as it goes), ``executed.html``, ``environment.json``, and what the
-    chapter itself records there (``metrics.json``).
+    chapter itself records there (``metrics.json``). If it fails, notebook and page are called
+    ``executed.failed``.
 
     Args:
         chapter: what to run.
         values: the parameters that differ from its defaults; `out` is none of them.
-        out: a new or empty folder.
+        out: a new or empty folder; else ``runs/CHAPTER/001``, or the next number.
         progress: show a progress bar on stderr.
         data_root: where the data sets lie; None for the usual places.
         timeout: seconds that one cell may take.
@@ -112,7 +123,7 @@ def run(
     if "out" in values:
         raise ValueError("'out' is set by the run: give the folder as --out instead")
     parameters = check(chapter, values, data_root)
-    out = Path(out).resolve()
+    out = _numbered(Path("runs", chapter.name)) if out is None else Path(out).resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{out} exists and is not an empty folder: choose another --out")
     started = time.time()
@@ -125,15 +136,39 @@ def run(
         data_root = absolute(data_root or os.environ.get("MDLIB_DATA"))
         with _variables(MDLIB_DATA=data_root, PYDEVD_DISABLE_FILE_VALIDATION="1"):
             execute(chapter, parameters, out, progress, timeout)
-    except Exception as error:  # whatever stopped it, the reader wants its name and the notebook
+    except BaseException as error:  # whatever stopped it, the reader wants its name and notebook
+        if (out / NOTEBOOK).exists():
+            os.replace(out / NOTEBOOK, out / FAILED)
+        if not isinstance(error, Exception):  # Ctrl-C
+            raise
         failure = error
-    result = Run(chapter, parameters, out, round(time.time() - started, 1))
+    result = Run(chapter, parameters, out, round(time.time() - started, 1), failure is not None)
     if failure is None:
         _describe(result, started)
         return result
     with suppress(Exception):  # after a failure these are a courtesy: the failure is the news
         _describe(result, started)
     raise ChapterFailed(chapter.name, *reason(failure), result.notebook) from failure
+
+
+def _numbered(folder: Path) -> Path:
+    """A new folder in `folder`: 001, 002, …, with a link ``latest`` to it."""
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
+    number = max(numbers, default=0)
+    while True:
+        number += 1
+        new = folder / f"{number:03d}"
+        with suppress(FileExistsError):  # another run took it in this moment
+            new.mkdir()
+            break
+    link = folder / f".{LATEST}-{new.name}"
+    with suppress(OSError):  # a file system without links, or somebody's own folder of that name
+        link.symlink_to(new.name)
+        os.replace(link, folder / LATEST)
+    link.unlink(missing_ok=True)
+    return new
 
 
 def reason(failure: Exception) -> tuple[str, str]:

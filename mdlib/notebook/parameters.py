@@ -2,7 +2,7 @@
 
 A parameter is one line of the cell tagged "parameters", ``name = default  # what it is [domain]``.
 The default is a bool, an int, a float or a str, whose type all values share. The domain, in
-brackets at the end of the comment (which may go on in the next lines until they close), is
+brackets at the end of the comment (which may open and close in comments on the lines below), is
 
 ====================================  ==============================================================
 of a number                           any of ``1 or more``, ``above 0``, ``1 or less``, ``below 1``,
@@ -22,7 +22,8 @@ of a number                           any of ``1 or more``, ``above 0``, ``1 or 
 ====================================  ==============================================================
 
 and what begins with "some" may end on words that stand alone, as in ``some methods, or all``. A
-comment without brackets says nothing about values: then the type is all that is checked.
+comment without brackets says nothing about values. Then the type is all that is checked, unless the
+name is a customary one, which has the domain that all chapters give it: see CUSTOMARY.
 """
 
 from __future__ import annotations
@@ -48,6 +49,13 @@ _RELATIONS = {
     rf"{_LIMIT} or less": (operator.le,),
     rf"below {_LIMIT}": (operator.lt,),
     rf"{_LIMIT} to {_LIMIT}": (operator.ge, operator.le),
+}
+CUSTOMARY = {
+    "seed": "seed",
+    "device": "device",
+    "dataset": "data set",
+    "method": "method",
+    "methods": "some methods, or all",
 }
 _SEED = "0 to 4294967295"  # NumPy's and scikit-learn's legacy generators take no more
 _DEVICE = r"auto|cpu|mps|cuda(:\d+)?"
@@ -82,8 +90,7 @@ class Parameter:
     def conform(self, value: Any) -> Any:
         """`value` in the type and domain of the parameter (of a list of names, without spaces).
 
-        Raises ValueError if it is of another. Limits that are other parameters are `Chapter.check`'s
-        to compare.
+        Raises ValueError if it is of another. `check_together` looks at limits that are parameters.
         """
         if self.type is float and type(value) is int:
             value = float(value) if abs(value) < 2**1023 else math.inf
@@ -134,9 +141,9 @@ class Parameter:
     def mismatch(self, value: Any) -> str:
         """What to say of a value that does not fit."""
         wanted = {bool: "bool (true or false)"}.get(self.type, self.type.__name__)
-        domain = f", {self.domain}," if self.domain else ","
+        domain = {"": "", "seed": f", {_SEED}"}.get(self.domain, f", {self.domain}")
         default = f"such as its default {self.default!r}"
-        return f"parameter {self.name!r} is {_shown(value)}, expected {wanted}{domain} {default}"
+        return f"parameter {self.name!r} is {_shown(value)}, expected {wanted}{domain}, {default}"
 
     def parse(self, text: str) -> Any:
         """The value that a word of the command line means; ValueError if it is none."""
@@ -295,7 +302,8 @@ def read(source: str) -> dict[str, Parameter]:
         comment = comments.get(line.end_lineno) or comments.get(line.lineno, "")
         help, bracket, domain = comment.rpartition("[") if comment.endswith("]") else (comment,) * 3
         if bracket != "[":
-            help, domain = comment, ""
+            of_its_name = isinstance(default, int if name == "seed" else str)
+            help, domain = comment, CUSTOMARY.get(name, "") if of_its_name else ""
         found[name] = Parameter(name, default, help.strip(), domain.removesuffix("]").strip())
     for parameter in found.values():
         _check_limits_that_are_names(parameter, found)
@@ -303,7 +311,7 @@ def read(source: str) -> dict[str, Parameter]:
 
 
 def _comments(source: str) -> dict[int, str]:
-    """Line → the comment that begins there, and goes on below while a bracket is open."""
+    """Line → the comment that begins there, and goes on below while, or where, a bracket opens."""
     found, alone = {}, {}
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
@@ -311,7 +319,7 @@ def _comments(source: str) -> dict[int, str]:
             (alone if not token.line[: token.start[1]].strip() else found)[token.start[0]] = text
     for number, text in found.items():
         below = number + 1
-        while text.count("[") > text.count("]") and below in alone:
+        while below in alone and (text.count("[") > text.count("]") or alone[below][:1] == "["):
             text, below = f"{text} {alone[below]}", below + 1
         found[number] = text
     return found

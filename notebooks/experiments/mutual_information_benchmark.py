@@ -22,7 +22,8 @@
 # **Time:** about 30 seconds on one CPU core.
 
 # %% tags=["parameters"]
-tasks = "few"  # what is estimated; few are seven of them [some of mdlib.mi.tasks,
+tasks = "few"  # what is estimated; few are seven of them
+# [some of mdlib.mi.tasks,
 # same-class-digits, same-class-mnist, same-class-fashion-mnist, channel-digits,
 # cdp-mini-digit, cdp-mini-all, or few, or all]
 estimators = "few"  # few are six of them [some of gaussian, ksg, histogram,

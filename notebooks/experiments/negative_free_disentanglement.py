@@ -26,12 +26,16 @@ methods = "vicreg,beta_vae"  # what is compared [some methods]
 seed = 0  # the first seed [seed]
 seeds = 1  # how many, one after the other [1 or more]
 steps = 500  # training steps of each method [1 or more]
-batch_size = 64  # images a step, with two views each; VAEs take twice as many images as they are [2 or more]
+batch_size = 64  # images a step, with two views each; VAEs take twice as many images as they are
+# [2 or more]
 latent_dim = 256  # size of the joint embeddings' codes [1 or more]
 vae_dim = 10  # size of the VAEs' codes [1 or more]
-code = "relu"  # last layer of the joint embeddings' encoder [one of relu, linear]
-arch = "mlp-small"  # of the encoder [one of mlp-small, mlp, mlp-large, conv, resnet]
-lr = 1e-3  # learning rate at the first step; it falls to 0 along a cosine [above 0]
+code = "relu"  # last layer of the joint embeddings' encoder
+# [one of relu, linear]
+arch = "mlp-small"  # of the encoder
+# [one of mlp-small, mlp, mlp-large, conv, resnet]
+lr = 1e-3  # learning rate at the first step; it falls to 0 along a cosine
+# [above 0]
 samples = 10000  # images that the scores are computed from [100 or more]
 trees = 2000  # images that DCI and HFS are computed from [100 or more]
 bins = 20  # of each code, for everything that counts [2 or more]

@@ -21,9 +21,11 @@
 # **Time:** about a minute on one CPU core; the sweeps behind the tables, five hours.
 
 # %% tags=["parameters"]
-dataset = "digits"  # or mnist, fashion-mnist, cifar10; sprites, scenes [data set]
+dataset = "digits"  # or mnist, fashion-mnist, cifar10; sprites, scenes
+# [data set]
 size = 16  # side of the images in pixels; 0 leaves them as they are [0 or more]
-variants = "partitioned_vae,repel"  # the methods, see CHOICES below [some of vae,
+variants = "partitioned_vae,repel"  # the methods, see CHOICES below
+# [some of vae,
 # cr_vae, ml_vae, gvae, swap_vae, align_repel, partitioned_vae, infonce, byol,
 # two_heads, none, repel_predicted, repel, orthogonal, augmentation, shared,
 # shared_contrast, augself, ddcl]
@@ -32,17 +34,20 @@ seeds = 1  # how many, one after the other [1 or more]
 vae_steps = 1000  # training steps of methods with a decoder [1 or more]
 byol_steps = 400  # of all others [1 or more]
 batch_size = 64  # images a step, two views of each [2 or more]
-arch = "mlp-small"  # of encoder and decoder [one of mlp-small, mlp, mlp-large, conv, resnet]
+arch = "mlp-small"  # of encoder and decoder
+# [one of mlp-small, mlp, mlp-large, conv, resnet]
 vae_dim = 22  # size of the code of methods with a decoder [2 or more]
 vae_style = 6  # of which style [1 or more, below vae_dim]
 byol_dim = 128  # size of the code of all others [2 or more]
 byol_style = 32  # of which style [1 or more, below byol_dim]
 pixel_variance = 0.02  # of the gaussian likelihood [above 0]
-lr = 0.0  # learning rate; 0 takes lr and option from the tuning sweep [0 or more]
+lr = 0.0  # learning rate; 0 takes lr and option from the tuning sweep
+# [0 or more]
 option = ""  # one option of the method, as in style_weight=0.25 [option]
 held_out = False  # True to tune: a fifth of the training set is the test set
 max_images = 8000  # at most so many training images [2 or more]
-probe_views = 2000  # views that probes learn from; half as many test them [10 or more]
+probe_views = 2000  # views that probes learn from; half as many test them
+# [10 or more]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 

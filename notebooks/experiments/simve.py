@@ -21,7 +21,8 @@
 # **Time:** about 40 seconds on one CPU core; the sweeps behind the tables, three to four hours.
 
 # %% tags=["parameters"]
-dataset = "digits"  # or mnist, fashion-mnist, cifar10, celeba, sprites [data set]
+dataset = "digits"  # or mnist, fashion-mnist, cifar10, celeba, sprites
+# [data set]
 size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
 methods = "vae,simve,infonce"  # what is compared [some methods]
 seed = 0  # the first seed [seed]
@@ -30,19 +31,26 @@ steps = 600  # training steps of each method [1 or more]
 batch_size = 64  # images a step [2 or more]
 members = 2  # views of each image in a step, the J of the model [1 or more]
 latent_dim = 10  # size of the code [1 or more]
-arch = "mlp-small"  # of encoder and decoder [one of mlp-small, mlp, mlp-large, conv, resnet]
-likelihood = "bernoulli"  # of a pixel; gaussian for colour [one of bernoulli, gaussian]
+arch = "mlp-small"  # of encoder and decoder
+# [one of mlp-small, mlp, mlp-large, conv, resnet]
+likelihood = "bernoulli"  # of a pixel; gaussian for colour
+# [one of bernoulli, gaussian]
 pixel_variance = 0.01005  # of the gaussian likelihood [above 0]
-reconstruction_weight = 1.0  # of all VAEs, unless `option` or tuning sets it [0 or more]
+reconstruction_weight = 1.0  # of all VAEs, unless `option` or tuning sets it
+# [0 or more]
 variance = 0.15  # SimVE's σ², of a view's code around its centre [above 0]
-centres = "flat"  # SimVE's p(y); the gaussian's variance is 1 − σ² [one of flat, gaussian]
-lr = 0.0  # learning rate; 0 takes lr and option from the tuning sweep [0 or more]
+centres = "flat"  # SimVE's p(y); the gaussian's variance is 1 − σ²
+# [one of flat, gaussian]
+lr = 0.0  # learning rate; 0 takes lr and option from the tuning sweep
+# [0 or more]
 option = ""  # one option of the method, as in temperature=0.2 [option]
 schedule = "cosine"  # of the learning rate [one of cosine, constant]
 held_out = False  # True to tune: a fifth of the training set is the test set
 max_images = 10000  # at most so many training images [2 or more]
-learn_from = 0  # so many of them train the methods (0: all), all the probes [0 or more]
-probe_views = 3000  # views that probes learn from; as many test them [10 or more]
+learn_from = 0  # so many of them train the methods (0: all), all the probes
+# [0 or more]
+probe_views = 3000  # views that probes learn from; as many test them
+# [10 or more]
 generation = True  # also judge reconstructions, samples and swaps
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]

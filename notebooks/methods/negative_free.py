@@ -28,14 +28,18 @@ seed = 0  # the first seed [seed]
 seeds = 2  # how many, one after the other [1 or more]
 steps = 80  # training steps of each method [1 or more]
 batch_size = 64  # images a step; each gives two views [2 or more]
-lr = 2e-3  # learning rate at the first step; it falls to 0 along a cosine [above 0]
+lr = 2e-3  # learning rate at the first step; it falls to 0 along a cosine
+# [above 0]
 latent_dim = 32  # size of the code [1 or more]
 head_dim = 16  # size of the projection [1 or more, below batch_size]
-momentum = 0.9  # of BYOL's slow copy at first; long trainings take 0.99 [0 to 1]
+momentum = 0.9  # of BYOL's slow copy at first; long trainings take 0.99
+# [0 to 1]
 redundancy_weight = 0.1  # λ of Barlow Twins [0 or more]
 few = 10  # labels a class, for the second probe [1 or more]
-max_images = 5000  # at most so many training images, and so many test images [2 or more]
-arch = "mlp-small"  # of the encoder [one of mlp-small, mlp, mlp-large, conv, resnet]
+max_images = 5000  # at most so many training images, and so many test images
+# [2 or more]
+arch = "mlp-small"  # of the encoder
+# [one of mlp-small, mlp, mlp-large, conv, resnet]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
@@ -91,7 +95,9 @@ device = pick_device(device)
 
 # %%
 train = data.load(dataset, size=size or None).sample(max_images).to(device)
-test = data.load(dataset, "test", size=size or None).sample(max_images).to(device)
+test = (
+    data.load(dataset, "test", size=size or None).sample(max_images).to(device)
+)
 law = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)
 shape = {"image_shape": train.image_shape, "latent_dim": latent_dim}
 common = shape | {"arch": arch, "head_dim": head_dim}

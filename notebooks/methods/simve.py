@@ -26,14 +26,20 @@ dataset = "digits"  # or fashion-mnist, mnist [data set]
 size = 16  # pixels of a side; the images are brought to it [1 or more]
 latent_dim = 10  # size of the code [1 or more]
 variance = 0.15  # σ², the variance of p(z|y) [above 0, below 1]
-reconstruction_weight = 1.0  # of figures about σ² and J; Figure 8 varies it [above 0]
+reconstruction_weight = 1.0  # of figures about σ² and J; Figure 8 varies it
+# [above 0]
 steps = 150  # training steps of each of the many small runs [1 or more]
-picture_steps = 800  # training steps of the models that draw pictures [1 or more]
+picture_steps = 800  # training steps of the models that draw pictures
+# [1 or more]
 batch_size = 32  # images a step, two views of each [2 or more]
-lr = 3e-3  # learning rate at the first step; it falls to 0 along a cosine [above 0]
-arch = "mlp-small"  # of encoder and decoder [one of mlp-small, mlp, mlp-large, conv, resnet]
-max_images = 5000  # at most so many training images, and so many test images [2 or more]
-probe_views = 2000  # views that a probe learns from; half as many test it [10 or more]
+lr = 3e-3  # learning rate at the first step; it falls to 0 along a cosine
+# [above 0]
+arch = "mlp-small"  # of encoder and decoder
+# [one of mlp-small, mlp, mlp-large, conv, resnet]
+max_images = 5000  # at most so many training images, and so many test images
+# [2 or more]
+probe_views = 2000  # views that a probe learns from; half as many test it
+# [10 or more]
 seed = 0  # the first seed [seed]
 seeds = 3  # how many, one after the other [1 or more]
 device = "auto"  # where to compute [device]

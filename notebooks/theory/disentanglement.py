@@ -23,9 +23,12 @@
 # **Time:** about 40 seconds on one CPU core.
 
 # %% tags=["parameters"]
-n = 10000  # samples that a score rests on, N; scores of different N don't compare [100 or more]
-bins = 20  # of each code's histogram, B; scores of different B don't compare [2 or more]
-widths = "5,10,50,200,1000"  # dimensions of the entangled codes [some whole numbers, 1 or more]
+n = 10000  # samples that a score rests on, N; scores of different N don't compare
+# [100 or more]
+bins = 20  # of each code's histogram, B; scores of different B don't compare
+# [2 or more]
+widths = "5,10,50,200,1000"  # dimensions of the entangled codes
+# [some whole numbers, 1 or more]
 rotations = 3  # random rotations of a null model [1 or more]
 image_sets = "sprites,scenes"  # data whose factors are known [some data sets]
 images = 5000  # images of each that are scored [100 or more]

@@ -30,16 +30,19 @@
 
 # %% tags=["parameters"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]
-size = 0  # side of the images in pixels; 0: 16 for what moves, else as they are [0 or more]
+size = 0  # side of the images in pixels; 0: 16 for what moves, else as they are
+# [0 or more]
 sigma2 = 0.15  # σ², the variance of p(z|y) [above 0]
 gamma2 = 0.85  # γ², the variance of a Gaussian p(y) [above 0]
 pictures = 6  # images whose views become moving points [1 or more]
 members = 12  # views of each of them, J [2 or more]
 moves = 1200  # steps of the moving points [1 or more]
 seed = 0  # the first seed [seed]
-seeds = 3  # encoders trained for the projection head, one after the other [1 or more]
+seeds = 3  # encoders trained for the projection head, one after the other
+# [1 or more]
 steps = 300  # training steps of each of them [1 or more]
-probe_views = 3000  # views that a probe learns from; half as many test it [10 or more]
+probe_views = 3000  # views that a probe learns from; half as many test it
+# [10 or more]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 

@@ -23,14 +23,17 @@
 # %% tags=["parameters"]
 estimators = "all"  # what is trained [some of mdlib.mi.training.LOWER, or all]
 level_steps = 300  # training steps on each step of the staircase [1 or more]
-levels = "2,4,6,8,10"  # the staircase: true values, in nats [some numbers, above 0]
+levels = "2,4,6,8,10"  # the staircase: true values, in nats
+# [some numbers, above 0]
 dim = 20  # of x and of y [1 or more]
 cubic = False  # show the critics y³ in place of y; the truth does not change
-critic = "separable"  # what scores a pair [one of separable, concatenated, bilinear]
+critic = "separable"  # what scores a pair
+# [one of separable, concatenated, bilinear]
 hidden = 256  # units of each of a critic's hidden layers [1 or more]
 batch_size = 64  # K, pairs in a batch [2 or more]
 lr = 5e-4  # learning rate (Adam) [above 0]
-batches = 1000  # batches of a Monte-Carlo mean, where no training is needed [2 or more]
+batches = 1000  # batches of a Monte-Carlo mean, where no training is needed
+# [2 or more]
 seed = 0  # of data, weights and batches [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]

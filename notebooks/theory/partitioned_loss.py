@@ -39,7 +39,8 @@ moves = 400  # training steps of each network on the ring [1 or more]
 batch_size = 64  # images a step; each gives two views [2 or more]
 latent_dim = 32  # size of the code; a quarter of it is style [4 or more]
 style_weight = 0.5  # λ of the style term [0 or more]
-max_images = 5000  # at most so many training images, and so many test images [2 or more]
+max_images = 5000  # at most so many training images, and so many test images
+# [2 or more]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
@@ -515,7 +516,9 @@ plt.show()
 
 # %%
 train = data.load(dataset, size=size or None).sample(max_images).painted()
-test = data.load(dataset, "test", size=size or None).sample(max_images).painted()
+test = (
+    data.load(dataset, "test", size=size or None).sample(max_images).painted()
+)
 
 
 def shrink(split):

@@ -28,11 +28,13 @@
 
 # %% tags=["parameters"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]
-size = 0  # side of the images in pixels; 0: 8 for digits, else as they are [0 or more]
+size = 0  # side of the images in pixels; 0: 8 for digits, else as they are
+# [0 or more]
 experiments = "all"  # what is run [some of same-class, channel, invariance,
 # small-batches, measures, infomin, strength, or all]
 budget = 0.2  # training steps, as a fraction of the full budget [above 0]
-max_images = 10000  # at most so many training images, and so many test images [2 or more]
+max_images = 10000  # at most so many training images, and so many test images
+# [2 or more]
 seed = 0  # of everything that is drawn [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
@@ -74,7 +76,9 @@ if unknown:
 # %%
 preferred = 8 if dataset == "digits" else None
 train, test = (
-    data.load(dataset, split, size=size or preferred).sample(max_images).to(device)
+    data.load(dataset, split, size=size or preferred)
+    .sample(max_images)
+    .to(device)
     for split in ("train", "test")
 )
 M = len(train.class_names)
