@@ -168,6 +168,7 @@ def summary(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     """Mean ± std over seeds, with n, for each setting and each word that a run recorded."""
     parameters = [name for name in spec.chapter.parameters if name != "out"]
     metrics = [c for c in frame if c not in ("number", *parameters, *PROVENANCE)]
+    metrics = [c for c in metrics if frame[c].notna().any()]  # None in all runs: no word, no number
     words = [c for c in metrics if not _is_number(frame[c])]
     groups = [name for name in spec.varying if name not in ("seed", *words)] + words
     # a parameter that says the same as a recorded word would only widen the table

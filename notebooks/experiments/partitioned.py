@@ -601,7 +601,7 @@ def table_of(on, columns, order=ORDER):
     rows = tables[on]
     columns = [c for c in columns if c in rows]
     rows = rows[["method", *columns]].dropna(subset=columns, how="all")
-    table = tables.mean_std(rows, ["method"]).replace({"? ± ?": ""})
+    table = tables.mean_std(rows, ["method"]).replace({"–": ""})
     return table.reindex([m for m in order if m in table.index]).rename(
         index=LABELS
     )
