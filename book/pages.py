@@ -126,7 +126,7 @@ def status() -> str:
 def made(chapter: Chapter) -> list[str]:
     """What is known of a chapter's outputs: the cells of its row."""
     notebook = nbformat.read(chapter.path.with_suffix(".ipynb"), as_version=4)
-    found = provenance(notebook)
+    found = provenance(notebook, chapter.name)
     packages = {"Python": found["python"]} | found["versions"]
     return [
         link(chapter),
@@ -139,10 +139,25 @@ def made(chapter: Chapter) -> list[str]:
     ]
 
 
-def provenance(notebook: nbformat.NotebookNode) -> dict[str, Any]:
-    """What `provenance.environment` returned in the notebook's cell tagged "provenance"."""
-    (cell,) = [c for c in notebook.cells if "provenance" in c.metadata.get("tags", [])]
-    return ast.literal_eval(cell.outputs[0].data["text/plain"])
+def provenance(notebook: nbformat.NotebookNode, name: str) -> dict[str, Any]:
+    """What `provenance.environment` returned in the notebook's cell tagged "provenance".
+
+    Raises ValueError, which names the notebook, if it has no such cell or the cell no such output.
+    """
+    cells = [c for c in notebook.cells if "provenance" in c.metadata.get("tags", [])]
+    try:
+        (cell,) = cells
+        (text,) = [o.data["text/plain"] for o in cell.outputs if "text/plain" in o.get("data", {})]
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        path = f"notebooks/{name}.ipynb"
+        what = "has no output in its cell tagged 'provenance'"
+        if len(cells) != 1:
+            what = f"has {len(cells)} cells tagged 'provenance', expected one"
+        raise ValueError(
+            f"{path} {what}: it was saved before it had run to its end. Run it whole by "
+            f"`python tools/pairs.py {name}`, or take the committed one: git checkout {path}"
+        ) from None
 
 
 def freshness(chapter: Chapter, made_with: dict[str, str] | None) -> str:

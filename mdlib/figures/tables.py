@@ -38,7 +38,7 @@ def mean_std(rows: Any, by: str | list[str] = "method") -> pd.DataFrame:
 
 
 def plus_minus(mean: float, std: float = math.nan) -> str:
-    """ "mean ± std": three decimals where they show both, else two significant digits of the spread.
+    """ "mean ± std": three decimals, or if these don't show the spread, two digits of it.
 
     A spread of exactly 0 is "0", none at all (NaN) is "?", and no mean either is "–".
     """

@@ -34,6 +34,7 @@ def environment(device: str = "cpu", started: float | None = None) -> dict[str, 
         "seconds": None if started is None else round(now - started, 1),
         "device": device,
         "device_name": _device_name(device),
+        "precision": _precision(device),
         "threads": _threads(),
         "commit": commit,
         "dirty": dirty,
@@ -76,6 +77,15 @@ def _device_name(device: str) -> str:
     return platform.processor() or platform.machine()
 
 
+def _precision(device: str) -> str:
+    """What `training.fit` computes in there: bfloat16 by autocast where the GPU has it."""
+    if not device.startswith("cuda"):
+        return "float32"
+    import torch
+
+    return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+
+
 def _threads() -> int:
     if torch := sys.modules.get("torch"):
         return torch.get_num_threads()
@@ -94,9 +104,8 @@ def _commit(folder: Path) -> tuple[str, bool | None]:
         return done.stdout.strip()
 
     try:
-        git(
-            "ls-files", "--error-unmatch", "__init__.py"
-        )  # not merely installed inside some checkout
+        # or else it is merely installed inside of some checkout
+        git("ls-files", "--error-unmatch", "__init__.py")
         return git("rev-parse", "HEAD"), git("status", "--porcelain") != ""
     except (OSError, subprocess.SubprocessError):
         return "unknown", None
