@@ -28,10 +28,9 @@ rate: float = 0.5  # step size
 device = "auto"  # where
 dataset = "digits"  # what
 fail = False  # on purpose
-sizes = [
-    1,
-    2,
-]  # of the layers
+sizes = (
+    "1,2"
+)  # of the layers [some whole numbers, 1 or more]
 out = ""  # where to
 
 # %%

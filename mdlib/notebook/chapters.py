@@ -60,7 +60,7 @@ class Chapter:
                 Cell(cell.cell_type, tuple(cell.metadata.get("tags", ())), cell.source)
                 for cell in self.notebook().cells
             ]
-        if not cells:
+        if not any(cell.source.strip() for cell in cells):
             raise ValueError(f"{self.path} holds no cells: expected a chapter, cells and all")
         return cells
 
@@ -161,20 +161,17 @@ def read_ipynb(path: str | os.PathLike) -> Any:
 
     text = _source(Path(path))
     try:
+        raw = json.loads(text)
+        for cell in raw.get("cells", []):  # what other tools leave out, and the format wants
+            cell["metadata"] = cell.get("metadata") or {}
+            if not cell["metadata"].get("tags", True):
+                del cell["metadata"]["tags"]
+            if cell["cell_type"] == "code":
+                cell.setdefault("outputs", [])
+                cell.setdefault("execution_count", None)
         with warnings.catch_warnings():  # of what is mended here
             warnings.simplefilter("ignore")
-            notebook = converter.convert(reader.reads(text), 4)
-            for cell in notebook.cells:
-                if not cell.get("metadata"):
-                    cell.metadata = nbformat.from_dict({})
-                if not cell.metadata.get("tags", True):
-                    del cell.metadata["tags"]
-                if isinstance(cell.get("source"), list):
-                    cell.source = "".join(cell.source)
-                if cell.cell_type == "code":
-                    cell.setdefault("outputs", [])
-                    cell.setdefault("execution_count", None)
-            notebook.setdefault("metadata", nbformat.from_dict({}))
+            notebook = converter.convert(reader.reads(json.dumps(raw)), 4)
             _, notebook = validator.normalize(notebook)
             nbformat.validate(notebook)
     except Exception as error:  # a damaged file may break the reader in any way

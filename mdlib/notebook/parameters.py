@@ -282,8 +282,9 @@ def read(source: str) -> dict[str, Parameter]:
 
     Raises SyntaxError or ValueError where it holds anything but ``name = literal`` and comments.
     """
+    lines = ast.parse(source).body  # before the comments, which want sound Python
     comments, found = _comments(source), {}
-    for line in ast.parse(source).body:
+    for line in lines:
         text = ast.get_source_segment(source, line)
         targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
         if len(targets) != 1 or not isinstance(targets[0], ast.Name) or line.value is None:

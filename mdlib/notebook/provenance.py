@@ -34,7 +34,7 @@ def environment(device: str = "cpu", started: float | None = None) -> dict[str, 
         "seconds": None if started is None else round(now - started, 1),
         "device": device,
         "device_name": _device_name(device),
-        "precision": _precision(device),
+        "precision": "bfloat16" if device.startswith("cuda") else "float32",  # as `fit` has it
         "threads": _threads(),
         "commit": commit,
         "dirty": dirty,
@@ -75,15 +75,6 @@ def _device_name(device: str) -> str:
     if cpuinfo.exists() and (found := re.search(r"model name\s*: (.+)", cpuinfo.read_text())):
         return found[1]
     return platform.processor() or platform.machine()
-
-
-def _precision(device: str) -> str:
-    """What `training.fit` computes in there: bfloat16 by autocast where the GPU has it."""
-    if not device.startswith("cuda"):
-        return "float32"
-    import torch
-
-    return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
 
 
 def _threads() -> int:
