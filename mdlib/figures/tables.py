@@ -38,7 +38,7 @@ def mean_std(rows: Any, by: str | list[str] = "method") -> pd.DataFrame:
 
 
 def plus_minus(mean: float, std: float = math.nan) -> str:
-    """ "mean ± std": three decimals, or if these don't show the spread, two digits of it.
+    """ "mean ± std", with two significant digits of the spread, and three decimals or more.
 
     A spread of exactly 0 is "0", none at all (NaN) is "?", and no mean either is "–".
     """
@@ -48,14 +48,14 @@ def plus_minus(mean: float, std: float = math.nan) -> str:
         return f"{number(mean)} ± ?"
     if std <= 1e-12 * abs(mean):  # of equal values, but for rounding
         return f"{number(mean)} ± 0"
-    decimals = 3 if std >= 0.0005 else 1 - math.floor(math.log10(std))
+    decimals = max(3, 1 - math.floor(math.log10(std)))
     if max(abs(mean), std) >= LARGE or decimals > FINEST:
         return f"{mean:.4g} ± {std:.2g}"
     return f"{mean:.{decimals}f} ± {std:.{decimals}f}"
 
 
 def number(value: float) -> str:
-    """A number with three decimals where they show it, else with three significant digits."""
+    """A number with three significant digits, and three decimals or more."""
     if value == 0:
         return "0"
     decimals = max(3, 2 - math.floor(math.log10(abs(value))))

@@ -80,7 +80,29 @@ def test_provenance_is_read_from_the_notebook():
     output = nbformat.v4.new_output("execute_result", data={"text/plain": text})
     cell = nbformat.v4.new_code_cell(metadata={"tags": ["provenance"]}, outputs=[output])
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(), cell])
-    assert pages.provenance(notebook)["seconds"] == 1.5
+    assert pages.provenance(notebook, "a")["seconds"] == 1.5
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([], "notebooks/theory/a.ipynb has 0 cells tagged 'provenance'"),
+        ([[]], "notebooks/theory/a.ipynb has no output in its cell tagged 'provenance'"),
+        ([["text", "{'date"]], "notebooks/theory/a.ipynb has no output"),
+        ([["text", "oops("]], "tools/pairs.py theory/a"),
+        ([[], []], "git checkout notebooks/theory/a.ipynb"),
+    ],
+)
+def test_a_notebook_that_was_not_run_whole_is_named(cells, message):
+    made = []
+    for found in cells:
+        outputs = [nbformat.v4.new_output("stream", text="a warning")]
+        if found:
+            outputs += [nbformat.v4.new_output("execute_result", data={"text/plain": found[1]})]
+        metadata = {"tags": ["provenance"]}
+        made.append(nbformat.v4.new_code_cell(metadata=metadata, outputs=outputs))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        pages.provenance(nbformat.v4.new_notebook(cells=made), "theory/a")
 
 
 # --- the package's reference

@@ -2,13 +2,15 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
+from html import escape
 
 import nbformat
 import pytest
 
 from mdlib import data, methods
 from mdlib.io import read_json
-from mdlib.notebook import chapters, execution
+from mdlib.notebook import chapters, execution, html
 
 
 @pytest.fixture
@@ -33,7 +35,10 @@ def test_check_returns_all_parameters(book):
     ("values", "message"),
     [
         ({"sed": 1}, "tiny: unknown parameter 'sed': did you mean 'seed'?"),
-        ({"seed": "1"}, "'seed' is '1', expected int, such as its default 0 (it is of type str)"),
+        (
+            {"seed": "1"},
+            "'seed' is '1', expected int, 0 to 4294967295, such as its default 0 (it is",
+        ),
         ({"seed": True}, "'seed' is True, expected int"),
         ({"seed": 1.0}, "'seed' is 1.0, expected int"),
         ({"fail": 1}, "'fail' is 1, expected bool (true or false)"),
@@ -59,7 +64,7 @@ def test_check_asks_data_and_methods(tmp_path, book, monkeypatch):
     path = tmp_path / "chapter.py"
     path.write_text('# %% tags=["parameters"]\nmethods = "all"\n')
     chapter = chapters.Chapter(path)
-    assert execution.check(chapter, {"methods": "vae, byol"}) == {"methods": "vae, byol"}
+    assert execution.check(chapter, {"methods": "vae, byol"}) == {"methods": "vae,byol"}
     with pytest.raises(ValueError, match="unknown method 'vea': did you mean 'vae'"):
         execution.check(chapter, {"methods": "byol,vea"})
     with pytest.raises(ValueError, match="unknown method ''"):
@@ -104,7 +109,7 @@ def test_a_run_leaves_all_its_files(book, tmp_path, capfd):
         "metrics.json",
         "environment.json",
     }
-    assert done.metrics == [{"seed": 3, "rate": 2.0, "sizes": "[1, 2]"}]
+    assert done.metrics == [{"seed": 3, "rate": 2.0, "sizes": "1,2"}]
     assert read_json(out / "params.json") == done.parameters
     assert done.parameters["out"] == str(out)
     assert done.parameters["device"] == "auto"
@@ -127,8 +132,82 @@ def test_a_failing_cell_is_named_and_its_notebook_kept(book, tmp_path):
     message = "tiny failed: ValueError: as you wished"
     with pytest.raises(execution.ChapterFailed, match=message) as error:
         execution.run(chapters.find("tiny"), {"fail": True}, out, progress=False)
-    assert str(out / "executed.ipynb") in str(error.value)
-    assert error.value.notebook == out / "executed.ipynb"
+    assert str(out / "executed.failed.ipynb") in str(error.value)
+    assert error.value.notebook == out / "executed.failed.ipynb"
     assert "as you wished" in error.value.notebook.read_text()
-    assert "as you wished" in (out / "executed.html").read_text()
+    assert "as you wished" in (out / "executed.failed.html").read_text()
+    assert not (out / "executed.ipynb").exists() and not (out / "executed.html").exists()
     assert json.loads((out / "environment.json").read_text())
+
+
+def test_a_run_that_is_interrupted_is_not_called_like_a_success(book, tmp_path, monkeypatch):
+    def execute(chapter, parameters, out, progress, timeout):
+        (out / "executed.ipynb").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(execution, "execute", execute)
+    with pytest.raises(KeyboardInterrupt):
+        execution.run(chapters.find("tiny"), {}, tmp_path / "out")
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == {"params.json", "executed.failed.ipynb"}
+
+
+# where runs go if nobody says
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    def execute(chapter, parameters, out, progress, timeout):
+        nbformat.write(chapter.notebook(), out / "executed.ipynb")
+
+    monkeypatch.setattr(execution, "execute", execute)
+    monkeypatch.setattr(execution.html, "page", lambda *arguments: None)
+
+
+def test_runs_are_numbered_and_the_newest_linked(book, tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(tmp_path)
+    latent, folder = chapters.find("latent_model"), tmp_path / "runs/theory/latent_model"
+    for number in ("001", "002"):
+        assert execution.run(latent, {}).out == folder / number
+        assert (folder / "latest").resolve() == folder / number
+    (folder / "1041").mkdir()
+    (folder / "notes").mkdir()
+    assert execution.run(latent, {}).out == folder / "1042"
+    assert (folder / "latest").readlink().name == "1042"
+    assert {path.name for path in folder.iterdir()} == {
+        *("001", "002", "1041", "1042", "latest", "notes")
+    }
+
+
+def test_somebodys_own_latest_is_left_alone(book, tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "runs/tiny/latest/mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("precious")
+    assert execution.run(chapters.find("tiny"), {}).out == tmp_path / "runs/tiny/001"
+    assert mine.read_text() == "precious"
+    assert {path.name for path in (tmp_path / "runs/tiny").iterdir()} == {"001", "latest"}
+
+
+def test_runs_of_one_moment_do_not_meet(book, tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(tmp_path)
+    tiny = chapters.find("tiny")
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: execution._numbered(tmp_path / "runs/tiny"), range(40)))
+    assert sorted(path.name for path in folders) == [f"{n:03d}" for n in range(1, 41)]
+    assert execution.run(tiny, {}).out.name == "041"
+
+
+def test_nothing_is_made_for_bad_input(book, tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError):
+        execution.run(chapters.find("tiny"), {"seed": -1})
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("title", ["A & B", "<script>alert(1)</script>", "</title><b>"])
+def test_a_title_is_text_on_the_page(tmp_path, title):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Title")])
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    html.page(tmp_path / "a.ipynb", tmp_path / "a.html", title, tmp_path)
+    assert f"<title>{escape(title)}</title>" in (tmp_path / "a.html").read_text()
