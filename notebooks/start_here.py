@@ -81,10 +81,9 @@ chosen = chosen.split(",")
 # We look at $J = 2$ views of each image while training.
 
 # %%
-train = data.load(dataset, size=size or None).sample(max_images).to(device)
-test = (
-    data.load(dataset, "test", size=size or None).sample(max_images).to(device)
-)
+limits = {"size": size or None, "max_images": max_images}
+train = data.load(dataset, **limits).to(device)
+test = data.load(dataset, "test", **limits).to(device)
 law = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)
 train
 

@@ -56,5 +56,5 @@ def book(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(TINY)
     monkeypatch.setattr(chapters, "root", lambda: tmp_path / "book")
-    monkeypatch.setattr(data, "check", lambda name, root=None: None)
+    monkeypatch.setattr(data, "check", lambda name, **options: None)
     return tmp_path / "book/notebooks"

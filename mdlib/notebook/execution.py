@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -51,17 +52,30 @@ def check(
         if parameter.domain == "data set":
             checked[name] = _from_anywhere(checked[name])
             if need_data:
-                _check_data(checked[name], data_root)
+                _check_data(checked[name], checked, data_root)
         elif parameter.domain.startswith("some data sets") and need_data:
             for part in checked[name].split(","):
-                _check_data(part, data_root)
+                _check_data(part, checked, data_root)
     return checked
 
 
-def _check_data(dataset: str, data_root: str | os.PathLike | None) -> None:
+def _check_data(
+    dataset: str, values: Mapping[str, Any], data_root: str | os.PathLike | None
+) -> None:
+    """Raise what loading, training or probing would raise that can be told from files' headers."""
     from mdlib import data
 
-    data.check(dataset, root=data_root)
+    size = values.get("size") or values.get("image_size") or None
+    most = values.get("max_images") or None
+    data.check(dataset, root=data_root, size=size, max_images=most)
+    if batch_size := values.get("batch_size"):
+        limits = [n for n in (most, values.get("learn_from")) if n]
+        images = min(data.describe(dataset, data_root, size).n_train, *limits, math.inf)
+        if batch_size > images:
+            raise ValueError(
+                f"parameter 'batch_size' is {batch_size}, more than the {images} images that "
+                f"{dataset} trains on here: give {images} or less"
+            )
 
 
 def _from_anywhere(dataset: str) -> str:

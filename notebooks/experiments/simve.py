@@ -118,12 +118,12 @@ LAWS = {
 # A flipped 6 is nearly a 9: digits of 8 × 8 pixels are turned a little instead.
 law = LAWS.get(dataset, Views(crop=(0.4, 1.0), rotation=30, brightness=0.4))
 
-train = data.load(dataset, size=size or None).sample(max_images)
+train = data.load(dataset, size=size or None, max_images=max_images)
 if held_out:  # whoever tunes must not see the test set
     kept_rows, held_rows = stratified(train.labels.numpy(), test_fraction=0.2)
     train, test = train.subset(kept_rows), train.subset(held_rows)
 else:
-    test = data.load(dataset, "test", size=size or None).sample(max_images)
+    test = data.load(dataset, "test", size=size or None, max_images=max_images)
 train, test = train.to(device), test.to(device)
 learned_from = train.images[: learn_from or None]
 train

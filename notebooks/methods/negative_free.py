@@ -94,10 +94,9 @@ device = pick_device(device)
 # (1), and we ask of every part whether it is the one that matters.
 
 # %%
-train = data.load(dataset, size=size or None).sample(max_images).to(device)
-test = (
-    data.load(dataset, "test", size=size or None).sample(max_images).to(device)
-)
+limits = {"size": size or None, "max_images": max_images}
+train = data.load(dataset, **limits).to(device)
+test = data.load(dataset, "test", **limits).to(device)
 law = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)
 shape = {"image_shape": train.image_shape, "latent_dim": latent_dim}
 common = shape | {"arch": arch, "head_dim": head_dim}

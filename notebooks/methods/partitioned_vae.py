@@ -82,8 +82,9 @@ plots.theme()
 started = time.time()
 device = pick_device(device)
 
-train = data.load(dataset, size=size).sample(max_images).painted().to(device)
-test = data.load(dataset, "test", size=size).sample(max_images)
+limits = {"size": size, "max_images": max_images}
+train = data.load(dataset, **limits).painted().to(device)
+test = data.load(dataset, "test", **limits)
 test = test.painted().to(device)
 law = Views(rotation=rotation, hue=0.5, padding="zeros")
 train

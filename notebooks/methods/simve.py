@@ -69,8 +69,8 @@ started = time.time()
 device = pick_device(device)
 LOG_2PI = math.log(2 * math.pi)
 
-train = data.load(dataset, size=size).sample(max_images).to(device)
-test = data.load(dataset, "test", size=size).sample(max_images).to(device)
+train = data.load(dataset, size=size, max_images=max_images).to(device)
+test = data.load(dataset, "test", size=size, max_images=max_images).to(device)
 law = Views(rotation=30, brightness=0.4)
 shape = {"image_shape": train.image_shape, "arch": arch}
 train

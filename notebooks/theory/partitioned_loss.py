@@ -515,10 +515,9 @@ plt.show()
 # encode a single image. The package's class computes the same, for images; slowly, from its own parts:
 
 # %%
-train = data.load(dataset, size=size or None).sample(max_images).painted()
-test = (
-    data.load(dataset, "test", size=size or None).sample(max_images).painted()
-)
+limits = {"size": size or None, "max_images": max_images}
+train = data.load(dataset, **limits).painted()
+test = data.load(dataset, "test", **limits).painted()
 
 
 def shrink(split):

@@ -75,10 +75,9 @@ if unknown:
 
 # %%
 preferred = 8 if dataset == "digits" else None
+limits = {"size": size or preferred, "max_images": max_images}
 train, test = (
-    data.load(dataset, split, size=size or preferred)
-    .sample(max_images)
-    .to(device)
+    data.load(dataset, split, **limits).to(device)
     for split in ("train", "test")
 )
 M = len(train.class_names)

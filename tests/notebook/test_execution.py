@@ -7,6 +7,7 @@ from html import escape
 
 import nbformat
 import pytest
+from PIL import Image
 
 from mdlib import data, methods
 from mdlib.io import read_json
@@ -55,7 +56,7 @@ def test_check_refuses(book, values, message):
 
 def test_check_asks_data_and_methods(tmp_path, book, monkeypatch):
     asked = []
-    monkeypatch.setattr(data, "check", lambda name, root=None: asked.append((name, root)))
+    monkeypatch.setattr(data, "check", lambda name, root, **_: asked.append((name, root)))
     monkeypatch.setattr(methods, "names", lambda: ["byol", "vae"])
     monkeypatch.chdir(tmp_path)
     execution.check(chapters.find("tiny"), {"dataset": "images:mine"}, "root")
@@ -71,6 +72,60 @@ def test_check_asks_data_and_methods(tmp_path, book, monkeypatch):
         execution.check(chapter, {"methods": ""})
 
 
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """images:PATH of two classes, and a chapter that has all the parameters that it may need."""
+    (tmp_path / "chapter.py").write_text(
+        '# %% tags=["parameters"]\ndataset = "digits"\nsize = 0  # [0 or more]\n'
+        "batch_size = 4  # [2 or more]\nmax_images = 100  # [2 or more]\n"
+    )
+
+    def folder(files):
+        for name, shape in files.items():
+            path = tmp_path / "photos" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", shape).save(path)
+        return {"dataset": f"images:{tmp_path / 'photos'}"}
+
+    return chapters.Chapter(tmp_path / "chapter.py"), folder
+
+
+def of_class(name, count, shape=(8, 8)):
+    return {f"{name}/{n}.png": shape for n in range(count)}
+
+
+@pytest.mark.parametrize(
+    ("files", "values", "message"),
+    [
+        (of_class("a", 9), {}, "expected 2 classes"),
+        (of_class("a", 9) | of_class("b", 1), {}, "train has one image of"),
+        (of_class("a", 1) | of_class("b", 1), {}, "too few images for a test split"),
+        (
+            of_class("train/a", 5) | of_class("train/b", 5) | of_class("test/c", 2),
+            {},
+            "of which train has none",
+        ),
+        (of_class("a", 9) | of_class("b", 9, (8, 9)), {}, "images of different sizes"),
+        (of_class("a", 5) | of_class("b", 5), {"batch_size": 9}, "more than the 8 images that"),
+        (
+            of_class("a", 9) | of_class("b", 9),
+            {"max_images": 3},
+            "'batch_size' is 4, more than the 3",
+        ),
+    ],
+)
+def test_what_a_probe_or_training_would_refuse_is_refused_before(photos, files, values, message):
+    chapter, folder = photos
+    with pytest.raises(ValueError, match=re.escape(message)):
+        execution.check(chapter, folder(files) | values)
+
+
+def test_photos_of_many_sizes_are_taken_at_one_size(photos):
+    chapter, folder = photos
+    values = folder(of_class("a", 9) | of_class("b", 9, (8, 9))) | {"size": 8}
+    assert execution.check(chapter, values)["size"] == 8
+
+
 # run
 
 
@@ -80,7 +135,7 @@ def test_nothing_starts_for_bad_input(book, tmp_path, no_kernel, monkeypatch):
         with pytest.raises(ValueError):
             execution.run(tiny, values, out)
 
-    def missing(name, root=None):
+    def missing(name, **options):
         raise FileNotFoundError(f"no {name} here")
 
     monkeypatch.setattr(data, "check", missing)
