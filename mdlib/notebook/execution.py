@@ -67,7 +67,8 @@ def _check_data(
 
     size = values.get("size") or values.get("image_size") or None
     most = values.get("max_images") or None
-    data.check(dataset, root=data_root, size=size, max_images=most)
+    limits = {"size": size, "max_images": most}
+    data.check(dataset, root=data_root, **{name: n for name, n in limits.items() if n})
     if batch_size := values.get("batch_size"):
         limits = [n for n in (most, values.get("learn_from")) if n]
         images = min(data.describe(dataset, data_root, size).n_train, *limits, math.inf)

@@ -1,7 +1,8 @@
 """A chapter's parameters: what each is, what it may be, and whether a value is that.
 
 A parameter is one line of the cell tagged "parameters", ``name = default  # what it is [domain]``.
-The default is a bool, an int, a float or a str, whose type all values share. The domain, in
+The default is a bool, an int, a float, a str, or a list of such, whose type all values share: what
+arrives in a kernel as it was written, by papermill and by a sweep's JSON alike. The domain, in
 brackets at the end of the comment (which may open and close in comments on the lines below), is
 
 ====================================  ==============================================================
@@ -41,7 +42,7 @@ from typing import Any
 
 from mdlib.checks import unknown
 
-TYPES = (bool, int, float, str)
+TYPES = (bool, int, float, str, list)
 _LIMIT = r"(-?\d+(?:\.\d+)?(?:e-?\d+)?|[A-Za-z_]\w*)"
 _RELATIONS = {
     rf"{_LIMIT} or more": (operator.ge,),
@@ -65,7 +66,7 @@ _DEVICE = r"auto|cpu|mps|cuda(:\d+)?"
 class Parameter:
     """One line of a chapter's parameters cell.
 
-    Raises ValueError for a default of another type than the four, for a domain that is none, and
+    Raises ValueError for a default of another type than TYPES, for a domain that is none, and
     for a default outside of its domain.
     """
 
@@ -78,8 +79,8 @@ class Parameter:
         if self.type not in TYPES:
             raise ValueError(
                 f"parameter {self.name!r} is {_shown(self.default)}, a {self.type.__name__}, "
-                "expected a bool, int, float or str: write several values as text with commas "
-                "between them, and split it in the cell after the parameters"
+                "expected a bool, int, float or str, or a list of such: no other arrives in a "
+                "kernel as it was written; make it in the cell after the parameters"
             )
         self.conform(self.default)
 
@@ -105,6 +106,9 @@ class Parameter:
                 value.encode()
             except UnicodeEncodeError:
                 raise ValueError(f"{self.mismatch(value)} (it is no text in UTF-8)") from None
+        if self.type is list:
+            for item in value:
+                Parameter(self.name, item)  # or ValueError
         return self._in_domain(value)
 
     def _in_domain(self, value: Any) -> Any:
@@ -117,6 +121,8 @@ class Parameter:
                 raise self._malformed() from None
             except ValueError as error:
                 raise ValueError(f"parameter {self.name!r} is {_shown(value)}: {error}") from None
+        if self.type not in (int, float):
+            raise self._malformed()
         for holds, limit in self.limits():
             if not isinstance(limit, str) and not holds(value, limit):
                 raise ValueError(self.mismatch(value))
@@ -150,9 +156,11 @@ class Parameter:
         try:
             if self.type is bool:
                 value = {"true": True, "false": False}[text.lower()]
+            elif self.type is list:
+                value = ast.literal_eval(text)
             else:
                 value = self.type(text)
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, SyntaxError):
             raise ValueError(self.mismatch(text)) from None
         return self.conform(value)
 

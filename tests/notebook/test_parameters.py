@@ -56,6 +56,8 @@ def test_help_and_domain(line, help, domain):
         ("a = 1  # [below b]", "names 'b', which is no parameter that is a number"),
         ("a = 0  # [1 or more]", "parameter 'a' is 0, expected int, 1 or more"),
         ('a = "z"  # [one of x, y]', "parameter 'a' is 'z': unknown choice 'z'"),
+        ("a = [1]  # [1 or more]", "no domain of a list"),
+        ("a = True  # [1 or more]", "no domain of a bool"),
         ("a: int = 1.5", "is annotated as int"),
         ("a: float = 1", "is annotated as float"),
     ],
@@ -67,14 +69,20 @@ def test_a_malformed_line_is_refused_when_it_is_read(line, message):
 
 @pytest.mark.parametrize(
     "literal",
-    ["(1, 2)", "[1, 2]", "{1, 2}", "{}", "((1,), [2])", "None", "b'a'", "2j", "...", "1e999"],
+    [
+        *("(1, 2)", "{1, 2}", "{}", "((1,), [2])", "None", "b'a'", "2j", "...", "1e999"),
+        *("[1, (2, 3)]", "[[1], {2}]", "[None]", "[1e999]", "[b'a']", "[{}]"),
+    ],
 )
 def test_what_cannot_arrive_as_written_is_refused_when_it_is_read(literal):
     with pytest.raises(ValueError, match=r"parameter 'a' is .*, expected a (bool|finite)"):
         parameters.read(f"a = {literal}")
 
 
-@pytest.mark.parametrize("literal", ["-0.0", "1e-320", "-7", "True", "'\\x00\\r\\n\"é'", "''"])
+@pytest.mark.parametrize(
+    "literal",
+    ["-0.0", "1e-320", "-7", "True", "[1, [2.5], 'x', True]", "[]", "'\\x00\\r\\n\"é'", "''"],
+)
 def test_what_arrives_in_a_kernel_is_what_was_written(literal):
     from papermill.translators import PythonTranslator
 
@@ -84,6 +92,13 @@ def test_what_arrives_in_a_kernel_is_what_was_written(literal):
 
 
 # values
+
+
+def test_items_of_lists_are_checked():
+    with pytest.raises(ValueError, match=r"parameter 'a' is \(2,\), a tuple"):
+        parameter("a = [1]").conform([1, (2,)])
+    with pytest.raises(ValueError, match="parameter 'a' is nan, expected a finite number"):
+        parameter("a = [1]").conform([float("nan")])
 
 
 @pytest.mark.parametrize(
@@ -167,6 +182,8 @@ def test_messages_name_value_and_what_was_expected(line, value, message):
         (False, "True", True),
         ("a", "3", "3"),
         ("a", "", ""),
+        ([1], "[2, 3.5]", [2, 3.5]),
+        (["a"], "['b']", ["b"]),
     ],
 )
 def test_parse(default, text, value):
@@ -176,7 +193,18 @@ def test_parse(default, text, value):
 
 @pytest.mark.parametrize(
     ("default", "text"),
-    [(1, "3.5"), (1, "1e3"), (1, "x"), (1, ""), (1, "9" * 5000), (1.0, ""), (True, "1")],
+    [
+        (1, "3.5"),
+        (1, "1e3"),
+        (1, "x"),
+        (1, ""),
+        (1, "9" * 5000),
+        (1.0, ""),
+        (True, "1"),
+        ([1], "3"),
+        ([1], "[1"),
+        ([1], "(1,)"),
+    ],
 )
 def test_parse_refuses(default, text):
     wanted = f"expected {type(default).__name__}"
