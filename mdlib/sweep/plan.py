@@ -1,8 +1,8 @@
 """Where a sweep's runs lie on disk: one folder a run, and what each folder's state is.
 
 The folder's name is a hash of the run's parameters, a dash, and a hash of the sources (the
-chapter's code and mdlib's), so it says by itself what would be found there. `status` is written
-last; a run without one is not done, whatever else it left.
+chapter's code and what it imports), so it says by itself what would be found there. `status` is
+written last; a run without one is not done, whatever else it left.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import mdlib
 from mdlib.io import atomic_write, read_json, sha256, write_json
 from mdlib.notebook import results
-from mdlib.notebook.chapters import Chapter
 from mdlib.notebook.execution import ENVIRONMENT, NOTEBOOK, PARAMS
+from mdlib.sweep.sources import code_hash as code_hash  # they name the folders, so: also here
+from mdlib.sweep.sources import source_hash as source_hash
 
 STATUS, LOG, LOCK = "status", "log.jsonl", ".lock"
 MADE_ANEW = (STATUS, results.METRICS, NOTEBOOK, ENVIRONMENT)  # by each attempt at a run
-WITNESSES = (results.METRICS, NOTEBOOK)  # their checksums stand in the status
+WITNESSES = (results.METRICS, NOTEBOOK, ENVIRONMENT)  # their checksums stand in the status
 
 
 class Busy(RuntimeError):
@@ -34,28 +34,6 @@ class Busy(RuntimeError):
 
 class SourceChanged(RuntimeError):
     """What would be run is not what the folder's name says."""
-
-
-def source_hash(chapter: Chapter) -> str:
-    """A hash of what a run's numbers come from: the chapter's code cells and all of mdlib."""
-    digest = _of_code(chapter)
-    package = Path(mdlib.__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def code_hash(chapter: Chapter) -> str:
-    """A hash of the chapter's code cells alone."""
-    return _of_code(chapter).hexdigest()[:12]
-
-
-def _of_code(chapter: Chapter) -> hashlib._Hash:
-    digest = hashlib.sha256()
-    for cell in chapter.cells:
-        if cell.kind == "code" and "launch" not in cell.tags:  # that one only fetches the book
-            digest.update(cell.source.encode() + b"\0")
-    return digest
 
 
 def run_name(parameters: dict[str, Any], source: str) -> str:
@@ -67,13 +45,14 @@ def run_name(parameters: dict[str, Any], source: str) -> str:
 def read_status(folder: Path) -> dict[str, Any] | None:
     """The status of a run, or None if there is none, or none that is true.
 
-    A done run whose metrics or notebook are not the ones that its status saw is not done.
+    A done run whose metrics, notebook or environment are not the ones that its status saw is not
+    done.
     """
     try:
         status = read_json(folder / STATUS)
         if any(sha256(folder / name) != digest for name, digest in status["files"].items()):
             return None
-        return status
+        return None if status["state"] == "done" and ENVIRONMENT not in status["files"] else status
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
