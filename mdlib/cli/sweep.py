@@ -57,7 +57,10 @@ def collect(
     out: Out = None,
     stale: Annotated[bool, typer.Option(help="Allow rows of different sources.")] = False,
 ) -> None:
-    """Write a sweep's results to NAME.csv; print mean ± std over the seeds."""
+    """Write a sweep's results to NAME.csv; print mean ± std over the seeds.
+
+    Ends with code 4 if runs are missing: the file has those that are done, and says so.
+    """
     from mdlib import sweep as sweeps
 
     with errors_as_messages():
@@ -67,6 +70,14 @@ def collect(
         runs = frame["number"].nunique()
         terminal.print_rows(rows, f"{spec.name}: {runs} of {len(spec.points)} runs")
         terminal.console().print(f"{path}", soft_wrap=True)
+        if runs < len(spec.points):
+            left = len(spec.points) - runs
+            typer.echo(
+                f"mdlib: {path.name} is not complete, {left} runs are missing: "
+                f"mdlib sweep {name}, then mdlib collect {name}",
+                err=True,
+            )
+            raise typer.Exit(4)
 
 
 def _show_plan(spec: Spec, out: Path | None, workers: int | None) -> None:
