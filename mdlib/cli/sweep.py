@@ -80,6 +80,51 @@ def collect(
             raise typer.Exit(4)
 
 
+def replay(
+    name: Name,
+    runs: Annotated[int, typer.Option(help="How many runs to execute again.")] = 1,
+    seed: Annotated[int, typer.Option(help="Draws them.")] = 0,
+    cheap: Annotated[bool, typer.Option("--cheap", help="The quickest instead.")] = False,
+    data_root: DataRoot = None,
+) -> None:
+    """Execute rows of NAME.csv again, and compare all their numbers.
+
+    Ends with code 1 if one differs: at all on the same kind of machine, else beyond a tolerance.
+    """
+    from mdlib import sweep as sweeps
+
+    with errors_as_messages():
+        spec = sweeps.load(name, data_root)
+        values = sweeps.replay(spec, runs, seed, cheap, data_root)
+    points = {point.number: point.parameters for point in spec.points}
+    rows = []
+    for number in dict.fromkeys(value.number for value in values):
+        of_run = [value for value in values if value.number == number]
+        differ = [value for value in of_run if not value.agrees]
+        largest = max((v.difference for v in of_run if v.difference is not None), default=0.0)
+        limit = max(value.tolerance for value in of_run)
+        rows.append(
+            {"run": number}
+            | {key: str(points[number][key]) for key in spec.varying}
+            | {"values": len(of_run), "that differ": len(differ), "largest difference": largest}
+            | {"expected": f"within {limit:g}" if limit else "the same, to the last bit"}
+        )
+    terminal.print_rows(rows, f"{spec.name}: {len(rows)} runs executed again")
+    differ = [value for value in values if not value.agrees]
+    shown = [
+        {
+            "run": v.number,
+            "row": v.row,
+            "metric": v.metric,
+            "row has": v.collected,
+            "now": v.replayed,
+        }
+        for v in differ
+    ]
+    terminal.print_rows(shown, "what differs")
+    raise typer.Exit(1 if differ else 0)
+
+
 def _show_plan(spec: Spec, out: Path | None, workers: int | None) -> None:
     from mdlib import sweep as sweeps
     from mdlib.sweep import engine

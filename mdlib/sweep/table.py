@@ -17,10 +17,8 @@ from mdlib.sweep.spec import Spec, load
 if TYPE_CHECKING:
     import pandas as pd
 
-PROVENANCE = (
-    *("run_device", "run_device_name", "run_threads", "run_torch"),
-    *("run_commit", "run_seconds", "run"),
-)
+MACHINE = ("run_device_name", "run_threads", "run_torch")  # equal numbers need these to be equal
+PROVENANCE = ("run_device", *MACHINE, "run_commit", "run_seconds", "run")
 
 
 def table(
