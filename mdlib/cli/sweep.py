@@ -95,7 +95,11 @@ def replay(
 
     with errors_as_messages():
         spec = sweeps.load(name, data_root)
-        values = sweeps.replay(spec, runs, seed, cheap, data_root)
+        try:
+            values = sweeps.replay(spec, runs, seed, cheap, data_root)
+        except sweeps.Interrupted as error:
+            typer.echo(f"mdlib: {error}", err=True)
+            raise typer.Exit(130) from None
     points = {point.number: point.parameters for point in spec.points}
     rows = []
     for number in dict.fromkeys(value.number for value in values):
