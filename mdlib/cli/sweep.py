@@ -25,7 +25,7 @@ def sweep(
         int | None, typer.Option(help="Runs at once; else one a GPU, or one a core.")
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="Dask: local, or the address tcp://HOST:PORT.")
+        str | None, typer.Option(help="Dask: local, slurm, dask.json or tcp://HOST:PORT.")
     ] = None,
     data_root: DataRoot = None,
     dry_run: Annotated[bool, typer.Option(help="Only say what would run, and how long.")] = False,
@@ -46,9 +46,9 @@ def sweep(
             except sweeps.Busy as error:
                 typer.echo(f"mdlib: {error}: is this sweep running already?", err=True)
                 raise typer.Exit(3) from None
-            except sweeps.Interrupted as error:
+            except sweeps.Stopped as error:
                 typer.echo(f"mdlib: {error}", err=True)
-                raise typer.Exit(130) from None
+                raise typer.Exit(error.code) from None
             raise typer.Exit(1 if done.failures else 0)
 
 
@@ -131,7 +131,7 @@ def replay(
 
 def _show_plan(spec: Spec, out: Path | None, workers: int | None) -> None:
     from mdlib import sweep as sweeps
-    from mdlib.sweep import engine
+    from mdlib.sweep import driver, engines
 
     states = sweeps.states(spec, out)
     rows = []
@@ -141,7 +141,7 @@ def _show_plan(spec: Spec, out: Path | None, workers: int | None) -> None:
     left = sum(state != "done" for state in states.values())
     terminal.print_rows(rows, f"{spec.name}: {spec.chapter.name}, {len(rows)} runs")
     seconds, source = sweeps.estimate(spec, out)
-    count = workers or len(engine.gpus()) or engine.cores()
+    count = workers or engines.at_once(driver.uses_gpu(spec))
     if seconds is not None:
         total = -(-left // count) * seconds
         source = f"about {_duration(total)} with {count} at once ({source})"

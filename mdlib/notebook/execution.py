@@ -186,7 +186,7 @@ def _numbered(folder: Path) -> Path:
     return new
 
 
-def reason(failure: Exception) -> tuple[str, str]:
+def reason(failure: BaseException) -> tuple[str, str]:
     """Name and message of what stopped a chapter: the cell's own exception where there was one."""
     cause = getattr(failure, "ename", type(failure).__name__)
     return cause, getattr(failure, "evalue", str(failure))
@@ -224,10 +224,13 @@ def execute(
     out: Path,
     progress: bool,
     timeout: int | None,
-    manager: type | None = None,
+    engine: str | None = None,
+    notebook: Any = None,
 ) -> None:
-    """Papermill the chapter to ``out/executed.ipynb``; `manager` starts its kernel in some other
-    way than as a new process of this Python."""
+    """Papermill the chapter, or its `notebook` if that was read before, to ``out/executed.ipynb``.
+
+    By papermill's engine of that name; else in a kernel that is a new process of this Python.
+    """
     import papermill
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
@@ -242,14 +245,15 @@ def execute(
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it says, we raise
     papermill.execute_notebook(
-        chapter.notebook(),
+        notebook or chapter.notebook(),
         out / NOTEBOOK,
         parameters or None,
+        engine_name=engine,
         kernel_name="python3",
         language="python",
         progress_bar={"desc": chapter.name} if progress else False,
         cwd=chapter.path.parent,
         execution_timeout=timeout,
-        kernel_manager_class=manager or ThisPython,
+        kernel_manager_class=ThisPython,
         extra_arguments=["--log-level=CRITICAL"],  # the kernel's own remarks, not the chapter's
     )

@@ -5,7 +5,7 @@ gives the results as a DataFrame, `collect` writes them to NAME.csv, `read_csv` 
 `replay` executes rows of it once more. Of a sweep that tunes, `best` is the trial that won.
 """
 
-from mdlib.sweep.driver import Interrupted, Summary, estimate, run, states
+from mdlib.sweep.driver import Interrupted, Stopped, Summary, estimate, run, states
 from mdlib.sweep.plan import Busy
 from mdlib.sweep.replay import replay
 from mdlib.sweep.spec import Point, Spec, SpecError, load
@@ -17,6 +17,7 @@ __all__ = [
     "Point",
     "Spec",
     "SpecError",
+    "Stopped",
     "Summary",
     "best",
     "collect",

@@ -43,6 +43,19 @@ def source_hash(chapter: Chapter) -> str:
     return _digest("\n".join([code.digest, *digests]))
 
 
+def imported(chapter: Chapter) -> tuple[str, ...]:
+    """The names of mdlib's modules, and of those beside it, that a chapter's imports lead to."""
+    return tuple(sorted(closure(_of_text(_text(chapter)).imports, chapter.path.parent)))
+
+
+def imported_hash(chapter: Chapter) -> str:
+    """A hash of these modules and of where they are: what a process that has imported them knows,
+    whichever chapter it was for."""
+    modules = closure(_of_text(_text(chapter)).imports, chapter.path.parent)
+    lines = [f"{name} {path} {_of_file(path).digest}" for name, path in sorted(modules.items())]
+    return _digest("\n".join(lines))
+
+
 def code_hash(chapter: Chapter) -> str:
     """A hash of the chapter's code cells alone."""
     return _of_text(_text(chapter)).digest
