@@ -9,7 +9,7 @@ export DASK_INTERFACE=lo
 cleanup() {
     trap '' EXIT INT TERM
     for pid in $(cat "$folder"/*.pid 2>/dev/null); do kill "$pid" 2>/dev/null || true; done
-    kill -- -$$ 2>/dev/null || kill 0
+    kill $(jobs -p) 2>/dev/null || true
 }
 trap cleanup EXIT INT TERM
 
@@ -68,7 +68,7 @@ CONFIG
     sh deploy/ssh/start.sh "$folder/hosts.txt" 2 >"$folder/ssh.log" 2>&1 &
     echo $! >"$folder/ssh.pid"
     mdlib sweep "$folder/try.yaml" --out "$folder/ssh" --scheduler dask.json
-    kill -TERM "$(cat "$folder/ssh.pid")" || true
+    kill "$(cat "$folder/ssh.pid")"
     rm -f dask.json
     check ssh
 }

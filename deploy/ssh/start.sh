@@ -9,7 +9,8 @@ set -eu
 hosts=$1 runs=${2:-1} here=$(pwd) bin=$(dirname "$(command -v dask)")
 rm -f dask.json
 dask scheduler --port 0 --no-dashboard --scheduler-file dask.json ${DASK_INTERFACE:+--interface $DASK_INTERFACE} &
-trap 'kill 0' INT TERM
+trap 'kill $(jobs -p) 2>/dev/null' EXIT
+trap 'exit 130' INT TERM
 while [ ! -s dask.json ]; do sleep 0.2; done
 for host in $(cat "$hosts"); do
     ${SSH:-ssh} "$host" "cd '$here' && exec '$bin/dask' worker --scheduler-file dask.json --no-dashboard \

@@ -21,7 +21,7 @@ def test_a_hundred_runs_survive_random_kills(tmp_path):
     driver, drivers, killed = start(path, out, "--workers", 3), 1, []
     for kill in range(KILLS):
         time.sleep(dice.uniform(0.1, 0.9))
-        there = wait_for(lambda: descendants(driver) or driver.poll() is not None, 200)
+        there = wait_for(lambda d=driver: descendants(d) or d.poll() is not None, 200)
         if there is True:  # it had nothing more to do
             break
         victims = [driver] if kill % 6 == 5 else there
