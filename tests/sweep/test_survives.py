@@ -76,10 +76,10 @@ def test_a_sweep_leaves_its_runs_and_their_table(folder, out, capfd):
 
     assert sweep.read_csv(path).empty
     written, csv = sweep.collect(path, out)
-    assert sweep.read_csv(path).to_csv(index=False) == csv.read_text()
+    text = written.to_csv(index=False)
+    assert sweep.read_csv(path).to_csv(index=False) == text
     assert csv == path.with_suffix(".csv")
-    assert written.to_csv(index=False) == csv.read_text()
-    assert sweep.table(path, out / "none").to_csv(index=False) == csv.read_text()
+    assert sweep.table(path, out / "none").to_csv(index=False) == text
     means = sweep.summary(frame, sweep.load(path))
     assert means["n"].tolist() == [2, 2, 2]
     assert means["score"].tolist() == [f"{100 * rate}.500 ± 0.707" for rate in (1, 2, 3)]
