@@ -117,7 +117,7 @@ def _slurm(workers: int | None) -> Any:
     except ImportError:
         raise ValueError("--scheduler slurm needs pip install -e '.[cluster]'") from None
     try:
-        cluster = SLURMCluster()
+        cluster = SLURMCluster(scheduler_options={"dashboard_address": ":0"})
     except ValueError as error:
         raise ValueError(
             f"{error}\nThe jobs of --scheduler slurm are described in jobqueue.yaml, as "

@@ -211,7 +211,7 @@ def test_ctrl_c_lets_go_and_a_second_one_kills(folder, out):
 
 
 def test_a_second_driver_says_so_and_leaves(folder, out):
-    path = write(folder, "fixed:\n  wait: 1.5\ngrid:\n  rate: [1, 2]\n")
+    path = write(folder, "fixed:\n  wait: 600.0\ngrid:\n  rate: [1, 2]\n")
     first = start(path, out, "--workers", 2)
     started(path, out, 1)
     second = start(path, out)
@@ -219,10 +219,10 @@ def test_a_second_driver_says_so_and_leaves(folder, out):
     assert second.returncode == 3
     assert f"{out} is in use by another process: is this sweep running already?" in said
     assert "running" in sweep.states(sweep.load(path), out).values()
+    first.send_signal(signal.SIGINT)
     first.communicate(timeout=120)
-    assert first.returncode == 0
-    assert_whole(path, out)
-    assert events(path, out, 1) == ["start", "end"]
+    assert first.returncode == 130
+    assert events(path, out, 1) == ["start", "stop"]
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "executed.ipynb", "environment.json", "status"])
