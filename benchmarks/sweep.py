@@ -9,7 +9,11 @@ parameters, and the table is checked. Read the ratios; the machine may be shared
     python benchmarks/sweep.py --nothing --points 10000
 
 How the driver itself bears up: the runs do nothing but leave their files; by threads of the driver
-and by a Dask cluster whose workers are threads of this process.
+and by a Dask cluster whose workers are threads of this process, so that scheduler, workers and driver
+share its CPU seconds. On two cores under a load of 20, 10 000 points: threads 206 runs a second and
+4 MiB more, Dask 130 a CPU second and 34 MiB more. `--status` where all runs are stale took 1.6 CPU
+seconds for 1 000 runs when each looked for its own folder, and grew with their square; it takes 0.25
+for 1 000, 0.6 for 4 000.
 """
 
 import argparse
@@ -154,20 +158,21 @@ def scale(points: int) -> None:
         for name, engine in (("threads", opened), ("Dask", in_process)):
             engines.opened = engine
             out = Path(folder, name)
-            clock = time.perf_counter()
+            clock = time.process_time()
             spec = sweep.load(spec_path)
-            loaded = time.perf_counter() - clock
+            loaded = time.process_time() - clock
             begin, before = time.perf_counter(), memory().rss
+            clock = time.process_time()
             done = sweep.run(spec, out, 4 if engine is opened else None, quiet=True)
-            ran = time.perf_counter() - begin
+            ran, spent = time.perf_counter() - begin, time.process_time() - clock
             grown = (memory().rss - before) / 2**20
             assert done.counts == {"done": points}, done.counts
-            begin = time.perf_counter()
+            clock = time.process_time()
             assert set(sweep.states(spec, out).values()) == {"done"}
-            looked = time.perf_counter() - begin
+            looked = time.process_time() - clock
             print(
-                f"{name:8} load {loaded:5.1f} s, {points / ran:6.0f} runs a second, "
-                f"{grown:5.1f} MiB more, --status {looked:5.1f} s"
+                f"{name:8} {points / ran:6.0f} runs a second, {points / spent:6.0f} a CPU second, "
+                f"{grown:5.1f} MiB more; CPU seconds: load {loaded:.1f}, --status {looked:.1f}"
             )
 
 
