@@ -11,8 +11,8 @@ parameters, and the table is checked. Read the ratios; the machine may be shared
 How the driver itself bears up: the runs do nothing but leave their files; by threads of the driver
 and by a Dask cluster whose workers are threads of this process, so that driver, scheduler and
 workers share its CPU seconds. On a loaded machine, 10 000 points: by threads 206 runs a second and
-4 MiB more, by Dask 130 a CPU second and 34 MiB more. `--status` of 1000, 2000, 4000 stale runs: 0.3,
-0.4, 0.6 CPU seconds; when each run looked through the folder for itself, 1.6, 4.5, 19.5.
+4 MiB more, by Dask 130 a CPU second and 34 MiB more. `--status` of 1000, 2000, 4000 stale runs:
+0.3, 0.4, 0.6 CPU seconds; when each run looked through the folder for itself, 1.6, 4.5, 19.5.
 """
 
 import argparse
