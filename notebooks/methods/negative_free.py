@@ -527,8 +527,8 @@ tables.mean_std(ends, by=["method", "variant"])
 # - **One line** (*dimensional collapse*, [Jing et al. 2021](https://arxiv.org/abs/2110.09348)). Barlow Twins
 #   standardises each dimension, and so does SimSiam's last batch norm. One point is then impossible, but all dimensions
 #   may say the same. Barlow's diagonal is content with that, and goes there. Whether SimSiam without stop-gradient
-#   does, so few seeds and steps do not settle. (Chen & He report that it collapses, within their first epoch; ours has
-#   seen four epochs of a small data set.)
+#   does, so few seeds and steps do not settle. (Chen & He report that it collapses; ours has seen four epochs of a
+#   small data set.)
 #
 # Rank has no threshold of its own. After these few steps *full* methods are narrow, too:
 
