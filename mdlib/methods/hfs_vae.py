@@ -24,7 +24,7 @@ class HFSVAE(VAE):
     does factorise: that is what `scale_weight` is for.
 
     The released code sums the scale term over dimensions, where this takes their mean (so its
-    weight is ours divided by `latent_dim`), and by default estimates the support from 100 random
+    weight does what `latent_dim` times as much does here), and by default estimates the support from 100 random
     points, where this looks at all combinations of the batch.
     """
 
