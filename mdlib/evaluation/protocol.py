@@ -197,7 +197,7 @@ def verdicts(
     class_b: Int[Tensor, " pairs"],
     style_b: Float[Tensor, "pairs columns"],
 ) -> tuple[dict[str, float], list[float]]:
-    """What a classifier of views sees in swaps: shares that show A's class and B's, R² of B's style.
+    """What a classifier sees in swaps: the shares that show A's class and B's; R² of B's style.
 
     The shares are over the pairs whose classes differ; of others a class tells nothing. ValueError
     where there are none.

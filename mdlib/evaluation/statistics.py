@@ -231,7 +231,9 @@ def compare(
         for a, b, column in contrasts:
             found = kind(part, a, b, column, by) if column in part else None
             if found is not None:
-                lines.append(({} if within is None else {within: value}) | _line(a, b, column, found))
+                lines.append(
+                    ({} if within is None else {within: value}) | _line(a, b, column, found)
+                )
     names = [within] if within else []
     names += ["a", "b", "column", "interval", "mean", "low", "high", "n", "r", "p"]
     table = pd.DataFrame(lines, columns=names)

@@ -24,8 +24,8 @@ class HFSVAE(VAE):
     does factorise: that is what `scale_weight` is for.
 
     The released code sums the scale term over dimensions, where this takes their mean (so its
-    weight does what `latent_dim` times as much does here), and by default estimates the support from 100 random
-    points, where this looks at all combinations of the batch.
+    weight does what `latent_dim` times as much does here), and by default estimates the support
+    from 100 random points, where this looks at all combinations of the batch.
     """
 
     def __init__(

@@ -570,7 +570,9 @@ for d, name in [(d, n) for d in ("sprites", "scenes") for n in ORDER]:
     part = main[(main["data"] == d) & (main["method"] == name)]
     for control in ("rotated", "untrained"):
         for score in ("MED", "top-1"):
-            found = statistics.interval(part[score] - part[f"{score} {control}"])
+            found = statistics.interval(
+                part[score] - part[f"{score} {control}"]
+            )
             gain = {"data": d, "method": name, "gain": f"{score} − {control}"}
             gains.append(gain | {"interval": found, "p": found.p})
 gains = pd.DataFrame(gains)
@@ -589,7 +591,9 @@ def top_1(d, control, word):
 plots.forest(
     {
         d: {
-            plots.LABELS[name]: gains.loc[(d, name, "top-1 − untrained")].interval
+            plots.LABELS[name]: gains.loc[
+                (d, name, "top-1 − untrained")
+            ].interval
             for name in ORDER
         }
         for d in ("sprites", "scenes")
@@ -769,7 +773,7 @@ ratio = {
 }
 late = group(steps=4000).query("method == 'beta_vae'")
 best = {d: top_1(d, "untrained", "better") for d in by_data}
-worse = set(sum((top_1(d, "untrained", "worse") for d in by_data), []))
+worse = {n for d in by_data for n in top_1(d, "untrained", "worse")}
 Markdown(f"""These are means. Seed by seed, the β-VAE's ratio of B1 has a 95 % interval of
 [{ratio["scenes"].low:.2f}, {ratio["scenes"].high:.2f}] on `scenes` and of [{ratio["sprites"].low:.2f},
 {ratio["sprites"].high:.2f}] on `sprites`: it is safe on neither. On `sprites`, training had not come to rest, either: the

@@ -457,7 +457,10 @@ def examine(method, s):
     """One row: what each part of a frozen code knows."""
     asked = fresh_views(train, probe_views, 1000 + s)
     answer = fresh_views(test, probe_views // 2, 2000 + s)
-    found, found_test = levels(method, asked.images), levels(method, answer.images)
+    found, found_test = (
+        levels(method, asked.images),
+        levels(method, answer.images),
+    )
     y, y_test = asked.labels, answer.labels
     if held_out:  # tuning looks at its criterion and nothing else
         z, z_test = found["both"], found_test["both"]
@@ -493,7 +496,9 @@ if not known and not held_out and any(name in VAES for name in chosen):
     )
     real = fresh_views(test, probe_views // 2, 2000)
     score, r2 = classifier.agreement(real.images, real.labels, real.truth)
-    each = ", ".join(f"{k} {v:.2f}" for k, v in zip(real.styles, r2, strict=True))
+    each = ", ".join(
+        f"{k} {v:.2f}" for k, v in zip(real.styles, r2, strict=True)
+    )
     said = f"Of real test views, the classifier tells the class of {score:.0%}, and $R^2$ is: {each}."
 Markdown(said)
 
@@ -791,7 +796,9 @@ GAINS = ["class, both", "5 shots, linear, both"]
 
 def gains(against):
     """Each partitioned BYOL minus `against`, on all data sets, as one family."""
-    named = [(a, against, c) for c in GAINS for a in ["two_heads", *PARTITIONED]]
+    named = [
+        (a, against, c) for c in GAINS for a in ["two_heads", *PARTITIONED]
+    ]
     named = [contrast for contrast in named if contrast[0] != against]
     rows = pd.concat(rows.assign(on=on) for on, rows in kept.items())
     return statistics.compare(rows, named, margin=0.02, within="on")
@@ -1149,7 +1156,8 @@ CLAIMS = [
 def claims():
     rows = kept | IDENTIFIED
     found = pd.concat(
-        statistics.compare(rows[on], [what]).assign(on=on) for on, *what in CLAIMS
+        statistics.compare(rows[on], [what]).assign(on=on)
+        for on, *what in CLAIMS
     )
     found["p (Holm)"] = statistics.holm(found["p"])
     found["a − b"] = found["interval"].map(str)

@@ -566,6 +566,7 @@ def tally(found):
 # %% [markdown]
 # ## Content
 
+
 # %%
 def dots(columns):
     """A panel a score: mean ± std over seeds of every method."""
