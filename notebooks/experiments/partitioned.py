@@ -1110,7 +1110,7 @@ clothes_table() if len(clothes) and "fashion-mnist" in kept else NOT_YET
 
 # %% [markdown]
 # *Table 10. Fashion-MNIST: the partitioned VAE with another price of style (6 is the default), fewer style dimensions (8),
-# and a longer training (3000 steps).*
+# and a longer training (9000 steps, not 3000).*
 #
 # **Price and time keep the class out of style.** At a price of 20, or after three times as many steps, swaps keep A's
 # garment, and the style part knows far less of it. (These are test views, and the price was not chosen on others: a
