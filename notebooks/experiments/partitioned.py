@@ -1156,7 +1156,7 @@ CLAIMS = [
 def claims():
     rows = kept | IDENTIFIED
     found = pd.concat(
-        statistics.compare(rows[on], [what]).assign(on=on)
+        statistics.compare(rows[on], [tuple(what)]).assign(on=on)
         for on, *what in CLAIMS
     )
     found["p (Holm)"] = statistics.holm(found["p"])

@@ -307,7 +307,7 @@ def test_bad_input_is_refused():
     for wrong in ([0.1, np.nan], [], [np.inf], [[0.1]]):
         with pytest.raises(ValueError, match="expected one number or more"):
             interval(wrong)
-    for confidence in (0, 1, 2):
+    for confidence in (0.0, 1.0, 2.0):
         with pytest.raises(ValueError, match=f"confidence={confidence}"):
             interval([1.0], confidence=confidence)
     twice = rows_of([1.0, 2.0], [3.0], [0, 0])
