@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,3 +105,23 @@ def check_one_of(choices: tuple[str, ...], **options: str) -> None:
     for name, value in options.items():
         if value not in choices:
             raise ValueError(f"{name}={value!r}: expected one of {choices}")
+
+
+def check_batch(learner: Any, images: int, views: int) -> None:
+    """ValueError for a batch of `images` times `views` that `learner` can't learn from.
+
+    It says so by its `least_images` and `least_views`.
+    """
+    name = type(learner).__name__
+    least = getattr(learner, "least_images", 1)
+    need(
+        images >= least,
+        f"batch_size={images}: {name} compares the images of a batch, or normalises over them: it "
+        f"needs {least} or more, not {images}",
+    )
+    least = getattr(learner, "least_views", 1)
+    need(
+        views >= least,
+        f"members={views}: {name} compares views of an image: it needs {least} or more, "
+        f"not {views}",
+    )

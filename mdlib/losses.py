@@ -2,23 +2,50 @@
 
 Every likelihood, divergence and entropy is in **nats**. Groups of related samples have the shape
 [B, J, D]: B groups (the views of one image), J members, D dimensions.
+
+Numbers of half precision (bfloat16, float16) are taken as float32, and autocast is off inside: a
+loss of bfloat16 networks is calculated, and returned, in float32. float64 stays float64.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor
 
 LOG_2PI = math.log(2 * math.pi)
+HALF = (torch.bfloat16, torch.float16)
+
+
+def full_precision(function: Callable) -> Callable:
+    """Tensors of half precision reach `function` as float32, and no autocast makes new ones."""
+
+    def full(value: Any) -> Any:
+        return value.float() if isinstance(value, Tensor) and value.dtype in HALF else value
+
+    @functools.wraps(function)
+    def wrapped(*args, **named):
+        tensors = (v for v in (*args, *named.values()) if isinstance(v, Tensor))
+        with torch.autocast(next(tensors).device.type, enabled=False):
+            return function(*map(full, args), **{name: full(v) for name, v in named.items()})
+
+    return wrapped
 
 
 # --- likelihoods: how well a decoder explains an image --------------------------------------------
 
 
-def bernoulli_nll(logits: Tensor, images: Tensor) -> Tensor:
+@full_precision
+def bernoulli_nll(
+    logits: Float[Tensor, "*sample channels height width"],
+    images: Float[Tensor, "*sample channels height width"],
+) -> Float[Tensor, "*sample"]:
     """−log p(x|z) of a Bernoulli per pixel, in nats an image.
 
     `logits` and `images` (in [0, 1]) are [..., C, H, W]; the result is [...], summed over pixels.
@@ -28,7 +55,12 @@ def bernoulli_nll(logits: Tensor, images: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, images, reduction="none").sum((-3, -2, -1))
 
 
-def gaussian_nll(mean: Tensor, images: Tensor, variance: float = 1.0) -> Tensor:
+@full_precision
+def gaussian_nll(
+    mean: Float[Tensor, "*sample channels height width"],
+    images: Float[Tensor, "*sample channels height width"],
+    variance: float = 1.0,
+) -> Float[Tensor, "*sample"]:
     """−log N(x; mean, variance·I) in nats an image, normaliser included; see `bernoulli_nll`."""
     squares = (images - mean).square().sum((-3, -2, -1))
     pixels = math.prod(images.shape[-3:])
@@ -38,14 +70,21 @@ def gaussian_nll(mean: Tensor, images: Tensor, variance: float = 1.0) -> Tensor:
 # --- diagonal Gaussian posteriors -----------------------------------------------------------------
 
 
-def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
+@full_precision
+def gaussian_kl(
+    mean: Float[Tensor, "*sample dim"], log_variance: Float[Tensor, "*sample dim"]
+) -> Float[Tensor, "*sample"]:
     """KL(N(mean, diag exp log_variance) ‖ N(0, I)) in nats; [..., D] → [...] (Kingma & Welling)."""
     return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(-1)
 
 
+@full_precision
 def gaussian_kl_between(
-    mean: Tensor, log_variance: Tensor, other_mean: Tensor, other_log_variance: Tensor
-) -> Tensor:
+    mean: Float[Tensor, "*#sample dim"],
+    log_variance: Float[Tensor, "*#sample dim"],
+    other_mean: Float[Tensor, "*#sample dim"],
+    other_log_variance: Float[Tensor, "*#sample dim"],
+) -> Float[Tensor, "*sample"]:
     """KL(N(mean, diag exp log_variance) ‖ N(other_mean, diag exp other_log_variance)) in nats.
 
     Shapes broadcast to [..., D]; the result is [...].
@@ -55,13 +94,19 @@ def gaussian_kl_between(
     return 0.5 * (distance + ratio.exp() - ratio - 1).sum(-1)
 
 
-def gaussian_log_density(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+@full_precision
+def gaussian_log_density(
+    z: Float[Tensor, "*#sample dim"],
+    mean: Float[Tensor, "*#sample dim"],
+    log_variance: Float[Tensor, "*#sample dim"],
+) -> Float[Tensor, "*sample"]:
     """log N(z; mean, diag exp log_variance) in nats; shapes broadcast to [..., D] → [...]."""
     squares = (z - mean).square() * (-log_variance).exp()
     return -0.5 * (squares + log_variance + LOG_2PI).sum(-1)
 
 
-def gaussian_entropy(log_variance: Tensor) -> Tensor:
+@full_precision
+def gaussian_entropy(log_variance: Float[Tensor, "*sample dim"]) -> Float[Tensor, "*sample"]:
     """Entropy of N(·, diag exp log_variance) in nats; [..., D] → [...]."""
     return 0.5 * (log_variance + LOG_2PI + 1).sum(-1)
 
@@ -69,7 +114,10 @@ def gaussian_entropy(log_variance: Tensor) -> Tensor:
 # --- the group prior of SimVE ---------------------------------------------------------------------
 
 
-def group_prior(z: Tensor, variance: float, centre_variance: float | None = None) -> Tensor:
+@full_precision
+def group_prior(
+    z: Float[Tensor, "batch views dim"], variance: float, centre_variance: float | None = None
+) -> Float[Tensor, " batch"]:
     """log p(z¹ … zᴶ) = log ∫ p(y) Πⱼ N(zʲ; y, variance·I) dy, in nats a group; [B, J, D] → [B].
 
     `centre_variance` is γ² of the Gaussian p(y) = N(0, γ²I); None means the flat p(y) = 1, which is
@@ -82,9 +130,13 @@ def group_prior(z: Tensor, variance: float, centre_variance: float | None = None
     return _group_prior(spread, centre.square().sum(1), z.shape, variance, centre_variance)
 
 
+@full_precision
 def expected_group_prior(
-    mean: Tensor, log_variance: Tensor, variance: float, centre_variance: float | None = None
-) -> Tensor:
+    mean: Float[Tensor, "batch views dim"],
+    log_variance: Float[Tensor, "batch views dim"],
+    variance: float,
+    centre_variance: float | None = None,
+) -> Float[Tensor, " batch"]:
     """E[log p(z¹ … zᴶ)] under independent zʲ ~ N(meanʲ, diag exp log_varianceʲ); [B, J, D] → [B].
 
     The exact expectation of `group_prior`, which a one-sample estimate reaches only on average.
@@ -118,7 +170,8 @@ def _group_prior(
 # --- discriminative losses ------------------------------------------------------------------------
 
 
-def info_nce(z: Tensor, temperature: float = 0.5) -> Tensor:
+@full_precision
+def info_nce(z: Float[Tensor, "batch views dim"], temperature: float = 0.5) -> Float[Tensor, ""]:
     """NT-Xent over J views of B images, [B, J, D] → a scalar in nats (SimCLR, Chen et al. 2020).
 
     Each view must pick another view of its own image out of the B·J − 1 others, by cosine
@@ -128,29 +181,36 @@ def info_nce(z: Tensor, temperature: float = 0.5) -> Tensor:
     """
     batch, members, _ = z.shape
     z = F.normalize(z.flatten(0, 1), dim=-1)
-    with _full_precision(z):  # bf16 scores would blur the ranking
-        scores = (z.float() @ z.float().T) / temperature
+    scores = (z @ z.T / temperature).unflatten(1, (batch, members))
     itself = torch.eye(batch * members, dtype=torch.bool, device=z.device)
-    scores = scores.masked_fill(itself, float("-inf"))  # nobody is its own partner
-    log_probability = scores.log_softmax(1)
-    image = torch.arange(batch, device=z.device).repeat_interleave(members)
-    positive = (image[:, None] == image) & ~itself
-    return -log_probability[positive].mean()
+    # Nobody is its own partner.
+    normaliser = scores.flatten(1).masked_fill(itself, float("-inf")).logsumexp(1)
+    own = scores.unflatten(0, (batch, members)).diagonal(dim1=0, dim2=2)  # [J, J, B]: of one image
+    positive = own.sum((0, 1)) - own.diagonal().sum(1)
+    return normaliser.mean() - positive.mean() / (members * (members - 1))
 
 
-def exemplar_softmax(z: Tensor, centres: Tensor, index: Tensor, temperature: float) -> Tensor:
+@full_precision
+def exemplar_softmax(
+    z: Float[Tensor, "sample dim"],
+    centres: Float[Tensor, "centre dim"],
+    index: Int[Tensor, " sample"],
+    temperature: float,
+) -> Float[Tensor, ""]:
     """Cross-entropy of picking an image's own centre out of all M, in nats; [N, D] → a scalar.
 
     Row n of `z` is of image `index[n]`, int64 [N]; `centres` [M, D] has a row for each image.
     Scores are cosines divided by `temperature`; equal scores give log M (the "parametric" softmax
     of Wu et al. 2018).
     """
-    with _full_precision(z):  # as in info_nce
-        z, centres = F.normalize(z.float(), dim=-1), F.normalize(centres.float(), dim=-1)
-        return F.cross_entropy(z @ centres.T / temperature, index)
+    z, centres = F.normalize(z, dim=-1), F.normalize(centres, dim=-1)
+    return F.cross_entropy(z @ centres.T / temperature, index)
 
 
-def cosine_regression(prediction: Tensor, target: Tensor) -> Tensor:
+@full_precision
+def cosine_regression(
+    prediction: Float[Tensor, "*sample dim"], target: Float[Tensor, "*sample dim"]
+) -> Float[Tensor, "*sample"]:
     """BYOL's ‖p/|p| − t/|t|‖² = 2 − 2 cos(p, t), [..., D] → [...] in [0, 4] (Grill et al. 2020)."""
     return 2 - 2 * F.cosine_similarity(prediction, target, dim=-1)
 
@@ -158,36 +218,41 @@ def cosine_regression(prediction: Tensor, target: Tensor) -> Tensor:
 # --- what keeps codes from collapsing, without negatives ------------------------------------------
 
 
-def correlation(z: Tensor) -> Tensor:
+@full_precision
+def correlation(z: Float[Tensor, "sample dim"]) -> Float[Tensor, "dim dim"]:
     """The mean of z zᵀ over a batch, not centred; [N, D] → [D, D]."""
-    with _full_precision(z):
-        return z.T @ z / len(z)
+    return z.T @ z / len(z)
 
 
-def cross_correlation(a: Tensor, b: Tensor) -> Tensor:
+@full_precision
+def cross_correlation(
+    a: Float[Tensor, "sample dim"], b: Float[Tensor, "sample dim"]
+) -> Float[Tensor, "dim dim"]:
     """Pearson's correlation of each dimension of a with each of b; two of [N, D] → [D, D].
 
     Standardised as a batch norm without weights does it: variances divide by N, and have 1e-5 added
     (Barlow Twins, Zbontar et al. 2021).
     """
     a, b = (F.batch_norm(x, None, None, training=True) for x in (a, b))
-    with _full_precision(a):
-        return a.T @ b / len(a)
+    return a.T @ b / len(a)
 
 
-def covariance(z: Tensor, correction: int = 1) -> Tensor:
+@full_precision
+def covariance(z: Float[Tensor, "sample dim"], correction: int = 1) -> Float[Tensor, "dim dim"]:
     """The covariance of a batch; [N, D] → [D, D]. It divides by N − correction."""
-    with _full_precision(z):
-        return torch.cov(z.T, correction=correction).view(z.shape[1], z.shape[1])
+    z = z - z.mean(0)  # not torch.cov, which waits for the device to look at its weights
+    return z.T @ z / (len(z) - correction)
 
 
-def identity_gap(matrix: Tensor) -> tuple[Tensor, Tensor]:
+@full_precision
+def identity_gap(matrix: Float[Tensor, "dim dim"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """How far a matrix is from I: (Σᵢ (Mᵢᵢ − 1)², Σᵢ≠ⱼ Mᵢⱼ²); [D, D] → two scalars."""
     diagonal = matrix.diagonal()
     return (diagonal - 1).square().sum(), (matrix - diagonal.diag()).square().sum()
 
 
-def variance_hinge(z: Tensor) -> Tensor:
+@full_precision
+def variance_hinge(z: Float[Tensor, "sample dim"]) -> Float[Tensor, ""]:
     """Mean of max(0, 1 − std) over dimensions; [N, D] → a scalar (VICReg, Bardes et al. 2022).
 
     The variance divides by N − 1, and has 1e-4 added: at 0 a square root has no gradient.
@@ -195,12 +260,14 @@ def variance_hinge(z: Tensor) -> Tensor:
     return F.relu(1 - (z.var(0) + 1e-4).sqrt()).mean()
 
 
-def covariance_penalty(z: Tensor) -> Tensor:
+@full_precision
+def covariance_penalty(z: Float[Tensor, "sample dim"]) -> Float[Tensor, ""]:
     """Σᵢ≠ⱼ cov(z)ᵢⱼ² / D; [N, D] → a scalar (VICReg, Bardes et al. 2022)."""
     return identity_gap(covariance(z))[1] / z.shape[1]
 
 
-def whiten(z: Tensor, shrinkage: float = 0.0) -> Tensor:
+@full_precision
+def whiten(z: Float[Tensor, "sample dim"], shrinkage: float = 0.0) -> Float[Tensor, "sample dim"]:
     """Codes with mean 0 and, over the batch, covariance I; [N, D] → [N, D] (W-MSE).
 
     z − mean is multiplied by the inverse Cholesky factor of the covariance Σ (Ermolov et al. 2021).
@@ -213,20 +280,22 @@ def whiten(z: Tensor, shrinkage: float = 0.0) -> Tensor:
             f"{size} codes of {dim} dimensions can't be whitened: use a batch_size above {dim}, "
             f"fewer dimensions (head_dim), or shrinkage"
         )
-    with _full_precision(z):
-        identity = torch.eye(dim, dtype=z.dtype, device=z.device)
-        target = (1 - shrinkage) * covariance(z) + shrinkage * identity
-        try:
-            factor = torch.linalg.cholesky(target)
-        except torch.linalg.LinAlgError as error:
-            raise ValueError(
-                f"the covariance of {size} codes of {dim} dimensions has no inverse, so they can't "
-                f"be whitened: try fewer dimensions (head_dim), or shrinkage=0.01"
-            ) from error
-        return torch.linalg.solve_triangular(factor, (z - z.mean(0)).T, upper=False).T
+    identity = torch.eye(dim, dtype=z.dtype, device=z.device)
+    target = (1 - shrinkage) * covariance(z) + shrinkage * identity
+    try:
+        factor = torch.linalg.cholesky(target)
+    except torch.linalg.LinAlgError as error:
+        raise ValueError(
+            f"the covariance of {size} codes of {dim} dimensions has no inverse, so they can't "
+            f"be whitened: try fewer dimensions (head_dim), or shrinkage=0.01"
+        ) from error
+    return torch.linalg.solve_triangular(factor, (z - z.mean(0)).T, upper=False).T
 
 
-def direct_predictor(correlation: Tensor, floor: float) -> Tensor:
+@full_precision
+def direct_predictor(
+    correlation: Float[Tensor, "dim dim"], floor: float
+) -> Float[Tensor, "dim dim"]:
     """U diag(√(s / max s) + floor) Uᵀ from a correlation matrix U diag(s) Uᵀ; [D, D] → [D, D].
 
     The linear predictor of DirectPred (Tian et al. 2021, equation 18): F's eigenvectors, and its
@@ -241,9 +310,13 @@ def direct_predictor(correlation: Tensor, floor: float) -> Tensor:
 # --- dimensions of a VAE's code that are independent, or at least factorise -----------------------
 
 
+@full_precision
 def total_correlation(
-    z: Tensor, mean: Tensor, log_variance: Tensor, dataset_size: int | None = None
-) -> Tensor:
+    z: Float[Tensor, "sample dim"],
+    mean: Float[Tensor, "sample dim"],
+    log_variance: Float[Tensor, "sample dim"],
+    dataset_size: int | None = None,
+) -> Float[Tensor, ""]:
     """KL(q(z) ‖ Πₗ q(zₗ)) of the aggregate posterior, in nats, estimated from a batch; a scalar.
 
     `z`, a draw from each of the posteriors N(mean, diag exp log_variance), all [M, D]. Estimators
@@ -271,7 +344,9 @@ def total_correlation(
     return (joint - product).mean()
 
 
-def _stratified_weights(z: Tensor, dataset_size: int) -> Tensor:
+def _stratified_weights(
+    z: Float[Tensor, "sample dim"], dataset_size: int
+) -> Float[Tensor, "sample sample"]:
     """Weights [M, M] of the batch's posteriors for each of its draws z [M, D]; rows sum to 1.
 
     A draw's own posterior is in the batch for certain, so it counts 1/N, as it does in the data
@@ -285,46 +360,55 @@ def _stratified_weights(z: Tensor, dataset_size: int) -> Tensor:
     return rest + (own - own.roll(1, dims=1)) / dataset_size
 
 
-def shuffled(z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+@full_precision
+def shuffled(
+    z: Float[Tensor, "sample dim"], generator: torch.Generator | None = None
+) -> Float[Tensor, "sample dim"]:
     """Each dimension of a batch shuffled by itself, [N, D]: draws from the product of marginals."""
     order = torch.rand(z.shape, generator=generator, device=z.device).argsort(0)
     return z.gather(0, order)
 
 
-def factorised_support(z: Tensor, pairs: Tensor) -> Tensor:
-    """Σ over `pairs` (i, j) of max over a, b of minₙ (z_ai − z_ni)² + (z_bj − z_nj)²; a scalar.
+@full_precision
+def support_gaps(
+    z: Float[Tensor, "sample dim"], pairs: Int[Tensor, "pair 2"]
+) -> Float[Tensor, " pair"]:
+    """For each of `pairs` (i, j): max over a, b of minₙ (z_ai − z_ni)² + (z_bj − z_nj)².
 
-    How far the support of two dimensions of codes [N, D] is from a rectangle, summed over `pairs`
-    of dimensions, int64 [P, 2]: of all combinations of a value of the one and a value of the other,
-    the one that is farthest from any code, by its squared distance (HFS, Roth et al. 2023).
-    Gradients flow into that combination and into the code nearest to it. Looks at N³ distances a
-    pair.
+    How far the support of two dimensions of codes [N, D] is from a rectangle: of all combinations
+    of a value of the one and a value of the other, the one that is farthest from any code, by its
+    squared distance (Hausdorff factorised support, Roth et al. 2023). Gradients flow into that
+    combination and into the code nearest to it. Looks at N³ distances a pair.
     """
-    left, right = z[:, pairs[:, 0]], z[:, pairs[:, 1]]  # [N, P] each
+    size, columns = len(z), z.T
+    farthest = []
     with torch.no_grad():
-        farthest = [_farthest(x, y) for x, y in zip(left.T, right.T, strict=True)]
-    if not farthest:
-        return z.new_zeros(())  # a single dimension
-    a, b, n = torch.stack(farthest, dim=1)[:, None]
+        squares = (columns[:, None] - columns[:, :, None]).square()  # [D, n, a], symmetric
+        block = 2**18 if z.device.type == "cpu" else 2**26  # numbers: a cache, or a GPU's memory
+        for some in pairs.split(max(1, block // size**2)):
+            across, along = squares[some[:, 0]], squares[some[:, 1]]
+            nearest = torch.full_like(across, float("inf"))  # [P, a, b]
+            distance = torch.empty_like(across)
+            for n in range(size):
+                torch.add(across[:, n, :, None], along[:, n, None, :], out=distance)
+                torch.minimum(nearest, distance, out=nearest)
+            corner = nearest.flatten(1).argmax(1, keepdim=True)
+            a, b = corner // size, corner % size
+            to_corner = torch.gather(across, 2, a[:, None].expand(-1, size, -1))
+            to_corner = to_corner + torch.gather(along, 2, b[:, None].expand(-1, size, -1))
+            farthest.append(torch.cat([a, b, to_corner[..., 0].argmin(1, keepdim=True)], 1))
+    a, b, n = torch.cat(farthest).T[:, None]
+    left, right = z[:, pairs[:, 0]], z[:, pairs[:, 1]]  # [N, P] each
 
     def gap(values: Tensor, row: Tensor) -> Tensor:
-        return (values.gather(0, row) - values.gather(0, n)).square()
+        return (values.gather(0, row) - values.gather(0, n)).square()[0]
 
-    return (gap(left, a) + gap(right, b)).sum()
-
-
-def _farthest(x: Tensor, y: Tensor) -> Tensor:
-    """Indices (a, b, n): (x[a], y[b]) is the farthest from all (x, y), and n is nearest to it."""
-    across, along = ((v[:, None] - v).square() for v in (x, y))
-    block = 2**18 if x.device.type == "cpu" else 2**26  # numbers: a cache, or a GPU's memory
-    rows = across.split(max(1, block // len(x) ** 2))
-    nearest = torch.cat([(row[:, None] + along).amin(-1) for row in rows])  # [a, b]
-    corner = nearest.argmax()
-    a, b = corner // len(x), corner % len(x)
-    n = (across.index_select(0, a[None]) + along.index_select(0, b[None])).argmin()
-    return torch.stack([a, b, n])
+    return gap(left, a) + gap(right, b)
 
 
-def _full_precision(x: Tensor) -> torch.autocast:
-    """Inside, products of matrices keep the precision of their factors."""
-    return torch.autocast(x.device.type, enabled=False)
+@full_precision
+def factorised_support(
+    z: Float[Tensor, "sample dim"], pairs: Int[Tensor, "pair 2"]
+) -> Float[Tensor, ""]:
+    """The sum of `support_gaps` over `pairs` of dimensions, int64 [P, 2]; 0 without a pair."""
+    return support_gaps(z, pairs).sum()

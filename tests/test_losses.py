@@ -6,6 +6,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from loss_cases import HALF_CASES
 from scipy import integrate, stats
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
@@ -161,7 +162,7 @@ def test_exemplar_softmax_is_the_slow_rendering(generator):
         values.append(math.log(sum(math.exp(c / 0.2) for c in cosines)) - cosines[own] / 0.2)
     loss = losses.exemplar_softmax(z, centres, index, 0.2)
     assert loss.item() == pytest.approx(np.mean(values), rel=1e-6)
-    equal = losses.exemplar_softmax(z, torch.ones(7, 3), index, 0.2)
+    equal = losses.exemplar_softmax(z, torch.ones(7, 3, dtype=DOUBLE), index, 0.2)
     assert equal.item() == pytest.approx(math.log(7), rel=1e-6)
 
 
@@ -388,3 +389,46 @@ def test_factorised_support_and_its_gradient_are_the_slow_ones(generator):
 
 def test_factorised_support_of_one_dimension_is_nought():
     assert losses.factorised_support(torch.rand(5, 1), all_pairs(1)) == 0
+
+
+@pytest.mark.parametrize("batch", [3, 40])
+def test_the_farthest_combination_of_each_pair_by_itself(batch, generator):
+    z, pairs = normal(batch, 4, generator=generator), all_pairs(4)
+    each = [slow_support(z, pair[None]) for pair in pairs] if batch < 20 else None
+    gaps = losses.support_gaps(z, pairs)
+    assert gaps.shape == (6,)
+    torch.testing.assert_close(gaps.sum(), losses.factorised_support(z, pairs))
+    if each:
+        torch.testing.assert_close(gaps, torch.stack(each))
+
+
+# --- precision --------------------------------------------------------------------------------
+
+
+def test_no_function_is_forgotten():
+    here = {n for n, f in vars(losses).items() if getattr(f, "__module__", "") == losses.__name__}
+    public = {name for name in here if name[0] != "_"}
+    assert public - {"full_precision", "shuffled"} == set(HALF_CASES)
+
+
+@pytest.mark.parametrize("name", HALF_CASES)
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float32])
+def test_half_precision_in_full_precision_out_autocast_or_not(name, kind):
+    function, arguments = getattr(losses, name), HALF_CASES[name]
+
+    def run(dtype):
+        change = [a.to(dtype) if torch.is_tensor(a) and a.is_floating_point() else a
+                  for a in arguments]  # fmt: skip
+        result = function(*change)
+        return result if isinstance(result, tuple) else (result,)
+
+    expected = run(torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        actual = run(kind)
+    for ours, theirs in zip(actual, expected, strict=True):
+        assert ours.dtype == torch.float32
+        assert torch.equal(ours, theirs)
+
+
+def test_double_precision_stays_double(generator):
+    assert losses.info_nce(normal(4, 2, 3, generator=generator)).dtype == DOUBLE

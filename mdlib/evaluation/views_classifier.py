@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from mdlib.data.base import Dataset
 from mdlib.evaluation.probes import r2
 from mdlib.methods.supervised import Supervised
-from mdlib.training import fit
+from mdlib.registry import seeded
+from mdlib.training import ImageViews, fit
 from mdlib.types import ImageShape, Loss
 from mdlib.views import style
 
@@ -100,14 +101,13 @@ def train_views_classifier(
     draw = torch.Generator(device).manual_seed(seed)
     typical = columns(law(split.images[:1].to(device).expand(4096, -1, -1, -1), 1, draw)[1])
     typical = torch.cat([*typical.values()], 1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         classifier = ViewsClassifier(
             split.image_shape, features, len(split.class_names),
             typical.mean(0), typical.std(0), columns, **common,
         ).to(device)  # fmt: skip
     fit(
-        classifier, split.images, law, labels=split.labels, steps=steps, batch_size=batch_size,
-        members=1, lr=lr, seed=seed, device=device, progress=False,
+        classifier, ImageViews(split.images, law, members=1, labels=split.labels), steps=steps,
+        batch_size=batch_size, lr=lr, seed=seed, device=device, progress=False,
     )  # fmt: skip
     return classifier

@@ -5,7 +5,7 @@ Each function draws and returns nothing, so that a cell may end on it; `plt.gcf(
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,68 +13,38 @@ import pandas as pd
 import seaborn as sns
 from torch import Tensor
 
+from mdlib import methods
 from mdlib.evaluation.statistics import Interval
 
+
+class OfMethods(Mapping[str, str]):
+    """An attribute of every method by the method's name, looked up when it is asked for."""
+
+    def __init__(self, attribute: str, untrained: str):
+        self.attribute, self.untrained = attribute, untrained
+
+    def __getitem__(self, name: str) -> str:
+        if name == "untrained":
+            return self.untrained
+        if name not in methods.REGISTRY:
+            raise KeyError(name)
+        return getattr(methods.find(name), self.attribute)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (*methods.REGISTRY, "untrained")
+
+    def __len__(self) -> int:
+        return len(methods.REGISTRY) + 1
+
+    def __or__(self, other: Mapping[str, str]) -> dict[str, str]:
+        return {**self, **other}
+
+
 # One colour a method in the whole book, a family by its hue: blues and greens decode, orange
-# contrasts, purple, pink and brown do neither. The first four are colour-blind safe together.
-COLOURS = {
-    "vae": "#0173b2",
-    "simve": "#029e73",
-    "infonce": "#d55e00",
-    "byol": "#cc78bc",
-    "beta_vae": "#56b4e9",
-    "annealed_vae": "#08306b",
-    "factor_vae": "#17becf",
-    "beta_tcvae": "#5a78e0",
-    "dip_vae": "#00524a",
-    "hfs_vae": "#8ab833",
-    "gvae": "#2fc41f",
-    "ml_vae": "#3d6410",
-    "cr_vae": "#2a22f0",
-    "mixture_vae": "#1c0a8a",
-    "partitioned_vae": "#00b8a0",
-    "swap_vae": "#6fd6c4",
-    "instance": "#e8a400",
-    "partitioned_byol": "#ff5cc8",
-    "augself": "#b0006a",
-    "simsiam": "#7b3fa0",
-    "ddcl": "#4b1a7d",
-    "barlow": "#ca9161",
-    "vicreg": "#e7298a",
-    "wmse": "#7a3b10",
-    "directpred": "#a58bd6",
-    "supervised": "#000000",
-    "untrained": "#7f7f7f",
-}
-LABELS = {
-    "vae": "VAE",
-    "simve": "SimVE",
-    "infonce": "InfoNCE",
-    "byol": "BYOL",
-    "beta_vae": "β-VAE",
-    "annealed_vae": "AnnealedVAE",
-    "factor_vae": "FactorVAE",
-    "beta_tcvae": "β-TCVAE",
-    "dip_vae": "DIP-VAE",
-    "hfs_vae": "HFS",
-    "gvae": "GVAE",
-    "ml_vae": "ML-VAE",
-    "cr_vae": "CR-VAE",
-    "mixture_vae": "mixture VAE",
-    "partitioned_vae": "partitioned VAE",
-    "swap_vae": "Swap-VAE",
-    "instance": "instance discrimination",
-    "partitioned_byol": "partitioned BYOL",
-    "augself": "AugSelf",
-    "simsiam": "SimSiam",
-    "ddcl": "DDCL",
-    "barlow": "Barlow Twins",
-    "vicreg": "VICReg",
-    "wmse": "W-MSE",
-    "directpred": "DirectPred",
-    "supervised": "supervised",
-    "untrained": "untrained",
-}
+# contrasts, purple, pink and brown do neither. VAE, SimVE, InfoNCE and BYOL are colour-blind safe
+# together.
+COLOURS = OfMethods("colour", untrained="#7f7f7f")
+LABELS = OfMethods("title", untrained="untrained")
 
 
 def theme() -> None:

@@ -82,7 +82,7 @@ def create(
             raise ValueError(unknown(f"option of method {name!r}", option, valid))
     with seeded(seed):
         method = cls(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
-    method.options = valid | options
+    method.options, method.seed = valid | options, seed
     return method
 
 

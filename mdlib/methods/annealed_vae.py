@@ -21,6 +21,9 @@ class AnnealedVAE(VAE):
     of its means that says nothing of the image.
     """
 
+    title = "AnnealedVAE"
+    colour = "#08306b"
+
     def __init__(
         self,
         image_shape: ImageShape,

@@ -75,6 +75,8 @@ class AugSelf(BYOL):
     augmentations. Their predictor has 512 hidden units; this has `head_hidden`.
     """
 
+    title = "AugSelf"
+    colour = "#b0006a"
     uses = ("parameters",)
 
     def __init__(

@@ -21,6 +21,9 @@ class BarlowTwins(JointEmbedding):
     of views. The authors' projector has three layers of 8192 units.
     """
 
+    title = "Barlow Twins"
+    colour = "#ca9161"
+
     def __init__(
         self, image_shape: ImageShape, latent_dim: int, redundancy_weight: float = 0.0051, **common
     ):

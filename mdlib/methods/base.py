@@ -21,13 +21,21 @@ class Method(nn.Module):
     Most methods learn from views alone. What else one needs it names in `uses`, and `fit` hands it
     to `loss` as a keyword argument: "labels", int64 [B], a class an image; "parameters", the dict
     of [B, J, k] that made the views; "index", int64 [B], the images' rows in the training set.
+
+    `title` and `colour` are those of its figures; `least_images` and `least_views` of a batch are
+    what it needs in order to learn, which `fit` checks, and each loss.
     """
 
+    title: str
+    colour: str
     encoder: nn.Module
     uses: tuple[str, ...] = ()
+    least_images: int = 1
+    least_views: int = 1
     classes: int | None = None  # labels run from 0 to classes − 1; None where any will do
     instances: int | None = None  # an index runs from 0 to instances − 1; None where any will do
     options: Mapping[str, object] = MappingProxyType({})  # filled by `mdlib.methods.create`
+    seed: int | None = None  # of the initial weights; filled likewise
 
     def __init__(self, image_shape: ImageShape, latent_dim: int):
         super().__init__()
@@ -44,6 +52,14 @@ class Method(nn.Module):
         one more keyword argument.
         """
         raise NotImplementedError
+
+    def parameter_groups(self) -> list[dict]:
+        """What an optimiser is to train, as torch's optimisers take it: all weights alike.
+
+        A group may set "rate" or "schedule" in the place of `fit`'s lr and schedule, and whatever
+        AdamW knows.
+        """
+        return [{"params": [p for p in self.parameters() if p.requires_grad]}]
 
     def after_step(self, step: int, steps: int) -> None:
         """Called by `fit` after optimiser step number `step` (from 0) of `steps`."""
@@ -93,12 +109,3 @@ class Method(nn.Module):
 def as_float(images: Tensor) -> Tensor:
     """Images as float32 in [0, 1], whether they come as uint8 or are so already."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images
-
-
-def check_several(method: Method, views: Tensor) -> None:
-    """ValueError unless `views` [B, J, C, H, W] are 2 or more of each image."""
-    if views.shape[1] < 2:
-        raise ValueError(
-            f"{type(method).__name__} compares views of an image: it needs 2 or more, "
-            f"not {views.shape[1]}"
-        )

@@ -27,6 +27,10 @@ class BetaTCVAE(VAE):
     weights, where the formula has the diagonal, and give another number.
     """
 
+    title = "β-TCVAE"
+    colour = "#5a78e0"
+    least_images = 2
+
     def __init__(
         self,
         image_shape: ImageShape,

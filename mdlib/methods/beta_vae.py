@@ -10,6 +10,9 @@ from mdlib.types import ImageShape
 class BetaVAE(VAE):
     """Higgins et al. 2017: reconstruction + beta · KL(q(z|x) ‖ N(0, I)). With beta = 1, the VAE."""
 
+    title = "β-VAE"
+    colour = "#56b4e9"
+
     def __init__(self, image_shape: ImageShape, latent_dim: int, beta: float = 4.0, **common):
         super().__init__(image_shape, latent_dim, **common)
         check_not_negative(beta=beta)

@@ -23,6 +23,9 @@ class BYOL(JointEmbedding):
     1 along a cosine. As in the authors' code, the target's batch norm normalises by its own batch.
     """
 
+    title = "BYOL"
+    colour = "#cc78bc"
+
     def __init__(self, image_shape: ImageShape, latent_dim: int, momentum: float = 0.99, **common):
         super().__init__(image_shape, latent_dim, **common)
         if not 0 <= momentum <= 1:

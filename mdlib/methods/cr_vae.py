@@ -7,7 +7,6 @@ from torch import Tensor
 
 from mdlib import losses
 from mdlib.checks import check_not_negative
-from mdlib.methods.base import check_several
 from mdlib.methods.vae import VAE
 from mdlib.types import ImageShape
 
@@ -24,6 +23,10 @@ class CRVAE(VAE):
     28 × 28, grey). Tuning took 1 (`experiments/simve`).
     """
 
+    title = "CR-VAE"
+    colour = "#2a22f0"
+    least_views = 2
+
     def __init__(
         self,
         image_shape: ImageShape,
@@ -38,7 +41,6 @@ class CRVAE(VAE):
     def regularisers(
         self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
     ) -> dict[str, Tensor]:
-        check_several(self, mean)
         batch, members, _ = mean.shape
         divergence = losses.gaussian_kl_between(
             mean[:, :, None], log_variance[:, :, None], mean[:, None], log_variance[:, None]

@@ -21,6 +21,9 @@ class DDCL(SimSiam, ProjectsParts):
     the paper's λ. The paper's style part is a fifth of the code; see `Partition` for `style_dim`.
     """
 
+    title = "DDCL"
+    colour = "#4b1a7d"
+
     def __init__(
         self,
         image_shape: ImageShape,

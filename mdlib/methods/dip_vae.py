@@ -22,6 +22,10 @@ class DIPVAE(VAE):
     the same for "ii".
     """
 
+    title = "DIP-VAE"
+    colour = "#00524a"
+    least_images = 2
+
     def __init__(
         self,
         image_shape: ImageShape,

@@ -24,6 +24,9 @@ class DirectPred(BYOL):
     batch times 1 − memory, theirs with the batch itself, which is the same W.
     """
 
+    title = "DirectPred"
+    colour = "#a58bd6"
+
     def __init__(
         self,
         image_shape: ImageShape,

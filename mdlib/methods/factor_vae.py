@@ -28,6 +28,10 @@ class FactorVAE(VAE):
     al. 2019 has six hidden layers of 1000 units, and shuffles the same batch, as this does.
     """
 
+    title = "FactorVAE"
+    colour = "#17becf"
+    least_images = 2
+
     def __init__(
         self,
         image_shape: ImageShape,

@@ -47,6 +47,9 @@ class GroupVAE(TwoPartVAE):
     group and no label helps at test time. With J = 1 this is the VAE.
     """
 
+    title = "GVAE"
+    colour = "#2fc41f"
+
     def __init__(
         self,
         image_shape: ImageShape,

@@ -28,6 +28,10 @@ class HFSVAE(VAE):
     from 100 random points, where this looks at all combinations of the batch.
     """
 
+    title = "HFS"
+    colour = "#8ab833"
+    least_images = 2
+
     def __init__(
         self,
         image_shape: ImageShape,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import losses, nets
-from mdlib.checks import check_above_zero
+from mdlib.checks import check_above_zero, check_batch
 from mdlib.methods.base import Method
 from mdlib.types import ImageShape, Loss
 
@@ -18,6 +18,11 @@ class InfoNCE(Method):
     "linear" or "relu" (no negative values). `head_dim=0` leaves the head out, so that the loss acts
     on the code itself.
     """
+
+    title = "InfoNCE"
+    colour = "#d55e00"
+    least_images = 2
+    least_views = 2
 
     def __init__(
         self,
@@ -39,6 +44,7 @@ class InfoNCE(Method):
         self.temperature = temperature
 
     def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
+        check_batch(self, *views.shape[:2])
         z = self.head(self.encoder(views.flatten(0, 1))).unflatten(0, views.shape[:2])
         total = losses.info_nce(z, self.temperature)
         return total, {"info_nce": total}

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import losses
+from mdlib.checks import check_batch
 from mdlib.methods.infonce import InfoNCE
 from mdlib.types import ImageShape, Loss
 
@@ -22,7 +23,10 @@ class InstanceDiscrimination(InfoNCE):
     row among them. Encoder and head are those of `InfoNCE`.
     """
 
+    title = "instance discrimination"
+    colour = "#e8a400"
     uses = ("index",)
+    least_views = 1
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class InstanceDiscrimination(InfoNCE):
     def loss(
         self, views: Tensor, generator: torch.Generator | None = None, *, index: Tensor
     ) -> Loss:
+        check_batch(self, *views.shape[:2])
         z = self.head(self.encoder(views.flatten(0, 1)))
         index = index.repeat_interleave(views.shape[1])
         total = losses.exemplar_softmax(z, self.centres, index, self.temperature)

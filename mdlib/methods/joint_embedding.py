@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import nets
-from mdlib.checks import check_above_zero
-from mdlib.methods.base import Method, check_several
+from mdlib.checks import check_above_zero, check_batch
+from mdlib.methods.base import Method
 from mdlib.types import ImageShape
 
 
@@ -22,6 +22,9 @@ class JointEmbedding(Method):
     encoder hands to the projector: `code` is "linear" or "relu" (no negative values). The projector
     is SimCLR's, two layers of `head_hidden` and `head_dim` units.
     """
+
+    least_images = 2  # its heads normalise over the batch
+    least_views = 2
 
     def __init__(
         self,
@@ -43,13 +46,13 @@ class JointEmbedding(Method):
         return nets.projection(dim, self.head_hidden, self.head_dim)
 
     def codes(self, views: Tensor) -> list[Tensor]:
-        """Codes of J views [B, J, C, H, W]: [B, latent_dim] each. ValueError for J = 1."""
-        check_several(self, views)
+        """Codes of J views [B, J, C, H, W]: [B, latent_dim] each. ValueError for B or J = 1."""
+        check_batch(self, *views.shape[:2])
         # One view at a time, as BYOL has it: batch norm must not mix the views of an image.
         return [self.encoder(view) for view in views.unbind(1)]
 
     def project(self, views: Tensor) -> list[Tensor]:
-        """Projections of J views [B, J, C, H, W]: [B, head_dim] each. ValueError for J = 1."""
+        """Projections of J views [B, J, C, H, W]: [B, head_dim] each. ValueError for B or J = 1."""
         return [self.projector(code).float() for code in self.codes(views)]
 
 

@@ -25,6 +25,9 @@ class MixtureVAE(VAE):
     weights equal. Even so, some of the `components` may end without images.
     """
 
+    title = "mixture VAE"
+    colour = "#1c0a8a"
+
     def __init__(self, image_shape: ImageShape, latent_dim: int, components: int = 10, **common):
         super().__init__(image_shape, latent_dim, **common)
         check_above_zero(components=components)

@@ -13,6 +13,9 @@ class MLVAE(GroupVAE):
     that one posterior; here one draw serves all.
     """
 
+    title = "ML-VAE"
+    colour = "#3d6410"
+
     def __init__(
         self, image_shape: ImageShape, latent_dim: int, pooling: str = "product", **common
     ):

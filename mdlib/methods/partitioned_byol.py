@@ -38,6 +38,9 @@ class PartitionedBYOL(BYOL, ProjectsParts):
     All views must come from one law, or style learns which of them made a view.
     """
 
+    title = "partitioned BYOL"
+    colour = "#ff5cc8"
+
     def __init__(
         self,
         image_shape: ImageShape,

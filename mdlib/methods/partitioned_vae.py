@@ -10,7 +10,6 @@ from torch import Tensor
 
 from mdlib import losses
 from mdlib.checks import check_not_negative, check_one_of
-from mdlib.methods.base import check_several
 from mdlib.methods.joint_embedding import over_pairs
 from mdlib.methods.two_part_vae import TwoPartVAE
 from mdlib.types import ImageShape
@@ -39,6 +38,10 @@ class PartitionedVAE(TwoPartVAE):
     Too wide or cheap a style part takes the content, too: that is what style_beta is for. A plain
     β-VAE is swap=False, content_kl="view", align_weight=0, and equal betas.
     """
+
+    title = "partitioned VAE"
+    colour = "#00b8a0"
+    least_views = 2
 
     def __init__(
         self,
@@ -89,7 +92,6 @@ class PartitionedVAE(TwoPartVAE):
     def regularisers(
         self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
     ) -> dict[str, Tensor]:
-        check_several(self, mean)
         (content, style), (content_log, style_log) = self.parts(mean), self.parts(log_variance)
         share = 1 / mean.shape[1]  # of a view in what counts once a group
         posteriors = list(zip(content.unbind(1), content_log.unbind(1), strict=True))

@@ -23,6 +23,9 @@ class SimSiam(JointEmbedding):
     here it has the schedule of all others.
     """
 
+    title = "SimSiam"
+    colour = "#7b3fa0"
+
     def __init__(
         self, image_shape: ImageShape, latent_dim: int, predictor_hidden: int = 32, **common
     ):

@@ -26,6 +26,9 @@ class SimVE(VAE):
     as a VAE's). With J = 1 and the latter this is the VAE, term by term.
     """
 
+    title = "SimVE"
+    colour = "#029e73"
+
     def __init__(
         self,
         image_shape: ImageShape,

@@ -130,11 +130,12 @@ class Shared(Predicted):
     """
 
     uses = ("parameters",)
+    looked = False
 
     def forward(
         self, styles: list[Tensor], targets: list[Tensor], parameters: Parameters
     ) -> Tensor:
-        check_shared(parameters)
+        check_shared(self, parameters)
         return super().forward(styles, targets, parameters)
 
     def compare(self, predictions: list[Tensor], targets: list[Tensor]) -> Tensor:
@@ -150,11 +151,12 @@ class SharedContrast(StyleTerm):
     """
 
     uses = ("parameters",)
+    looked = False
 
     def forward(
         self, styles: list[Tensor], targets: list[Tensor], parameters: Parameters
     ) -> Tensor:
-        check_shared(parameters)
+        check_shared(self, parameters)
         pairs = [torch.stack(z.chunk(2), dim=1) for z in self.project(styles)]  # [B/2, 2, D]
         return losses.info_nce(torch.cat(pairs))
 
@@ -198,11 +200,17 @@ def _cosine(a: Tensor, b: Tensor) -> Tensor:
     return F.cosine_similarity(a, b, dim=-1)
 
 
-def check_shared(parameters: Parameters) -> None:
-    """ValueError unless images b and b + B/2 of a batch have the same parameters."""
+def check_shared(term: Shared | SharedContrast, parameters: Parameters) -> None:
+    """ValueError unless images b and b + B/2 of a batch have the same parameters.
+
+    On a CPU each batch is looked at. Elsewhere only the term's first, for to look is to wait.
+    """
+    if term.looked:
+        return
     values = torch.cat([*parameters.values()], dim=-1) if parameters else None
     if values is None or not torch.equal(values, values.roll(len(values) // 2, 0)):
         raise ValueError(
             "this style term needs images b and b + B/2 of a batch to have the same parameters: "
             "draw the views from views.SharedStyle(…) in place of Views(…)"
         )
+    term.looked = values.device.type != "cpu"

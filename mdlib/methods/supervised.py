@@ -18,6 +18,8 @@ class Supervised(Method):
     `fit` needs `labels` for it, from 0 to classes − 1. `code` is "linear" or "relu".
     """
 
+    title = "supervised"
+    colour = "#000000"
     uses = ("labels",)
 
     def __init__(

@@ -22,6 +22,10 @@ class SwapVAE(TwoPartVAE):
     theirs. As contents have no prior, there is no ELBO, and nothing that `sample` could draw from.
     """
 
+    title = "Swap-VAE"
+    colour = "#6fd6c4"
+    least_views = 2
+
     def __init__(
         self,
         image_shape: ImageShape,

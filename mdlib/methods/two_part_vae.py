@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mdlib.methods.base import check_several
 from mdlib.methods.partition import Partition
 from mdlib.methods.vae import VAE
 from mdlib.types import ImageShape
@@ -27,9 +26,8 @@ class TwoPartVAE(VAE):
         """−log p of views from their own style with their own content, and with another view's.
 
         z [B, J, D] and views [B, J, C, H, W] → two scalars in nats a view; the second is the mean
-        over all ordered pairs of views of an image. ValueError for a single view.
+        over all ordered pairs of views of an image. It needs 2 or more.
         """
-        check_several(self, views)
         members = views.shape[1]
         content, style = self.parts(z)
         # [b, i, j]: view i of image b, from its own style and the content of view j.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mdlib import losses, nets
-from mdlib.checks import check_above_zero, check_one_of
+from mdlib.checks import check_above_zero, check_batch, check_one_of
 from mdlib.methods.base import Method
 from mdlib.types import ImageShape, Loss
 
@@ -28,6 +28,8 @@ class VAE(Method):
     that decodes more than each view's own z overrides `reconstructions`.
     """
 
+    title = "VAE"
+    colour = "#0173b2"
     term_weights: Mapping[str, float] = MappingProxyType({})
 
     def __init__(
@@ -50,6 +52,7 @@ class VAE(Method):
         self.reconstruction_weight = reconstruction_weight
 
     def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
+        check_batch(self, *views.shape[:2])
         images = views.flatten(0, 1)
         mean, log_variance = (x.unflatten(0, views.shape[:2]) for x in self.posterior(images))
         z = self.draw(mean, log_variance, generator)

@@ -21,6 +21,9 @@ class VICReg(JointEmbedding):
     has three layers of 8192 units.
     """
 
+    title = "VICReg"
+    colour = "#e7298a"
+
     def __init__(
         self,
         image_shape: ImageShape,

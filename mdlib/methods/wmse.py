@@ -18,6 +18,9 @@ class WMSE(JointEmbedding):
     part must have more images than `head_dim`: ValueError. `shrinkage` is that of `losses.whiten`.
     """
 
+    title = "W-MSE"
+    colour = "#7a3b10"
+
     def __init__(
         self,
         image_shape: ImageShape,
@@ -34,6 +37,7 @@ class WMSE(JointEmbedding):
                 f"part={part}: whitening needs more images than head_dim={self.head_dim}"
             )
         self.part, self.shrinkage = part, shrinkage
+        self.least_images = 2 if shrinkage else self.head_dim + 1
 
     def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
         projections = [self.whiten(z) for z in self.project(views)]

@@ -1,6 +1,18 @@
-"""The one training loop, with checkpoints and exact resume."""
+"""The one training loop: a source of batches, callbacks, checkpoints with exact resume."""
 
+from mdlib.training.batches import Batch, ImageViews, SampleViews, Source
+from mdlib.training.callbacks import Probe, Rank, Watch
 from mdlib.training.checkpoint import TrainingDiverged
 from mdlib.training.loop import fit
 
-__all__ = ["TrainingDiverged", "fit"]
+__all__ = [
+    "Batch",
+    "ImageViews",
+    "Probe",
+    "Rank",
+    "SampleViews",
+    "Source",
+    "TrainingDiverged",
+    "Watch",
+    "fit",
+]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import ast
+import functools
+import hashlib
+import io
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
+import mdlib
 from mdlib.io import atomic_write
+from mdlib.training.batches import digest
 
 
 class TrainingDiverged(RuntimeError):
@@ -39,26 +46,37 @@ class History:
             self.values = torch.empty(0, len(self.names))
         self.waiting.append(torch.stack([loss, *terms.values()]).detach().float())
 
+    def fetch(self) -> None:
+        """Wait for what is still on the device."""
+        if self.waiting:
+            self.values = torch.cat([self.values, torch.stack(self.waiting).cpu()])
+            self.waiting = []
+
     def check(self, saved: Checkpoint | None) -> None:
-        """Fetch what waits on the device; TrainingDiverged if any of it is not finite."""
-        if not self.waiting:
-            return
-        self.values = torch.cat([self.values, torch.stack(self.waiting).cpu()])
-        first = len(self.values) - len(self.waiting)
-        self.waiting = []
-        bad = ~torch.isfinite(self.values[first:])
+        """TrainingDiverged if a loss or a term of any step is not finite."""
+        self.fetch()
+        bad = ~torch.isfinite(self.values)
         if bad.any():
             row, _ = bad.nonzero()[0].tolist()
             terms = [n for n, is_bad in zip(self.names, bad[row].tolist(), strict=True) if is_bad]
             values = ", ".join(
-                f"{name} = {self.values[first + row, self.names.index(name)]:g}" for name in terms
+                f"{name} = {self.values[row, self.names.index(name)]:g}" for name in terms
             )
-            raise TrainingDiverged(f"step {first + row + 1}: {values}. {_advice(saved)}")
+            raise TrainingDiverged(f"step {row + 1}: {values}. {_advice(saved)}")
 
     def table(self) -> pd.DataFrame:
+        """A row a step, indexed by step: the total "loss", then every named term."""
+        self.fetch()
         table = pd.DataFrame(self.values.numpy(), columns=list(self.names))
         table.index = pd.RangeIndex(1, len(table) + 1, name="step")
         return table
+
+
+def check_weights(method: nn.Module, step: int, saved: Checkpoint | None) -> None:
+    """TrainingDiverged where a weight or a buffer is not finite."""
+    for name, value in method.state_dict().items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise TrainingDiverged(f"step {step}: weight {name} is not finite. {_advice(saved)}")
 
 
 def _advice(saved: Checkpoint | None) -> str:
@@ -72,13 +90,25 @@ def _advice(saved: Checkpoint | None) -> str:
 
 
 class Checkpoint:
-    """Weights, optimiser and losses after some step, in one file that is always whole."""
+    """Weights, optimiser and losses after some step, in one file that is always whole.
+
+    It belongs to one training: `settings`, by name, to which the versions of torch and of mdlib's
+    code are added, and the weights that the method began with.
+    """
 
     def __init__(
-        self, path: Path, settings: dict, method: nn.Module, optimiser: torch.optim.Optimizer
+        self,
+        path: Path,
+        settings: dict[str, Any],
+        method: nn.Module,
+        optimiser: torch.optim.Optimizer,
     ):
-        self.path, self.settings = path, settings
-        self.method, self.optimiser = method, optimiser
+        self.path, self.method, self.optimiser = path, method, optimiser
+        self.settings = settings | {
+            "torch": torch.__version__,
+            "mdlib's code": code_digest(),
+            "initial weights": weights_digest(method.state_dict()),
+        }
         self.step: int | None = None  # of the file on disk
 
     def restore(self, device: torch.device) -> History:
@@ -86,32 +116,33 @@ class Checkpoint:
         if not self.path.exists():
             return History()
         try:
-            state = torch.load(self.path, map_location=device, weights_only=True)
+            content = _checked(self.path.read_bytes())
+            state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
             theirs = json.loads(state["settings"])
         except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError) as error:
             raise ValueError(
                 f"{self.path} is no checkpoint of this version, or is damaged: delete it to train "
-                f"from the start ({type(error).__name__})"
+                f"from the start ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
             ) from error
         ours = json.loads(json.dumps(self.settings))
-        if differ := [k for k in ours if ours[k] != theirs.get(k)]:
-            detail = "; ".join(f"{k} was {theirs.get(k)}, now {ours[k]}" for k in differ)
+        if ours["initial weights"] == weights_digest(state["method"]):
+            ours["initial weights"] = theirs[
+                "initial weights"
+            ]  # the very method that it was saved of
+        if differ := [k for k in {**theirs, **ours} if ours.get(k) != theirs.get(k)]:
+            detail = "; ".join(f"{k} was {theirs.get(k)}, now {ours.get(k)}" for k in differ)
             raise ValueError(
                 f"{self.path} belongs to another run: {detail}. Use those settings again, or "
                 f"another checkpoint file"
             )
+        self.settings["initial weights"] = theirs["initial weights"]
         self.method.load_state_dict(state["method"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = len(state["history"])
         return History(tuple(state["names"]), state["history"].cpu())
 
     def write(self, history: History) -> None:
-        """Save, whole or not at all; TrainingDiverged where a weight is not finite."""
-        for name, value in self.method.state_dict().items():
-            if value.is_floating_point() and not torch.isfinite(value).all():
-                raise TrainingDiverged(
-                    f"step {history.steps}: weight {name} is not finite. {_advice(self)}"
-                )
+        """Save, whole or not at all."""
         state = {
             "settings": json.dumps(self.settings),
             "method": self.method.state_dict(),
@@ -119,6 +150,39 @@ class Checkpoint:
             "names": list(history.names),
             "history": history.values,
         }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
         with atomic_write(self.path) as temporary:
-            torch.save(state, temporary)
+            temporary.write_bytes(_sealed(buffer.getvalue()))
         self.step = history.steps
+
+
+# A checkpoint is a zip archive, and torch does not look at the checksums in it. So the archive's
+# last field, a comment (two bytes for its length; otherwise none), holds one of all the rest.
+
+
+def _sealed(archive: bytes) -> bytes:
+    seal = hashlib.sha256(archive).hexdigest().encode()
+    return archive[:-2] + len(seal).to_bytes(2, "little") + seal
+
+
+def _checked(content: bytes) -> bytes:
+    """The archive without its seal; ValueError where the two don't fit."""
+    archive = content[:-66] + b"\0\0"
+    if _sealed(archive) != content:
+        raise ValueError("its checksum does not fit its content")
+    return archive
+
+
+def weights_digest(state: dict[str, Tensor]) -> str:
+    return digest(*state.values())
+
+
+@functools.cache
+def code_digest() -> str:
+    """A checksum of the code that decides what a step does; comments don't count."""
+    folder = Path(mdlib.__file__).parent
+    parts = ("losses.py", "nets", "views", "methods", "training")
+    files = [f for part in parts for f in ((folder / part), *(folder / part).rglob("*.py"))]
+    code = [ast.dump(ast.parse(f.read_bytes())) for f in sorted(files) if f.is_file()]
+    return hashlib.sha256("".join(code).encode()).hexdigest()[:16]

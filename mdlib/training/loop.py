@@ -1,7 +1,7 @@
-"""The one training loop: device, precision, seeds, progress, checkpoint, exact resume.
+"""The one training loop: device, precision, seeds, progress, callbacks, checkpoint, exact resume.
 
-It knows nothing of any method but its face: `loss(views, generator)`, `after_step(step, steps)`,
-and `uses`, which names what else `loss` is to be handed.
+It knows nothing of any method but its face, `mdlib.types.Learner`, and nothing of the data but
+that of `mdlib.training.batches.Source`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import math
 import os
 import signal
 import threading
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,10 +20,11 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from mdlib.checks import check_above_zero, check_batch, check_not_negative, check_one_of, need
 from mdlib.devices import pick_device
-from mdlib.training.checkpoint import Checkpoint, History, TrainingDiverged
-
-__all__ = ["TrainingDiverged", "fit", "pick_device"]
+from mdlib.training.batches import Source
+from mdlib.training.callbacks import Callback
+from mdlib.training.checkpoint import Checkpoint, History, check_weights
 
 SCHEDULES: dict[str, Callable[[float], float]] = {  # learning-rate factor at a share of the steps
     "constant": lambda share: 1.0,
@@ -36,39 +36,37 @@ ORDER, STEP = 0, 1  # the two streams of random numbers: the images' order, and 
 
 def fit(
     method: nn.Module,
-    images: Tensor,
-    views: Callable[[Tensor, int, torch.Generator], tuple[Tensor, dict]],
+    source: Source,
     *,
-    labels: Tensor | None = None,
     epochs: int | None = None,
     steps: int | None = None,
     batch_size: int = 128,
-    members: int = 2,
     lr: float = 1e-3,
     weight_decay: float = 0.0,
     schedule: str = "cosine",
     clip: float | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
+    callbacks: Sequence[Callback] = (),
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: int = 1000,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Train `method` on `members` random views of each of `batch_size` images a step.
+    """Train `method` on batches of `batch_size` samples that `source` draws anew each step.
 
     Args:
         method: moved to `device`, and trained in place with AdamW.
-        images: uint8 [N, C, H, W]; kept whole on the device.
-        views: `views(images [B, C, H, W], members, generator)` → views [B, J, C, H, W] and the
-            parameters that made them, for the methods whose `uses` name "parameters".
-        labels: integers [N], one an image, for the methods whose `uses` name "labels"; the others
-            never see them.
+        source: usually `ImageViews(images, law, members=2, labels=None)`; see
+            `mdlib.training.batches`. Labels, or what made the views, reach only the methods whose
+            `uses` name them.
         epochs, steps: the length of training; give one. An epoch is ⌊N / batch_size⌋ steps.
-        members: views of each image, the J of a group.
+        lr: the learning rate of all weights, but where `method.parameter_groups` has its own.
         schedule: of the learning rate, "cosine" (to 0) or "constant".
         clip: the largest gradient norm; None does not clip.
-        seed: decides the images' order and everything drawn within a step.
+        seed: decides the samples' order and everything drawn within a step.
         device: "auto", "cpu", "cuda", "mps"; on CUDA the forward pass runs in bfloat16 autocast.
+        callbacks: called after a step as `callback(step, method, history)`; see
+            `mdlib.training.callbacks`.
         checkpoint: a file to save to, every `checkpoint_every` steps, at the end, and at Ctrl-C. If
             it is there already, training goes on from it: on the CPU with the same bits as if it
             had never stopped.
@@ -79,71 +77,57 @@ def fit(
         method says). The method is left in training mode.
 
     Raises:
-        ValueError: before any work, for settings that make no sense, labels that are missing or
-            don't fit images and method, more images than the method has room for, or a checkpoint
-            that belongs to other settings, data or another method.
+        ValueError: before any weight moves, for settings that make no sense, batches that the
+            method can't learn from, labels that are missing or don't fit it, more samples than it
+            has room for, a source that can't say what it is where a checkpoint is asked for, or a
+            checkpoint that is damaged, or of other settings, data, initial weights or versions.
         TrainingDiverged: a loss or weight is NaN or infinite; names the step, the term and the last
             good checkpoint.
         KeyboardInterrupt: at Ctrl-C, after the step under way is finished and saved.
     """
     device = pick_device(str(device))
-    steps = _checked_steps(
-        images,
-        epochs,
-        steps,
-        batch_size=batch_size,
-        members=members,
-        lr=lr,
-        schedule=schedule,
-        checkpoint_every=checkpoint_every,
+    need(
+        hasattr(source, "draw"),
+        f"fit learns from a source of batches, not from a {type(source).__name__}: give it "
+        f"ImageViews(images, law)",
     )
-    uses = getattr(method, "uses", ())
-    if "labels" in uses:
-        labels = _checked_labels(labels, len(images), method).to(device)
-    if "index" in uses:
-        _check_index(len(images), method)
-    images = images.to(device)
+    check_above_zero(batch_size=batch_size, lr=lr, checkpoint_every=checkpoint_every)
+    check_above_zero(**({} if clip is None else {"clip": clip}))
+    check_not_negative(weight_decay=weight_decay)
+    check_one_of(tuple(SCHEDULES), schedule=schedule)
+    steps = _length(len(source), batch_size, epochs, steps)
+    check_batch(method, batch_size, source.members)
+    _check_room(method, source)
+    # Asked before the data are moved: a source that can't tell is refused before any work.
+    settings = {} if checkpoint is None else _identity(method, source, device)
+
+    source = source.to(device)
     method.to(device).train()
     weights = [p for p in method.parameters() if p.requires_grad]
+    groups = getattr(method, "parameter_groups", lambda: [{"params": weights}])()
+    groups = [{"rate": lr, "schedule": schedule, **group} for group in groups]
     fused = device.type in ("cpu", "cuda")  # one pass over each weight instead of a dozen
-    optimiser = torch.optim.AdamW(weights, lr=lr, weight_decay=weight_decay, fused=fused)
+    optimiser = torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay, fused=fused)
     saved = None
     if checkpoint is not None:
-        settings = {
-            "method": f"{type(method).__name__}({method.extra_repr()})",
-            "weights": sum(p.numel() for p in method.parameters()),
-            "views": repr(views),
-            "images": [*images.shape, int(images.sum(dtype=torch.int64))],
-            "steps": steps,
-            "batch_size": batch_size,
-            "members": members,
-            "lr": lr,
-            "weight_decay": weight_decay,
-            "schedule": schedule,
-            "clip": clip,
-            "seed": seed,
-        }
-        if "labels" in uses:
-            settings["labels"] = zlib.crc32(labels.cpu().numpy().tobytes())
+        settings |= {
+            "steps": steps, "batch_size": batch_size, "lr": lr, "weight_decay": weight_decay,
+            "schedule": schedule, "clip": clip, "seed": seed,
+        }  # fmt: skip
         saved = Checkpoint(Path(checkpoint), settings, method, optimiser)
     history = saved.restore(device) if saved else History()
 
     generator = torch.Generator(device)
     bar = tqdm(total=steps, initial=history.steps, disable=not progress, desc=type(method).__name__)
     with bar, _interruptible(saved is not None) as interrupted:
-        order = _order(images, batch_size, seed, history.steps)
+        order = _order(len(source), batch_size, seed, history.steps, device)
         for step, index in zip(range(history.steps, steps), order, strict=False):
             generator.manual_seed(_mixed(seed, STEP, step))
             for group in optimiser.param_groups:
-                group["lr"] = lr * SCHEDULES[schedule](step / steps)
+                group["lr"] = group["rate"] * SCHEDULES[group["schedule"]](step / steps)
             with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
-                batch, parameters = views(images[index], members, generator)
-                extras = {"parameters": parameters} if "parameters" in uses else {}
-                if "labels" in uses:
-                    extras["labels"] = labels[index]
-                if "index" in uses:
-                    extras["index"] = index
-                loss, terms = method.loss(batch, generator, **extras)
+                batch = source.draw(index, generator)
+                loss, terms = method.loss(batch.views, generator, **batch.extras_for(method))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             if clip is not None:
@@ -151,6 +135,9 @@ def fit(
             optimiser.step()
             method.after_step(step, steps)
             history.add(loss, terms)
+            for callback in callbacks:
+                if (step + 1) % getattr(callback, "every", 1) == 0:
+                    callback(step + 1, method, history)
 
             bar.update()
             last = step + 1 == steps or bool(interrupted)
@@ -158,6 +145,8 @@ def fit(
             if save or last or (step + 1) % CHECK_EVERY == 0:
                 history.check(saved)
                 bar.set_postfix(loss=f"{history.latest:.4g}")
+            if save or last:
+                check_weights(method, step + 1, saved)
             if save:
                 saved.write(history)
             if interrupted:
@@ -165,57 +154,60 @@ def fit(
     return history.table()
 
 
-def _checked_steps(images: Tensor, epochs: int | None, steps: int | None, **settings) -> int:
+def _length(samples: int, batch_size: int, epochs: int | None, steps: int | None) -> int:
     """The number of steps; ValueError where a setting makes no sense."""
-    if images.dtype != torch.uint8 or images.ndim != 4:
-        raise ValueError(
-            f"images of {images.dtype} {tuple(images.shape)}: expected uint8 [N, C, H, W]"
-        )
-    for name in ("batch_size", "members", "lr", "checkpoint_every"):
-        if not settings[name] > 0:
-            raise ValueError(f"{name}={settings[name]}: expected a number above 0")
-    if settings["schedule"] not in SCHEDULES:
-        raise ValueError(f"schedule={settings['schedule']!r}: expected one of {list(SCHEDULES)}")
-    if len(images) < settings["batch_size"]:
-        raise ValueError(
-            f"batch_size={settings['batch_size']} is more than the {len(images)} images there are"
-        )
-    if (epochs is None) == (steps is None):
-        raise ValueError(f"epochs={epochs}, steps={steps}: give exactly one of them")
-    if steps is None:
-        steps = epochs * (len(images) // settings["batch_size"])
-    if steps < 1:
-        raise ValueError(f"epochs={epochs}, steps={steps}: expected at least one step")
-    return steps
+    need(
+        samples >= batch_size,
+        f"batch_size={batch_size} is more than the {samples} samples there are",
+    )
+    need(
+        (epochs is None) != (steps is None),
+        f"epochs={epochs}, steps={steps}: give exactly one of them",
+    )
+    length = epochs * (samples // batch_size) if steps is None else steps
+    need(length >= 1, f"epochs={epochs}, steps={steps}: expected at least one step")
+    return length
 
 
-def _checked_labels(labels: Tensor | None, count: int, method: nn.Module) -> Tensor:
-    """Labels as int64; ValueError where there are none, or they don't fit images or method."""
-    name = type(method).__name__
-    if labels is None:
-        raise ValueError(f"{name} learns from labels: give fit(…, labels=one integer an image)")
-    if labels.shape != (count,) or labels.is_floating_point():
-        raise ValueError(
-            f"labels of {labels.dtype} {tuple(labels.shape)}: expected integers, one for each of "
-            f"the {count} images"
+def _check_room(method: nn.Module, source: Source) -> None:
+    """ValueError where labels are missing, or labels or rows are more than the method knows."""
+    name, uses = type(method).__name__, getattr(method, "uses", ())
+    if "labels" in uses:
+        labels, classes = source.labels, getattr(method, "classes", None)
+        need(
+            labels is not None,
+            f"{name} learns from labels: give the source labels=one integer a sample",
         )
-    classes = getattr(method, "classes", None)
-    if classes is not None and (labels.min() < 0 or labels.max() >= classes):
-        raise ValueError(
+        need(
+            classes is None or (labels.min() >= 0 and labels.max() < classes),
             f"labels from {labels.min()} to {labels.max()}: {name} was made for 0 to "
-            f"{classes - 1}; see its option classes"
+            f"{(classes or 0) - 1}; see its option classes",
         )
-    return labels.long()
-
-
-def _check_index(count: int, method: nn.Module) -> None:
-    """ValueError where the method, which knows images by their index, knows too few."""
     instances = getattr(method, "instances", None)
-    if instances is not None and count > instances:
-        raise ValueError(
-            f"{count} images: {type(method).__name__} was made for {instances}; see its option "
-            f"instances"
+    if "index" in uses and instances is not None:
+        need(
+            len(source) <= instances,
+            f"{len(source)} images: {name} was made for {instances}; see its option instances",
         )
+
+
+def _identity(method: nn.Module, source: Source, device: torch.device) -> dict:
+    """What a checkpoint of this method and these data keeps, to know them by."""
+    need(
+        hasattr(source, "fingerprint"),
+        f"checkpoint: a {type(source).__name__} can't say what it is, so nobody could tell later "
+        f"whether the file is of the same data: give it a method fingerprint(), see Source",
+    )
+    data = dict(source.fingerprint())
+    if "labels" not in getattr(method, "uses", ()):
+        data.pop("labels", None)
+    return {
+        "method": f"{type(method).__name__}({method.extra_repr()})",
+        "initial seed": getattr(method, "seed", None),
+        **data,
+        "device": device.type,
+        "precision": "bfloat16 autocast" if device.type == "cuda" else "float32",
+    }
 
 
 def _mixed(*numbers: int) -> int:
@@ -223,17 +215,19 @@ def _mixed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _order(images: Tensor, batch_size: int, seed: int, start: int) -> Iterator[Tensor]:
-    """The indices of each step's images, from step `start` on: a new permutation an epoch.
+def _order(
+    samples: int, batch_size: int, seed: int, start: int, device: torch.device
+) -> Iterator[Tensor]:
+    """The rows of each step's samples, from step `start` on: a new permutation an epoch.
 
     Each permutation, and each step's draws, come from a seed made of (seed, epoch or step) alone.
     So a run has no hidden random state, and resuming one needs to know nothing but the step.
     """
-    per_epoch = len(images) // batch_size
+    per_epoch = samples // batch_size
     epoch, skip = divmod(start, per_epoch)
     while True:
         generator = torch.Generator().manual_seed(_mixed(seed, ORDER, epoch))
-        permutation = torch.randperm(len(images), generator=generator).to(images.device)
+        permutation = torch.randperm(samples, generator=generator).to(device)
         yield from permutation.split(batch_size)[skip:per_epoch]
         epoch, skip = epoch + 1, 0
 

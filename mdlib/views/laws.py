@@ -207,7 +207,7 @@ def _boxes(uniform, area: tuple[float, float], ratio: tuple[float, float], shape
     by ±log(area) around the image's own. So the area keeps its law exactly.
     """
     a = uniform(*area)
-    low, high = (a.new_tensor(math.log(r / shape)).clamp(a.log(), -a.log()) for r in ratio)
+    low, high = (torch.minimum(a.log().clamp(min=math.log(r / shape)), -a.log()) for r in ratio)
     stretch = (low + (high - low) * uniform(0, 1)).exp()
     height, width = (a / stretch).sqrt().clamp(max=1), (a * stretch).sqrt().clamp(max=1)
     y = height / 2 + (1 - height) * uniform(0, 1)

@@ -8,7 +8,7 @@ from method_tools import LAW, check_resume, fall, for_digits, train
 from torch import nn
 
 from mdlib import losses, methods
-from mdlib.training import fit
+from mdlib.training import ImageViews, fit
 
 SHAPE = (1, 16, 16)
 TINY = {
@@ -300,8 +300,8 @@ def test_every_method_trains_on_cuda():
     images = torch.randint(256, (40, *SHAPE), dtype=torch.uint8, generator=generator())
     for name in methods.names():
         history = fit(
-            make(name), images, LAW, labels=torch.arange(40) % 10, steps=3, batch_size=20,
-            device="cuda", progress=False,
+            make(name), ImageViews(images, LAW, labels=torch.arange(40) % 10), steps=3,
+            batch_size=20, device="cuda", progress=False,
         )  # fmt: skip
         assert len(history) == 3 and history.notna().all(axis=None), name
 

@@ -15,7 +15,7 @@ from mdlib import data, losses, methods
 from mdlib.methods.augself import DifferencePredictor
 from mdlib.methods.partition import Partition
 from mdlib.methods.style_terms import STYLE_TERMS, repulsion
-from mdlib.training import fit
+from mdlib.training import ImageViews, fit
 from mdlib.views import SharedStyle, style
 
 SHAPE = (1, 8, 8)
@@ -470,8 +470,8 @@ def test_a_style_projector_that_no_loss_reaches_stays_as_it_began(term):
     method = make("partitioned_byol", style_term=term)
     before = copy.deepcopy(method.style_projector.state_dict())
     fit(
-        method, torch.randint(256, (24, *SHAPE), dtype=torch.uint8), LAW, steps=3, batch_size=12,
-        weight_decay=0.1, device="cpu", progress=False,
+        method, ImageViews(torch.randint(256, (24, *SHAPE), dtype=torch.uint8), LAW), steps=3,
+        batch_size=12, weight_decay=0.1, device="cpu", progress=False,
     )  # fmt: skip
     after = method.style_projector.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
@@ -621,8 +621,8 @@ def test_training_with_each_style_term(term):
     method = for_digits("partitioned_byol", style_term=term, head_dim=32)
     law = SharedStyle(**vars(LAW)) if term.startswith("shared") else LAW
     history = fit(
-        method, data.load("digits").images, law, steps=80, batch_size=64, device="cpu",
-        progress=False,
+        method, ImageViews(data.load("digits").images, law), steps=80, batch_size=64,
+        device="cpu", progress=False,
     )  # fmt: skip
     first, last = fall(history)
     assert last < 0.97 * first

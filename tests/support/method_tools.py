@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mdlib import data, methods
-from mdlib.training import fit
+from mdlib.training import ImageViews, fit
 from mdlib.views import Views
 
 LAW = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)
@@ -20,7 +20,7 @@ def train(method, steps=40):
     """The losses of a method on digits."""
     digits = data.load("digits")
     return fit(
-        method, digits.images, LAW, labels=digits.labels, steps=steps, batch_size=64,
+        method, ImageViews(digits.images, LAW, labels=digits.labels), steps=steps, batch_size=64,
         seed=0, device="cpu", progress=False,
     )  # fmt: skip
 
@@ -46,21 +46,19 @@ def check_resume(name, path, **options):
 
     def go(method, **checkpoint):
         return fit(
-            method, images, LAW, labels=labels, steps=8, batch_size=12, seed=1, device="cpu",
-            progress=False, **checkpoint,
+            method, ImageViews(images, LAW, labels=labels), steps=8, batch_size=12, seed=1,
+            device="cpu", progress=False, **checkpoint,
         )  # fmt: skip
 
     whole, stopped, resumed = make(), make(), make()
     expected = go(whole)
 
-    def hook(step, steps):
-        type(stopped).after_step(stopped, step, steps)
-        if step == 4:
+    def stop(step, method, history):
+        if step == 5:
             raise Stop
 
-    stopped.after_step = hook
     with pytest.raises(Stop):
-        go(stopped, checkpoint=path, checkpoint_every=3)
+        go(stopped, checkpoint=path, checkpoint_every=3, callbacks=[stop])
     assert torch.load(path, weights_only=True)["history"].shape[0] == 3
     history = go(resumed, checkpoint=path, checkpoint_every=3)
     assert history.equals(expected)

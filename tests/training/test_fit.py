@@ -1,10 +1,13 @@
 """The training loop: what it returns, that it resumes exactly, and how it stops."""
 
+import math
 import multiprocessing
 import os
 import signal
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import pytest
@@ -13,7 +16,17 @@ from torch import nn
 
 from mdlib import methods
 from mdlib.devices import pick_device
-from mdlib.training import TrainingDiverged, fit
+from mdlib.training import (
+    Batch,
+    ImageViews,
+    Probe,
+    Rank,
+    SampleViews,
+    TrainingDiverged,
+    Watch,
+    fit,
+)
+from mdlib.training.callbacks import effective_rank
 from mdlib.views import Views
 
 SHAPE = (1, 8, 8)
@@ -25,9 +38,9 @@ def make(name="simve"):
     return methods.create(name, image_shape=SHAPE, latent_dim=3)
 
 
-def train(method, **changes):
+def train(method, images=IMAGES, law=VIEWS, members=2, labels=None, **changes):
     settings = {"steps": 30, "batch_size": 16, "seed": 1, "device": "cpu", "progress": False}
-    return fit(method, IMAGES, VIEWS, **settings | changes)
+    return fit(method, ImageViews(images, law, members, labels), **settings | changes)
 
 
 def same_weights(a, b):
@@ -64,7 +77,7 @@ def test_one_epoch_sees_every_image_at_most_once_and_the_next_another_order():
     # Every image is one grey level: its own name.
     images = torch.arange(48, dtype=torch.uint8).view(48, 1, 1, 1).expand(48, 1, 4, 4)
     identity = lambda x, members, generator: (x[:, None].float(), {})  # noqa: E731
-    fit(Spy(), images, identity, epochs=2, batch_size=16, device="cpu", progress=False)
+    train(Spy(), images, identity, epochs=2, steps=None)
     first, second = list(chain(*seen[:3])), list(chain(*seen[3:]))
     assert sorted(first) == sorted(second) == list(range(48))
     assert first != second
@@ -160,10 +173,7 @@ def test_labels_come_with_their_images():
     identity = lambda x, members, generator: (x[:, None].float(), {})  # noqa: E731
     listener = Listener("labels")
     labels = torch.arange(48, dtype=torch.int32)
-    fit(
-        listener, images, identity, labels=labels, epochs=2, batch_size=16, device="cpu",
-        progress=False,
-    )  # fmt: skip
+    train(listener, images, identity, labels=labels, epochs=2, steps=None)
     assert len(listener.heard) == 6
     for views, extras in listener.heard:
         assert extras.keys() == {"labels"} and extras["labels"].dtype == torch.int64
@@ -186,7 +196,7 @@ def test_an_index_is_its_images_row_in_the_training_set():
     identity = lambda x, members, generator: (x[:, None].float(), {})  # noqa: E731
     listener = Listener("index")
     listener.instances = 48
-    fit(listener, images, identity, epochs=2, batch_size=16, device="cpu", progress=False)
+    train(listener, images, identity, epochs=2, steps=None)
     assert len(listener.heard) == 6
     for views, extras in listener.heard:
         assert extras.keys() == {"index"} and extras["index"].dtype == torch.int64
@@ -210,8 +220,8 @@ def test_who_uses_nothing_is_handed_nothing():
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (None, r"Supervised learns from labels: give fit\(…, labels=one integer an image\)"),
-        (torch.zeros(49, dtype=torch.int64), r"labels of torch.int64 \(49,\): .* the 50 images"),
+        (None, "Supervised learns from labels: give the source labels=one integer a sample"),
+        (torch.zeros(49, dtype=torch.int64), r"labels of torch.int64 \(49,\): .* the 50 samples"),
         (torch.zeros(50, 2, dtype=torch.int64), r"labels of torch.int64 \(50, 2\): expected"),
         (torch.zeros(50), r"labels of torch.float32 \(50,\): expected integers"),
         (torch.arange(50), r"labels from 0 to 49: Supervised was made for 0 to 9; see its option"),
@@ -248,14 +258,12 @@ def test_stopping_and_resuming_gives_the_bits_of_never_stopping(tmp_path):
     for stop_at in (7, 19):  # in the middle of an epoch, and between two checkpoints
         stopped = make("byol")
 
-        def hook(step, steps, stop_at=stop_at, method=stopped):
-            type(method).after_step(method, step, steps)
-            if step == stop_at:
+        def stop(step, method, history, stop_at=stop_at):
+            if step == stop_at + 1:
                 raise Stop
 
-        stopped.after_step = hook
         with pytest.raises(Stop):
-            train(stopped, checkpoint=path, checkpoint_every=5)
+            train(stopped, checkpoint=path, checkpoint_every=5, callbacks=[stop])
     resumed = make("byol")
     history = train(resumed, checkpoint=path, checkpoint_every=5)
     assert same_weights(whole, resumed)
@@ -293,14 +301,12 @@ def wait_for_step(told, step):
 def train_slowly(path, tell):
     method = make("byol")
 
-    def slow(step, steps):
-        type(method).after_step(method, step, steps)
-        tell.send(step)
+    def slow(step, method, history):
+        tell.send(step - 1)
         time.sleep(0.02)
 
-    method.after_step = slow
     try:
-        train(method, checkpoint=path, checkpoint_every=4, steps=60)
+        train(method, checkpoint=path, checkpoint_every=4, steps=60, callbacks=[slow])
     except KeyboardInterrupt as stop:
         tell.send(str(stop))
         raise
@@ -349,11 +355,6 @@ def test_a_checkpoint_of_other_settings_is_refused_and_kept(tmp_path):
     other = methods.create("simve", image_shape=SHAPE, latent_dim=3, variance=0.3)
     with pytest.raises(ValueError, match=r"variance=0.15.*variance=0.3"):
         train(other, checkpoint=path, steps=3)
-    with pytest.raises(ValueError, match="images was"):
-        fit(
-            make(), IMAGES.flip(-1) // 2, VIEWS, steps=3, batch_size=16, seed=1, device="cpu",
-            checkpoint=path, progress=False,
-        )  # fmt: skip
     assert path.read_bytes() == before
 
 
@@ -422,12 +423,20 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     assert "(step 5)" in str(error.value)
 
 
+@pytest.mark.parametrize("steps", [1, 7, 50])
+def test_weights_that_are_not_finite_stop_a_training_that_saves_nothing(steps):
+    with pytest.raises(TrainingDiverged, match=f"step {steps}: weight w is not finite. No check"):
+        train(Breaks(at=steps, weight_only=True), steps=steps)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 51}, "batch_size=51 is more than the 50 images"),
+        ({"batch_size": 51}, "batch_size=51 is more than the 50 samples"),
         ({"batch_size": 0}, "batch_size=0: expected"),
-        ({"members": 0}, "members=0: expected"),
+        ({"members": 0}, "members=0: expected a number of views, 1 or more"),
+        ({"clip": 0.0}, "clip=0.0: expected a number above 0"),
+        ({"weight_decay": -1.0}, "weight_decay=-1.0: expected 0 or"),
         ({"lr": -1.0}, "lr=-1.0: expected"),
         ({"schedule": "linear"}, "schedule='linear': expected one of"),
         ({"epochs": 2}, "give exactly one"),
@@ -446,8 +455,10 @@ def test_settings_without_sense_are_refused_before_any_step(changes, message):
 
 
 def test_images_must_be_bytes():
-    with pytest.raises(ValueError, match=r"images of torch.float32 .* expected uint8"):
-        fit(make(), IMAGES.float(), VIEWS, steps=1, batch_size=4)
+    with pytest.raises(ValueError, match=r"images of torch.float32 .* expected uint8 .*SampleV"):
+        ImageViews(IMAGES.float(), VIEWS)
+    with pytest.raises(ValueError, match="not from a Tensor: give it ImageViews"):
+        fit(make(), IMAGES, steps=1)
 
 
 def test_auto_picks_something_that_is_there():
@@ -471,14 +482,12 @@ def test_progress_shows_the_step_and_the_loss(capsys):
 def hang_in_a_step(path, tell):
     # Who is started in the background by a shell has inherited to ignore it, and hands that on.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    method = make()
 
-    def hang(step, steps):
-        tell.send(step)
+    def hang(step, method, history):
+        tell.send(step - 1)
         time.sleep(60)
 
-    method.after_step = hang
-    train(method, checkpoint=path)
+    train(make(), checkpoint=path, callbacks=[hang])
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path):
@@ -490,3 +499,329 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path):
         os.kill(process.pid, signal.SIGINT)
         process.join(20)
         assert process.exitcode == 1
+
+
+# --- sources that are no images ---------------------------------------------------------------
+
+
+class Counts:
+    """A source of one's own, without a base class: Poisson counts around each sample's rate."""
+
+    members, labels = 2, None
+
+    def __init__(self, rates):
+        self.rates = rates
+
+    def __len__(self):
+        return len(self.rates)
+
+    def to(self, device):
+        return Counts(self.rates.to(device))
+
+    def draw(self, index, generator):
+        rates = self.rates[index][:, None].expand(-1, 2, -1)
+        return Batch(torch.poisson(rates, generator), {"rates": rates})
+
+
+class Mean(nn.Module):
+    """Learns the mean of what it sees."""
+
+    uses = ()
+
+    def __init__(self, dim):
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(dim))
+
+    def loss(self, views, generator, **extras):
+        return (views - self.mean).square().mean(), {}
+
+    def after_step(self, step, steps):
+        pass
+
+
+def test_a_source_of_ones_own_needs_no_base_class_and_resumes_only_if_it_says_what_it_is(tmp_path):
+    source, method = Counts(torch.tensor([[1.0, 5.0]]).repeat(20, 1)), Mean(2)
+    settings = {"batch_size": 10, "device": "cpu", "progress": False, "lr": 0.1}
+    fit(method, source, steps=200, **settings)
+    torch.testing.assert_close(method.mean.data, torch.tensor([1.0, 5.0]), rtol=0, atol=0.4)
+    with pytest.raises(ValueError, match=r"a Counts can't say what it is, .* fingerprint"):
+        fit(Mean(2), source, steps=2, checkpoint=tmp_path / "a.pt", **settings)
+    assert not list(tmp_path.iterdir())
+    Counts.fingerprint = lambda self: {"rates": self.rates.tolist()}
+    first, again = (
+        fit(Mean(2), source, steps=4, checkpoint=tmp_path / "a.pt", **settings) for _ in range(2)
+    )
+    assert first.equals(again)
+    with pytest.raises(ValueError, match="belongs to another run: rates was"):
+        fit(Mean(2), Counts(source.rates + 1), steps=4, checkpoint=tmp_path / "a.pt", **settings)
+    del Counts.fingerprint
+
+
+def test_factors_may_be_looked_up_on_a_grid():
+    grid = torch.arange(12.0).view(3, 4)  # the picture of factors (i, j) is one number
+
+    def redrawn(factors, members, generator):
+        j = torch.randint(4, (len(factors), members), generator=generator)
+        i = factors[:, :1].expand(-1, members)
+        return grid[i, j][..., None], {"j": j[..., None].float()}
+
+    factors = torch.cartesian_prod(torch.arange(3), torch.arange(4))
+    listener = Listener("parameters", "index")
+    fit(
+        listener, SampleViews(factors, redrawn), steps=3, batch_size=6, device="cpu", progress=False
+    )
+    for views, extras in listener.heard:
+        own = factors[extras["index"], 0]
+        assert torch.equal(views[..., 0], 4.0 * own[:, None] + extras["parameters"]["j"][..., 0])
+
+
+def test_what_a_loss_wants_and_a_batch_lacks_is_named():
+    with pytest.raises(ValueError, match="Listener learns from spikes, and these batches have no"):
+        train(Listener("spikes"))
+
+
+# --- a checkpoint knows its training ------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Holds:
+    """A law that can say what it is only if what it holds can."""
+
+    held: object
+
+    def __call__(self, images, members, generator):
+        return VIEWS(images, members, generator)
+
+
+def plain(images, members, generator):
+    return VIEWS(images, members, generator)
+
+
+class Silent:
+    def __call__(self, images, members, generator):
+        return VIEWS(images, members, generator)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [plain, lambda x, j, g: VIEWS(x, j, g), Silent(), partial(plain), Silent().__call__,
+     Holds(plain), Holds(Silent()), Holds(torch.arange(5000))],
+)  # fmt: skip
+def test_views_that_cannot_say_what_they_are_train_but_leave_no_checkpoint(law, tmp_path):
+    assert len(train(make(), law=law, steps=2)) == 2
+    with pytest.raises(ValueError, match=r"the law of views .* can't say what it is.*__repr__"):
+        train(make(), law=law, steps=2, checkpoint=tmp_path / "a.pt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_law_that_says_what_it_is_resumes(tmp_path):
+    for _ in range(2):
+        assert len(train(make(), law=Holds("a word"), steps=2, checkpoint=tmp_path / "a.pt")) == 2
+    with pytest.raises(ValueError, match=r"views was Holds\(held='a word'\), now Holds\(held=2\)"):
+        train(make(), law=Holds(2), steps=2, checkpoint=tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    "images",
+    [IMAGES.flip(0), IMAGES.flip(-1), IMAGES[torch.randperm(50)], IMAGES[:49], IMAGES.mT,
+     255 - IMAGES,
+     IMAGES.view(-1)[torch.randperm(IMAGES.numel())].view_as(IMAGES)],
+)  # fmt: skip
+def test_a_checkpoint_of_other_images_is_refused(images, tmp_path):
+    path = tmp_path / "a.pt"
+    train(make(), checkpoint=path, steps=3)
+    with pytest.raises(
+        ValueError, match=r"belongs to another run: data was [0-9a-f]{16}, now [0-9a-f]"
+    ):
+        train(make(), images.contiguous(), checkpoint=path, steps=3)
+    train(make(), IMAGES.clone(), checkpoint=path, steps=3)
+
+
+def test_a_checkpoint_of_another_beginning_is_refused(tmp_path):
+    path = tmp_path / "a.pt"
+    method = make()
+    train(method, checkpoint=path, steps=3)
+    other = methods.create("simve", image_shape=SHAPE, latent_dim=3, seed=7)
+    with pytest.raises(
+        ValueError, match=r"initial seed was 0, now 7; initial weights was \w+, now"
+    ):
+        train(other, checkpoint=path, steps=3)
+    touched = make()
+    with torch.no_grad():
+        next(touched.parameters()).add_(1e-3)
+    with pytest.raises(ValueError, match="another run: initial weights was"):
+        train(touched, checkpoint=path, steps=3)
+    assert len(train(method, checkpoint=path, steps=3)) == 3  # the one that the file is of
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [("torch.__version__", "torch was 2.*, now 1.0"), ("mdlib.training.checkpoint.code_digest",
+      "mdlib's code was .*, now other")],
+)  # fmt: skip
+def test_a_checkpoint_of_other_versions_is_refused(what, message, tmp_path, monkeypatch):
+    train(make(), checkpoint=tmp_path / "a.pt", steps=3)
+    monkeypatch.setattr(what, (lambda: "other") if "code" in what else "1.0")
+    with pytest.raises(ValueError, match=message):
+        train(make(), checkpoint=tmp_path / "a.pt", steps=3)
+
+
+def test_a_checkpoint_of_another_device_or_precision_is_refused(tmp_path, monkeypatch):
+    import mdlib.training.loop as loop
+
+    train(make(), checkpoint=tmp_path / "a.pt", steps=3)
+    plainly = loop._identity
+
+    def as_on_cuda(method, source, device):
+        return plainly(method, source, torch.device("cuda"))
+
+    monkeypatch.setattr(loop, "_identity", as_on_cuda)
+    with pytest.raises(ValueError, match="device was cpu, now cuda; precision was float32, now bf"):
+        train(make(), checkpoint=tmp_path / "a.pt", steps=3)
+
+
+def test_one_flipped_byte_anywhere_is_found(tmp_path):
+    path = tmp_path / "a.pt"
+    train(make(), checkpoint=path, steps=3)
+    whole = path.read_bytes()
+    for at in (0, len(whole) // 3, len(whole) // 2, len(whole) - 100, len(whole) - 1):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"a\.pt is no checkpoint .* or is damaged: delete it"):
+            train(make(), checkpoint=path, steps=3)
+
+
+# --- what a method can't learn from -------------------------------------------------------------
+
+NEEDS = {"instance": {"instances": 50}, "wmse": {"head_dim": 4}}
+
+
+@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize(("batch_size", "members"), [(1, 2), (1, 1), (8, 1)])
+def test_a_batch_too_small_is_refused_in_the_methods_words_or_moves_its_weights(
+    name, batch_size, members
+):
+    method = methods.create(
+        name, image_shape=SHAPE, latent_dim=3, arch="mlp-small", **NEEDS.get(name, {})
+    )
+    before = [p.clone() for p in method.parameters()]
+    least = method.least_images, method.least_views
+    labels = torch.arange(50) % 10
+
+    def moved():
+        return [not torch.equal(a, b) for a, b in zip(before, method.parameters(), strict=True)]
+
+    settings = {"members": members, "labels": labels, "batch_size": batch_size, "steps": 3}
+    if batch_size < least[0] or members < least[1]:
+        short = f"batch_size={batch_size}" if batch_size < least[0] else f"members={members}"
+        words = f"{short}: {type(method).__name__} compares .*: it needs {max(least)}|2 or more"
+        with pytest.raises(ValueError, match=words):
+            train(method, **settings)
+        views = torch.rand(batch_size, members, *SHAPE)
+        extras = {"parameters": {}, "index": torch.zeros(batch_size, dtype=torch.int64)}
+        with pytest.raises(ValueError, match=words):
+            method.loss(views, **{name: extras[name] for name in method.uses})
+        assert not any(moved())
+    else:
+        assert train(method, **settings).notna().all(axis=None)
+        assert any(moved())
+
+
+def test_a_batch_that_cannot_be_whitened_is_refused_before_the_first_step():
+    method = methods.create("wmse", image_shape=SHAPE, latent_dim=3, head_dim=16)
+    with pytest.raises(ValueError, match=r"batch_size=16: WMSE .* it needs 17 or more, not 16"):
+        train(method)
+    train(
+        methods.create("wmse", image_shape=SHAPE, latent_dim=3, head_dim=16, shrinkage=0.1), steps=2
+    )
+
+
+# --- the optimiser ------------------------------------------------------------------------------
+
+
+def test_weight_decay_reaches_the_optimiser():
+    class Idle(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(3))
+
+        def loss(self, views, generator):
+            return 0 * self.w.sum(), {}
+
+        def after_step(self, step, steps):
+            pass
+
+    method = Idle()
+    train(method, steps=2, lr=0.1, weight_decay=0.5, schedule="constant")
+    torch.testing.assert_close(method.w.data, torch.full((3,), (1 - 0.1 * 0.5) ** 2))
+
+
+def test_a_group_of_weights_may_have_a_rate_and_a_schedule_of_its_own():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
+            self.path = [(0.0, 0.0)]
+
+        def parameter_groups(self):
+            return [{"params": [self.a]}, {"params": [self.b], "rate": 0.5, "schedule": "constant"}]
+
+        def loss(self, views, generator):
+            return self.a + self.b, {}
+
+        def after_step(self, step, steps):
+            self.path.append((self.a.item(), self.b.item()))
+
+    method = Two()
+    train(method, steps=4, lr=0.1)
+    moves = [(a - c, b - d) for (a, b), (c, d) in zip(method.path, method.path[1:], strict=False)]
+    assert [b for _, b in moves] == pytest.approx([0.5] * 4, rel=1e-3)
+    assert [a for a, _ in moves] == pytest.approx([0.1, 0.0854, 0.05, 0.0146], rel=1e-2)
+
+
+# --- callbacks ----------------------------------------------------------------------------------
+
+
+def test_a_callback_is_called_after_each_step_with_what_is_known_by_then():
+    calls = []
+
+    def look(step, method, history):
+        calls.append((step, len(history.table()), history.table().loss.iloc[-1]))
+
+    watched, alone = make(), make()
+    every_third = Watch(lambda method: {"norm": method.encoder[1].weight.norm().item()}, every=3)
+    losses = train(watched, steps=7, callbacks=[look, every_third])
+    assert [(step, rows) for step, rows, _ in calls] == [(i, i) for i in range(1, 8)]
+    assert [loss for *_, loss in calls] == losses.loss.tolist()
+    assert every_third.table().step.tolist() == [3, 6]
+    assert every_third.table().norm.nunique() == 2
+    assert train(alone, steps=7).equals(losses) and same_weights(watched, alone)
+
+
+def test_probe_and_rank_during_training_are_those_of_the_codes_at_that_step():
+    from mdlib import data
+    from mdlib.evaluation import probes
+
+    train_split, test_split = data.load("digits").sample(120), data.load("digits", "test")
+    method = methods.create("vae", image_shape=train_split.image_shape, latent_dim=8)
+    linear = Probe(probes.linear, train_split, test_split, every=2, seed=3)
+    rank = Rank(test_split.images, every=4)
+    train(method, train_split.images, steps=4, callbacks=[linear, rank])
+    codes = method.encode(train_split.images), method.encode(test_split.images)
+    score = probes.linear(codes[0], train_split.labels, codes[1], test_split.labels, seed=3).score
+    assert linear.table().step.tolist() == [2, 4] and rank.table().step.tolist() == [4]
+    assert linear.table().score.iloc[-1] == score
+    assert 1 < rank.table().score.item() <= 8
+
+
+def test_effective_rank_counts_the_directions_that_are_used():
+    assert effective_rank(torch.eye(6) - 1 / 6) == pytest.approx(5)
+    line = torch.arange(9.0)[:, None] * torch.tensor([1.0, -2.0, 0.5])
+    assert effective_rank(line) == pytest.approx(1, abs=1e-6)
+    assert effective_rank(torch.full((7, 3), 2.5)) == 0
+    q, _ = torch.linalg.qr(torch.randn(40, 3, generator=torch.Generator().manual_seed(0)))
+    q = torch.linalg.qr(q - q.mean(0))[0]
+    shares = torch.tensor([0.5, 0.25, 0.25])
+    expected = math.exp(-float((shares * shares.log()).sum()))
+    assert effective_rank(q * shares + 4) == pytest.approx(expected, rel=1e-4)

@@ -8,7 +8,7 @@ from torchvision.transforms.v2 import functional as TF
 
 from mdlib import data
 from mdlib.evaluation import probes
-from mdlib.views import BINARY, COLUMNS, SharedStyle, Views, apply, circular, style
+from mdlib.views import BINARY, COLUMNS, SharedStyle, Views, apply, circular, render, style
 
 LEVELS = 2 / 255
 EVERYTHING = dict(
@@ -586,3 +586,13 @@ def test_other_devices_agree_with_the_cpu(device):
     assert noisy.device.type == device
     with pytest.raises(ValueError, match="generator is on cpu, images are on"):
         law(images.to(device), 2, gen())
+
+
+@pytest.mark.parametrize("shape", [(3, 28, 28), (1, 9, 17), (2, 1, 5)])
+def test_blur_without_a_look_at_its_values_is_the_other_blur(shape):
+    images = torch.rand(6, *shape, generator=gen())
+    sigma = torch.tensor([0.0, 0.2, 0.7, 1.5, 4.0, 30.0])
+    expected = apply(images, {"blur": sigma[:, None, None]})[:, 0]
+    got = torch.where(sigma[:, None, None, None] > 0, render._blurred(images, sigma), images)
+    torch.testing.assert_close(got, expected, rtol=0, atol=2e-6)
+    assert torch.equal(got[0], images[0])

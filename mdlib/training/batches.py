@@ -1,0 +1,166 @@
+"""Where a step's batch comes from: views drawn anew of images, or of anything else.
+
+A *source* has `len(source)` samples, of which `fit` deals each batch by their rows; it draws the
+views of those rows, and says what it is, so that a checkpoint knows its data. `ImageViews` is the
+usual one, and `SampleViews` its parent for samples that are no images::
+
+    fit(method, ImageViews(train.images, Views(hflip=0.5)), steps=1000)
+    fit(method, SampleViews(train.factors, redrawn), steps=1000)  # redrawn looks images up
+
+One of your own needs what `Source` lists, and no base class.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Float, Integer, Shaped, UInt8
+from torch import Tensor
+
+from mdlib.checks import need
+
+Law = Callable[[Tensor, int, torch.Generator], tuple[Tensor, Mapping[str, Tensor]]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """J views of each of B samples, [B, J, …], and what a loss may want to know beside them.
+
+    A method's `uses` names its `extras`: "labels", int64 [B], a class a sample; "parameters", the
+    dict of [B, J, k] that made the views; "index", int64 [B], the samples' rows in the source.
+    """
+
+    views: Float[Tensor, "batch views *shape"]
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+    def extras_for(self, method: Any) -> dict[str, Any]:
+        """The extras that `method` uses; ValueError where one is not here."""
+        name, uses = type(method).__name__, getattr(method, "uses", ())
+        for wanted in uses:
+            need(
+                wanted in self.extras,
+                f"{name} learns from {wanted}, and these batches have none: give their source's "
+                f"draw an extra of that name",
+            )
+        return {wanted: self.extras[wanted] for wanted in uses}
+
+
+class Source(Protocol):
+    """What `fit` takes batches from.
+
+    members: the J of views of each sample.
+    labels: int64 [N], one a sample, or None.
+    """
+
+    members: int
+    labels: Tensor | None
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+
+    def to(self, device: torch.device) -> Source:
+        """The source with its tensors on `device`."""
+
+    def draw(self, index: Tensor, generator: torch.Generator) -> Batch:
+        """Views of the samples in rows `index`, int64 [B], all randomness from `generator`."""
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """What decides the batches, by name, as JSON can hold it: equal only for equal data.
+
+        ValueError where the source can't tell. Only asked for a checkpoint.
+        """
+
+
+class SampleViews:
+    """`members` random views by `law` of samples of any kind: counts, sequences, factors.
+
+    Args:
+        samples: [N, …]; kept whole, and moved to the device of the training.
+        law: `law(samples [B, …], members, generator)` → views [B, J, …] and the parameters that
+            made them, [B, J, k] each. For checkpoints it needs a `repr` that tells its settings.
+        members: views of each sample, the J of a group.
+        labels: integers [N], one a sample, for the methods that use them.
+
+    Raises ValueError for no samples, members below 1, and labels that are not N integers.
+    """
+
+    def __init__(
+        self,
+        samples: Shaped[Tensor, "sample *shape"],
+        law: Law,
+        members: int = 2,
+        labels: Integer[Tensor, " sample"] | None = None,
+    ):
+        need(samples.ndim > 0 and len(samples) > 0, f"samples of {tuple(samples.shape)}: none here")
+        need(members >= 1, f"members={members}: expected a number of views, 1 or more")
+        if labels is not None:
+            need(
+                labels.shape == (len(samples),) and not labels.is_floating_point(),
+                f"labels of {labels.dtype} {tuple(labels.shape)}: expected integers, one for each "
+                f"of the {len(samples)} samples",
+            )
+            labels = labels.long()
+        self.samples, self.law, self.members, self.labels = samples, law, members, labels
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def to(self, device: torch.device) -> SampleViews:
+        labels = None if self.labels is None else self.labels.to(device)
+        return type(self)(self.samples.to(device), self.law, self.members, labels)
+
+    def draw(self, index: Tensor, generator: torch.Generator) -> Batch:
+        views, parameters = self.law(self.samples[index], self.members, generator)
+        extras = {"parameters": parameters, "index": index}
+        if self.labels is not None:
+            extras["labels"] = self.labels[index]
+        return Batch(views, extras)
+
+    def fingerprint(self) -> dict[str, Any]:
+        law = repr(self.law)
+        need(
+            not re.search(r"\bat 0x[0-9a-fA-F]+|\.\.\.", law),
+            f"the law of views {law} can't say what it is, so nobody could tell later whether a "
+            f"checkpoint is of the same views: give it a __repr__ with all its settings (a "
+            f"dataclass has one), or train without a checkpoint",
+        )
+        labels = None if self.labels is None else digest(self.labels)
+        return {
+            "views": law,
+            "members": self.members,
+            "data": digest(self.samples),
+            "labels": labels,
+        }
+
+
+class ImageViews(SampleViews):
+    """`members` random views by `law` of uint8 images [N, C, H, W]; see `SampleViews`."""
+
+    def __init__(
+        self,
+        images: UInt8[Tensor, "image channels height width"],
+        law: Law,
+        members: int = 2,
+        labels: Integer[Tensor, " image"] | None = None,
+    ):
+        need(
+            images.dtype == torch.uint8 and images.ndim == 4,
+            f"images of {images.dtype} {tuple(images.shape)}: expected uint8 [N, C, H, W]; for "
+            f"other samples there is SampleViews",
+        )
+        super().__init__(images, law, members, labels)
+
+
+def digest(*tensors: Tensor) -> str:
+    """A checksum of tensors: of their types, shapes and values in order."""
+    result = hashlib.sha256()
+    for tensor in tensors:
+        result.update(f"{tensor.dtype} {list(tensor.shape)} ".encode())
+        flat = tensor.detach().cpu().contiguous().flatten()
+        result.update(flat.view(torch.uint8).numpy())
+    return result.hexdigest()[:16]
