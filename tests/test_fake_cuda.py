@@ -45,6 +45,11 @@ def on_cuda(tensor):
     return torch.empty(tensor.shape, dtype=tensor.dtype, device=CUDA)
 
 
+def create(name, **options):
+    with CUDA:  # made there: a module can't be moved in this mode
+        return methods.create(name, image_shape=SHAPE, latent_dim=4, **options)
+
+
 def images(count=8):
     return torch.empty(count, *SHAPE, dtype=torch.uint8, device=CUDA)
 
@@ -79,9 +84,7 @@ def test_losses(name):
 @pytest.mark.parametrize("arch", ["mlp", "conv", "resnet"])
 @pytest.mark.parametrize("name", methods.names())
 def test_loss_after_step_and_codes_of_every_method(name, arch):
-    method = methods.create(
-        name, image_shape=SHAPE, latent_dim=4, arch=arch, **TINY.get(name, {})
-    ).to(CUDA)
+    method = create(name, arch=arch, **TINY.get(name, {}))
     views, parameters = EVERYTHING(images(), 2, Generator())
     extras = {
         "parameters": parameters,
@@ -99,9 +102,7 @@ def test_loss_after_step_and_codes_of_every_method(name, arch):
 
 @pytest.mark.parametrize("term", list(TERMS))
 def test_style_terms(term):
-    method = methods.create(
-        "partitioned_byol", image_shape=SHAPE, latent_dim=4, style_term=term
-    ).to(CUDA)
+    method = create("partitioned_byol", style_term=term)
     method.style.looked = True  # the one look at the first batch's parameters, which is allowed
     views, parameters = SharedStyle(crop=(0.3, 1.0), hue=0.1)(images(), 2, Generator())
     extras = {"parameters": parameters} if method.uses else {}
@@ -112,7 +113,7 @@ def test_style_terms(term):
 @pytest.mark.parametrize("name", ["vae", "simve", "mixture_vae", "gvae", "partitioned_vae"])
 def test_decoding(name):
     options = {"centres": "gaussian"} if name == "simve" else {}
-    method = methods.create(name, image_shape=SHAPE, latent_dim=4, **options).to(CUDA)
+    method = create(name, **options)
     for result in (method.reconstruct(images()), method.sample(8, Generator())):
         assert result.device.type == "cuda" and result.shape == (8, *SHAPE)
     assert method.elbo(images(), generator=Generator()).device.type == "cuda"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from itertools import permutations
 
@@ -11,31 +11,40 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdlib import nets
-from mdlib.checks import check_not_negative
+from mdlib.checks import check_not_negative, check_one_of
 from mdlib.methods.byol import BYOL
 from mdlib.types import ImageShape, Loss
 from mdlib.views import BINARY, COLUMNS, PERIODS, circular, style
 
+TRUNKS = ("shared", "separate")
 COLOUR = ("brightness", "contrast", "saturation", "hue")
 
 
 class DifferencePredictor(nn.Module):
     """Tells from the codes of two views how the parameters that made them differ.
 
-    A network of three layers reads both codes. It has one output a column of `views.style`, hue and
-    rotation as cosine and sine (`views.circular`), and each goes to [−1, 1] by tanh and regresses
-    the difference of that column divided by its range over the batch, whatever the law of views. A
-    column of 0 and 1 has a logit that both views have the same.
-
-    The released code has a network of its own for each augmentation, differences of crops as they
-    are, and hue as a scaled number.
+    Networks of three layers read both codes: one for all augmentations ("shared"), or one for each
+    ("separate"). There is one output a column of `views.style`, hue and rotation as cosine and sine
+    (`views.circular`), and each goes to [−1, 1] by tanh and regresses the difference of that column
+    divided by its range over the batch, whatever the law of views. A column of 0 and 1 has a logit
+    that both views have the same.
     """
 
-    def __init__(self, dim: int, hidden: int):
+    def __init__(self, dim: int, hidden: int, trunk: str = "shared"):
         super().__init__()
+        check_one_of(TRUNKS, trunk=trunk)
         # As many outputs as any law needs, for only the views will tell which it varies.
-        columns = sum(map(len, COLUMNS.values())) + len(PERIODS)
-        self.network = nets.mlp([2 * dim, hidden, hidden, columns], batch_norm=True)
+        columns = Counter(_augmentation(name) for names in COLUMNS.values() for name in names)
+        columns.update(_augmentation(name) for name in PERIODS)  # a cosine and a sine, one more
+
+        def network(outputs: int) -> nn.Sequential:
+            return nets.mlp([2 * dim, hidden, hidden, outputs], batch_norm=True)
+
+        if trunk == "shared":
+            self.network = network(columns.total())
+        else:
+            self.networks = nn.ModuleDict({name: network(n) for name, n in columns.items()})
+        self.trunk = trunk
 
     def forward(self, codes: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
         """The loss over all ordered pairs of J views; J codes [B, dim] → a scalar.
@@ -54,9 +63,16 @@ class DifferencePredictor(nn.Module):
             """The first views of all pairs, and the second ones."""
             return [torch.cat([views[pair[side]] for pair in pairs]) for side in (0, 1)]
 
-        outputs = self.network(torch.cat(sides(codes), dim=1)).float().unbind(1)
+        both = torch.cat(sides(codes), dim=1)
+        if self.trunk == "shared":
+            shared = iter(self.network(both).float().unbind(1))
+            outputs = defaultdict(lambda: shared)  # one after the other, whatever it is of
+        else:
+            there = dict.fromkeys(map(_augmentation, columns))
+            outputs = {a: iter(self.networks[a](both).float().unbind(1)) for a in there}
         terms = defaultdict(list)
-        for output, (name, column) in zip(outputs, columns.items(), strict=False):
+        for name, column in columns.items():
+            output = next(outputs[_augmentation(name)])
             a, b = sides(column.unbind(1))
             if name in BINARY:
                 term = F.binary_cross_entropy_with_logits(output, (a == b).float())
@@ -72,7 +88,12 @@ class AugSelf(BYOL):
 
     The paper's BYOL sums the two orders of a pair where ours has their mean, so the second term
     counts augmentation_weight / 2 here: `augmentation_weight` is the paper's λ, one for all
-    augmentations. Their predictor has 512 hidden units; this has `head_hidden`.
+    augmentations.
+
+    Where theirs is otherwise: each augmentation has a network of its own (`trunk="separate"`), with
+    512 hidden units where this has `head_hidden`; differences of a crop are not scaled, and hue's
+    is one scaled number, where here each column is divided by its range over the batch, and hue is
+    a cosine and a sine.
     """
 
     title = "AugSelf"
@@ -84,12 +105,13 @@ class AugSelf(BYOL):
         image_shape: ImageShape,
         latent_dim: int,
         augmentation_weight: float = 1.0,
+        trunk: str = "shared",
         **common,
     ):
         super().__init__(image_shape, latent_dim, **common)
         check_not_negative(augmentation_weight=augmentation_weight)
         self.augmentation_weight = augmentation_weight
-        self.differences = DifferencePredictor(latent_dim, self.head_hidden)
+        self.differences = DifferencePredictor(latent_dim, self.head_hidden, trunk)
 
     def loss(
         self,

@@ -17,8 +17,9 @@ class BarlowTwins(JointEmbedding):
     """Zbontar et al. 2021 (arXiv:2103.03230).
 
     C is the correlation, over the batch, of each dimension of one view's projection with each of
-    another's; the loss is Σᵢ (1 − Cᵢᵢ)² + redundancy_weight · Σᵢ≠ⱼ Cᵢⱼ², the mean over all pairs
-    of views. The authors' projector has three layers of 8192 units.
+    another's; the loss is Σᵢ (1 − Cᵢᵢ)² + redundancy_weight · Σᵢ≠ⱼ Cᵢⱼ², the mean over all pairs of
+    views. The authors' projector has three layers of 8192 units, ours SimCLR's two of `head_hidden`
+    and `head_dim`: with few outputs there is little redundancy to reduce.
     """
 
     title = "Barlow Twins"

@@ -109,3 +109,11 @@ class Method(nn.Module):
 def as_float(images: Tensor) -> Tensor:
     """Images as float32 in [0, 1], whether they come as uint8 or are so already."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images
+
+
+def with_own_group(method: Method, parts: list[nn.Module], **settings: object) -> list[dict]:
+    """Two parameter groups: those of `parts` with `settings`, and all the rest of `method`."""
+    own = [p for part in parts for p in part.parameters() if p.requires_grad]
+    ids = {id(p) for p in own}
+    rest = [p for p in method.parameters() if p.requires_grad and id(p) not in ids]
+    return [{"params": rest}, {"params": own, **settings}]

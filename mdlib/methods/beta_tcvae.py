@@ -20,11 +20,10 @@ class BetaTCVAE(VAE):
     of the code, and how far each dimension's marginal is from N(0, 1). Only the second is made
     dearer; with beta = 1, this is the VAE. `losses.total_correlation` has the two estimators, of
     which "stratified" needs `dataset_size`, the number of training images. Its batch is one view of
-    each image, as if there were no other views, and the term is the mean over the views. At a batch
-    of M it takes M² · latent_dim densities a view: slow for codes of hundreds of dimensions.
-
-    "stratified" is the paper's formula. The released code and its copies fill column 0 of the
-    weights, where the formula has the diagonal, and give another number.
+    each image, as if there were no other views, and the term is the mean over the views. (The
+    released code's "stratified" fills a column of its weights where the diagonal is meant, as do
+    its copies: its values differ from these.) At a batch of M it takes M² · latent_dim densities a
+    view: slow for codes of hundreds of dimensions.
     """
 
     title = "β-TCVAE"

@@ -17,10 +17,10 @@ class CRVAE(VAE):
     Consistency is KL(q(z|xⁱ) ‖ q(z|xʲ)) in closed form, the mean over all ordered pairs of views of
     an image. Two things differ from the paper. There it is KL(q(z|augmented) ‖ q(z|clean)), with
     the image itself on one side; here views are on both. And there the VAE's losses of the two are
-    added; here they are averaged, so that this weight w does what λ = 2w does there. The default
-    has the digits of the released code's λ and is far weaker: there the likelihood is a mean over
-    pixels, here a sum, so that theirs is about 1e-3 · C · H · W in our nats an image (0.8 at
-    28 × 28, grey). Tuning took 1 (`experiments/simve`).
+    added; here they are averaged, so that this weight w does what λ = 2w does there. The released
+    code has 1e-3 times a KL summed over an image's dimensions beside a reconstruction averaged over
+    its pixels: beside ours, a sum over pixels, that is 1e-3 times the number of pixels, or near 1.
+    (It also takes the exponential of the log-variance for a standard deviation; this does not.)
     """
 
     title = "CR-VAE"
@@ -31,7 +31,7 @@ class CRVAE(VAE):
         self,
         image_shape: ImageShape,
         latent_dim: int,
-        consistency_weight: float = 1e-3,
+        consistency_weight: float = 1.0,
         **common,
     ):
         super().__init__(image_shape, latent_dim, **common)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mdlib import nets
 from mdlib.checks import check_not_negative
@@ -30,16 +30,19 @@ class DDCL(SimSiam, ProjectsParts):
         latent_dim: int,
         style_dim: int | None = None,
         style_weight: float = 1.0,
-        predictor_hidden: int = 32,
         **common,
     ):
-        super().__init__(image_shape, latent_dim, predictor_hidden, **common)
+        super().__init__(image_shape, latent_dim, **common)
         check_not_negative(style_weight=style_weight)
         self.parts = Partition(latent_dim, style_dim)
         self.style_weight = style_weight
         self.projector = self.projector_of(self.parts.content_dim)
         self.style_projector = self.projector_of(self.parts.style_dim)
-        self.style_predictor = nets.projection(self.head_dim, predictor_hidden, self.head_dim)
+        hidden = self.predictor[0].out_features
+        self.style_predictor = nets.projection(self.head_dim, hidden, self.head_dim)
+
+    def predictors(self) -> list[nn.Module]:
+        return [self.predictor, self.style_predictor]
 
     def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
         contents, styles = zip(*map(self.parts, self.codes(views)), strict=True)

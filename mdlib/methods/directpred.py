@@ -20,8 +20,9 @@ class DirectPred(BYOL):
     average that keeps `memory` of its past a step. W gets no gradient; until the first step it is
     the identity. Defaults of `memory` (ρ) and `floor` (ε): the authors' example command.
 
-    The slow copy's momentum follows BYOL's cosine; theirs is constant. F begins with the first
-    batch times 1 − memory, theirs with the batch itself, which is the same W.
+    Theirs has a constant momentum of the target, where this has BYOL's; F begins as the first
+    batch's, not as a share of it (W does not change with F's scale); eigenvalues are held above
+    1e-4.
     """
 
     title = "DirectPred"

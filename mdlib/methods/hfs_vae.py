@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.checks import check_above_zero, check_not_negative
+from mdlib.checks import check_above_zero, check_not_negative, check_one_of
 from mdlib.methods.vae import VAE
 from mdlib.types import ImageShape
+
+SCALE_TERMS = ("mean", "sum")
 
 
 class HFSVAE(VAE):
@@ -23,9 +25,10 @@ class HFSVAE(VAE):
     correlated. With beta = 0 nothing else keeps codes from shrinking to a point, whose support
     does factorise: that is what `scale_weight` is for.
 
-    The released code sums the scale term over dimensions, where this takes their mean (so its
-    weight does what `latent_dim` times as much does here), and by default estimates the support
-    from 100 random points, where this looks at all combinations of the batch.
+    The authors' code sums the scale term over dimensions where this has their mean
+    (`scale_term="sum"` for theirs, whose weight then depends on latent_dim), with 1e-6 where ours
+    has 1e-4, and it takes standard deviations over the code's dimensions, which we take for a slip:
+    ours are over the batch. It looks for the farthest of 100 random combinations; this at all.
     """
 
     title = "HFS"
@@ -39,13 +42,15 @@ class HFSVAE(VAE):
         beta: float = 1.0,
         gamma: float = 1.0,
         scale_weight: float = 0.0,
+        scale_term: str = "mean",
         pairs: int = 25,
         **common,
     ):
         super().__init__(image_shape, latent_dim, **common)
         check_not_negative(beta=beta, gamma=gamma, scale_weight=scale_weight)
         check_above_zero(pairs=pairs)
-        self.pairs = pairs
+        check_one_of(SCALE_TERMS, scale_term=scale_term)
+        self.pairs, self.scale_term = pairs, scale_term
         self.term_weights = {"kl": beta, "support": gamma, "scale": scale_weight}
 
     def regularisers(
@@ -57,5 +62,7 @@ class HFSVAE(VAE):
         views = mean.unbind(1)
         support = torch.stack([losses.factorised_support(view, chosen) for view in views]).mean()
         scale = torch.stack([losses.variance_hinge(view) for view in views]).mean()
+        if self.scale_term == "sum":
+            scale = scale * self.latent_dim
         terms = super().regularisers(mean, log_variance, z, generator)
         return terms | {"support": support, "scale": scale}

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mdlib import losses, nets
 from mdlib.checks import check_above_zero
+from mdlib.methods.base import with_own_group
 from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
 from mdlib.types import ImageShape, Loss
 
@@ -19,19 +20,36 @@ class SimSiam(JointEmbedding):
     2 − 2 cos, on BYOL's scale; the paper's −cos is half of it, less 1. As in the paper, a batch
     norm without weights ends the projector, and the predictor is a bottleneck (theirs: 512).
 
-    In the authors' recipe the predictor's learning rate does not fall, and they find that better;
-    here it has the schedule of all others.
+    Theirs also keeps the predictor's learning rate while that of all else decays, which they find
+    better: `fix_predictor_lr=True`. Here it is off, so that all methods of a comparison have one
+    schedule. Ours has no bias in the predictor's last layer, and a projector of two layers, not
+    three.
     """
 
     title = "SimSiam"
     colour = "#7b3fa0"
 
     def __init__(
-        self, image_shape: ImageShape, latent_dim: int, predictor_hidden: int = 32, **common
+        self,
+        image_shape: ImageShape,
+        latent_dim: int,
+        predictor_hidden: int = 32,
+        fix_predictor_lr: bool = False,
+        **common,
     ):
         super().__init__(image_shape, latent_dim, **common)
         check_above_zero(predictor_hidden=predictor_hidden)
+        self.fix_predictor_lr = fix_predictor_lr
         self.predictor = nets.projection(self.head_dim, predictor_hidden, self.head_dim)
+
+    def predictors(self) -> list[nn.Module]:
+        """The networks whose learning rate `fix_predictor_lr` keeps as it is."""
+        return [self.predictor]
+
+    def parameter_groups(self) -> list[dict]:
+        if not self.fix_predictor_lr:
+            return super().parameter_groups()
+        return with_own_group(self, self.predictors(), schedule="constant")
 
     def projector_of(self, dim: int) -> nn.Sequential:
         return super().projector_of(dim).append(nn.BatchNorm1d(self.head_dim, affine=False))

@@ -18,7 +18,8 @@ class VICReg(JointEmbedding):
     For two views: invariance_weight · (mean squared difference) + variance_weight · (mean of the
     views' `losses.variance_hinge`) + covariance_weight · (sum of the views'
     `losses.covariance_penalty`); for more, the mean of that over all pairs. The authors' projector
-    has three layers of 8192 units.
+    has three layers of 8192 units, ours SimCLR's two of `head_hidden` and `head_dim`: with few
+    outputs, and small batches, the covariance term hardly acts.
     """
 
     title = "VICReg"

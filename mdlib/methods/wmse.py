@@ -13,9 +13,11 @@ from mdlib.types import ImageShape, Loss
 class WMSE(JointEmbedding):
     """Ermolov et al. 2021 (arXiv:2007.06346).
 
-    The projections of each view are whitened within parts of the batch of `part` images or more
-    (a batch of fewer is one part), then compared by 2 − 2 cos, the mean over all pairs of views. A
+    The projections of each view are whitened within parts of the batch of `part` images or more (a
+    batch of fewer is one part), then compared by 2 − 2 cos, the mean over all pairs of views. A
     part must have more images than `head_dim`: ValueError. `shrinkage` is that of `losses.whiten`.
+    Theirs may deal the batch into parts several times a step, and average (`w_iter`); this does
+    once.
     """
 
     title = "W-MSE"

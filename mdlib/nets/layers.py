@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from mdlib.types import ImageShape
+
+HALF = (torch.bfloat16, torch.float16)
 
 
 def mlp(sizes: list[int], batch_norm: bool = False) -> nn.Sequential:
@@ -79,9 +82,21 @@ class ConvDecoder(nn.Sequential):
         )
 
 
-def projection(dim: int, hidden: int, out: int) -> nn.Sequential:
+class Head(nn.Sequential):
+    """Layers in float32, whatever an autocast around them says.
+
+    Heads are small, and losses turn on small differences of what they give: SimSiam's and DDCL's
+    gradients lose their direction in bfloat16 heads.
+    """
+
+    def forward(self, codes: Tensor) -> Tensor:
+        with torch.autocast(codes.device.type, enabled=False):
+            return super().forward(codes.float() if codes.dtype in HALF else codes)
+
+
+def projection(dim: int, hidden: int, out: int) -> Head:
     """The head of SimCLR and BYOL: Linear – BatchNorm – ReLU – Linear, [N, dim] → [N, out]."""
-    return mlp([dim, hidden, out], batch_norm=True)
+    return Head(*mlp([dim, hidden, out], batch_norm=True))
 
 
 class Gaussian(nn.Module):

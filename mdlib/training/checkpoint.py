@@ -15,7 +15,6 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-import mdlib
 from mdlib.io import atomic_write
 from mdlib.training.batches import digest
 
@@ -181,7 +180,7 @@ def weights_digest(state: dict[str, Tensor]) -> str:
 @functools.cache
 def code_digest() -> str:
     """A checksum of the code that decides what a step does; comments don't count."""
-    folder = Path(mdlib.__file__).parent
+    folder = Path(__file__).parents[1]
     parts = ("losses.py", "nets", "views", "methods", "training")
     files = [f for part in parts for f in ((folder / part), *(folder / part).rglob("*.py"))]
     code = [ast.dump(ast.parse(f.read_bytes())) for f in sorted(files) if f.is_file()]

@@ -312,3 +312,23 @@ def test_codes_may_be_narrow_or_wide(name, latent_dim, views):
     method = methods.create(name, image_shape=SHAPE, latent_dim=latent_dim, arch="mlp-small")
     assert loss(method, views)[0].isfinite()
     assert method.encode(views[:, 0]).shape == (6, latent_dim)
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_gradients_keep_their_direction_under_bfloat16(name):
+    """What trains on CUDA: the direction of bfloat16's gradient is that of float32's."""
+    method = methods.create(
+        name, image_shape=SHAPE, latent_dim=16, arch="mlp-small", **TINY.get(name, {})
+    )
+    images = torch.rand(16, *SHAPE, generator=generator())
+    views, _ = LAW(images, 2, generator(1))
+
+    def gradient(half):
+        method.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            total, terms = loss(method, views, generator(2))
+        assert all(t.dtype == torch.float32 for t in (total, *terms.values()))
+        total.backward()
+        return torch.cat([p.grad.flatten() for p in method.parameters() if p.grad is not None])
+
+    assert nn.functional.cosine_similarity(gradient(True), gradient(False), dim=0) > 0.97
