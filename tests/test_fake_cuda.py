@@ -11,7 +11,8 @@ To add to it: a function in a parametrised list below.
 import pytest
 import torch
 from loss_cases import HALF_CASES
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 
 from mdlib import losses, methods
 from mdlib.methods.style_terms import STYLE_TERMS as TERMS
@@ -46,8 +47,16 @@ def on_cuda(tensor):
 
 
 def create(name, **options):
-    with CUDA:  # made there: a module can't be moved in this mode
-        return methods.create(name, image_shape=SHAPE, latent_dim=4, **options)
+    """A method whose weights and buffers are on the device: made on the CPU, then exchanged."""
+    with unset_fake_temporarily():
+        method = methods.create(name, image_shape=SHAPE, latent_dim=4, **options)
+    for module in method.modules():
+        for key, value in module._parameters.items():
+            if value is not None:
+                module._parameters[key] = nn.Parameter(on_cuda(value), value.requires_grad)
+        for key, value in module._buffers.items():
+            module._buffers[key] = on_cuda(value)
+    return method
 
 
 def images(count=8):
@@ -91,8 +100,7 @@ def test_loss_after_step_and_codes_of_every_method(name, arch):
         "labels": torch.empty(8, dtype=torch.int64, device=CUDA),
         "index": torch.empty(8, dtype=torch.int64, device=CUDA),
     }
-    with torch.autocast("cuda", torch.bfloat16):
-        total, terms = method.loss(views, Generator(), **{n: extras[n] for n in method.uses})
+    total, terms = method.loss(views, Generator(), **{n: extras[n] for n in method.uses})
     method.after_step(0, 10)
     for value in (total, *terms.values()):
         assert value.device.type == "cuda" and value.shape == () and value.dtype == torch.float32
