@@ -32,7 +32,7 @@ from torchvision import transforms
 
 from mdlib import data, methods
 from mdlib.devices import pick_device
-from mdlib.training import fit
+from mdlib.training import ImageViews, fit
 from mdlib.views import Views
 
 LAW = Views(crop=(0.4, 1.0), crop_ratio=(0.75, 1.3), vflip=0.5)
@@ -156,8 +156,9 @@ def main() -> None:
 
         def ours(method=method):
             with redirect_stderr(io.StringIO()):  # the bar is drawn, but nobody sees it
-                fit(method, images, LAW, steps=options.steps, batch_size=options.batch,
-                    members=MEMBERS, lr=LR, schedule="constant", device=device)  # fmt: skip
+                fit(method, ImageViews(images, LAW, MEMBERS), steps=options.steps,
+                    batch_size=options.batch, lr=LR, schedule="constant",
+                    device=device)  # fmt: skip
 
         ready = 2 * options.workers + 1  # a DataLoader's workers run two batches ahead, each
         loops = {"mdlib": ours, "pipeline": lambda train=train: train(options.steps)}

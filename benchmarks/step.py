@@ -24,7 +24,7 @@ import torch
 
 from mdlib import methods
 from mdlib.devices import pick_device
-from mdlib.training import fit
+from mdlib.training import ImageViews, fit
 from mdlib.views import Views
 
 LAW = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)
@@ -90,8 +90,8 @@ def main() -> None:
 
         def whole(method=method):
             with redirect_stderr(io.StringIO()):  # the bar is drawn, but nobody sees it
-                fit(method, images, LAW, steps=options.steps, batch_size=options.batch,
-                    device=device)  # fmt: skip
+                fit(method, ImageViews(images, LAW), steps=options.steps,
+                    batch_size=options.batch, device=device)  # fmt: skip
 
         loops = {"bare": bare, "plain": plain, "fit": whole}
         times = {loop: [] for loop in loops}

@@ -56,7 +56,7 @@ from mdlib.figures import plots, tables
 from mdlib.methods import create
 from mdlib.methods.vae import VAE
 from mdlib.notebook import provenance
-from mdlib.training import fit
+from mdlib.training import ImageViews, fit
 from mdlib.views import Views, style
 
 plots.theme()
@@ -184,7 +184,7 @@ for name in chosen:
     for s in range(seed, seed + seeds):
         method = create(name, **shape, arch=arch, seed=s, **options)
         history = fit(
-            method, train.images, law, steps=steps, batch_size=batch_size,
+            method, ImageViews(train.images, law), steps=steps, batch_size=batch_size,
             seed=s, device=device, progress=not out,
             checkpoint=f"{out}/checkpoints/{name}-{s}.pt" if out else None,
         )  # fmt: skip

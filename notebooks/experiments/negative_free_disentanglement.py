@@ -64,7 +64,7 @@ from mdlib.methods import create
 from mdlib.methods.supervised import Supervised
 from mdlib.methods.vae import VAE
 from mdlib.notebook import provenance
-from mdlib.training import fit
+from mdlib.training import ImageViews, Watch, fit
 from mdlib.views import Views
 
 plots.theme()
@@ -127,7 +127,7 @@ plots.image_grid(sheet, row_labels=["image", "view 1", "view 2"])
 # Joint embeddings: **BYOL, SimSiam, DirectPred, Barlow Twins, VICReg, W-MSE**, and **InfoNCE** as the control that has
 # negatives. VAEs: **VAE, β-VAE, annealed VAE, FactorVAE, β-TCVAE, DIP-VAE, HFS**. A ceiling: a network of the same
 # shape that is told every factor of every image, with a linear layer for each factor on top of the same 256 units. It
-# is not in the library, but it is short. `fit` hands out one label an image, so we pack all factors into one number.
+# is not in the library, but it is short. A source of batches has one label an image, so we pack all factors into one number.
 
 
 # %%
@@ -280,18 +280,10 @@ def examine(method, before, s):
 
 
 # %%
-def watch(method, curve, times=8):
-    """From now on, note step and MED in `curve` while `method` is trained."""
-    follow = method.after_step
-
-    def after_step(step, steps):
-        follow(step, steps)
-        if (step + 1) % max(1, steps // times) == 0:
-            z = method.encode(measured.images[:3000])
-            score = metrics.med(z, v[:3000], bins).score
-            curve.append({"step": step + 1, "MED": score})
-
-    method.after_step = after_step
+def alignment_now(method):
+    """MED of the code, as it is by now."""
+    z = method.encode(measured.images[:3000])
+    return {"MED": metrics.med(z, v[:3000], bins).score}
 
 
 trained, untrained, curves, rows = {}, {}, {}, []
@@ -299,14 +291,17 @@ for name in chosen:
     for s in range(seed, seed + seeds):
         method = build(name, s)
         untrained[name, s] = before = codes_of(method)
-        watch(method, curves.setdefault((name, s), []))
         vae = isinstance(method, VAE)
-        fit(
-            method, train.images, as_it_is if vae else nearly, steps=steps,
-            labels=packed(train.factors), lr=lr, seed=s, device=device,
-            batch_size=batch_size * (1 + vae), members=1 if vae else 2,
-            progress=False,
+        source = ImageViews(
+            train.images, as_it_is if vae else nearly, members=1 if vae else 2,
+            labels=packed(train.factors),
         )  # fmt: skip
+        watch = Watch(alignment_now, every=max(1, steps // 8))
+        fit(
+            method, source, steps=steps, batch_size=batch_size * (1 + vae), lr=lr,
+            seed=s, device=device, callbacks=[watch], progress=False,
+        )  # fmt: skip
+        curves[name, s] = watch.rows
         trained[name, s] = method
         settings = {"method": name, "seed": s, "data": dataset}
         halfway = [at["MED"] for at in curves[name, s] if at["step"] < steps]

@@ -72,7 +72,7 @@ from mdlib.figures import plots, tables
 from mdlib.methods import create, parse_option
 from mdlib.methods.partition import Partition
 from mdlib.notebook import provenance
-from mdlib.training import fit
+from mdlib.training import ImageViews, SampleViews, fit
 from mdlib.views import SharedStyle, Views, circular, style
 
 plots.theme()
@@ -114,8 +114,8 @@ LAWS = {
 # %% [markdown]
 # `sprites` and `scenes` are another matter: all their factors are known, so a view need not distort an image. It can
 # *be* another image, one with the same content factors and new style factors. That is the setting of
-# [von Kügelgen et al. 2021](https://arxiv.org/abs/2106.04619). `fit` hands the rows of its "images" to the law of views
-# and asks no questions, so here these rows are factors, and the law looks the images up.
+# [von Kügelgen et al. 2021](https://arxiv.org/abs/2106.04619). Samples are rows of factors
+# then, and the law of views draws style factors anew and looks the images up.
 
 # %%
 GRIDS = {"sprites": sprites, "scenes": scenes}
@@ -139,8 +139,8 @@ class Redrawn:
         return f"Redrawn({self.grid.name}, shared={self.shared})"
 
     def __call__(self, factors, views, generator):
-        """Factors uint8 [B, F, 1, 1] → views [B, J, C, H, W], all factors [B, J, 1]."""
-        factors = factors[:, None, :, 0, 0].long().repeat(1, views, 1)
+        """Factors [B, F] → views [B, J, C, H, W], the factors drawn [B, J, 1] each."""
+        factors = factors[:, None].repeat(1, views, 1)
         rows = len(factors) // 2 if self.shared else len(factors)
         for j in self.drawn:
             fresh = torch.randint(
@@ -179,10 +179,13 @@ else:
 
 
 def rows_of(split):
-    """What `fit` and the law take for images: of a grid, its factors."""
-    if known:
-        return split.factors.to(torch.uint8)[:, :, None, None]
-    return split.images
+    """What the law makes views of: images, or of a grid its factors."""
+    return split.factors if known else split.images
+
+
+def views_of(split, law):
+    """A source of batches: pairs of views of each row."""
+    return (SampleViews if known else ImageViews)(rows_of(split), law)
 
 
 def columns_of(parameters):
@@ -512,7 +515,7 @@ for name in chosen:
             nobody = f"untrained {name}"
             rows.append({"method": nobody} | facts | examine(method, s))
         history = fit(
-            method, rows_of(train), shared_law if "shared" in name else law,
+            method, views_of(train, shared_law if "shared" in name else law),
             steps=vae_steps if name in VAES else byol_steps, lr=rate,
             batch_size=batch_size, seed=s, device=device, progress=False,
         )  # fmt: skip

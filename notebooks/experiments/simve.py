@@ -73,7 +73,7 @@ from mdlib.figures import plots, tables
 from mdlib.methods import create, parse_option
 from mdlib.metrics.generation import frechet_distance
 from mdlib.notebook import provenance
-from mdlib.training import fit
+from mdlib.training import ImageViews, fit
 from mdlib.views import Views, style
 
 plots.theme()
@@ -424,9 +424,10 @@ for name in chosen:
             nobody = {"method": "untrained"} | facts | {"lr": 0.0, "option": ""}
             rows.append(nobody | examine(method, s))
         history = fit(
-            method, learned_from, law, labels=train.labels[: len(learned_from)],
-            steps=steps, batch_size=batch_size, members=members, lr=rate,
-            schedule=schedule, seed=s, device=device, progress=False,
+            method,
+            ImageViews(learned_from, law, members, train.labels[: len(learned_from)]),
+            steps=steps, batch_size=batch_size, lr=rate, schedule=schedule, seed=s,
+            device=device, progress=False,
         )  # fmt: skip
         trained[name, s] = method
         rows.append({"method": name} | facts | examine(method, s))

@@ -69,7 +69,7 @@ from mdlib.methods.simsiam import SimSiam
 from mdlib.methods.vicreg import VICReg
 from mdlib.methods.wmse import WMSE
 from mdlib.notebook import provenance
-from mdlib.training import fit
+from mdlib.training import ImageViews, fit
 from mdlib.views import Views
 
 plots.theme()
@@ -415,8 +415,8 @@ pd.DataFrame(
 # %%
 def learn(method, seed):
     fit(
-        method, train.images, law, labels=train.labels, steps=steps, lr=lr,
-        batch_size=batch_size, seed=seed, device=device, progress=False,
+        method, ImageViews(train.images, law, labels=train.labels), steps=steps,
+        lr=lr, batch_size=batch_size, seed=seed, device=device, progress=False,
     )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ from mdlib.evaluation.views_classifier import train_views_classifier
 from mdlib.figures import explorable, plots, tables
 from mdlib.methods import create
 from mdlib.notebook import provenance
-from mdlib.training import fit
+from mdlib.training import ImageViews, fit
 from mdlib.views import Views, apply, circular, style
 
 plots.theme()
@@ -180,7 +180,7 @@ def learn(options, s=seed, style_dim=style_dim, n=steps):
         style_dim=style_dim, warmup=warmup, seed=s, **options,
     )  # fmt: skip
     fit(
-        method, train.images, law, steps=n, batch_size=batch_size, lr=lr,
+        method, ImageViews(train.images, law), steps=n, batch_size=batch_size, lr=lr,
         seed=s, device=device, progress=False,
     )  # fmt: skip
     return method

@@ -61,7 +61,7 @@ from mdlib.evaluation import probes, protocol, statistics
 from mdlib.figures import explorable, plots, tables
 from mdlib.methods import create
 from mdlib.notebook import provenance
-from mdlib.training import fit
+from mdlib.training import ImageViews, fit
 from mdlib.views import Views
 
 plots.theme()
@@ -296,8 +296,8 @@ def learn(name, s, weight=reconstruction_weight, sigma2=variance, J=2, n=steps):
         reconstruction_weight=weight, **prior,
     )  # fmt: skip
     fit(
-        method, train.images, law, steps=n, batch_size=2 * batch_size // J,
-        members=J, lr=lr, seed=s, device=device, progress=False,
+        method, ImageViews(train.images, law, members=J), steps=n,
+        batch_size=2 * batch_size // J, lr=lr, seed=s, device=device, progress=False,
     )  # fmt: skip
     return method
 

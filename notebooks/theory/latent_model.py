@@ -70,7 +70,7 @@ from mdlib.figures import plots, tables
 from mdlib.methods import create
 from mdlib.mi import bounds, critics, tasks
 from mdlib.notebook import provenance
-from mdlib.training import fit
+from mdlib.training import ImageViews, fit
 from mdlib.views import Views, style
 
 plots.theme()
@@ -990,7 +990,7 @@ for head_dim in (64, 0):
         for trained in (False, True):
             if trained:
                 history = fit(
-                    method, train.images, law, steps=steps, batch_size=64,
+                    method, ImageViews(train.images, law), steps=steps, batch_size=64,
                     seed=s, device=device, progress=False,
                 )  # fmt: skip
                 if head_dim:

@@ -67,7 +67,7 @@ from mdlib.figures import plots
 from mdlib.methods import create
 from mdlib.methods.style_terms import repulsion
 from mdlib.notebook import provenance
-from mdlib.training import fit
+from mdlib.training import ImageViews, fit
 from mdlib.views import Views, apply, circular, style
 
 plots.theme()
@@ -838,7 +838,11 @@ for term in TERMS:
     for s in range(seed, seed + seeds):
         method = byol(term, s)
         history = fit(
-            method, train.images, law, steps=steps, seed=s, **settings
+            method,
+            ImageViews(train.images, law),
+            steps=steps,
+            seed=s,
+            **settings,
         )
         trained[term, s] = method
         cosine[term, s] = history["style"] / 2 - 1
@@ -871,8 +875,8 @@ cheats = {}
 for name, hue in PIPELINES.items():
     cheats[name] = byol("repel", seed)
     history = fit(
-        cheats[name], train.images, pairs_of(laws(hue)), steps=steps // 2, seed=seed,
-        **settings,
+        cheats[name], ImageViews(train.images, pairs_of(laws(hue))), steps=steps // 2,
+        seed=seed, **settings,
     )  # fmt: skip
     cosine[name, seed] = history["style"] / 2 - 1
 
@@ -1479,7 +1483,11 @@ eigenvalues = torch.linalg.eigvalsh(
 )
 assert eigenvalues.min() > -1e-5
 history = fit(
-    positive, train.images, law, steps=steps // 2, seed=seed, **settings
+    positive,
+    ImageViews(train.images, law),
+    steps=steps // 2,
+    seed=seed,
+    **settings,
 )
 end = (history["style"].iloc[-20:] / 2 - 1).mean()
 if checked:
