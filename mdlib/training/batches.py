@@ -35,7 +35,7 @@ class Batch:
     dict of [B, J, k] that made the views; "index", int64 [B], the samples' rows in the source.
     """
 
-    views: Float[Tensor, "batch views *shape"]
+    views: Float[Tensor, "batch views ..."]
     extras: Mapping[str, Any] = field(default_factory=dict)
 
     def extras_for(self, method: Any) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class SampleViews:
 
     def __init__(
         self,
-        samples: Shaped[Tensor, "sample *shape"],
+        samples: Shaped[Tensor, "sample ..."],
         law: Law,
         members: int = 2,
         labels: Integer[Tensor, " sample"] | None = None,

@@ -211,7 +211,7 @@ def test_stopped_and_resumed_is_never_stopped(name, tmp_path):
     check_resume(name, tmp_path / "a.pt", head_hidden=8, head_dim=4)
 
 
-# --- against lightly, where it is installed ---------------------------------------------------
+# --- against the authors' code, and lightly's, written out ----------------------------------------
 
 
 @pytest.fixture
@@ -220,22 +220,92 @@ def pair():
     return z[0], z[0] + 0.5 * z[1]
 
 
-def test_terms_are_those_of_lightly(pair):
-    lightly = pytest.importorskip("lightly.loss", reason="lightly is not installed")
+def released_barlow(a, b, weight):
+    """barlowtwins/main.py: batch norms without weights, a product, its diagonal and the rest."""
+    norm = nn.BatchNorm1d(a.shape[1], affine=False)
+    c = norm(a).T @ norm(b) / len(a)
+    on_diagonal = torch.diagonal(c).add_(-1).pow_(2).sum()
+    n = len(c)
+    rest = c.flatten()[:-1].view(n - 1, n + 1)[:, 1:].flatten()
+    return on_diagonal + weight * rest.pow_(2).sum()
+
+
+def released_vicreg(x, y):
+    """vicreg/main_vicreg.py, on one device, with its weights 25, 25 and 1."""
+    repr_loss = nn.functional.mse_loss(x, y)
+    x, y = x - x.mean(dim=0), y - y.mean(dim=0)
+    std_x, std_y = torch.sqrt(x.var(dim=0) + 0.0001), torch.sqrt(y.var(dim=0) + 0.0001)
+    std_loss = torch.mean(torch.relu(1 - std_x)) / 2 + torch.mean(torch.relu(1 - std_y)) / 2
+    cov_x, cov_y = (x.T @ x) / (len(x) - 1), (y.T @ y) / (len(y) - 1)
+    n = len(cov_x)
+    off = [c.flatten()[:-1].view(n - 1, n + 1)[:, 1:].flatten().pow(2) for c in (cov_x, cov_y)]
+    return 25 * repr_loss + 25 * std_loss + off[0].sum() / n + off[1].sum() / n
+
+
+def released_whitening(x):
+    """htdt/self-supervised methods/whitening.py, of the whole batch and with eps = 0."""
+    x = x[:, :, None, None]
+    m = x.mean(0).view(x.shape[1], -1).mean(-1).view(1, -1, 1, 1)
+    xn = x - m
+    t = xn.permute(1, 0, 2, 3).contiguous().view(x.shape[1], -1)
+    f_cov = torch.mm(t, t.permute(1, 0)) / (t.shape[-1] - 1)
+    inv_sqrt = torch.linalg.solve_triangular(
+        torch.linalg.cholesky(f_cov), torch.eye(x.shape[1]), upper=False
+    )
+    weights = inv_sqrt.contiguous().view(x.shape[1], x.shape[1], 1, 1)
+    return nn.functional.conv2d(xn, weights)[:, :, 0, 0]
+
+
+def test_terms_are_those_of_the_authors(pair):
     a, b = pair
     diagonal, rest = losses.identity_gap(losses.cross_correlation(a, b))
-    torch.testing.assert_close(diagonal + 0.0051 * rest, lightly.BarlowTwinsLoss(0.0051)(a, b))
+    torch.testing.assert_close(diagonal + 0.0051 * rest, released_barlow(a, b, 0.0051))
 
     variance = (losses.variance_hinge(a) + losses.variance_hinge(b)) / 2
     covariance = losses.covariance_penalty(a) + losses.covariance_penalty(b)
     invariance = nn.functional.mse_loss(a, b)
-    torch.testing.assert_close(
-        25 * invariance + 25 * variance + covariance, lightly.VICRegLoss()(a, b)
+    torch.testing.assert_close(25 * invariance + 25 * variance + covariance, released_vicreg(a, b))
+    small = 0.1 * a, 0.1 * b  # where the hinge acts
+    variance = (losses.variance_hinge(small[0]) + losses.variance_hinge(small[1])) / 2
+    assert variance > 0.1
+    covariance = sum(map(losses.covariance_penalty, small))
+    total = 25 * nn.functional.mse_loss(*small) + 25 * variance + covariance
+    torch.testing.assert_close(total, released_vicreg(*small))
+
+    # SimSiam's criterion, −cos, and W-MSE's norm_mse_loss, 2 − 2 cos of whitened codes.
+    cosine = nn.CosineSimilarity(dim=1)(a, b).mean()
+    torch.testing.assert_close(losses.cosine_regression(a, b).mean() / 2 - 1, -cosine)
+    torch.testing.assert_close(losses.whiten(a), released_whitening(a), rtol=1e-3, atol=1e-3)
+
+
+# --- batch norm, and a predictor of its own pace --------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*NAMES, "ddcl", "augself", "partitioned_byol"])
+def test_batch_norm_sees_one_view_of_each_image_at_a_time(name):
+    """An encoder with batch norm: of the first views it makes what it makes of them alone."""
+    method = methods.create(
+        name, image_shape=(1, 16, 16), latent_dim=6, arch="resnet", head_hidden=16, head_dim=5
     )
+    views = torch.rand(8, 2, 1, 16, 16, generator=generator())
+    views[:, 1] *= 0.2  # the two would have other statistics together
+    codes = method.codes(views)
+    for j, code in enumerate(codes):
+        torch.testing.assert_close(code, method.encoder(views[:, j]))
+    together = method.encoder(views.flatten(0, 1)).unflatten(0, (8, 2))[:, 0]
+    assert not torch.allclose(codes[0], together, atol=1e-3)
 
-    ours = losses.cosine_regression(a, b).mean()
-    torch.testing.assert_close(ours / 2 - 1, lightly.NegativeCosineSimilarity()(a, b))
 
-    ours = losses.cosine_regression(losses.whiten(a), losses.whiten(b)).mean()
-    theirs = lightly.WMSELoss(16, w_size=200, track_running_stats=False)(torch.cat([a, b]))
-    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+@pytest.mark.parametrize("name", ["simsiam", "ddcl"])
+def test_the_predictors_rate_may_stay_while_all_else_decays(name):
+    plain, fixed = make(name), make(name, fix_predictor_lr=True)
+    assert [len(g) for g in plain.parameter_groups()] == [1]
+    rest, own = fixed.parameter_groups()
+    assert own["schedule"] == "constant" and rest.keys() == {"params"}
+    predictors = [fixed.predictor] + ([fixed.style_predictor] if name == "ddcl" else [])
+    expected = {id(p) for m in predictors for p in m.parameters()}
+    assert {id(p) for p in own["params"]} == expected
+    everything = {id(p) for p in fixed.parameters() if p.requires_grad}
+    assert {id(p) for p in rest["params"]} == everything - expected
+    first, last = fall(train(for_digits(name, fix_predictor_lr=True)))
+    assert last < first

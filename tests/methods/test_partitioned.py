@@ -16,7 +16,7 @@ from mdlib.methods.augself import DifferencePredictor
 from mdlib.methods.partition import Partition
 from mdlib.methods.style_terms import STYLE_TERMS, repulsion
 from mdlib.training import ImageViews, fit
-from mdlib.views import SharedStyle, style
+from mdlib.views import SharedStyle, Views, style
 
 SHAPE = (1, 8, 8)
 VAES = ("partitioned_vae", "swap_vae")
@@ -646,3 +646,18 @@ def test_training_with_each_style_term(term):
 )  # fmt: skip
 def test_stopped_and_resumed_is_never_stopped(name, options, tmp_path):
     check_resume(name, tmp_path / "a.pt", **options)
+
+
+def test_each_augmentation_may_have_a_network_of_its_own():
+    law = Views(crop=(0.3, 1.0), rotation=30, brightness=0.4, contrast=0.4, hflip=0.5)
+    views, parameters = law(torch.rand(8, *SHAPE), 2, torch.Generator().manual_seed(0))
+    method = make("augself", trunk="separate")
+    _, terms = method.loss(views, parameters=parameters)
+    terms["differences"].backward()
+    networks = method.differences.networks
+    learn = {n for n, m in networks.items() if m[0].weight.grad is not None}
+    assert learn == {"crop", "horizontal", "rotation", "colour"}
+    assert networks["crop"][-1].out_features == 4 and networks["rotation"][-1].out_features == 2
+    assert networks["colour"][-1].out_features == 5  # hue is two of them
+    with pytest.raises(ValueError, match="trunk='one': expected one of"):
+        make("augself", trunk="one")

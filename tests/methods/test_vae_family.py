@@ -294,3 +294,27 @@ def test_training_lowers_the_loss_and_codes_still_differ(name):
 @pytest.mark.parametrize("name", FAMILY)
 def test_stopped_and_resumed_is_never_stopped(name, tmp_path):
     check_resume(name, tmp_path / "a.pt")
+
+
+# --- options with the papers' values ------------------------------------------------------------
+
+
+def test_the_discriminator_may_have_an_optimiser_of_its_own():
+    method = make("factor_vae", discriminator_lr=1e-4, discriminator_betas=(0.5, 0.9))
+    rest, own = method.parameter_groups()
+    assert own["rate"] == 1e-4 and own["betas"] == (0.5, 0.9) and rest.keys() == {"params"}
+    assert {id(p) for p in own["params"]} == {id(p) for p in method.discriminator.parameters()}
+    assert len(rest["params"]) + len(own["params"]) == len(list(method.parameters()))
+    assert "rate" not in make("factor_vae").parameter_groups()[1]  # fit's
+    with pytest.raises(ValueError, match=r"discriminator_betas=.*expected two numbers from 0 to"):
+        make("factor_vae", discriminator_betas=(0.5, 1.0))
+
+
+def test_the_scale_term_of_hfs_may_be_a_sum():
+    views = torch.rand(8, 2, *SHAPE, generator=torch.Generator().manual_seed(0))
+    mean, total = (
+        make("hfs_vae", scale_term=term).loss(views, torch.Generator().manual_seed(1))[1]["scale"]
+        for term in ("mean", "sum")
+    )
+    dim = make("hfs_vae").latent_dim
+    assert total.item() == pytest.approx(dim * mean.item(), rel=1e-6) and mean > 0
