@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from mdlib.types import ImageShape, Loss
@@ -64,7 +65,9 @@ class Method(nn.Module):
     def after_step(self, step: int, steps: int) -> None:
         """Called by `fit` after optimiser step number `step` (from 0) of `steps`."""
 
-    def represent(self, images: Tensor) -> Tensor:
+    def represent(
+        self, images: Float[Tensor, "image channels height width"]
+    ) -> Float[Tensor, "image dim"]:
         """Codes [N, latent_dim] of float images [N, C, H, W], as the network stands."""
         return self.encoder(images)
 
@@ -73,7 +76,9 @@ class Method(nn.Module):
         return ", ".join(f"{name}={value!r}" for name, value in settings.items())
 
     @torch.no_grad()
-    def encode(self, images: Tensor, batch_size: int = 2048) -> Tensor:
+    def encode(
+        self, images: Shaped[Tensor, "image channels height width"], batch_size: int = 2048
+    ) -> Float[Tensor, "image dim"]:
         """Codes [N, latent_dim], float32, of images [N, C, H, W] (uint8, or float in [0, 1]).
 
         Works through the images in batches on the method's device, in evaluation mode, and leaves

@@ -21,6 +21,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from mdlib.views.render import (
@@ -160,8 +161,11 @@ class Views:
         return p
 
     def __call__(
-        self, images: Tensor, views: int, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+        self,
+        images: Shaped[Tensor, "image channels height width"],
+        views: int,
+        generator: torch.Generator,
+    ) -> tuple[Float[Tensor, "image views channels height width"], dict[str, Tensor]]:
         """`views` random views (J) of each image, and the parameters that made them.
 
         images: [B, C, H, W], uint8, or floating point in [0, 1]; not changed.

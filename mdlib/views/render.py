@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 # What each entry of the parameters holds, in the order of application.
@@ -33,11 +34,11 @@ _LUMINANCE = (0.2989, 0.587, 0.114)  # of red, green, blue, as in torchvision's 
 
 @torch.no_grad()
 def apply(
-    images: Tensor,
+    images: Shaped[Tensor, "image channels height width"],
     parameters: Mapping[str, Tensor],
     generator: torch.Generator | None = None,
     padding: str = "border",
-) -> Tensor:
+) -> Float[Tensor, "image views channels height width"]:
     """Render the views with the given parameters: float32 [B, J, C, H, W] in [0, 1].
 
     Args:

@@ -714,8 +714,10 @@ def test_a_batch_too_small_is_refused_in_the_methods_words_or_moves_its_weights(
 
     settings = {"members": members, "labels": labels, "batch_size": batch_size, "steps": 3}
     if batch_size < least[0] or members < least[1]:
-        short = f"batch_size={batch_size}" if batch_size < least[0] else f"members={members}"
-        words = f"{short}: {type(method).__name__} compares .*: it needs {max(least)}|2 or more"
+        first = batch_size < least[0]
+        short = f"batch_size={batch_size}" if first else f"members={members}"
+        needs = least[0] if first else least[1]
+        words = f"{short}: {type(method).__name__} compares .*: it needs {needs} or more"
         with pytest.raises(ValueError, match=words):
             train(method, **settings)
         views = torch.rand(batch_size, members, *SHAPE)
