@@ -1,8 +1,15 @@
-"""The device that a name means."""
+"""The device that a name means, and full precision on it."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import torch
+from torch import Tensor
+
+HALF = (torch.bfloat16, torch.float16)
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -23,3 +30,18 @@ def pick_device(name: str = "auto") -> torch.device:
     if (device.index or 0) >= available:
         raise ValueError(f"device={name!r} is not on this machine: use 'auto' or 'cpu'")
     return device
+
+
+def full_precision(function: Callable) -> Callable:
+    """Tensors of half precision reach `function` as float32, and no autocast makes new ones."""
+
+    def full(value: Any) -> Any:
+        return value.float() if isinstance(value, Tensor) and value.dtype in HALF else value
+
+    @functools.wraps(function)
+    def wrapped(*args, **named):
+        tensors = (v for v in (*args, *named.values()) if isinstance(v, Tensor))
+        with torch.autocast(next(tensors).device.type, enabled=False):
+            return function(*map(full, args), **{name: full(v) for name, v in named.items()})
+
+    return wrapped

@@ -9,33 +9,16 @@ loss of bfloat16 networks is calculated, and returned, in float32. float64 stays
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mdlib.devices import full_precision
+
 LOG_2PI = math.log(2 * math.pi)
-HALF = (torch.bfloat16, torch.float16)
-
-
-def full_precision(function: Callable) -> Callable:
-    """Tensors of half precision reach `function` as float32, and no autocast makes new ones."""
-
-    def full(value: Any) -> Any:
-        return value.float() if isinstance(value, Tensor) and value.dtype in HALF else value
-
-    @functools.wraps(function)
-    def wrapped(*args, **named):
-        tensors = (v for v in (*args, *named.values()) if isinstance(v, Tensor))
-        with torch.autocast(next(tensors).device.type, enabled=False):
-            return function(*map(full, args), **{name: full(v) for name, v in named.items()})
-
-    return wrapped
 
 
 # --- likelihoods: how well a decoder explains an image --------------------------------------------

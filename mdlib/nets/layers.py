@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
+from mdlib.devices import full_precision
 from mdlib.types import ImageShape
-
-HALF = (torch.bfloat16, torch.float16)
 
 
 def mlp(sizes: list[int], batch_norm: bool = False) -> nn.Sequential:
@@ -89,9 +87,9 @@ class Head(nn.Sequential):
     gradients lose their direction in bfloat16 heads.
     """
 
+    @full_precision
     def forward(self, codes: Tensor) -> Tensor:
-        with torch.autocast(codes.device.type, enabled=False):
-            return super().forward(codes.float() if codes.dtype in HALF else codes)
+        return super().forward(codes)
 
 
 def projection(dim: int, hidden: int, out: int) -> Head:
