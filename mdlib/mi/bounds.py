@@ -40,7 +40,8 @@ def tuba(scores: Tensor, log_baseline: Tensor | float = 0.0) -> Tensor:
     """1 + E_P[f − log a(y)] − E_Q[exp f / a(y)] (Poole et al. 2019, after Barber & Agakov 2003).
 
     `log_baseline` is log a(y_j), [..., B] or a number. Optimal critic: log r + log a. No ceiling.
-    Unbiased, a lower bound for every critic and baseline; its variance grows like exp I.
+    Unbiased, a lower bound for every critic and baseline; at the optimum and near it the variance
+    grows like exp I.
     """
     _checked(scores)
     if isinstance(log_baseline, Tensor):
@@ -88,10 +89,10 @@ def interpolated(scores: Tensor, alpha: float, log_baseline: Tensor | float = 0.
     """I_α (Poole et al. 2019), between `tuba` (α = 0) and InfoNCE's bias (α = 1).
 
     TUBA whose baseline is α·m(y) + (1 − α)·a(y), where m(y) is the mean of exp f(x, y) over x's
-    that are independent of the pair at hand. `log_baseline` is log a(y_j). Ceiling:
-    1 + log(B/α), on every batch. A lower bound; bias falls and variance grows as α falls.
-    For the pair (x_i, y_i), m averages over the x of the batch but one other, in turn each of them;
-    for (x_i, y_j), over all but x_j.
+    that are independent of the pair at hand. `log_baseline` is log a(y_j). A lower bound; bias
+    falls and variance grows as α falls. For the pair (x_i, y_i), m averages over the x of the batch
+    but one other, in turn each of them; for (x_i, y_j), over all but x_j. These are means of
+    B − 1, so the ceiling on every batch (`interpolated_ceiling`) has B − 1 where InfoNCE's has B.
     """
     _checked(scores)
     if not 0 < alpha <= 1:
@@ -109,6 +110,16 @@ def interpolated(scores: Tensor, alpha: float, log_baseline: Tensor | float = 0.
     return 1 + joint_mean - _log_marginal_mean(marginal).exp()
 
 
+def interpolated_ceiling(size: int, alpha: float) -> float:
+    """The largest value of `interpolated` for B = `size`, in nats, whatever the critic.
+
+    log(B − 1) for α = 1, where the last term is exactly 1, and else the supremum
+    1 + log((B − 1)/α): the true pair's score exceeds all others, so m ≥ exp f/(B − 1) in its
+    column, and a baseline may let E_Q vanish.
+    """
+    return math.log(size - 1) if alpha == 1 else 1 + math.log((size - 1) / alpha)
+
+
 def js(scores: Tensor) -> Tensor:
     """Trained on the Jensen-Shannon objective, reported by `tuba` (Poole et al. 2019; Hjelm 2019).
 
@@ -119,10 +130,12 @@ def js(scores: Tensor) -> Tensor:
 
 
 def js_legacy(scores: Tensor) -> Tensor:
-    """The JS critic reported by `nwj`, as much public code does: 1/e = 0.368 nats too low.
+    """The JS critic reported by `nwj`, as much public code does: a critic's offset left out.
 
-    The JS critic learns log r, and nwj's optimal critic is 1 + log r. Only for comparison with
-    published curves.
+    The JS critic learns log r, and nwj's optimal critic is 1 + log r. On every batch the value is
+    below `js` by 1 − (1 − 1/e)·E_Q[exp f]. That is 1/e = 0.368 nats for the optimal critic, where
+    E_Q[exp f] = 1; a trained critic's mean may be far above, and then the legacy value is the
+    higher and the nearer one. Only for comparison with published curves.
     """
     return _reporting(nwj(scores), jensen_shannon(scores))
 
@@ -131,8 +144,9 @@ def smile(scores: Tensor, clip: float) -> Tensor:
     """E_P[f] − log E_Q[clip(exp f, exp −clip, exp clip)] (Song & Ermon 2020), trained as `js`.
 
     Optimal critic: log r. **Neither a lower nor an upper bound**: clipping cuts E_Q[exp f], so the
-    value may exceed I. It is at most E_P[f] + clip. The clipped mean has a variance of at most
-    (exp clip − exp −clip)²/(4n). clip = ∞ is `dv` of the JS critic.
+    value may exceed I. It is at most E_P[f] + clip. The variance of the clipped mean is at most
+    (exp clip − exp −clip)²/(4⌊B/2⌋): its B(B − 1) pairs are made of B independent ones, of which a
+    pair takes two (Hoeffding 1963 on U-statistics). clip = ∞ is `dv` of the JS critic.
     """
     _checked(scores)
     if not clip > 0:
@@ -150,14 +164,6 @@ def jensen_shannon(scores: Tensor) -> Tensor:
     size = scores.shape[-1]
     marginal = (softplus(scores) * _off_diagonal(scores)).sum((-2, -1)) / (size * (size - 1))
     return -softplus(-scores.diagonal(dim1=-2, dim2=-1)).mean(-1) - marginal
-
-
-def barber_agakov(log_conditional: Tensor, entropy: float) -> Tensor:
-    """E_P[log q(x|y)] + H(X) (Barber & Agakov 2003), from log q(x_i|y_i) [..., B] and H(X) in nats.
-
-    Optimal q: p(x|y). A lower bound with little variance, for those who know H(X).
-    """
-    return log_conditional.mean(-1) + entropy
 
 
 # --- where a conditional density takes the critic's place -----------------------------------------
@@ -185,13 +191,15 @@ def leave_one_out(log_conditional: Tensor) -> Tensor:
 
 
 def club(log_conditional: Tensor) -> Tensor:
-    """E_P[log q(y|x)] − E_Q[log q(y|x)]: CLUB (Cheng et al. 2020), from above.
+    """E_P[log q(y|x)] − E_Q[log q(y|x)]: CLUB (Cheng et al. 2020), meant as an upper bound.
 
     Its gradient is the likelihood's: q learns by E_P[log q(y|x)]. The variational family is q's,
     `critics.GaussianConditional` here, as in the authors' code.
     Optimal q: p(y|x), where the value is KL(P‖Q) + KL(Q‖P) ≥ I, and far from it: for correlated
-    Gaussians d·ρ²/(1−ρ²). An upper bound if q is nearer to p(y|x) under P than under Q. The mean
-    over Q leaves out the diagonal, which the authors' code counts in.
+    Gaussians d·ρ²/(1−ρ²). For any q, CLUB − I = KL(Q ‖ q(y|x) p(x)) − KL(P ‖ q(y|x) p(x)): it is
+    above I only where q(y|x) p(x) is at least as near to P as to Q, and a family that cannot
+    describe p(y|x) may fail that, and give 0 for strongly dependent pairs. The mean over Q leaves
+    out the diagonal, which the authors' code counts in.
     """
     size = _checked(log_conditional)
     joint = _joint_mean(log_conditional)

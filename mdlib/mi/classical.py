@@ -36,13 +36,14 @@ NORMS = {"max": math.inf, "euclidean": 2.0}
 Values = Tensor | np.ndarray
 
 
-def gaussian(x: Values, y: Values) -> float:
+def gaussian(x: Values, y: Values, *, unbiased: bool = False) -> float:
     """−½ Σᵢ log(1 − ρᵢ²) over the canonical correlations ρᵢ (Gelfand & Yaglom 1957).
 
     Unchanged by invertible linear maps of either side; columns that others determine linearly add
-    nothing. The bias is about +Dx·Dy / 2N, so many dimensions need many samples. A direction
-    that is determined perfectly, 1 − ρ² < 1e-12, makes the result inf. ValueError unless
-    N > Dx + Dy + 1: with fewer pairs some ρ is 1 whatever the truth.
+    nothing. The bias is about +Dx·Dy / 2N, and for normal variables known exactly, whatever their
+    correlations: `unbiased` subtracts `gaussian_bias`. A direction that is determined perfectly,
+    1 − ρ² < 1e-12, makes the result inf. ValueError unless N > Dx + Dy + 1: with fewer pairs some ρ
+    is 1 whatever the truth.
     """
     x, y = _float64_pair(x, y, 4, "gaussian")
     (n, dx), dy = x.shape, y.shape[1]
@@ -51,11 +52,22 @@ def gaussian(x: Values, y: Values) -> float:
         f"gaussian is given {n} pairs in {dx} + {dy} dimensions and needs at least {dx + dy + 2}: "
         "add samples, or reduce the dimension first",
     )
-    correlations = torch.linalg.svdvals(_whitened(x).T @ _whitened(y))
-    unexplained = 1 - correlations.square()
+    of_x, of_y = _whitened(x), _whitened(y)
+    unexplained = 1 - torch.linalg.svdvals(of_x.T @ of_y).square()
     if (unexplained < PERFECT).any():
         return math.inf
-    return -0.5 * float(unexplained.log().sum())
+    bias = gaussian_bias(n, of_x.shape[1], of_y.shape[1]) if unbiased else 0.0
+    return -0.5 * float(unexplained.log().sum()) - bias
+
+
+def gaussian_bias(n: int, dx: int, dy: int) -> float:
+    """E of `gaussian` less the truth, in nats, for n jointly normal pairs of rank dx and dy.
+
+    ½ (S(dx) + S(dy) − S(dx + dy)) with S(d) = Σ_{i ≤ d} ψ((n − i)/2): the expectations of the log
+    determinants of Wishart matrices with n − 1 degrees of freedom (Muirhead 1982, section 3.2).
+    """
+    terms = ((n - torch.arange(1, dx + dy + 1).double()) / 2).digamma()
+    return 0.5 * float(terms[:dx].sum() + terms[:dy].sum() - terms.sum())
 
 
 def _whitened(values: Tensor) -> Tensor:
@@ -74,7 +86,8 @@ def ksg(x: Values, y: Values, k: int = 10, *, standardise: bool = True, norm: st
     are strictly closer than ε in x alone and in y alone, and E is the mean over the pairs. `norm`
     measures within x and within y: "max" (the paper, scikit-learn) or "euclidean" (the bmi
     package). `standardise` divides every column by its standard deviation. A larger k has less
-    variance and more bias. O(N² (Dx + Dy)) time, blocks of 8 MiB. ValueError unless N > k + 1.
+    variance and more bias. No value exceeds `ksg_ceiling`, which x with itself attains. O(N² (Dx +
+    Dy)) time, blocks of 8 MiB. ValueError unless N > k + 1.
 
     Ties. The method assumes a density, under which no two distances are equal. Rounded or discrete
     values break that and push the estimate up, silently, so this refuses them with a ValueError:
@@ -105,6 +118,11 @@ def ksg(x: Values, y: Values, k: int = 10, *, standardise: bool = True, norm: st
         edges.append(nearest[:, k:])
     _check_ties(torch.cat(edges), k)
     return float(torch.tensor([k, n]).double().digamma().sum() - total / n)
+
+
+def ksg_ceiling(n: int, k: int = 10) -> float:
+    """ψ(n) − ψ(k): the largest value of `ksg`, for ε has at least k − 1 samples within it."""
+    return float(torch.tensor(n).double().digamma() - torch.tensor(k).double().digamma())
 
 
 def _distances(some: Tensor, others: Tensor, p: float) -> Tensor:
@@ -138,8 +156,8 @@ def histogram(x: Values, y: Values, bins: int = 10, *, miller_madow: bool = Fals
 
     The plug-in estimate: cutting into cells loses information, and finite counts add about
     (K_xy − K_x − K_y + 1) / 2N, with K the number of cells occupied. `miller_madow` subtracts that
-    term (Miller 1955). ValueError where the grid has more cells than there are pairs,
-    bins^(Dx + Dy) > N: the bias could then pass half a nat.
+    term (Miller 1955). No value exceeds `histogram_ceiling`. ValueError where the grid has more
+    cells than there are pairs, bins^(Dx + Dy) > N: the bias could then pass half a nat.
     """
     need(
         isinstance(bins, Integral) and bins >= 2,
@@ -158,6 +176,17 @@ def histogram(x: Values, y: Values, bins: int = 10, *, miller_madow: bool = Fals
     return sum(
         sign * _entropy(cells, miller_madow) for sign, cells in ((1, in_x), (1, in_y), (-1, joint))
     )
+
+
+def histogram_ceiling(
+    n: int, dx: int, dy: int, bins: int = 10, *, miller_madow: bool = False
+) -> float:
+    """The largest value of `histogram`: the log of the cells of the side that has fewer.
+
+    Miller and Madow's term can add (cells − 1) / 2n to it.
+    """
+    cells = bins ** min(dx, dy)
+    return math.log(cells) + (cells - 1) / (2 * n) * miller_madow
 
 
 def _cells(values: Tensor, bins: int) -> Tensor:

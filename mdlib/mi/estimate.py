@@ -12,9 +12,10 @@ from inspect import signature
 import torch
 from torch import Tensor, nn
 
-from mdlib.checks import unknown
+from mdlib.checks import check_one_of, check_whole, unknown
+from mdlib.evaluation.inputs import standardise
 from mdlib.mi import classical, critics
-from mdlib.mi.inputs import checked_pair
+from mdlib.mi.inputs import checked_pair, heavy_columns, normal_scores
 from mdlib.mi.training import ESTIMATORS, Ascent
 
 CLASSICAL: dict[str, Callable[[Tensor, Tensor], float]] = {
@@ -23,7 +24,9 @@ CLASSICAL: dict[str, Callable[[Tensor, Tensor], float]] = {
     "histogram": classical.histogram,
 }
 METHODS = (*ESTIMATORS, *CLASSICAL)
-NEAR_CEILING = 1.0  # nats. At 4 nats and K = 64, InfoNCE's best is 3.07, so 1.09 below log K
+TRANSFORMS = ("none", "normal-scores")
+NEAR_CEILING = 1.5  # nats. At 4 nats and K = 64, InfoNCE's best is 3.07, and 1.09 below log K
+STAYS = 0.05, 0.1  # what half the rows or steps may change: nats, or a part of the value
 SHAPES = {  # small: a few thousand rows do not feed more, and the dear one has B² pairs to see
     "separable": {"hidden": 64, "layers": 2},
     "concatenated": {"hidden": 16, "layers": 2},
@@ -33,7 +36,11 @@ CHECK_EVERY = 50  # steps between two looks at the pairs that choose when to sto
 CHECK_ROWS = 512  # … of which so many are enough: a look costs the square of them
 
 
-class CeilingWarning(UserWarning):
+class ReliabilityWarning(UserWarning):
+    """An estimate that may be far off: its data or its training are not enough, or not fit."""
+
+
+class CeilingWarning(ReliabilityWarning):
     """An estimate stands so near the largest value it can take that it may be far too low."""
 
 
@@ -43,82 +50,129 @@ class Estimate:
 
     `value` and `spread` in nats: neural methods give mean and standard deviation over `repeats`
     splits and initial weights, the others the value on all rows and its jackknife standard error.
-    No value of the method exceeds `ceiling`, and `at_ceiling` says that this one is within one
-    nat of it. `kind` is the side of the true value on which the method's expectation is, were its
-    critic trained for ever: "lower", "upper" or "neither". `n` rows were given; `n_test` of them
-    made the value.
+    `spread` is None where there is none: for one repeat, and where values are infinite. It is a
+    spread, not an error: a method that is too low is so each time.
+    No value of the method exceeds `ceiling`, and `at_ceiling` says that this one is in the upper
+    half of what it allows and within 1.5 nats of it. `kind` is the side of the true value on which
+    the method's expectation is, were its critic trained for ever: "lower" or "neither". `n` rows
+    were given; `n_test` of them made the value. `half_rows` and `half_steps` are the values with
+    half the rows (to train on) and half the steps, None where they were not asked for.
     """
 
     method: str
     value: float
-    spread: float
+    spread: float | None
     ceiling: float
     at_ceiling: bool
     kind: str
     n: int
     n_test: int
+    half_rows: float | None = None
+    half_steps: float | None = None
+
+    @property
+    def reliable(self) -> bool:
+        """Away from the ceiling, and neither half the rows nor half the steps change the value.
+
+        By more than 0.05 nats and a tenth of it. The protocol of Abdelaleem, Martini & Nemenman
+        (2025, arXiv 2506.00330) in its cheapest form: an estimate that still moves with N, or
+        with training, is not the truth. One that doesn't need not be the truth either. False where
+        `half_rows` was not asked for.
+        """
+        halves = [half for half in (self.half_rows, self.half_steps) if half is not None]
+        within = max(STAYS[0], STAYS[1] * abs(self.value))
+        stays = [half == self.value or abs(half - self.value) <= within for half in halves]
+        return not self.at_ceiling and bool(halves) and all(stays)
 
     def __float__(self) -> float:
         return self.value
 
     def __str__(self) -> str:
         ceiling = "" if self.ceiling == math.inf else f", ceiling {self.ceiling:.2f}"
-        return f"{self.value:.3f} ± {self.spread:.3f} nats ({self.method}, N = {self.n}{ceiling})"
+        spread = "" if self.spread is None else f" ± {self.spread:.3f}"
+        if self.spread is not None and 0 < self.spread < 5e-4:
+            spread = f" ± {self.spread:.0e}"
+        return f"{self.value:.3f}{spread} nats ({self.method}, N = {self.n}{ceiling})"
 
 
 def estimate(
-    x, y, method: str = "infonce", *, seed: int = 0, device: str | torch.device = "cpu", **options
-) -> Estimate:
+    x, y, method: str = "infonce", *, transform: str = "none", check: bool = True,
+    seed: int = 0, device: str | torch.device = "cpu", **options,
+) -> Estimate:  # fmt: skip
     """I(X; Y) in nats from N pairs: x [N, Dx] and y [N, Dy], torch or NumPy ([N] means [N, 1]).
 
     Args:
         method: one of METHODS. The bounds of `training.ESTIMATORS` train a critic; "gaussian",
             "ksg" and "histogram" do not, see `mdlib.mi.classical`.
+        transform: "normal-scores" replaces each column by the normal quantiles of its ranks first,
+            which leaves the information of continuous columns as it is and takes their tails away.
+        check: also estimate with half the rows and half the steps, for `Estimate.reliable` and its
+            warning; about twice the time.
         seed: of splits, initial weights and batches.
         device: where critics train.
         options: of the method. Neural ones take `critic` ("concatenated", "separable", "bilinear"),
             `critic_options`, `steps`, `batch_size`, `lr`, `repeats`; "ksg" takes `k`, "histogram"
             `bins`, and so on.
 
-    A neural method standardises the columns and, `repeats` times, splits the rows: half of them
-    train, a quarter says which step's critic to keep, the last quarter gives the value, all its
-    rows in one score matrix. So the value is an honest one, on rows that nothing was chosen by, and
-    InfoNCE's ceiling is log(N/4).
+    A neural method splits the rows `repeats` times: half of them train, a quarter says which step's
+    critic to keep, the last quarter gives the value, all its rows in one score matrix. Columns are
+    standardised by the rows that train. So the value is an honest one, on rows that nothing was
+    chosen by, and InfoNCE's ceiling is log(N/4).
 
     Raises:
         ValueError: before any work, for an unknown method or option; arrays of other shapes or of
             different lengths; NaN, infinities, constant columns; fewer rows than the method needs.
     Warns:
-        CeilingWarning: the value is within a nat of the method's ceiling.
+        CeilingWarning: the value is near the method's ceiling (`Estimate.at_ceiling`).
+        ReliabilityWarning: half the rows or half the steps change the value (`Estimate.reliable`),
+            or a column has heavy tails or an outlier: scaled by its deviation the rest of it is
+            nearly constant, so that most methods see little of it.
     """
+    check_one_of(TRANSFORMS, transform=transform)
+    if method not in METHODS:
+        raise ValueError(unknown("method", method, METHODS))
+    _check_options(method, CLASSICAL.get(method, _climb), options)
+    x, y = checked_pair(x, y, 2 * BLOCKS if method in CLASSICAL else 40, method)
+    if transform == "none":
+        _warn_of_tails(x, y)
     if method in CLASSICAL:
-        _check_options(method, CLASSICAL[method], options)
-        return _jackknife(method, x, y, options)
-    (result,) = climb(x, y, [method], seed=seed, device=device, **options).values()
+        result = _jackknife(method, *_transformed(x, y, transform), check, options)
+    else:
+        given = {"transform": transform, "check": check, "seed": seed, "device": device}
+        (result,) = climb(x, y, [method], **given, **options).values()
     if result.at_ceiling:
-        warnings.warn(
-            f"{result}: within {NEAR_CEILING:g} nat of the largest value that {method} can give "
+        _warn(
+            CeilingWarning,
+            f"{result}: within {NEAR_CEILING:g} nats of the largest value that {method} can give "
             f"here, so the truth may be far above. More rows raise the ceiling; dv or smile-5 have "
             f"none, but a large variance or no guarantee.",
-            CeilingWarning,
-            stacklevel=2,
+        )
+    elif check and not result.reliable:
+        steps = "" if result.half_steps is None else f", with half the steps {result.half_steps:.3f}"
+        _warn(
+            ReliabilityWarning,
+            f"{result}: with half the rows it is {result.half_rows:.3f}{steps}. A value that still "
+            "moves is not the truth: give more rows or steps, or fewer dimensions.",
         )
     return result
 
 
 def climb(
-    x, y, methods: Sequence[str], *, seed: int = 0, device: str | torch.device = "cpu", **options
-) -> dict[str, Estimate]:
+    x, y, methods: Sequence[str], *, transform: str = "none", check: bool = False,
+    seed: int = 0, device: str | torch.device = "cpu", **options,
+) -> dict[str, Estimate]:  # fmt: skip
     """Several neural methods on the same splits, their critics trained in one pass.
 
     What `estimate` does for one of them, in much less time than one after the other, without its
-    warning. "club" needs another kind of critic and goes alone. Raises ValueError as `estimate`.
+    warnings. "club" needs another kind of critic and goes alone. Raises ValueError as `estimate`.
     """
+    check_one_of(TRANSFORMS, transform=transform)
     for method in methods:
         if method not in ESTIMATORS:
             raise ValueError(unknown("method", method, METHODS))
         _check_options(method, _climb, options)
-    return _climb(list(methods), x, y, seed, torch.device(device), **options)
+    x, y = _transformed(*checked_pair(x, y, 40, ", ".join(methods)), transform)
+    return _climb(list(methods), x, y, check, seed, torch.device(device), **options)
 
 
 def _check_options(method: str, function: Callable, options: dict) -> None:
@@ -128,9 +182,30 @@ def _check_options(method: str, function: Callable, options: dict) -> None:
             raise ValueError(f"{option}={given!r}: {unknown(f'option of {method}', option, valid)}")
 
 
-def _jackknife(method: str, x, y, options: dict) -> Estimate:
+def _warn(kind: type[Warning], message: str) -> None:
+    warnings.warn(message, kind, stacklevel=3)
+
+
+def _warn_of_tails(x: Tensor, y: Tensor) -> None:
+    for name, values in (("x", x), ("y", y)):
+        heavy = heavy_columns(values)
+        if heavy:
+            column, share = max(heavy, key=lambda pair: pair[1])
+            warnings.warn(
+                f"{name}: one value makes up {share:.0%} of the variance of column {column} "
+                f"({len(heavy)} of {values.shape[1]} columns are like this), so the estimate may be "
+                "far too low: take transform='normal-scores', or leave outliers out",
+                ReliabilityWarning,
+                stacklevel=3,
+            )
+
+
+def _transformed(x: Tensor, y: Tensor, transform: str) -> tuple[Tensor, Tensor]:
+    return (x, y) if transform == "none" else (normal_scores(x), normal_scores(y))
+
+
+def _jackknife(method: str, x: Tensor, y: Tensor, check: bool, options: dict) -> Estimate:
     """A classical estimator on all rows; its standard error by leaving out a tenth at a time."""
-    x, y = checked_pair(x, y, 2 * BLOCKS, method)
     estimator = partial(CLASSICAL[method], **options)
     n = len(x)
     value = estimator(x, y)
@@ -138,48 +213,116 @@ def _jackknife(method: str, x, y, options: dict) -> Estimate:
     block = block[torch.randperm(n, generator=torch.Generator().manual_seed(0))]
     without = torch.tensor([estimator(x[block != b], y[block != b]) for b in range(BLOCKS)])
     spread = ((BLOCKS - 1) * without.var(correction=0)).sqrt().item()
-    return Estimate(method, value, spread, math.inf, False, "neither", n, n)
+    ceiling = _classical_ceiling(method, n, x.shape[1], y.shape[1], options)
+    half = None
+    if check:
+        parts = [block < BLOCKS // 2, block >= BLOCKS // 2]
+        half = _half(estimator, [(x[part], y[part]) for part in parts])
+    return Estimate(
+        method=method,
+        value=value,
+        spread=spread if math.isfinite(spread) else None,
+        ceiling=ceiling,
+        at_ceiling=_near(value, ceiling),
+        kind="neither",
+        n=n,
+        n_test=n,
+        half_rows=half,
+    )
+
+
+def _half(estimator: Callable, parts: list[tuple[Tensor, Tensor]]) -> float | None:
+    """The mean over two halves of the rows; None where so few rows are none for the method."""
+    try:
+        return sum(estimator(*part) for part in parts) / len(parts)
+    except ValueError:
+        return None
+
+
+def _classical_ceiling(method: str, n: int, dx: int, dy: int, options: dict) -> float:
+    if method == "ksg":
+        return classical.ksg_ceiling(n, options.get("k", 10))
+    if method == "histogram":
+        return classical.histogram_ceiling(n, dx, dy, **options)
+    return math.inf  # of "gaussian", as of x with itself
+
+
+def _near(value: float, ceiling: float) -> bool:
+    return ceiling < math.inf and value > ceiling - min(NEAR_CEILING, ceiling / 2)
 
 
 def _climb(
-    methods: list[str], x, y, seed: int, device: torch.device, *,
+    methods: list[str], x: Tensor, y: Tensor, check: bool, seed: int, device: torch.device, *,
     critic: str | None = None, critic_options: dict | None = None,
     steps: int = 600, batch_size: int = 64, lr: float = 1e-2, repeats: int = 3,
 ) -> dict[str, Estimate]:  # fmt: skip
     """`repeats` critics a method, each on a split that it shares with the other methods'."""
-    x, y = checked_pair(x, y, 40, ", ".join(methods))
-    for name, number, least in [
-        ("steps", steps, 1), ("repeats", repeats, 1), ("batch_size", batch_size, 2)
-    ]:  # fmt: skip
-        if number < least:
-            raise ValueError(f"{name}={number}: expected at least {least}")
+    check_whole(1, steps=steps, repeats=repeats)
+    check_whole(2, batch_size=batch_size)
     critic, members = _suitable(critic, methods), len(methods) * repeats
     shape = SHAPES.get(critic, {}) | (critic_options or {})
-    network = critics.create(critic, x.shape[1], y.shape[1], members, seed, **shape).to(device)
-    x, y = (_standardised(v.float().to(device)) for v in (x, y))
 
     n, draw = len(x), torch.Generator().manual_seed(seed)
-    rows = torch.stack([torch.randperm(n, generator=draw) for _ in range(repeats)]).to(device)
-    train, check, test = rows.split([n // 2, n - n // 2 - n // 4, n // 4], 1)
-    check = check[:, :CHECK_ROWS]
-    ascent, best = Ascent(network, methods, repeats, lr), _Best(network, members)
-    for step in range(1, steps + 1):
-        drawn = torch.randint(n // 2, (repeats, min(batch_size, n // 2)), generator=draw)
-        batch = train.gather(1, drawn.to(device))
-        ascent.step(x[batch], y[batch])
-        if step % CHECK_EVERY == 0 or step == steps:
-            best.offer(ascent.values(x[check], y[check], objective=True).flatten())
-    best.restore()
-    values = ascent.values(x[test], y[test]).double().cpu()
-    return {method: _result(method, v, n) for method, v in zip(methods, values, strict=True)}
+    rows = torch.stack([torch.randperm(n, generator=draw) for _ in range(repeats)])
+    train, held, test = rows.split([n // 2, n - n // 2 - n // 4, n // 4], 1)
+    x, y = (
+        torch.stack([standardise(v[some], v)[1] for some in train.to(v.device)]).float().to(device)
+        for v in (x, y)
+    )  # [repeats, N, D]: each split by its own training rows
+    split = torch.arange(repeats, device=device)[:, None]
+    train, held, test = train.to(device), held[:, :CHECK_ROWS].to(device), test.to(device)
+
+    def climbed(train: Tensor) -> tuple[Tensor, Tensor]:
+        """Test values [methods, repeats] of critics trained on these rows, and at half the steps."""
+        network = critics.create(critic, x.shape[-1], y.shape[-1], members, seed, **shape)
+        network = network.to(device)
+        ascent, best = Ascent(network, methods, repeats, lr), _Best(network, members)
+        batches, size = draw.clone_state(), min(batch_size, train.shape[1])
+        halfway = None
+        for step in range(1, steps + 1):
+            drawn = torch.randint(train.shape[1], (repeats, size), generator=batches)
+            batch = train.gather(1, drawn.to(device))
+            ascent.step(x[split, batch], y[split, batch])
+            half = check and step == max(1, steps // 2)
+            if step % CHECK_EVERY == 0 or step == steps or half:
+                best.offer(ascent.values(x[split, held], y[split, held], objective=True).flatten())
+            if half:
+                halfway = [weight.clone() for weight in best.kept]
+        values = []
+        for kept in (best.kept, halfway):
+            if kept is not None:
+                best.load(kept)
+                values.append(ascent.values(x[split, test], y[split, test]).double().cpu())
+        return values[0], values[-1]
+
+    values, halfway = climbed(train)
+    halves = (None, None)
+    if check:
+        halves = (climbed(train[:, : max(2, n // 4)])[0].mean(1), halfway.mean(1))
+    return {
+        method: _result(method, values[i], n, *(h if h is None else h[i].item() for h in halves))
+        for i, method in enumerate(methods)
+    }
 
 
-def _result(method: str, values: Tensor, n: int) -> Estimate:
-    value, spread = values.mean().item(), values.std(correction=min(1, len(values) - 1)).item()
+def _result(
+    method: str, values: Tensor, n: int, half_rows: float | None, half_steps: float | None
+) -> Estimate:
+    value, spread = values.mean().item(), values.std().item() if len(values) > 1 else None
     estimator = ESTIMATORS[method]
     ceiling = estimator.ceiling(n // 4)
-    near = value > ceiling - NEAR_CEILING
-    return Estimate(method, value, spread, ceiling, near, estimator.kind, n, n // 4)
+    return Estimate(
+        method=method,
+        value=value,
+        spread=spread if spread is not None and math.isfinite(spread) else None,
+        ceiling=ceiling,
+        at_ceiling=_near(value, ceiling),
+        kind=estimator.kind,
+        n=n,
+        n_test=n // 4,
+        half_rows=half_rows,
+        half_steps=half_steps,
+    )
 
 
 class _Best:
@@ -198,9 +341,9 @@ class _Best:
             kept[better] = weight[better]
 
     @torch.no_grad()
-    def restore(self) -> None:
-        for kept, weight in zip(self.kept, self.weights, strict=True):
-            weight.copy_(kept)
+    def load(self, weights: list[Tensor]) -> None:
+        for weight, value in zip(self.weights, weights, strict=True):
+            weight.copy_(value)
 
 
 def _suitable(critic: str | None, methods: list[str]) -> str:
@@ -214,8 +357,3 @@ def _suitable(critic: str | None, methods: list[str]) -> str:
             + (" and to be alone" if "club" in methods and not club else "")
         )
     return critic
-
-
-def _standardised(x: Tensor) -> Tensor:
-    """Columns of mean 0 and deviation 1: mutual information does not change, training does."""
-    return (x - x.mean(0)) / x.std(0, correction=0)

@@ -28,7 +28,7 @@ class Estimator:
     """A bound on I, to be climbed by a critic.
 
     `bound` maps scores [..., B, B] to values [...], in nats; `kind` says on which side of I its
-    expectation is ("lower", "upper", "neither"); no value exceeds `ceiling(B)`. `objective` is what
+    expectation is ("lower", "neither"); no value exceeds `ceiling(B)`. `objective` is what
     held-out data should judge the critic by, where that isn't the bound itself.
     """
 
@@ -50,7 +50,7 @@ def _interpolated(alpha: float) -> Estimator:
     return Estimator(
         f"$I_{{{alpha:g}}}$",
         partial(bounds.interpolated, alpha=alpha),
-        ceiling=lambda size: 1 + math.log(size / alpha),
+        ceiling=partial(bounds.interpolated_ceiling, alpha=alpha),
     )
 
 
@@ -70,7 +70,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "smile-inf": _smile(math.inf),
     "interpolated-0.01": _interpolated(0.01),
     "interpolated-0.5": _interpolated(0.5),
-    "club": Estimator("CLUB", bounds.club, "upper", objective=_likelihood),
+    "club": Estimator("CLUB", bounds.club, "neither", objective=_likelihood),
 }
 LOWER = tuple(name for name in ESTIMATORS if name != "club")  # they climb the same critics
 
