@@ -1,6 +1,12 @@
 """Multinomial logistic regression with an L2 penalty, minimised to convergence.
 
 The learner under the linear probe. It takes tensors as they are and checks nothing.
+
+Why not scikit-learn's: codes stay on their device, and a path of penalties starts each fit from the
+solution before it. On one CPU core both take about as long: for 1350 to 5000 codes of 16 to 256
+dimensions, 10 classes and penalties of 1e-1 to 1e-5, 0.03 to 0.11 s here and 0.02 to 0.09 s by
+scikit-learn's lbfgs, with predictions that agree on 99.93 % or more; see
+benchmarks/linear_probe.py.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from mdlib.checks import check_whole
 from mdlib.evaluation.probes import standardise
 from mdlib.metrics.aggregate import completeness, disentanglement, gap, modular, per_factor
 from mdlib.metrics.information import Information, information
-from mdlib.metrics.inputs import Score, Values, checked_codes
+from mdlib.metrics.inputs import Score, checked_codes
+from mdlib.types import Values
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -20,14 +21,13 @@ class MEDScore(Score):
 
     With `top_k` these are the top-k codes, in ascending order, else all; `full` is MED of all codes
     in any case. `per_code` [D] and `importance` [D, K] belong to all codes, as does `information`,
-    the mutual information in nats, [D, K]. `entropy_normalised` and `bias_corrected` are the two
-    variants of the score, each with a selection of its own where there is a `top_k`.
+    the mutual information in nats, [D, K]. `bias_corrected` is a variant of the score, with a
+    selection of its own where there is a `top_k`.
     """
 
     top_k: int | None
     full: float
     completeness: float
-    entropy_normalised: float
     bias_corrected: float
     selected: Tensor = field(repr=False)
     per_code: Tensor = field(repr=False)
@@ -49,14 +49,14 @@ def med(codes: Values, factors: Values, bins: int = 20, top_k: int | None = None
     over all codes. The best of many codes look good by chance: beside every top-k value report
     `rotation_null`, which scores an equal selection from randomly rotated codes.
 
-    Two variants are in the result. `entropy_normalised` has R_ij = I_ij/H(v_j). `bias_corrected`
-    takes the first-order bias off each I_ij before; it isn't in the paper, and it matters: a
-    perfect code of dSprites' factors scores .93 at N = 10 000 and .63 at N = 1000, corrected .99
-    and .91. But where codes know nothing of any factor, what little noise is left is normalised as
-    if it were knowledge, and scores about .3. Never compare scores of different N or bins. For how
-    well all codes together predict the factors, a costly part of the released metric, see
-    `informativeness`. ValueError for lengths that differ, NaN, continuous factors, a factor with
-    one value, a single factor.
+    A variant is in the result: `bias_corrected` takes the first-order bias off each I_ij before; it
+    isn't in the paper, and it matters: a perfect code of dSprites' factors scores .93 at N = 10 000
+    and .63 at N = 1000, corrected .99 and .91. But where codes know nothing of any factor, what
+    little noise is left is normalised as if it were knowledge, and scores about .3. Never compare
+    scores of different N or bins. For how well all codes together predict the factors, a costly
+    part of the released metric, see `informativeness`. MED needs independent factors: where two of
+    three agree in 70 % of the rows, a perfect code scores .61. ValueError for lengths that differ,
+    NaN, continuous factors, a factor with one value, a single factor.
     """
     if top_k is not None:
         check_whole(1, top_k=top_k)
@@ -188,7 +188,6 @@ def _med(given: Information, bins: int, top_k: int | None) -> MEDScore:
         top_k=top_k,
         full=full,
         completeness=completeness(importance[kept])[0],
-        entropy_normalised=_scored(given.matrix / given.entropies, top_k)[1],
         bias_corrected=_scored(_share(given.corrected()), top_k)[1],
         selected=kept,
         per_code=per_code,

@@ -19,8 +19,9 @@ from mdlib.evaluation.logistic import logistic_regression
 from mdlib.evaluation.probes import standardise
 from mdlib.metrics.aggregate import completeness, disentanglement, gap
 from mdlib.metrics.alignment import GapScore
-from mdlib.metrics.inputs import Score, Values, checked_codes, checked_factors, checked_split
+from mdlib.metrics.inputs import Score, checked_codes, checked_factors, checked_split
 from mdlib.metrics.trees import Boosted, boost
+from mdlib.types import Values
 
 Test = tuple[Values, Values]
 
@@ -38,8 +39,9 @@ def sap(
     rest, squared hinge, C = 0.01, balanced classes) on the code as it is: the score depends on
     scale and origin, and even a perfect code stays below 1, for a threshold cannot cut out the
     middle of three values. The machines are scikit-learn's LinearSVC, the primal and to a tolerance
-    of 1e-6: no random state, and a fit of some milliseconds for every code and value. With `continuous` S_ij is the squared correlation over all rows, 0 for a code of
-    variance below 1e-12; factors may then be any numbers, and `test` must be None.
+    of 1e-6, so nothing is random; a fit of some milliseconds for every code and factor. With
+    `continuous` S_ij is the squared correlation over all rows, 0 for a code of variance below
+    1e-12; factors may then be any numbers, and `test` must be None.
     ValueError for a single code, NaN, continuous factors, a factor with one value.
     """
     if continuous:
@@ -108,9 +110,12 @@ def dci(
     The trees are scikit-learn's GradientBoostingClassifier with its defaults, one for each factor,
     and `seed` its random state. That is the literature's choice and slow: 100·V_j trees a factor,
     most of an hour for 64 codes and dSprites' factors at N = 10 000. `trees="binned"` is the same
-    algorithm with splits at 255 quantiles of each code, on the codes' device, tens of times faster;
-    where codes take at most 256 values it finds the same trees, up to ties. Use one kind a table.
-    (HistGradientBoostingClassifier won't do: it knows no importances.)
+    algorithm with splits at 1023 quantiles of each code, on the codes' device, and several times
+    faster; where codes take at most 1024 values it finds the same trees, up to ties. For eight
+    codes, three factors and N = 1000 scikit-learn's D is .725, .199 and .100 for factors of 4, 16
+    and 40 values, and the binned trees' .726, .199 and .102; LightGBM's (gain, depth 3) is .715 for
+    4 values and, on another sample of 40 values, .176 where scikit-learn has .138 and .140. Use one
+    kind a table. (HistGradientBoostingClassifier won't do: it knows no importances.)
     ValueError for a single factor, NaN, continuous factors, a factor with one value.
     """
     fits = {"exact": _exact, "binned": _binned}

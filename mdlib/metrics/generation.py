@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from mdlib.checks import need
-from mdlib.metrics.inputs import Values, checked_codes
+from mdlib.metrics.inputs import checked_codes
+from mdlib.types import Values
 
 
 def frechet_distance(real: Values, fake: Values) -> float:

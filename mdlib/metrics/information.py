@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Num
 from torch import Tensor
 
-from mdlib.metrics.inputs import Values, checked_bins, checked_codes, checked_labels
+from mdlib.metrics.inputs import checked_bins, checked_codes, checked_labels
+from mdlib.types import Values
 
 CELLS = 2**19  # counted at once: small enough for a processor's cache
 ROUNDING = 1e-12  # what dead codes leave in nats, of either sign
@@ -61,7 +63,7 @@ def information(
     matrix, occupied = [], []
     for columns in codes.split(at_once, dim=1):
         counts = joint_counts(binned(columns.T.contiguous(), bins), labels, bins, values)
-        matrix.append(_from_counts(counts, n).cpu())
+        matrix.append(plug_in(counts, n).cpu())
         occupied.append((counts[:, 0].sum(2) > 0).sum(1).cpu())
     by_value = torch.stack([row.bincount(minlength=values) for row in labels]).cpu()
     share = by_value.double() / n
@@ -99,13 +101,16 @@ def joint_counts(bin_of: Tensor, labels: Tensor, bins: int, values: int) -> Tens
     return counts.reshape(d, k, bins, values)
 
 
-def _from_counts(counts: Tensor, n: int) -> Tensor:
-    """I = H(bin) + H(value) − H(bin, value) of each table, [D, K]."""
+def plug_in(counts: Num[Tensor, "*tables rows columns"], n: int) -> Float[Tensor, "*tables"]:
+    """H(row) + H(column) − H(row, column) in nats, of tables of counts of n samples each.
+
+    What is below 1e-12 is rounding, and 0.
+    """
 
     def entropy(counts: Tensor) -> Tensor:
         share = counts.double() / n
         return -torch.xlogy(share, share).sum(-1)
 
-    joint = entropy(counts.flatten(2))
-    matrix = entropy(counts.sum(3)) + entropy(counts.sum(2)) - joint
-    return torch.where(matrix < ROUNDING, 0.0, matrix)
+    joint = entropy(counts.flatten(-2))
+    found = entropy(counts.sum(-1)) + entropy(counts.sum(-2)) - joint
+    return torch.where(found < ROUNDING, 0.0, found)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mdlib.checks import as_tensor, check_whole, checked_finite, need
-
-Values = Tensor | np.ndarray
+from mdlib.types import Values
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)  # == on tensors has no single truth value

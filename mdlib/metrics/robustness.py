@@ -9,7 +9,8 @@ from torch import Tensor
 
 from mdlib.checks import need
 from mdlib.metrics.information import binned
-from mdlib.metrics.inputs import Score, Values, checked_bins, checked_codes, checked_factors
+from mdlib.metrics.inputs import Score, checked_bins, checked_codes, checked_factors
+from mdlib.types import Values
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

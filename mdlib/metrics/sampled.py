@@ -15,7 +15,8 @@ from torch import Tensor
 
 from mdlib.checks import check_whole, need
 from mdlib.evaluation.logistic import logistic_regression
-from mdlib.metrics.inputs import Score, Values, checked_codes, checked_labels
+from mdlib.metrics.inputs import Score, checked_codes, checked_labels
+from mdlib.types import Values
 
 CALL = 2**14  # samples asked of a sampler at once, and so images that one may have to encode
 

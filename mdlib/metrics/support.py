@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from mdlib.checks import check_whole
-from mdlib.metrics.inputs import Score, Values, checked_codes
-
-CELLS = 2**18  # combinations held at once: small enough for a processor's cache
+from mdlib.losses import factorised_support
+from mdlib.metrics.inputs import Score, checked_codes
+from mdlib.types import Values
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -41,43 +40,26 @@ def hfs(
     """
     codes = checked_codes(codes, least=2)
     check_whole(2, batch=batch)
-    check_whole(
-        1, **{k: v for k, v in {"batches": batches, "pairs": pairs}.items() if v is not None}
-    )
+    for name, value in {"batches": batches, "pairs": pairs}.items():
+        if value is not None:
+            check_whole(1, **{name: value})
     draw = torch.Generator().manual_seed(seed)
     d, batch = codes.shape[1], min(batch, len(codes))
     rows = torch.randperm(len(codes), generator=draw).to(codes.device)
     dealt = rows[: len(rows) // batch * batch].reshape(-1, batch)[:batches]
-    i, j = torch.triu_indices(d, d, 1, device=codes.device)
+    every = torch.triu_indices(d, d, 1, device=codes.device).T
     means = []
     for part in dealt:
-        chosen = torch.arange(len(i))
+        chosen = every
         if pairs is not None:
-            chosen = torch.randperm(len(i), generator=draw)[:pairs]
-        chosen = chosen.to(codes.device)
-        means.append(_distances(codes[part], i[chosen], j[chosen]).double().mean())
+            chosen = every[torch.randperm(len(every), generator=draw)[:pairs].to(codes.device)]
+        means.append(factorised_support(codes[part], chosen).double() / len(chosen))
     per_pair = float(torch.stack(means).mean())
     return HFSScore(
-        score=per_pair * len(i),
+        score=per_pair * len(every),
         n=dealt.numel(),
         seed=seed,
         batch=batch,
         pairs=len(chosen),
         per_pair=per_pair,
     )
-
-
-def _distances(codes: Tensor, i: Tensor, j: Tensor) -> Tensor:
-    """max_{a,b} min_n (z_ai − z_ni)² + (z_bj − z_nj)² of codes [n, D], for each pair i, j [P]."""
-    columns, n = codes.T, len(codes)
-    squares = (columns[:, None] - columns[:, :, None]).square()  # [D, n, a], symmetric
-    farthest = []
-    for some_i, some_j in zip(*(t.split(max(1, CELLS // n**2)) for t in (i, j)), strict=True):
-        of_i, of_j = squares[some_i], squares[some_j]
-        nearest = squares.new_full(of_i.shape, float("inf"))  # [P, a, b]
-        distance = torch.empty_like(nearest)
-        for m in range(n):
-            torch.add(of_i[:, m, :, None], of_j[:, m, None, :], out=distance)
-            torch.minimum(nearest, distance, out=nearest)
-        farthest.append(nearest.amax((1, 2)))
-    return torch.cat(farthest)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from mdlib.checks import unknown
 from mdlib.metrics.alignment import med, mig, modularity, rotation_null
 from mdlib.metrics.fitted import Test, accuracy, auc, dci, predictions, sap
-from mdlib.metrics.inputs import Score, Values, checked_codes, checked_factors
+from mdlib.metrics.inputs import Score, checked_codes, checked_factors
 from mdlib.metrics.robustness import irs
 from mdlib.metrics.sampled import Rows, beta_vae, factor_vae
 from mdlib.metrics.support import hfs
 from mdlib.metrics.unsupervised import gaussian_total_correlation, wasserstein
+from mdlib.types import Values
 
 if TYPE_CHECKING:
     import pandas

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from mdlib.checks import as_tensor, check_above_zero, check_one_of, need
 from mdlib.evaluation.probes import standardise
-from mdlib.metrics.inputs import Score, Values, checked_codes
+from mdlib.metrics.inputs import Score, checked_codes
+from mdlib.types import Values
 
 # ---------------------------------------------------------------------------- one model's codes
 

@@ -20,13 +20,14 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import softplus
 
 # --- lower bounds ---------------------------------------------------------------------------------
 
 
-def infonce(scores: Tensor) -> Tensor:
+def infonce(scores: Float[Tensor, "*batch b b"]) -> Float[Tensor, "*batch"]:
     """InfoNCE (van den Oord et al. 2018): E[log softmax over j of the true pair] + log B.
 
     Optimal critic: log p(y|x)/p(y) + c(x), for any c. Ceiling: log B, on every batch and with every
@@ -36,7 +37,9 @@ def infonce(scores: Tensor) -> Tensor:
     return scores.log_softmax(-1).diagonal(dim1=-2, dim2=-1).mean(-1) + math.log(scores.shape[-1])
 
 
-def tuba(scores: Tensor, log_baseline: Tensor | float = 0.0) -> Tensor:
+def tuba(
+    scores: Float[Tensor, "*batch b b"], log_baseline: Float[Tensor, "*#batch b"] | float = 0.0
+) -> Float[Tensor, "*batch"]:
     """1 + E_P[f − log a(y)] − E_Q[exp f / a(y)] (Poole et al. 2019, after Barber & Agakov 2003).
 
     `log_baseline` is log a(y_j), [..., B] or a number. Optimal critic: log r + log a. No ceiling.
@@ -50,7 +53,7 @@ def tuba(scores: Tensor, log_baseline: Tensor | float = 0.0) -> Tensor:
     return 1 + _joint_mean(scores) - _log_marginal_mean(scores).exp()
 
 
-def nwj(scores: Tensor) -> Tensor:
+def nwj(scores: Float[Tensor, "*batch b b"]) -> Float[Tensor, "*batch"]:
     """E_P[f] − E_Q[exp f]/e (Nguyen, Wainwright & Jordan 2010; also f-GAN-KL, MINE-f).
 
     Optimal critic: 1 + log r. No ceiling. Unbiased, a lower bound; with B(B−1) independent product
@@ -59,7 +62,9 @@ def nwj(scores: Tensor) -> Tensor:
     return tuba(scores, 1.0)
 
 
-def dv(scores: Tensor, log_average: Tensor | None = None) -> Tensor:
+def dv(
+    scores: Float[Tensor, "*batch b b"], log_average: Float[Tensor, "*batch"] | None = None
+) -> Float[Tensor, "*batch"]:
     """E_P[f] − log E_Q[exp f] (Donsker & Varadhan 1983), the value of MINE (Belghazi et al. 2018).
 
     Optimal critic: log r + any constant. No ceiling; on a finite batch biased *upwards*, since −log
@@ -76,8 +81,10 @@ def dv(scores: Tensor, log_average: Tensor | None = None) -> Tensor:
 
 
 def running_log_average(
-    log_average: Tensor | None, scores: Tensor, momentum: float = 0.9
-) -> Tensor:
+    log_average: Float[Tensor, "*batch"] | None,
+    scores: Float[Tensor, "*batch b b"],
+    momentum: float = 0.9,
+) -> Float[Tensor, "*batch"]:
     """log of the moving average of E_Q[exp f] after one more batch; None starts it there."""
     new = _log_marginal_mean(scores).detach()
     if log_average is None:
@@ -85,7 +92,11 @@ def running_log_average(
     return torch.logaddexp(log_average + math.log(momentum), new + math.log1p(-momentum))
 
 
-def interpolated(scores: Tensor, alpha: float, log_baseline: Tensor | float = 0.0) -> Tensor:
+def interpolated(
+    scores: Float[Tensor, "*batch b b"],
+    alpha: float,
+    log_baseline: Float[Tensor, "*#batch b"] | float = 0.0,
+) -> Float[Tensor, "*batch"]:
     """I_α (Poole et al. 2019), between `tuba` (α = 0) and InfoNCE's bias (α = 1).
 
     TUBA whose baseline is α·m(y) + (1 − α)·a(y), where m(y) is the mean of exp f(x, y) over x's
@@ -114,13 +125,13 @@ def interpolated_ceiling(size: int, alpha: float) -> float:
     """The largest value of `interpolated` for B = `size`, in nats, whatever the critic.
 
     log(B − 1) for α = 1, where the last term is exactly 1, and else the supremum
-    1 + log((B − 1)/α): the true pair's score exceeds all others, so m ≥ exp f/(B − 1) in its
-    column, and a baseline may let E_Q vanish.
+    1 + log((B − 1)/α): m is at least exp f/(B − 1) in a true pair's column, and E_Q vanishes where
+    all other scores are far below the baseline.
     """
     return math.log(size - 1) if alpha == 1 else 1 + math.log((size - 1) / alpha)
 
 
-def js(scores: Tensor) -> Tensor:
+def js(scores: Float[Tensor, "*batch b b"]) -> Float[Tensor, "*batch"]:
     """Trained on the Jensen-Shannon objective, reported by `tuba` (Poole et al. 2019; Hjelm 2019).
 
     The objective, −E_P[softplus(−f)] − E_Q[softplus(f)], is stable, and its optimal critic is
@@ -129,7 +140,7 @@ def js(scores: Tensor) -> Tensor:
     return _reporting(tuba(scores), jensen_shannon(scores))
 
 
-def js_legacy(scores: Tensor) -> Tensor:
+def js_legacy(scores: Float[Tensor, "*batch b b"]) -> Float[Tensor, "*batch"]:
     """The JS critic reported by `nwj`, as much public code does: a critic's offset left out.
 
     The JS critic learns log r, and nwj's optimal critic is 1 + log r. On every batch the value is
@@ -140,7 +151,7 @@ def js_legacy(scores: Tensor) -> Tensor:
     return _reporting(nwj(scores), jensen_shannon(scores))
 
 
-def smile(scores: Tensor, clip: float) -> Tensor:
+def smile(scores: Float[Tensor, "*batch b b"], clip: float) -> Float[Tensor, "*batch"]:
     """E_P[f] − log E_Q[clip(exp f, exp −clip, exp clip)] (Song & Ermon 2020), trained as `js`.
 
     Optimal critic: log r. **Neither a lower nor an upper bound**: clipping cuts E_Q[exp f], so the
@@ -155,7 +166,7 @@ def smile(scores: Tensor, clip: float) -> Tensor:
     return _reporting(value, jensen_shannon(scores))
 
 
-def jensen_shannon(scores: Tensor) -> Tensor:
+def jensen_shannon(scores: Float[Tensor, "*batch b b"]) -> Float[Tensor, "*batch"]:
     """−E_P[softplus(−f)] − E_Q[softplus(f)] ≤ 2·JSD(P‖Q) − 2 log 2 (Nowozin et al. 2016).
 
     What `js` and `smile` train on; no estimate of mutual information itself.
@@ -170,7 +181,7 @@ def jensen_shannon(scores: Tensor) -> Tensor:
 # log_conditional[i, j] = log q(y_j | x_i), [..., B, B].
 
 
-def known_conditional(log_conditional: Tensor) -> Tensor:
+def known_conditional(log_conditional: Float[Tensor, "*batch b b"]) -> Float[Tensor, "*batch"]:
     """E[log p(y_i|x_i) − log (1/B) Σ_j p(y_i|x_j)]: a lower bound where p(y|x) is known.
 
     InfoNCE with the roles of x and y exchanged (Poole et al. 2019). Ceiling: log B.
@@ -178,7 +189,7 @@ def known_conditional(log_conditional: Tensor) -> Tensor:
     return infonce(log_conditional.mT)
 
 
-def leave_one_out(log_conditional: Tensor) -> Tensor:
+def leave_one_out(log_conditional: Float[Tensor, "*batch b b"]) -> Float[Tensor, "*batch"]:
     """E[log p(y_i|x_i) − log 1/(B−1) Σ_{j≠i} p(y_i|x_j)]: an upper bound where p(y|x) is known.
 
     Poole et al. 2019. With `known_conditional` it makes a sandwich from one matrix. With
@@ -190,7 +201,7 @@ def leave_one_out(log_conditional: Tensor) -> Tensor:
     return (log_conditional.diagonal(dim1=-2, dim2=-1) - others).mean(-1)
 
 
-def club(log_conditional: Tensor) -> Tensor:
+def club(log_conditional: Float[Tensor, "*batch b b"]) -> Float[Tensor, "*batch"]:
     """E_P[log q(y|x)] − E_Q[log q(y|x)]: CLUB (Cheng et al. 2020), meant as an upper bound.
 
     Its gradient is the likelihood's: q learns by E_P[log q(y|x)]. The variational family is q's,

@@ -19,21 +19,20 @@ near 0, `ksg` and a corrected `histogram` can be negative. Bad input raises Valu
 from __future__ import annotations
 
 import math
-from numbers import Integral
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mdlib.checks import need, unknown
+from mdlib.checks import check_whole, need
+from mdlib.metrics.information import plug_in
 from mdlib.mi.inputs import checked_pair
+from mdlib.registry import Registry
+from mdlib.types import Values
 
 PERFECT = 1e-12  # 1 − ρ² below this is rounding error of float64, not information
 BLOCK_BYTES = 8 * 2**20  # one block of distances; larger ones leave the CPU's cache and are slower
 TIED = 0.01  # the share of tied pairs that `ksg` lets pass; it costs thousandths of a nat
-NORMS = {"max": math.inf, "euclidean": 2.0}
-
-Values = Tensor | np.ndarray
+NORMS = Registry("norm", {"max": math.inf, "euclidean": 2.0})
 
 
 def gaussian(x: Values, y: Values, *, unbiased: bool = False) -> float:
@@ -99,16 +98,15 @@ def ksg(x: Values, y: Values, k: int = 10, *, standardise: bool = True, norm: st
     members: say y = 1e6·label, with a standardised x and `standardise=False`. Then n_y counts the
     class, and this is the estimator of Ross (2014).
     """
-    need(isinstance(k, Integral) and k >= 1, f"k is {k!r}, expected a whole number from 1")
-    need(norm in NORMS, unknown("norm", norm, NORMS))
-    k = int(k)
+    check_whole(1, k=k)
+    p, k = NORMS[norm], int(k)
     x, y = _float64_pair(x, y, k + 2, f"ksg with k={k}")
     if standardise:
         x, y = x / x.std(0), y / y.std(0)
     n = len(x)
     total, edges = 0.0, []
     for rows in torch.arange(n, device=x.device).split(max(1, BLOCK_BYTES // (8 * n))):
-        in_x, in_y = (_distances(values[rows], values, NORMS[norm]) for values in (x, y))
+        in_x, in_y = (_distances(values[rows], values, p) for values in (x, y))
         # The nearest of all is the pair itself, at 0: the k-th neighbour stands at index k here,
         # and the counts below are n_x + 1 and n_y + 1.
         nearest = torch.maximum(in_x, in_y).topk(k + 2, largest=False).values
@@ -159,10 +157,7 @@ def histogram(x: Values, y: Values, bins: int = 10, *, miller_madow: bool = Fals
     term (Miller 1955). No value exceeds `histogram_ceiling`. ValueError where the grid has more
     cells than there are pairs, bins^(Dx + Dy) > N: the bias could then pass half a nat.
     """
-    need(
-        isinstance(bins, Integral) and bins >= 2,
-        f"bins is {bins!r}, expected a whole number from 2",
-    )
+    check_whole(2, bins=bins)
     x, y = _float64_pair(x, y, 2, "histogram")
     bins, n, dims = int(bins), len(x), x.shape[1] + y.shape[1]
     need(
@@ -171,11 +166,12 @@ def histogram(x: Values, y: Values, bins: int = 10, *, miller_madow: bool = Fals
         f"expected at most one cell a pair: take at most {n ** (1 / dims):.1f} bins, fewer "
         "dimensions, or ksg",
     )
-    in_x, in_y = _cells(x, bins), _cells(y, bins)
-    joint = in_x * bins ** y.shape[1] + in_y
-    return sum(
-        sign * _entropy(cells, miller_madow) for sign, cells in ((1, in_x), (1, in_y), (-1, joint))
-    )
+    of_x, of_y = bins ** x.shape[1], bins ** y.shape[1]
+    counts = (_cells(x, bins) * of_y + _cells(y, bins)).bincount(minlength=of_x * of_y)
+    counts = counts.reshape(of_x, of_y)
+    occupied = [(c > 0).sum().item() for c in (counts, counts.sum(1), counts.sum(0))]
+    bias = (occupied[0] - occupied[1] - occupied[2] + 1) / (2 * n) if miller_madow else 0.0
+    return float(plug_in(counts, n)) - bias
 
 
 def histogram_ceiling(
@@ -195,13 +191,6 @@ def _cells(values: Tensor, bins: int) -> Tensor:
     index = ((values - low) / (high - low) * bins).long().clamp(max=bins - 1)  # high: the last cell
     places = bins ** torch.arange(values.shape[1], device=values.device)
     return (index * places).sum(1)
-
-
-def _entropy(cells: Tensor, miller_madow: bool) -> float:
-    counts = cells.bincount()
-    p = counts[counts > 0].double() / len(cells)
-    correction = (len(p) - 1) / (2 * len(cells)) if miller_madow else 0.0
-    return float(-(p * p.log()).sum()) + correction
 
 
 def _float64_pair(x: Values, y: Values, at_least: int, what: str) -> tuple[Tensor, Tensor]:

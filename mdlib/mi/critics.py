@@ -10,16 +10,14 @@ The exact critic of a task whose density is known is the task's own `log_ratio`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from mdlib.checks import unknown
-
-LOG_2PI = math.log(2 * math.pi)
+from mdlib.losses import gaussian_log_density
+from mdlib.registry import Registry, seeded
 
 
 class Linears(nn.Module):
@@ -117,18 +115,19 @@ class GaussianConditional(nn.Module):
         mean, log_variance = self.mean(x), self.log_variance(x)
         if self.tanh_log_variance:
             log_variance = log_variance.tanh()
-        mean, log_variance = mean[:, :, None], log_variance[:, :, None]
         y = y.expand(len(mean), *y.shape[-2:])[:, None]
-        squares = (y - mean).square() * (-log_variance).exp()
-        return -0.5 * (squares + log_variance + LOG_2PI).sum(-1)
+        return gaussian_log_density(y, mean[:, :, None], log_variance[:, :, None])
 
 
-CRITICS = {
-    "separable": Separable,
-    "concatenated": Concatenated,
-    "bilinear": Bilinear,
-    "gaussian-conditional": GaussianConditional,
-}
+CRITICS = Registry(
+    "critic",
+    {
+        "separable": Separable,
+        "concatenated": Concatenated,
+        "bilinear": Bilinear,
+        "gaussian-conditional": GaussianConditional,
+    },
+)
 
 
 def create(
@@ -138,8 +137,6 @@ def create(
 
     Raises ValueError for an unknown name.
     """
-    if name not in CRITICS:
-        raise ValueError(unknown("critic", name, CRITICS))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return CRITICS[name](dim_x, dim_y, members, **options)
+    kind = CRITICS[name]
+    with seeded(seed):
+        return kind(dim_x, dim_y, members, **options)

@@ -56,7 +56,7 @@ class Estimate:
     half of what it allows and within 1.5 nats of it. `kind` is the side of the true value on which
     the method's expectation is, were its critic trained for ever: "lower" or "neither". `n` rows
     were given; `n_test` of them made the value. `half_rows` and `half_steps` are the values with
-    half the rows (to train on) and half the steps, None where they were not asked for.
+    half the rows (to train on) and half the steps (of 100 or more), None where there are none.
     """
 
     method: str
@@ -147,8 +147,10 @@ def estimate(
             f"here, so the truth may be far above. More rows raise the ceiling; dv or smile-5 have "
             f"none, but a large variance or no guarantee.",
         )
-    elif check and not result.reliable:
-        steps = "" if result.half_steps is None else f", with half the steps {result.half_steps:.3f}"
+    elif result.half_rows is not None and not result.reliable:
+        steps = (
+            "" if result.half_steps is None else f", with half the steps {result.half_steps:.3f}"
+        )
         _warn(
             ReliabilityWarning,
             f"{result}: with half the rows it is {result.half_rows:.3f}{steps}. A value that still "
@@ -193,8 +195,8 @@ def _warn_of_tails(x: Tensor, y: Tensor) -> None:
             column, share = max(heavy, key=lambda pair: pair[1])
             warnings.warn(
                 f"{name}: one value makes up {share:.0%} of the variance of column {column} "
-                f"({len(heavy)} of {values.shape[1]} columns are like this), so the estimate may be "
-                "far too low: take transform='normal-scores', or leave outliers out",
+                f"({len(heavy)} of {values.shape[1]} columns are so), and the estimate may be far "
+                "too low: take transform='normal-scores', or leave outliers out",
                 ReliabilityWarning,
                 stacklevel=3,
             )
@@ -269,40 +271,44 @@ def _climb(
         torch.stack([standardise(v[some], v)[1] for some in train.to(v.device)]).float().to(device)
         for v in (x, y)
     )  # [repeats, N, D]: each split by its own training rows
-    split = torch.arange(repeats, device=device)[:, None]
+    state, split = draw.get_state(), torch.arange(repeats, device=device)[:, None]
     train, held, test = train.to(device), held[:, :CHECK_ROWS].to(device), test.to(device)
 
     def climbed(train: Tensor) -> tuple[Tensor, Tensor]:
-        """Test values [methods, repeats] of critics trained on these rows, and at half the steps."""
+        """Test values [methods, repeats] of critics trained on these rows; at half the steps."""
         network = critics.create(critic, x.shape[-1], y.shape[-1], members, seed, **shape)
         network = network.to(device)
         ascent, best = Ascent(network, methods, repeats, lr), _Best(network, members)
-        batches, size = draw.clone_state(), min(batch_size, train.shape[1])
-        halfway = None
+        batches, size = torch.Generator(), min(batch_size, train.shape[1])
+        batches.set_state(state)  # every pass sees the same draws
+        halfway, middle = None, steps // 2 // CHECK_EVERY * CHECK_EVERY
         for step in range(1, steps + 1):
             drawn = torch.randint(train.shape[1], (repeats, size), generator=batches)
             batch = train.gather(1, drawn.to(device))
             ascent.step(x[split, batch], y[split, batch])
-            half = check and step == max(1, steps // 2)
-            if step % CHECK_EVERY == 0 or step == steps or half:
+            if step % CHECK_EVERY == 0 or step == steps:
                 best.offer(ascent.values(x[split, held], y[split, held], objective=True).flatten())
-            if half:
+            if check and step == middle:
                 halfway = [weight.clone() for weight in best.kept]
         values = []
         for kept in (best.kept, halfway):
             if kept is not None:
                 best.load(kept)
                 values.append(ascent.values(x[split, test], y[split, test]).double().cpu())
-        return values[0], values[-1]
+        return values[0], values[1].mean(1) if len(values) > 1 else None
 
-    values, halfway = climbed(train)
-    halves = (None, None)
-    if check:
-        halves = (climbed(train[:, : max(2, n // 4)])[0].mean(1), halfway.mean(1))
+    values, half_steps = climbed(train)
+    half_rows = climbed(train[:, : n // 4])[0].mean(1) if check else None
     return {
-        method: _result(method, values[i], n, *(h if h is None else h[i].item() for h in halves))
+        method: _result(
+            method, values[i], n, *(h and h[i] for h in map(_listed, (half_rows, half_steps)))
+        )
         for i, method in enumerate(methods)
     }
+
+
+def _listed(values: Tensor | None) -> list[float] | None:
+    return None if values is None else values.tolist()
 
 
 def _result(

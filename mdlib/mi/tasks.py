@@ -24,7 +24,6 @@ from functools import cached_property
 import torch
 from torch import Generator, Tensor
 
-from mdlib.checks import unknown
 from mdlib.mi.maps import (
     ASINH,
     CUBE,
@@ -38,6 +37,7 @@ from mdlib.mi.maps import (
     spiral,
     two_modes,
 )
+from mdlib.registry import Registry
 
 LOG_2 = math.log(2)
 
@@ -337,7 +337,7 @@ def _sparse(dim: int) -> list[VectorTask]:
     ]
 
 
-TASKS: dict[str, VectorTask] = {task.name: task for task in _benchmark()}
+TASKS = Registry("task", {task.name: task for task in _benchmark()})
 
 
 def names() -> tuple[str, ...]:
@@ -347,6 +347,4 @@ def names() -> tuple[str, ...]:
 
 def create(name: str) -> VectorTask:
     """The task of that name; ValueError for an unknown one, with those that come near."""
-    if name not in TASKS:
-        raise ValueError(unknown("task", name, TASKS))
     return TASKS[name]

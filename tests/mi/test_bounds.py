@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -179,7 +180,8 @@ def test_ceilings_hold_on_every_batch(scale):
     assert (bounds.infonce(scores) <= math.log(64)).all()
     assert (bounds.known_conditional(scores) <= math.log(64)).all()
     for alpha in (0.01, 0.5, 1.0):
-        assert (bounds.interpolated(scores, alpha) <= 1 + math.log(64 / alpha)).all()
+        most = bounds.interpolated_ceiling(64, alpha)
+        assert (bounds.interpolated(scores, alpha) <= most + 1e-9).all()
     for clip in (1.0, 5.0):
         most = scores.diagonal(dim1=-2, dim2=-1).mean(-1) + clip
         assert (bounds.smile(scores, clip) <= most + 1e-9).all()
@@ -189,6 +191,15 @@ def test_infonce_reaches_its_ceiling_and_dv_has_none():
     scores = 1000 * torch.eye(64)
     assert bounds.infonce(scores).item() == pytest.approx(math.log(64), abs=1e-6)
     assert bounds.dv(scores).item() == pytest.approx(1000)
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.5, 1.0])
+def test_the_ceiling_of_interpolated_is_approached(alpha):
+    scores = 600 * torch.eye(64, dtype=torch.float64) - 300  # others far below the baseline of 0
+    value = bounds.interpolated(scores, alpha).item()
+    most = bounds.interpolated_ceiling(64, alpha)
+    exact = math.log(63) if alpha == 1 else 1 + math.log(63 / alpha)
+    assert most == pytest.approx(exact) == value
 
 
 def test_interpolated_survives_scores_that_dominate_in_float32():
@@ -268,12 +279,44 @@ def test_smile_with_the_exact_critic_exceeds_the_truth():
     assert values.mean() > 2 + 4 * error(values)
 
 
-def test_barber_agakov_with_the_exact_posterior_is_the_truth():
-    _, conditional, _ = gaussian(500, information=1.0, dim=5, size=32)
-    log_posterior = conditional.diagonal(dim1=-2, dim2=-1)  # p(x|y) is p(y|x), by symmetry
-    entropy = 5 * 0.5 * math.log(2 * math.pi * math.e)
-    values = bounds.barber_agakov(log_posterior, entropy)
-    assert abs(values.mean().item() - 1) < 4 * error(values)
+def test_club_is_above_where_q_is_nearer_to_the_joint():
+    # Exactly, over all pairs of a discrete law: CLUB − I = KL(Q‖q p) − KL(P‖q p), for any q.
+    rng = np.random.default_rng(0)
+    joint = rng.dirichlet(np.ones(12)).reshape(3, 4)
+    px, py = joint.sum(1), joint.sum(0)
+    product = np.outer(px, py)
+    information = (joint * np.log(joint / product)).sum()
+    signs = set()
+    for _ in range(20):
+        q = rng.dirichlet(np.ones(4), size=3)
+        model = q * px[:, None]
+        gap = (product * np.log(product / model)).sum() - (joint * np.log(joint / model)).sum()
+        rows = rng.choice(12, p=joint.ravel(), size=(400, 64))
+        matrices = torch.tensor(np.log(q)[(rows // 4)[:, :, None], (rows % 4)[:, None, :]])
+        values = bounds.club(matrices)
+        assert abs(values.mean().item() - information - gap) < 4.5 * error(values)
+        signs.add(gap > 0)
+    assert signs == {True, False}
+
+
+def test_the_legacy_gap_is_a_mean_of_exp_f():
+    log_ratio, _, _ = gaussian(20, information=2.0, dim=20, size=64)
+    for critic in (log_ratio, 0.8 * log_ratio, 1.1 * log_ratio):
+        off = ~torch.eye(64, dtype=torch.bool)
+        mean_exp = critic.exp()[:, off].mean(1)
+        gap = bounds.js(critic) - bounds.js_legacy(critic)
+        torch.testing.assert_close(gap, 1 - (1 - math.exp(-1)) * mean_exp)
+
+
+def test_the_clipped_mean_varies_as_much_as_its_independent_pairs_allow():
+    # A critic of x alone: B(B − 1) pairs, and no more than B values.
+    generator = torch.Generator().manual_seed(0)
+    signs = torch.randint(2, (4000, 16, 1), generator=generator).double() * 2 - 1
+    scores = (5 * signs).expand(-1, 16, 16)
+    off = ~torch.eye(16, dtype=torch.bool)
+    measured = scores.clamp(-1, 1).exp()[:, off].mean(1).var().item()
+    width = math.exp(1) - math.exp(-1)
+    assert width**2 / (4 * 16 * 15) < measured / 5 and measured < width**2 / (4 * 8)
 
 
 # --- bad input ------------------------------------------------------------------------------------

@@ -78,6 +78,27 @@ def test_gaussian_ignores_invertible_maps_units_and_redundant_columns():
     assert gaussian(y, x) == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.parametrize(("n", "dx", "dy", "rho"), [(200, 25, 25, 0.0), (60, 3, 8, 0.7)])
+def test_gaussian_bias_is_exact_and_independent_of_the_correlation(n, dx, dy, rho):
+    rng = np.random.default_rng(0)
+    mixed = rng.normal(size=(dx, dy)) * rho
+    values, fewest = [], min(dx, dy)
+    covariance = np.eye(dx + dy)
+    u, s, v = np.linalg.svd(mixed, full_matrices=False)
+    s = np.full(fewest, rho)
+    covariance[:dx, dx:] = u * s @ v
+    covariance[dx:, :dx] = covariance[:dx, dx:].T
+    root = np.linalg.cholesky(covariance)
+    truth = -0.5 * fewest * math.log(1 - rho**2)
+    for _ in range(150):
+        z = rng.normal(size=(n, dx + dy)) @ root.T
+        values.append(gaussian(z[:, :dx], z[:, dx:], unbiased=True) - truth)
+    assert abs(np.mean(values)) < 4 * np.std(values) / 150**0.5 < 0.1
+    z[:, dx - 1] = z[:, 0]  # a column that another determines adds no rank
+    redundant = gaussian(z[:, :dx], z[:, dx:], unbiased=True)
+    assert redundant == pytest.approx(gaussian(z[:, : dx - 1], z[:, dx:], unbiased=True), rel=1e-9)
+
+
 def test_gaussian_of_a_linear_function_is_infinite_and_of_a_near_one_is_not():
     for seed in range(10):  # rounding puts ρ on either side of 1
         x, noise = normal_pairs([], 2, 1, 500, seed)
@@ -316,10 +337,10 @@ def test_bad_samples_are_refused(estimate, x, y, message):
     [
         (lambda: gaussian(GOOD[:5], GOOD[:5]), r"5 pairs in 2 \+ 2 dim.* at least 6: add samples"),
         (lambda: ksg(GOOD[:11], GOOD[:11]), "k=10 is given 11 pairs and needs at least 12"),
-        (lambda: ksg(GOOD, GOOD, 0), "k is 0, expected a whole number from 1"),
-        (lambda: ksg(GOOD, GOOD, 2.5), "k is 2.5, expected"),
+        (lambda: ksg(GOOD, GOOD, 0), "k=0: expected a whole number of at least 1"),
+        (lambda: ksg(GOOD, GOOD, 2.5), "k=2.5: expected"),
         (lambda: ksg(GOOD, GOOD, norm="euclid"), "unknown norm 'euclid': did you mean 'euclidean'"),
-        (lambda: histogram(GOOD, GOOD, 1), "bins is 1, expected a whole number from 2"),
+        (lambda: histogram(GOOD, GOOD, 1), "bins=1: expected a whole number of at least 2"),
         (
             lambda: histogram(GOOD, GOOD, 5),
             r"bins=5 in 4 dimensions has 5\^4 cells.* 300 pairs.* at most 4.2 bins",
