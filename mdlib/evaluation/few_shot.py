@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mdlib.checks import need
+from mdlib.checks import check_above_zero, check_one_of, check_whole
 from mdlib.evaluation.inputs import checked_classes, checked_codes, standardise
 from mdlib.evaluation.logistic import logistic_regression
+from mdlib.types import Values
 
 CLASSIFIERS = ("centroid", "linear")
 
@@ -24,8 +24,7 @@ class FewShotResult:
 
 
 def few_shot(
-    train_codes: Tensor | np.ndarray, train_targets: Tensor | np.ndarray,
-    test_codes: Tensor | np.ndarray, test_targets: Tensor | np.ndarray, *,
+    train_codes: Values, train_targets: Values, test_codes: Values, test_targets: Values, *,
     shots: int, draws: int = 20, seed: int = 0, classifier: str = "centroid", penalty: float = 1.0,
 ) -> FewShotResult:  # fmt: skip
     """Accuracy of a classifier fitted on `shots` labelled training codes a class, over `draws`.
@@ -40,9 +39,9 @@ def few_shot(
     Raises ValueError for settings out of range, a class with fewer than `shots` samples, and, as
     all probes do, for codes and labels that don't fit.
     """
-    need(classifier in CLASSIFIERS, f"classifier={classifier!r}: expected one of {CLASSIFIERS}")
-    for name, value in {"shots": shots, "draws": draws, "penalty": penalty}.items():
-        need(value > 0, f"{name}={value}: expected a number above 0")
+    check_one_of(CLASSIFIERS, classifier=classifier)
+    check_whole(1, shots=shots, draws=draws)
+    check_above_zero(penalty=penalty)
     x, new = checked_codes(train_codes, test_codes)
     classes, y, _, truth = checked_classes(
         train_targets, test_targets, x, new, least=shots, why=", the shots"

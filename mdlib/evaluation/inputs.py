@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from mdlib.checks import as_tensor, checked_finite, need
@@ -77,7 +78,9 @@ def checked_classes(
     return classes, y, counts, truth
 
 
-def standardise(train: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+def standardise(
+    train: Float[Tensor, "n d"], *others: Float[Tensor, "_ d"]
+) -> tuple[Float[Tensor, "_ d"], ...]:
     """New tensors: `train` [N, D] with column means 0 and deviations 1, `others` [*, D] likewise.
 
     All are moved and scaled by the statistics of `train` (deviation with 1/N). A column that is

@@ -12,13 +12,15 @@ benchmarks/linear_probe.py.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
 
 def logistic_regression(
-    codes: Tensor, labels: Tensor, l2: float, *, tol: float = 3e-5, max_iter: int = 2000
-) -> tuple[Tensor, Tensor]:
+    codes: Float[Tensor, "n d"], labels: Int[Tensor, " n"], l2: float, *,
+    tol: float = 3e-5, max_iter: int = 2000,
+) -> tuple[Float[Tensor, "d classes"], Float[Tensor, " classes"]]:  # fmt: skip
     """Weights [D, C] and biases [C] of the logistic regression of labels 0 … C−1 on codes [N, D].
 
     Minimises mean cross-entropy + (l2/2)·‖W‖², biases free: scikit-learn's

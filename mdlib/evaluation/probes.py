@@ -29,8 +29,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -40,11 +40,11 @@ from mdlib.evaluation.inputs import checked_classes, checked_codes, checked_targ
 from mdlib.evaluation.inputs import standardise as standardise  # and this
 from mdlib.evaluation.logistic import logistic_path
 from mdlib.evaluation.logistic import logistic_regression as logistic_regression  # this, too
+from mdlib.types import Values
 
 HELD_OUT = 0.2  # the part of the training set that chooses the hyper-parameter
 BLOCK_BYTES = 64 * 2**20  # the largest block of distances that the neighbour searches hold
 
-Values = Tensor | np.ndarray
 # A fit: (codes, targets, new codes, grid) -> predictions for the new codes, one for every value.
 Fit = Callable[[Tensor, Tensor, Tensor, Sequence], Sequence[Tensor]]
 
@@ -296,7 +296,9 @@ def _classify(fit, train_codes, train_targets, test_codes, test_targets, seed, g
     return ProbeResult(score, chosen, float(held_out), predictions)
 
 
-def r2(predicted: Tensor, truth: Tensor) -> Tensor:
+def r2(
+    predicted: Float[Tensor, "n columns"], truth: Float[Tensor, "n columns"]
+) -> Float[Tensor, " columns"]:
     """R² [T] of predictions [N, T], column by column: 1 is perfect, 0 no better than the mean.
 
     It has no bound below, and for a column whose truth never varies it is not finite.

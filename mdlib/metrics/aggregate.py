@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 SMOOTH = 1e-11  # keeps log 0 away; the value of the released code
 
 
-def disentanglement(importance: Tensor) -> tuple[float, Tensor]:
+def disentanglement(importance: Float[Tensor, "d k"]) -> tuple[float, Float[Tensor, " d"]]:
     """How far each code keeps to one factor: the score in [0, 1] and its parts [D].
 
     D_i = 1 − H(P_i)/log K, where P_i is row i of `importance` [D, K] (not negative) as a
@@ -35,7 +36,7 @@ def disentanglement(importance: Tensor) -> tuple[float, Tensor]:
     return float(weight @ per_row), per_row
 
 
-def completeness(importance: Tensor) -> tuple[float, Tensor]:
+def completeness(importance: Float[Tensor, "d k"]) -> tuple[float, Float[Tensor, " k"]]:
     """How far each factor keeps to one code: the score in [0, 1] and its parts [K].
 
     `disentanglement` of the transposed matrix; with a single code it is 1, unless that is empty.
@@ -43,7 +44,9 @@ def completeness(importance: Tensor) -> tuple[float, Tensor]:
     return disentanglement(importance.T)
 
 
-def per_factor(importance: Tensor, per_code: Tensor) -> Tensor:
+def per_factor(
+    importance: Float[Tensor, "d k"], per_code: Float[Tensor, " d"]
+) -> Float[Tensor, " k"]:
     """The disentanglement of what each factor is found in, [K]: Σ_i R_ij·D_i / Σ_i R_ij.
 
     The score is their mean weighted by the columns' sums. An empty column has 0.
@@ -52,13 +55,13 @@ def per_factor(importance: Tensor, per_code: Tensor) -> Tensor:
     return torch.where(mass > 0, per_code @ importance / mass, 0.0)
 
 
-def gap(matrix: Tensor) -> Tensor:
+def gap(matrix: Float[Tensor, "d k"]) -> Float[Tensor, " k"]:
     """The lead of each factor's best code over the second best, [D, K] → [K], D ≥ 2."""
     best, second = matrix.topk(2, dim=0).values
     return best - second
 
 
-def modular(matrix: Tensor) -> Tensor:
+def modular(matrix: Float[Tensor, "d k"]) -> Float[Tensor, " d"]:
     """1 − (Σ_j M_ij² − m²)/(m²·(K − 1)) with m = max_j M_ij, [D, K] → [D] (Ridgeway & Mozer 2018).
 
     0 for an empty row.

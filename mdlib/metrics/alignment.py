@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mdlib.checks import check_whole
@@ -109,13 +110,15 @@ def rotation_null(
     )
 
 
-def random_rotation(d: int, draw: torch.Generator) -> Tensor:
+def random_rotation(d: int, draw: torch.Generator) -> Float[Tensor, "{d} {d}"]:
     """An orthogonal matrix [d, d], float64, uniform over all of them (reflections included)."""
     q, r = torch.linalg.qr(torch.randn(d, d, generator=draw, dtype=torch.float64))
     return q * torch.where(r.diagonal() < 0, -1.0, 1.0)
 
 
-def select(importance: Tensor, per_code: Tensor, k: int) -> Tensor:
+def select(
+    importance: Float[Tensor, "d k"], per_code: Float[Tensor, " d"], k: int
+) -> Int[Tensor, " kept"]:
     """The k codes of highest `per_code` [D] among those that belong to each factor, ascending.
 
     A code belongs to the factor of the greatest entry in its row of `importance` [D, K], the first

@@ -14,7 +14,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from mdlib.checks import need
+from mdlib.checks import check_one_of, need
 from mdlib.evaluation.logistic import logistic_regression
 from mdlib.evaluation.probes import standardise
 from mdlib.metrics.aggregate import completeness, disentanglement, gap
@@ -119,7 +119,7 @@ def dci(
     ValueError for a single factor, NaN, continuous factors, a factor with one value.
     """
     fits = {"exact": _exact, "binned": _binned}
-    need(trees in fits, f"trees is {trees!r}, expected one of {list(fits)}")
+    check_one_of(tuple(fits), trees=trees)
     codes, labels, new, truth = checked_split(codes, factors, test, seed, least_factors=2)
     columns = zip(labels.T, truth.T, strict=True)
     fitted = [fits[trees](codes, v, new, w, seed) for v, w in columns]

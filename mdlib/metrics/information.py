@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 from mdlib.metrics.inputs import checked_bins, checked_codes, checked_labels
@@ -36,7 +36,9 @@ class Information:
         return (self.matrix - bias).clamp(min=0)
 
 
-def mutual_information_matrix(codes: Values, factors: Values, bins: int = 20) -> Tensor:
+def mutual_information_matrix(
+    codes: Values, factors: Values, bins: int = 20
+) -> Float[Tensor, "d k"]:
     """Plug-in mutual information of every code and factor, in nats: float64 [D, K], on the CPU.
 
     Each column of `codes` [N, D] is cut into `bins` bins of equal width between its least and its
@@ -76,7 +78,7 @@ def information(
     )
 
 
-def binned(rows: Tensor, bins: int) -> Tensor:
+def binned(rows: Float[Tensor, "d n"], bins: int) -> Int[Tensor, "d n"]:
     """Bin numbers 0 … bins − 1, int32, of each row's values [D, N] between its own extremes.
 
     Bins are closed on the left. A value that is below an edge by rounding alone counts as on it,
@@ -89,7 +91,9 @@ def binned(rows: Tensor, bins: int) -> Tensor:
     return ((rows - low) / width * bins + slack).to(torch.int32).clamp_(max=bins - 1)
 
 
-def joint_counts(bin_of: Tensor, labels: Tensor, bins: int, values: int) -> Tensor:
+def joint_counts(
+    bin_of: Int[Tensor, "d n"], labels: Int[Tensor, "k n"], bins: int, values: int
+) -> Int[Tensor, "d k {bins} {values}"]:
     """How often code i is in bin b while factor j has value v: int64 [D, K, bins, values].
 
     `bin_of` [D, N] and `labels` [K, N], both integers; all tables are one bincount.

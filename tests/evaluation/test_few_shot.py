@@ -79,8 +79,8 @@ def test_a_strong_penalty_leaves_directions_only_and_inference_mode_is_no_troubl
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"shots": 0}, "shots=0: expected a number above 0"),
-        ({"draws": 0}, "draws=0: expected a number above 0"),
+        ({"shots": 0}, "shots=0: expected a whole number"),
+        ({"draws": 0}, "draws=0: expected a whole number"),
         ({"penalty": -1}, "penalty=-1: expected a number above 0"),
         ({"classifier": "svm"}, "classifier='svm': expected one of"),
         ({"shots": 76}, "class 0 has 75 training samples, expected at least 76, the shots"),

@@ -274,6 +274,16 @@ def test_permutation_sign_and_scale_change_nothing(name):
     assert sorted(order[second.selected]) == first.selected.tolist()
 
 
+def test_dependent_factors_cost_a_perfect_code_its_med():
+    draw = np.random.RandomState(0)
+    factors = draw.randint(10, size=(10_000, 3))
+    assert med(factors, factors).score > 0.97
+    tied = factors.copy()
+    tied[:, 1] = np.where(draw.rand(10_000) < 0.7, tied[:, 0], tied[:, 1])
+    assert med(tied, tied).score == pytest.approx(0.61, abs=0.04)
+    assert mig(tied, tied).score < 0.75 < 0.85 < modularity(tied, tied).score < 0.95
+
+
 def test_duplicates_change_completeness_only():
     codes = recipe.codes("rotated", FACTORS)
     one, two = med(codes, FACTORS), med(np.hstack([codes, codes]), FACTORS)

@@ -259,7 +259,7 @@ def test_errors():
         dci(codes, factors[:, :1])
     with pytest.raises(ValueError, match="expected at least 2"):
         sap(codes[:, :1], factors)
-    with pytest.raises(ValueError, match="trees is 'forest'"):
+    with pytest.raises(ValueError, match="trees='forest'"):
         dci(codes, factors, trees="forest")
     with pytest.raises(ValueError, match="no second sample"):
         sap(codes, factors, test=(codes, factors), continuous=True)
