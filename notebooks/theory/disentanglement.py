@@ -892,9 +892,10 @@ if checked and widths == [5, 10, 50, 200, 1000]:
 
 # %% [markdown]
 # So a subset of a code of a thousand dimensions that scores 0.7 is no finding. **A subset claim without its null means
-# nothing.** The null to use is the code's own: rotate it at random, $(z - \bar z)\,Q$, which keeps what it knows and
-# how its codes co-vary, and takes the axes away. In `mdlib` it is `metrics.rotation_null`, and `metrics.evaluate` puts
-# it below every top-k value.
+# nothing.** The null to use is the code's own: standardise each code and rotate at random, $\tilde z\,Q$, which keeps
+# what all codes know together and takes the axes away. (MED does not see the size of a code. A rotation does: it would
+# mix a large code with little else.) In `mdlib` it is `metrics.rotation_null`, and `metrics.evaluate` puts it below
+# every top-k value.
 #
 # ### Twins
 #
