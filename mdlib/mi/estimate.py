@@ -143,9 +143,9 @@ def estimate(
     if result.at_ceiling:
         _warn(
             CeilingWarning,
-            f"{result}: near the largest value that {method} can give here, so the truth may be far "
-            "above. More rows raise the ceiling; dv or smile-5 have none, but a large variance or "
-            "no guarantee.",
+            f"{result}: near the largest value that {method} can give here, so the truth may be "
+            "far above. More rows raise the ceiling; dv or smile-5 have none, but a large variance "
+            "or no guarantee.",
         )
     elif result.half_rows is not None and not result.reliable:
         steps = (
