@@ -402,7 +402,14 @@ if complete:
         x, y = draw(chosen[name], 1000 + seed)
         held_out[IMAGES.get(name, chosen[name].title)] = {
             f"{o['critic']}, lr {o['lr']:g}": mi.estimate(
-                x, y, steps=steps, repeats=1, check=False, seed=seed, device=device, **o
+                x,
+                y,
+                steps=steps,
+                repeats=1,
+                check=False,
+                seed=seed,
+                device=device,
+                **o,
             ).value
             for o in CRITICS.values()
         }

@@ -391,7 +391,14 @@ def nats(z, y, s):
     """A lower bound on I(z; y), nats."""
     return float(
         mi.estimate(
-            z, y, "infonce", check=False, seed=s, repeats=1, steps=400, device=device
+            z,
+            y,
+            "infonce",
+            check=False,
+            seed=s,
+            repeats=1,
+            steps=400,
+            device=device,
         )
     )
 
