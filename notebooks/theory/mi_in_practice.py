@@ -59,6 +59,7 @@ from mdlib import data, mi, sweep
 from mdlib.devices import pick_device
 from mdlib.figures import plots
 from mdlib.mi import ESTIMATORS, bounds, critics, tasks
+from mdlib.mi.training import named
 from mdlib.notebook import provenance
 
 plots.theme()
@@ -67,9 +68,9 @@ device = pick_device(device)
 generator = torch.Generator().manual_seed(seed)
 levels = [float(level) for level in levels.split(",")]
 CLIMBERS = [name for name in ESTIMATORS if name != "club"]  # of one critic
-chosen = [
-    n for n in CLIMBERS if estimators == "all" or n in estimators.split(",")
-]
+chosen = CLIMBERS
+if estimators != "all":
+    chosen = list(named(estimators.replace(" ", "").split(",")))
 TITLES = {name: estimator.title for name, estimator in ESTIMATORS.items()}
 ceiling = math.log(batch_size)
 
@@ -146,12 +147,12 @@ table.unstack(0).rename(index=TITLES)
 # (dashed). Below: mean ± standard deviation over the batches of each level's second half, nats; one run. The true values
 # head the columns.*
 #
-# One run is an anecdote. The sweep `mutual_information_bounds` has several seeds and 1000 steps on each level, also with
+# One run is an anecdote. The sweep `mi_in_practice` has several seeds and 1000 steps on each level, also with
 # $y^3$ in place of $y$: an injective change, so that the truth stays and the critics have a harder time. A second sweep,
-# `mutual_information_bounds_full`, has the length that is usual in the field.
+# `mi_in_practice_full`, has the length that is usual in the field.
 
 # %%
-sweeps = ("mutual_information_bounds", "mutual_information_bounds_full")
+sweeps = ("mi_in_practice", "mi_in_practice_full")
 swept = pd.concat([sweep.read_csv(name) for name in sweeps])
 if len(swept):
     keys = ["cubic", "level_steps", "estimator", "truth"]
@@ -292,6 +293,7 @@ def pairs_of_images(cases, images_a_pair=1):
     return sample
 
 
+# %%
 def trained(cases, dim, images_a_pair=1, steps=300):
     """Mean over the last 100 batches: [estimator, case, repeat]."""
     cases = [case for case in cases for _ in range(repeats)]
