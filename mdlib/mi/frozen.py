@@ -15,6 +15,7 @@ Members share no weight, and a member's values do not depend on the others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -158,6 +159,21 @@ def plug_in(
         x, y = (of_rows[rows] for rows in task.sample_rows(pairs, draw))
         values.append(bounds.infonce(score_matrix_from_posteriors(x, y, prior)))
     return torch.stack(values).mean().item()
+
+
+def fano(error: float, guess_entropy: float, classes: int) -> float:
+    """What accuracy alone certifies of I(Z_x; Z_y), nats; 0 where it certifies nothing.
+
+    H(Ĉ) − h(2 P_e) − 2 P_e log(M − 1) for a guess Ĉ with error P_e, where 2 P_e ≤ 1 − 1/M: two
+    guesses of one class differ with probability at most 2 P_e, and Fano's inequality.
+    """
+    need(0 <= error <= 1, f"error={error}: expected a share, 0 to 1")
+    need(classes >= 2, f"classes={classes}: expected 2 or more")
+    q = 2 * error
+    if q > 1 - 1 / classes:
+        return 0.0
+    binary = -sum(p * math.log(p) for p in (q, 1 - q) if p > 0)
+    return max(0.0, guess_entropy - binary - q * math.log(classes - 1))
 
 
 # --- views with a knob ----------------------------------------------------------------------------

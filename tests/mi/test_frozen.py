@@ -113,6 +113,21 @@ def test_plug_in_with_the_truth_is_the_exact_optimum():
     assert abs(found - pairs.optimal_infonce(CLASSES, 16)) < 4 * error
 
 
+def test_fano_is_below_the_information_of_guesses_and_exact_without_error():
+    assert frozen.fano(0.0, math.log(4), 4) == pytest.approx(math.log(4))
+    assert frozen.fano(0.45, math.log(4), 4) == 0.0
+    for error in (0.01, 0.05, 0.1, 0.2):  # wrong guesses spread evenly
+        p = torch.full((4, 4), error / 3).double().fill_diagonal_(1 - error)
+        joint = p.T @ p / 4
+        product = joint.sum(1, keepdim=True) * joint.sum(0)
+        exact = (joint * (joint / product).log()).sum().item()
+        found = frozen.fano(error, math.log(4), 4)
+        assert found <= exact
+        assert error > 0.05 or found > 0.5 * exact
+    with pytest.raises(ValueError, match="error=2"):
+        frozen.fano(2, 1.0, 4)
+
+
 def test_views_of_strength():
     images = torch.randint(256, (3, 1, 8, 8), generator=torch.Generator().manual_seed(0))
     images = images.to(torch.uint8)
