@@ -542,7 +542,7 @@ explorable.curves(
 )
 
 # %% [markdown]
-# *Figures 2 and 3. InfoNCE with the optimal critic against the number of pairs in the batch; drag K, and drag the truth.
+# *Figure 2 and Figure 3. InfoNCE with the optimal critic against the number of pairs in the batch; drag K, and drag the truth.
 # To see 10 nats one needs far more than $e^{10} = 22\,026$ pairs. InfoNCE leaves the truth (dashed) well before the ceiling (dotted). To double K
 # lifts the ceiling by $\log 2 = 0.69$ nats.*
 #

@@ -48,7 +48,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
-from IPython.display import Markdown, display
+from IPython.display import display
 from scipy.special import hyp0f1
 from scipy.stats import kendalltau
 from torch.nn import functional as F
@@ -245,6 +245,7 @@ def measures(stack, training):
     }
 
 
+# %%
 def family():
     grid = list(itertools.product((0, 0.5, 1, 2), (0.07, 0.2, 1.0)))
     strengths, temperatures = zip(*grid, strict=True)
@@ -310,42 +311,36 @@ assert abs(of_groups - 1) < 1e-12 and kendall(a, b, np.ones(30)) < 0
 
 # %%
 def rank_table(table, n=2000):
-    """τ_b with accuracy, mean over seeds, and bootstrap intervals, over all
-    pairs and over pairs of trained encoders of one length."""
-    case = table.index.get_level_values("case").to_series()
-    length = case.str.extract(r"(\d+) steps")[0].astype(int).to_numpy()
+    """τ_b with accuracy, mean over seeds, and bootstrap intervals: over all
+    pairs, and over pairs of trained encoders of one length."""
+    runs = [t for _, t in table.groupby(level="seed", sort=False)]
+    cases = runs[0].index.get_level_values("case")
+    length = cases.str.extract(r"(\d+) steps")[0].astype(int).to_numpy()
+    alike = np.equal.outer(length, length) & (length > 0)
+    N, draw = len(length), np.random.default_rng(seed)
+    drawn = draw.multinomial(N, np.full(N, 1 / N), n)  # in all seeds alike
+    drawn = np.vstack([drawn, np.ones(N)])  # the last: every encoder once
     found = {}
-    for name, rows in {"all": length >= 0, "one length": length > 0}.items():
-        runs = [t for _, t in table[rows].groupby(level="seed", sort=False)]
-        N, draw = len(runs[0]), np.random.default_rng(seed)
-        drawn = draw.multinomial(N, np.full(N, 1 / N), n)  # in all seeds alike
-        steps_of = length[rows][:N] if len(runs) == 1 else None
-        if steps_of is None:
-            of_run = runs[0].index.get_level_values("case").to_series()
-            steps_of = of_run.str.extract(r"(\d+) steps")[0].to_numpy()
-        counted = 1 if name == "all" else np.equal.outer(steps_of, steps_of)
+    for name, counted in {"all": 1, "one length": alike}.items():
         tau = {
             measure: np.mean(
-                [kendall(t[measure], t["accuracy"], [*drawn, np.ones(N)], counted)
-                 for t in runs], 0)
+                [
+                    kendall(t[measure], t["accuracy"], drawn, counted)
+                    for t in runs
+                ],
+                0,
+            )
             for measure in table.columns.drop("accuracy")
-        }  # fmt: skip
+        }
         for measure, values in tau.items():
             more = tau["same-class MI, held-out"] - values
-            low, high, least, most = (
-                np.quantile(v[:-1], q)
-                for v in (values, more)
-                for q in (0.025, 0.975)
-            )
-            found[measure, name] = {
+            low, high = np.quantile(values[:-1], [0.025, 0.975])
+            least, most = np.quantile(more[:-1], [0.025, 0.975])
+            found[name, measure] = {
                 "τ": values[-1], "low": low, "high": high,
                 "first − this: low": least, "first − this: high": most,
             }  # fmt: skip
-    return (
-        pd.DataFrame(found)
-        .T.swaplevel()
-        .sort_index(level=0, sort_remaining=False)
-    )
+    return pd.DataFrame(found).T
 
 
 # %% tags=["hide-input"]
