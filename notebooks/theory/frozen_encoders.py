@@ -227,7 +227,7 @@ from_sweep(full)
 # $f(x, y) - f(x, y') = \log r(x, y) - \log r(x, y')$.
 # ```
 #
-# The hypothesis is about *room*. Real critics are cosines in a few dimensions. Where no member of the family attains
+# The hypothesis is about *capacity*, the room that a family has. Real critics are cosines in a few dimensions. Where no member of the family attains
 # $\log r$, the best of what is left may depend on $K$. An example that can be computed to the last digit:
 #
 # ```{prf:example} Two factors, room for one

@@ -170,9 +170,10 @@ twice[[0, 11]] = twice[0] + twice[11]  # pictures 0 and 11 look alike
 twice = twice[:11]
 assert information(twice @ joint_of(labels) @ twice.T) < math.log(3) - 0.1
 
-seen, which = torch.cat([x_train, x_test]).unique(dim=0, return_inverse=True)
+_, which = torch.cat([x_train, x_test]).unique(dim=0, return_inverse=True)
 both = torch.cat([train.labels, test.labels])
-clashes = len(torch.stack([which, both]).unique(dim=1).T) - len(seen)
+pictures = torch.stack([which, both]).unique(dim=1).shape[1]
+clashes = pictures - len(which.unique())
 assert clashes == 0, f"{clashes} pictures of {train.title} have two labels"
 
 # %% tags=["hide-input"]
