@@ -76,7 +76,7 @@ BREAKS = {
             ("(joint_of(shuffled), math.log(3))", "(joint_of(shuffled), 0.0)"),
             ("(joint_of(labels, distinct=True), math.log(3) +", "(joint_of(labels), math.log(3) +"),
             ("math.log(n / (n - 1)) for", "math.log((n + 1) / n) for"),
-            ("twice[[0, 11]] = twice[0] + twice[11]", "twice[[0, 5]] = twice[0] + twice[5]"),
+            ("merged[0, 11] = 1", "merged[10, 11] = 1"),
             (
                 "both = torch.cat([train.labels, test.labels])",
                 "both = torch.arange(len(which)); which[0] = which[1]",
@@ -114,7 +114,7 @@ BREAKS = {
         ],
         "room": [
             ("(1 - share) * (weight * ties.log1p())", "(weight * ties.log1p())"),
-            ("Binomial(K - 1, torch", "Binomial(K, torch"),
+            ("Binomial(K - 1, blank)", "Binomial(K, blank)"),
             ("pairs.optimal_infonce(classes, K)", "pairs.optimal_infonce(classes + 1, K)"),
             ("< 0.5", "< 0.4"),
         ],
@@ -158,20 +158,18 @@ def tagged(source: str) -> dict[str, list[str]]:
 
 
 def definitions(source: str) -> str:
-    """The functions and classes of all code cells."""
+    """What all code cells define, in order."""
     cells = [c.source for c in chapters._percent_cells(source) if c.kind == "code"]
-    kinds = (ast.FunctionDef, ast.ClassDef)
-    nodes = [node for cell in cells for node in ast.parse(cell).body if isinstance(node, kinds)]
-    constants = [
-        node
-        for cell in cells
-        for node in ast.parse(cell).body
-        if isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Name)
-        and node.targets[0].id.isupper()
-        and len(node.targets[0].id) > 1
-    ]
-    return "\n".join(ast.unparse(node) for node in [*nodes, *constants])
+    nodes = [node for cell in cells for node in ast.parse(cell).body]
+    return "\n".join(ast.unparse(node) for node in nodes if defines(node))
+
+
+def defines(node: ast.stmt) -> bool:
+    """A function, a class, or a CONSTANT."""
+    if not isinstance(node, ast.Assign):
+        return isinstance(node, ast.FunctionDef | ast.ClassDef)
+    (name,) = (getattr(target, "id", "") for target in node.targets[:1])
+    return name.isupper() and len(name) > 1
 
 
 def run(source: str, name: str) -> None:

@@ -253,9 +253,8 @@ def of_class(K, classes=5):
 
 def of_mark(K, share=0.5):
     """I_B(K) of (1), exactly; K − 1 others are blank with 1 − share."""
-    blanks = torch.distributions.Binomial(
-        K - 1, torch.tensor(1 - share).double()
-    )
+    blank = torch.tensor(1 - share).double()
+    blanks = torch.distributions.Binomial(K - 1, blank)
     ties = torch.arange(K).double()
     weight = blanks.log_prob(ties).exp()
     return math.log(K) - (1 - share) * (weight * ties.log1p()).sum().item()
@@ -485,7 +484,7 @@ def cap(K, tau):
     return math.log(K) - math.log1p((K - 1) * math.exp(-K / ((K - 1) * tau)))
 
 
-def climbed(K, d, tau, steps=400):
+def climbed(K, d, tau, steps=300):
     """The largest InfoNCE that Adam finds for free unit vectors."""
     free = torch.randn(2, K, d, generator=draw).double().requires_grad_()
     optimiser = torch.optim.Adam([free], lr=0.05)

@@ -165,10 +165,9 @@ for joint, truth in [
 ]:
     assert abs(joint.sum() - 1) < 1e-9
     assert abs(information(joint) - truth) < 1e-9
-twice = torch.eye(12).double()
-twice[[0, 11]] = twice[0] + twice[11]  # pictures 0 and 11 look alike
-twice = twice[:11]
-assert information(twice @ joint_of(labels) @ twice.T) < math.log(3) - 0.1
+merged = torch.eye(12).double()[:11]
+merged[0, 11] = 1  # picture 11 looks like picture 0, and has another label
+assert information(merged @ joint_of(labels) @ merged.T) < math.log(3) - 0.1
 
 _, which = torch.cat([x_train, x_test]).unique(dim=0, return_inverse=True)
 both = torch.cat([train.labels, test.labels])
@@ -314,7 +313,7 @@ plt.show()
 # %% tags=["theorem:optimum"]
 def simulate(M, K):
     """InfoNCE of the optimal critic: mean over batches, standard error."""
-    c = torch.randint(M, (2**15 // K + 300, K), generator=draw)
+    c = torch.randint(M, (2**14 // K + 200, K), generator=draw)
     r = torch.where(c[:, :, None] == c[:, None], float(M), 0.0)
     values = mi.bounds.infonce(r.log())
     return values.mean().item(), values.std().item() / len(values) ** 0.5
@@ -375,11 +374,11 @@ exact["excess"] = exact["NT-Xent + log(2K−1)"] - exact["true I, log M"]
 assert (exact["excess"] > 0).any() and exact["excess"].max() < 0.2
 assert (exact["InfoNCE"] < exact["true I, log M"]).all()
 values = []
-for _ in range(400):
+for _ in range(1600):
     c = torch.randint(10, (32,), generator=draw)
     u = F.one_hot(c, 10).float()[:, None].repeat(1, 2, 1)  # two equal views
     values.append(math.log(63) - losses.info_nce(u, temperature=0.01).item())
-error = np.std(values) / 20
+error = np.std(values) / 40  # 40² batches
 assert abs(np.mean(values) - pairs.optimal_nt_xent(10, 32)) < 4 * error
 exact.round(4)
 

@@ -584,7 +584,9 @@ if "strength" in chosen:
 full = swept("strength")
 if full is not None and "digits" in full.index.levels[0]:
     by_seed = full.xs("digits")["accuracy"].unstack("case")
-    worse = full.xs("digits")["accuracy, untrained"].unstack("case").mean(1)
+    worse = (
+        full.xs("digits")["accuracy, untrained"].unstack("case").mean(axis=1)
+    )
     worse = worse - by_seed["s = 0"]
     assert worse.mean() - 2 * worse.std() / len(worse) ** 0.5 > 0
     assert by_seed.mean().idxmin() == "s = 0"
