@@ -540,7 +540,7 @@ def batch_for(nats):
 
 
 # %% tags=["check"]
-assert needed(math.log(10), 10) == 1.0 and abs(needed(0, 4) - 0.25) < 1e-12
+assert abs(needed(math.log(10), 10) - 1) < 1e-12 and needed(0, 4) == 0.25
 assert batch_for(2.0) == 8 and math.log(7) < 2.0 <= math.log(8)
 
 # %% [markdown]
