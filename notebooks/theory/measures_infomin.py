@@ -24,7 +24,7 @@
 # **You need** `theory/known_truth_pairs` (same-class pairs, CDP-mini) and `theory/frozen_encoders` (measuring after
 # training).
 #
-# **Time:** 20 minutes to read; about 40 seconds to run on two CPU cores.
+# **Time:** 20 minutes to read; about 60 seconds to run on two CPU cores.
 #
 # The questions are those of [Lee, Kim, Kang & Rhee (2023)](https://arxiv.org/abs/2308.15704), whose *abstract* we have
 # read and whose text we could not. What follows is our own.
@@ -446,6 +446,7 @@ def side_by_side(tasks, seed, encode=lambda v: v):
     return sample
 
 
+# %%
 def infomin(width, shared=SHARED, K=128):
     learn, new = ([cdp(split, s) for s in shared] for split in digits)
     stack = frozen.Encoders([432, 256, width], [0.2] * len(shared), seed)

@@ -26,15 +26,11 @@
 # **Time:** 25 minutes to read; about 80 seconds to run on two CPU cores.
 
 # %% tags=["parameters"]
-estimators = (
-    "all"  # or some of mdlib.mi.ESTIMATORS but club, separated by commas
-)
+estimators = "all"  # or names in mdlib.mi.ESTIMATORS but club, with commas
 level_steps = 300  # training steps on each step of the staircase: 10 or more
-levels = "2,4,6,8,10"  # the staircase: true values in nats, separated by commas
+levels = "2,4,6,8,10"  # the staircase: true values in nats, with commas
 dim = 20  # of x and of y: an even number
-cubic = (
-    False  # True shows the critics y³ in place of y; the truth does not change
-)
+cubic = False  # True shows y³ in place of y; the truth does not change
 critic = "separable"  # or concatenated, bilinear
 hidden = 256  # units of each of a critic's hidden layers
 batch_size = 64  # K, pairs in a batch: 2 or more
