@@ -14,6 +14,7 @@ import inspect
 from functools import cache
 from types import ModuleType
 
+import jupytext
 import matplotlib
 import pytest
 import torch
@@ -148,19 +149,20 @@ def text(chapter: str) -> str:
     return chapters.find(chapter).path.read_text(encoding="utf-8")
 
 
-def tagged(source: str) -> dict[str, list[str]]:
-    """The code cells of a chapter's text, by tag."""
-    found: dict[str, list[str]] = {}
-    for cell in chapters._percent_cells(source):
-        for tag in cell.tags if cell.kind == "code" else ():
-            found.setdefault(tag, []).append(cell.source)
-    return found
+@cache
+def cells(source: str) -> list[tuple[list[str], str]]:
+    """The code cells of a chapter's text: tags and code."""
+    code = [c for c in jupytext.reads(source, fmt="py:percent").cells if c.cell_type == "code"]
+    return [(cell.metadata.get("tags", []), cell.source) for cell in code]
+
+
+def tagged(source: str, tag: str) -> list[str]:
+    return [code for tags, code in cells(source) if tag in tags]
 
 
 def definitions(source: str) -> str:
     """What all code cells define, in order."""
-    cells = [c.source for c in chapters._percent_cells(source) if c.kind == "code"]
-    nodes = [node for cell in cells for node in ast.parse(cell).body]
+    nodes = [node for _, code in cells(source) for node in ast.parse(code).body]
     return "\n".join(ast.unparse(node) for node in nodes if defines(node))
 
 
@@ -174,11 +176,11 @@ def defines(node: ast.stmt) -> bool:
 
 def run(source: str, name: str) -> None:
     """A theorem's cell, on its own."""
-    cells = tagged(source)
-    (theorem,) = cells[f"theorem:{name}"]
+    before = tagged(source, "parameters") + tagged(source, "setup")
+    (theorem,) = tagged(source, f"theorem:{name}")
     space: dict = {}
     torch.manual_seed(0)
-    for part in (*cells["parameters"], *cells["setup"], definitions(source), theorem):
+    for part in (*before, definitions(source), theorem):
         exec(compile(part, name, "exec"), space)
 
 
@@ -216,5 +218,5 @@ def test_a_theorems_cell_holds_and_can_fail(chapter, name, change, swapped):
 
 @pytest.mark.parametrize("chapter", BREAKS)
 def test_every_theorems_cell_has_a_break(chapter):
-    tags = {tag for tag in tagged(text(chapter)) if tag.startswith("theorem:")}
+    tags = {tag for tags, _ in cells(text(chapter)) for tag in tags if "theorem:" in tag}
     assert tags == {f"theorem:{name}" for name in BREAKS[chapter]}
