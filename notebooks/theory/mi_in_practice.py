@@ -27,7 +27,7 @@
 
 # %% tags=["parameters"]
 estimators = "all"  # or names in mdlib.mi.ESTIMATORS but club, with commas
-level_steps = 300  # training steps on each step of the staircase: 10 or more
+level_steps = 200  # training steps on each step of the staircase: 10 or more
 levels = "2,4,6,8,10"  # the staircase: true values in nats, with commas
 dim = 20  # of x and of y: an even number
 cubic = False  # True shows y³ in place of y; the truth does not change
@@ -108,7 +108,6 @@ history = mi.train(
     lr=lr,
 )
 settled = last(history, truth)
-mdlib.record(out, settled.reset_index(names=["truth", "estimator"]))
 
 # %% tags=["hide-input"]
 shown = [n for n in chosen if n != "js-legacy"]
@@ -135,6 +134,7 @@ def cells(mean, spread):
     return f"{mean:{form}} ± {spread:{form}}"
 
 
+mdlib.record(out, settled.reset_index(names=["truth", "estimator"]))
 table = settled.apply(lambda r: cells(r["mean"], r["std"]), axis=1)
 table.unstack(0).rename(index=TITLES)
 
