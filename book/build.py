@@ -1,6 +1,7 @@
 """Build the site into book/_build/html. Warnings are errors; no notebook is executed.
 
-The pages of results, status and reference are written first, from tables, notebooks and docstrings.
+The pages of results and status are written first, from tables and notebooks; those of the package
+are sphinx-autoapi's, from docstrings, and are gone after the build.
 
 Jupyter Book wants one folder with everything below it, and the repository's root is that folder;
 _config.yml has it read only what _toc.yml names.
@@ -12,7 +13,6 @@ import sys
 from pathlib import Path
 
 import pages
-import reference
 
 BOOK = Path(__file__).resolve().parent
 ROOT = BOOK.parent
@@ -21,10 +21,7 @@ BUILD = BOOK / "_build"
 
 def write_pages() -> None:
     """Write the pages that git does not keep, since they follow from what it keeps."""
-    shutil.rmtree(BOOK / "mdlib", ignore_errors=True)
-    (BOOK / "mdlib").mkdir()
-    found = {f"mdlib/{name}": text for name, text in reference.pages().items()}
-    found |= {"results.md": pages.results(), "status.md": pages.status()}
+    found = {"results.md": pages.results(), "status.md": pages.status()}
     for name, text in found.items():
         (BOOK / name).write_text(text, encoding="utf-8")
 

@@ -13,7 +13,8 @@ import pandas as pd
 from mdlib import sweep
 from mdlib.notebook.chapters import Chapter, find, names
 from mdlib.sweep import plan
-from mdlib.sweep.table import PROVENANCE, csv_path
+from mdlib.sweep.rowfile import csv_path
+from mdlib.sweep.table import metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = 8  # metrics that a table shows; the file has all
@@ -69,8 +70,9 @@ def result(spec: sweep.Spec) -> str:
     present = set(runs["run"].str.rpartition("-")[2]) == {plan.source_hash(spec.chapter)}
     file = csv_path(spec)
     commits = ", ".join(f"`{commit[:9]}`" for commit in runs["run_commit"].unique())
+    missing = "**Not complete:** " if len(runs) < len(spec.points) else ""
     facts = (
-        f"{link(spec.chapter)}. {len(runs)} of {len(spec.points)} runs on "
+        f"{link(spec.chapter)}. {missing}{len(runs)} of {len(spec.points)} runs on "
         f"{', '.join(runs['run_device'].unique())}, {runs['run_seconds'].median():.0f} s each "
         f"(median); commit {commits}, {'the present' if present else 'earlier'} sources. "
         f"All columns and rows: {{download}}`{file.name} <../{file.relative_to(ROOT).as_posix()}>`."
@@ -102,10 +104,9 @@ def told_apart(spec: sweep.Spec, frame: pd.DataFrame) -> pd.DataFrame:
 
     The summary averages over the rows that agree in all words, and these should be seeds alone.
     """
-    others = ["number", *spec.chapter.parameters, *PROVENANCE]
-    metrics = frame.columns.difference(others, sort=False)
-    numbers = list(frame[metrics].select_dtypes("number"))
-    keys = ["run", *metrics.difference(numbers)]
+    measured = frame[metrics(frame, spec)]
+    numbers = list(measured.select_dtypes("number"))
+    keys = ["run", *measured.columns.difference(numbers, sort=False)]
     while frame.duplicated(keys).any():
         keys.append(numbers.pop(0))
         frame = frame.assign(**{keys[-1]: frame[keys[-1]].map("{:g}".format)})
@@ -126,7 +127,7 @@ def status() -> str:
 def made(chapter: Chapter) -> list[str]:
     """What is known of a chapter's outputs: the cells of its row."""
     notebook = nbformat.read(chapter.path.with_suffix(".ipynb"), as_version=4)
-    found = provenance(notebook)
+    found = provenance(notebook, chapter.name)
     packages = {"Python": found["python"]} | found["versions"]
     return [
         link(chapter),
@@ -139,10 +140,25 @@ def made(chapter: Chapter) -> list[str]:
     ]
 
 
-def provenance(notebook: nbformat.NotebookNode) -> dict[str, Any]:
-    """What `provenance.environment` returned in the notebook's cell tagged "provenance"."""
-    (cell,) = [c for c in notebook.cells if "provenance" in c.metadata.get("tags", [])]
-    return ast.literal_eval(cell.outputs[0].data["text/plain"])
+def provenance(notebook: nbformat.NotebookNode, name: str) -> dict[str, Any]:
+    """What `provenance.environment` returned in the notebook's cell tagged "provenance".
+
+    Raises ValueError, which names the notebook, if it has no such cell or the cell no such output.
+    """
+    cells = [c for c in notebook.cells if "provenance" in c.metadata.get("tags", [])]
+    try:
+        (cell,) = cells
+        (text,) = [o.data["text/plain"] for o in cell.outputs if "text/plain" in o.get("data", {})]
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        path = f"notebooks/{name}.ipynb"
+        what = "has no output in its cell tagged 'provenance'"
+        if len(cells) != 1:
+            what = f"has {len(cells)} cells tagged 'provenance', expected one"
+        raise ValueError(
+            f"{path} {what}: it was saved before it had run to its end. Run it whole by "
+            f"`python tools/pairs.py {name}`, or take the committed one: git checkout {path}"
+        ) from None
 
 
 def freshness(chapter: Chapter, made_with: dict[str, str] | None) -> str:

@@ -36,6 +36,21 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def read_text(path: str | os.PathLike) -> str:
+    """A text file in UTF-8, with or without a byte-order mark, its lines ended by a line feed.
+
+    Raises ValueError, which names the file and the line, if it is in another encoding.
+    """
+    content = Path(path).read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = f"byte 0x{content[error.start]:02x}"
+        raise ValueError(f"{path}:{line}: {byte} is not UTF-8: save the file as UTF-8") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def sha256(path: str | os.PathLike) -> str:
     """Hex digest of a file's content."""
     with open(path, "rb") as file:

@@ -21,19 +21,24 @@
 # **Time:** about 75 seconds on two CPU cores.
 
 # %% tags=["parameters"]
-dataset = "digits"  # or fashion-mnist, mnist, sprites, images:PATH
-methods = "all"  # or some of vae,simve,infonce,byol separated by commas
-seed = 0  # the first seed
-seeds = 3  # how many, one after the other
-latent_dim = 16  # size of the code
-steps = 630  # training steps of each method
-batch_size = 64  # images a step; each gives two views
+dataset = "digits"  # or fashion-mnist, mnist, sprites, images:PATH [data set]
+size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
+methods = "all"  # [some of vae, simve, infonce, byol, or all]
+seed = 0  # the first seed [seed]
+seeds = 3  # how many, one after the other [1 or more]
+latent_dim = 16  # size of the code [1 or more]
+steps = 630  # training steps of each method [1 or more]
+batch_size = 64  # images a step; each gives two views [2 or more]
 max_images = 10000  # at most so many training images, and so many test images
+# [2 or more]
 probe_views = 5000  # views that a probe learns from; as many test it
-arch = "mlp-small"  # or mlp, conv
+# [10 or more]
+arch = "mlp-small"  # of encoder and decoder
+# [one of mlp-small, mlp, mlp-large, conv, resnet]
 reconstruction_weight = 1.0  # of VAE and SimVE; below 1, priors weigh more
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+# [0 or more]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %%
 import time
@@ -76,8 +81,9 @@ chosen = chosen.split(",")
 # We look at $J = 2$ views of each image while training.
 
 # %%
-train = data.load(dataset).sample(max_images).to(device)
-test = data.load(dataset, "test").sample(max_images).to(device)
+limits = {"size": size or None, "max_images": max_images}
+train = data.load(dataset, **limits).to(device)
+test = data.load(dataset, "test", **limits).to(device)
 law = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)
 train
 

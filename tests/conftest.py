@@ -28,10 +28,9 @@ rate: float = 0.5  # step size
 device = "auto"  # where
 dataset = "digits"  # what
 fail = False  # on purpose
-sizes = [
-    1,
-    2,
-]  # of the layers
+sizes = (
+    "1,2"
+)  # of the layers [some whole numbers, 1 or more]
 out = ""  # where to
 
 # %%
@@ -57,5 +56,5 @@ def book(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(TINY)
     monkeypatch.setattr(chapters, "root", lambda: tmp_path / "book")
-    monkeypatch.setattr(data, "check", lambda name, root=None: None)
+    monkeypatch.setattr(data, "check", lambda name, **options: None)
     return tmp_path / "book/notebooks"

@@ -5,7 +5,10 @@ That every blank fails its check, and every solution passes it, is proved where 
 there, that they hold what students get, and that such a cell fails when it should.
 """
 
+import os
 import re
+import subprocess
+import sys
 import zipfile
 
 import course
@@ -88,6 +91,9 @@ def test_proofs_hold_the_students_blank_and_its_check(pair):
         ("def f(x):\n    return x + 1", "assert f(1) == 2"),
         ("import math\nx, y = math.e, 2\nz = [x]", "assert len(z) == 1 and x > y"),
         ("def f(x):\n    return x\n\n\na = f(1)", "for n in range(3):\n    assert f(a) == 1"),
+        ("y: int = 5", "assert y == 5"),
+        ("y = 4\ny += 1", "assert y == 5"),
+        ("class A:\n    def f(self):\n        return 1", "assert A().f() == 1"),
     ],
 )
 def test_solution_passes_and_blank_fails(solution, check):
@@ -132,6 +138,40 @@ def test_a_blank_gives_nothing_away():
 
 
 @pytest.mark.parametrize(
+    ("solution", "check", "source"),
+    [
+        ("y: int = 5", "assert y == 5", "y = ...  # your turn"),
+        ("%%time\ny = 5", "assert y == 5", "y = ...  # your turn"),
+        ("%matplotlib inline\n!ls\ny = 5\nfiles = !ls", "assert y == 5", "y = ...  # your turn"),
+        ("y = 5", "%time assert y == 5\nassert y", "y = ...  # your turn"),
+        (
+            "async def f(x):\n    return x",
+            "assert f(1)",
+            "async def f(x):\n    raise NotImplementedError('exercise: your turn')",
+        ),
+        ("class A:\n    x: int = 3", "assert A().x == 3", "class A:\n    ..."),
+        ("y: int\ny = 1\ny = 2", "assert y == 2", "y = ...  # your turn"),
+    ],
+)
+def test_blanks_of_all_kinds(solution, check, source):
+    assert course.blank(solution, check)[0] == source
+
+
+@pytest.mark.parametrize(
+    ("solution", "message"),
+    [
+        ("y = (", r"the solution is no Python \('\(' was never closed.*\n\ny = \("),
+        ("%%bash\nls", r"the solution is no Python, but %%bash"),
+    ],
+)
+def test_what_is_no_python_is_named(solution, message):
+    with pytest.raises(ValueError, match=message), course.naming("theory/x"):
+        course.blank(solution, "assert y")
+    with pytest.raises(ValueError, match=r"^theory/x: the solution"), course.naming("theory/x"):
+        course.blank(solution, "assert y")
+
+
+@pytest.mark.parametrize(
     ("cells", "message"),
     [
         ([cell("a = 1", "solution"), cell("1"), cell("a", "check")], "must come right before"),
@@ -162,6 +202,32 @@ def test_the_course_is_whole(files, tmp_path):
             c.source for c in nbformat.reads(text, 4).cells if c.cell_type == "code"
         ]
     assert not re.search(r"://|index-url", files["student/README.md"].decode())
+
+
+def test_every_module_can_be_imported_from_the_zip(files, tmp_path):
+    """Data files that a module reads at its import are there, too."""
+    student = {name.removeprefix("student/"): c for name, c in files.items() if "student/" in name}
+    course.archive(tmp_path / "course.zip", student)
+    with zipfile.ZipFile(tmp_path / "course.zip") as archive:
+        archive.extractall(tmp_path / "student")
+    shipped = {path.relative_to(tmp_path / "student") for path in tmp_path.rglob("mdlib/**/*.*")}
+    assert {path.suffix for path in shipped} >= {".py", ".css", ".js"}
+    code = """if True:
+        import pkgutil, mdlib
+        from importlib import import_module
+        print(mdlib.__file__)
+        for module in pkgutil.walk_packages(mdlib.__path__, "mdlib."):
+            if not module.name.endswith("__main__"):
+                import_module(module.name)"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "student")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / "student/mdlib/__init__.py")
 
 
 def test_zip_is_the_same_bytes_again_and_whole_or_not_at_all(tmp_path):

@@ -12,14 +12,18 @@ methods') and each variable's name. Bodies, comments, docstrings and all else gi
 import ast
 import re
 import shutil
+import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
 
 import jupytext
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
@@ -30,13 +34,14 @@ ROOT = chapters.root()
 COURSE, PROOF = ROOT / "build" / "course", ROOT / "build" / "proof"
 # What a student's folder holds beside the notebooks, so that they run with nothing else at hand.
 SHIPPED = (
-    *("pyproject.toml", "constraints.txt", "environment.yml", "LICENSE", "mdlib/**/*.py"),
+    *("pyproject.toml", "constraints.txt", "environment.yml", "LICENSE", "mdlib/**"),
     *("notebooks/sweeps/*.yaml", "notebooks/sweeps/*.csv"),
 )
 PAIR = {
     **{"extension": ".py", "format_name": "percent"},
     **{"notebook_metadata_filter": "kernelspec,-all", "cell_metadata_filter": "tags,-all"},
 }
+ELLIPSIS = ast.parse("...").body
 TURN = ast.parse('raise NotImplementedError("exercise: your turn")').body
 
 REFUSES = """\
@@ -73,35 +78,57 @@ def exercises(notebook: NotebookNode) -> list[tuple[NotebookNode, NotebookNode]]
 def blank(solution: str, check: str) -> tuple[str, list[str]]:
     """A solution's source without the solution, and the names that it leaves to the student.
 
-    Raises ValueError if the check uses nothing that the solution defines.
+    Raises ValueError if the check uses nothing that the solution defines, or one of both cannot be
+    parsed.
     """
-    used = {node.id for node in ast.walk(ast.parse(check)) if isinstance(node, ast.Name)}
+    used = {node.id for node in ast.walk(parsed("check", check)) if isinstance(node, ast.Name)}
     lines, left = [], []
-    for statement in ast.parse(solution).body:
+    for statement in parsed("solution", solution).body:
         match statement:
             case ast.Import() | ast.ImportFrom():
                 lines.append(ast.unparse(statement))
-            case ast.FunctionDef(name=name) if name in used:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if name in used:
                 statement.body = TURN
                 lines.append(ast.unparse(statement))
                 left.append(name)
             case ast.ClassDef(name=name, body=body) if name in used:
-                statement.body = [part for part in body if isinstance(part, ast.FunctionDef)]
+                functions = ast.FunctionDef | ast.AsyncFunctionDef
+                statement.body = [part for part in body if isinstance(part, functions)]
                 for method in statement.body:
                     method.body = TURN
+                statement.body = statement.body or ELLIPSIS  # of a class of values alone
                 lines.append(ast.unparse(statement))
                 left.append(name)
-            case ast.Assign(targets=targets):
-                for node in (node for target in targets for node in ast.walk(target)):
-                    if isinstance(node, ast.Name) and node.id in used:
-                        lines.append(f"{node.id} = ...  # your turn")
-                        left.append(node.id)
+            case ast.Assign() | ast.AnnAssign(value=ast.expr()) | ast.AugAssign():
+                names = [n for n in assigned(statement) if n in used and n not in left]
+                lines += [f"{name} = ...  # your turn" for name in names]
+                left += names
     if not left:
         raise ValueError(
             "the check uses no function or variable that the solution defines, so it cannot fail "
             f"without it:\n\n{solution}\n\n{check}"
         )
     return "\n\n".join(lines), left
+
+
+def parsed(kind: str, source: str) -> ast.Module:
+    """A cell's statements, without IPython's magics; ValueError with its source if it has none."""
+    cell_magic = re.match(r"\s*%%(\w+).*\n?", source)
+    python = source[cell_magic.end() :] if cell_magic else source
+    python = TransformerManager().transform_cell(python)  # %magics become calls
+    if cell_magic and cell_magic[1] not in ("time", "timeit", "capture", "prun"):
+        raise ValueError(f"the {kind} is no Python, but %%{cell_magic[1]}:\n\n{source}")
+    try:
+        return ast.parse(python)
+    except SyntaxError as error:
+        raise ValueError(f"the {kind} is no Python ({error}):\n\n{source}") from None
+
+
+def assigned(statement: ast.Assign | ast.AnnAssign | ast.AugAssign) -> list[str]:
+    """The variables that an assignment sets."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    nodes = [node for target in targets for node in ast.walk(target)]
+    return [node.id for node in nodes if isinstance(node, ast.Name)]
 
 
 def for_students(notebook: NotebookNode) -> NotebookNode:
@@ -145,15 +172,37 @@ def course() -> dict[str, bytes]:
     """All files of the course, by path below build/course."""
     files, readme = {}, (ROOT / "tools" / "course.md").read_text(encoding="utf-8")
     for name, path in notebooks().items():
-        chapter, blanks = chapters.find(name), for_students(nbformat.read(path, as_version=4))
+        chapter = chapters.find(name)
+        with naming(name):
+            blanks = for_students(chapters.read_ipynb(path))
         files[f"instructor/notebooks/{name}.ipynb"] = path.read_bytes()
         files[f"student/notebooks/{name}.ipynb"] = nbformat.writes(blanks).encode()
         files[f"student/notebooks/{name}.py"] = jupytext.writes(blanks, fmt=PAIR).encode()
         readme += f"- [{chapter.title}](notebooks/{name}.ipynb): {chapter.time}\n"
     files["student/README.md"] = readme.encode()
-    for path in (path for pattern in SHIPPED for path in ROOT.glob(pattern)):
-        files[f"student/{path.relative_to(ROOT).as_posix()}"] = path.read_bytes()
+    for name in tracked(SHIPPED):
+        files[f"student/{name}"] = (ROOT / name).read_bytes()
     return files
+
+
+def tracked(patterns: Iterable[str]) -> list[str]:
+    """The files of those patterns that Git keeps: data files too, and nothing that a run left."""
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--", *(f":(glob){p}" for p in patterns)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(
+            f"a course is made in a checkout, where Git says what belongs to it: {done.stderr}"
+        )
+    return [name for name in done.stdout.split("\0") if name and (ROOT / name).exists()]
+
+
+@contextmanager
+def naming(chapter: str) -> Iterator[None]:
+    """Errors within say which chapter they are about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{chapter}: {error}") from None
 
 
 def write(folder: Path, files: dict[str, bytes]) -> None:
@@ -179,9 +228,12 @@ def archive(path: Path, files: dict[str, bytes]) -> None:
 
 def main(command: str = "course") -> None:
     if command == "proof":
-        books = {name: nbformat.read(p, as_version=4) for name, p in notebooks().items()}
-        files = {f"{name}.ipynb": nbformat.writes(with_proof(b)) for name, b in books.items()}
-        write(PROOF, {name: text.encode() for name, text in files.items()})
+        files = {}
+        for name, path in notebooks().items():
+            with naming(name):
+                proved = with_proof(chapters.read_ipynb(path))
+            files[f"{name}.ipynb"] = nbformat.writes(proved).encode()
+        write(PROOF, files)
         return
     files = course()
     write(COURSE, files)

@@ -2,44 +2,33 @@
 
 The figure of a cell tagged "picture" goes to book/_static/NAME.png too.
 
-python tools/pairs.py [CHAPTER …]      without a name: all chapters
+python tools/pairs.py [--jobs N] [CHAPTER …]      without a name: all chapters; N at a time
 """
 
+import argparse
+import subprocess
 import sys
 from base64 import b64decode
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
-from nbclient import NotebookClient
 
 from mdlib.io import atomic_write
-from mdlib.notebook import chapters
+from mdlib.notebook import chapters, execution, html
 from mdlib.sweep import plan
 
 PICTURES = chapters.root() / "book" / "_static"
-WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def refresh(chapter: chapters.Chapter) -> None:
     """Run the chapter with its default parameters and store it beside its .py."""
-    notebook = chapter.notebook()
     made_with = {"code": plan.code_hash(chapter), "source": plan.source_hash(chapter)}
-    for number, cell in enumerate(notebook.cells):
-        cell.id = f"cell-{number}"  # not at random, so that a diff shows what changed
-    client = NotebookClient(
-        notebook,
-        kernel_name="python3",
-        timeout=600,
-        record_timing=False,
-        extra_arguments=["--log-level=CRITICAL"],  # the kernel's own remarks, not the chapter's
-        resources={"metadata": {"path": chapter.path.parent}},
-    )
-    client.execute()
-    for cell in notebook.cells:
-        if cell.cell_type == "code":  # progress bars are alive only while somebody watches
-            cell.outputs = [o for o in cell.outputs if WIDGET not in o.get("data", {})]
-    notebook.metadata.pop("widgets", None)
-    notebook.metadata.pop("language_info", None)  # the version of Python: the provenance has it
-    notebook.metadata.pop("jupytext", None)
+    with TemporaryDirectory() as folder:
+        execution.execute(chapter, {}, Path(folder), progress=False, timeout=600)
+        notebook = nbformat.read(Path(folder, execution.NOTEBOOK), as_version=4)
+    clean(notebook)
     notebook.metadata["mdlib"] = made_with  # tells whether the outputs belong to the present source
     for cell in notebook.cells:
         if "picture" in cell.metadata.get("tags", []):  # the README and the site show it
@@ -50,7 +39,42 @@ def refresh(chapter: chapters.Chapter) -> None:
         nbformat.write(notebook, temporary)
 
 
+def clean(notebook: nbformat.NotebookNode) -> None:
+    """Leave the cells and what they show: no progress bars, times or traces of the tools."""
+    html.drop_widgets(notebook)
+    # the version of Python is among language_info; the provenance has it
+    for name in ("widgets", "language_info", "jupytext", "papermill"):
+        notebook.metadata.pop(name, None)
+    for cell in notebook.cells:
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+        if not cell.metadata.get("tags", True):
+            del cell.metadata["tags"]
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("chapters", nargs="*", metavar="CHAPTER")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="chapters at a time")
+    given = parser.parse_args(arguments)
+    try:
+        found = [chapters.find(name) for name in given.chapters or chapters.names()]
+    except ValueError as error:
+        parser.error(str(error))
+    if given.jobs < 1:
+        parser.error(f"--jobs {given.jobs}: expected 1 or more")
+    if given.jobs == 1:
+        for chapter in found:
+            print(chapter.name, flush=True)
+            refresh(chapter)
+        return 0
+
+    def alone(chapter: chapters.Chapter) -> int:
+        return subprocess.run([sys.executable, __file__, chapter.name]).returncode
+
+    with ThreadPoolExecutor(given.jobs) as pool:
+        return max(pool.map(alone, found))
+
+
 if __name__ == "__main__":
-    for name in sys.argv[1:] or chapters.names():
-        print(name, flush=True)
-        refresh(chapters.find(name))
+    sys.exit(main(sys.argv[1:]))

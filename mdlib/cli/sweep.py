@@ -25,7 +25,7 @@ def sweep(
         int | None, typer.Option(help="Runs at once; else one a GPU, or one a core.")
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="Dask: local, or the address tcp://HOST:PORT.")
+        str | None, typer.Option(help="Dask: local, slurm, dask.json or tcp://HOST:PORT.")
     ] = None,
     data_root: DataRoot = None,
     dry_run: Annotated[bool, typer.Option(help="Only say what would run, and how long.")] = False,
@@ -46,9 +46,9 @@ def sweep(
             except sweeps.Busy as error:
                 typer.echo(f"mdlib: {error}: is this sweep running already?", err=True)
                 raise typer.Exit(3) from None
-            except sweeps.Interrupted as error:
+            except sweeps.Stopped as error:
                 typer.echo(f"mdlib: {error}", err=True)
-                raise typer.Exit(130) from None
+                raise typer.Exit(error.code) from None
             raise typer.Exit(1 if done.failures else 0)
 
 
@@ -57,7 +57,10 @@ def collect(
     out: Out = None,
     stale: Annotated[bool, typer.Option(help="Allow rows of different sources.")] = False,
 ) -> None:
-    """Write a sweep's results to NAME.csv; print mean ± std over the seeds."""
+    """Write a sweep's results to NAME.csv; print mean ± std over the seeds.
+
+    Ends with code 4 if runs are missing: the file has those that are done, and says so.
+    """
     from mdlib import sweep as sweeps
 
     with errors_as_messages():
@@ -67,11 +70,68 @@ def collect(
         runs = frame["number"].nunique()
         terminal.print_rows(rows, f"{spec.name}: {runs} of {len(spec.points)} runs")
         terminal.console().print(f"{path}", soft_wrap=True)
+        if runs < len(spec.points):
+            left = len(spec.points) - runs
+            typer.echo(
+                f"mdlib: {path.name} is not complete, {left} runs are missing: "
+                f"mdlib sweep {name}, then mdlib collect {name}",
+                err=True,
+            )
+            raise typer.Exit(4)
+
+
+def replay(
+    name: Name,
+    runs: Annotated[int, typer.Option(help="How many runs to execute again.")] = 1,
+    seed: Annotated[int, typer.Option(help="Draws them.")] = 0,
+    cheap: Annotated[bool, typer.Option("--cheap", help="The quickest instead.")] = False,
+    data_root: DataRoot = None,
+) -> None:
+    """Execute rows of NAME.csv again, and compare all their numbers.
+
+    Ends with code 1 if one differs: at all on the same kind of machine, else beyond a tolerance.
+    """
+    from mdlib import sweep as sweeps
+
+    with errors_as_messages():
+        spec = sweeps.load(name, data_root)
+        try:
+            values = sweeps.replay(spec, runs, seed, cheap, data_root)
+        except sweeps.Interrupted as error:
+            typer.echo(f"mdlib: {error}", err=True)
+            raise typer.Exit(130) from None
+    points = {point.number: point.parameters for point in spec.points}
+    rows = []
+    for number in dict.fromkeys(value.number for value in values):
+        of_run = [value for value in values if value.number == number]
+        differ = [value for value in of_run if not value.agrees]
+        largest = max((v.difference for v in of_run if v.difference is not None), default=0.0)
+        limit = max(value.tolerance for value in of_run)
+        rows.append(
+            {"run": number}
+            | {key: str(points[number][key]) for key in spec.varying}
+            | {"values": len(of_run), "that differ": len(differ), "largest difference": largest}
+            | {"expected": f"within {limit:g}" if limit else "the same, to the last bit"}
+        )
+    terminal.print_rows(rows, f"{spec.name}: {len(rows)} runs executed again")
+    differ = [value for value in values if not value.agrees]
+    shown = [
+        {
+            "run": v.number,
+            "row": v.row,
+            "metric": v.metric,
+            "row has": v.collected,
+            "now": v.replayed,
+        }
+        for v in differ
+    ]
+    terminal.print_rows(shown, "what differs")
+    raise typer.Exit(1 if differ else 0)
 
 
 def _show_plan(spec: Spec, out: Path | None, workers: int | None) -> None:
     from mdlib import sweep as sweeps
-    from mdlib.sweep import engine
+    from mdlib.sweep import driver, engines
 
     states = sweeps.states(spec, out)
     rows = []
@@ -81,7 +141,7 @@ def _show_plan(spec: Spec, out: Path | None, workers: int | None) -> None:
     left = sum(state != "done" for state in states.values())
     terminal.print_rows(rows, f"{spec.name}: {spec.chapter.name}, {len(rows)} runs")
     seconds, source = sweeps.estimate(spec, out)
-    count = workers or len(engine.gpus()) or engine.cores()
+    count = workers or engines.at_once(driver.uses_gpu(spec))
     if seconds is not None:
         total = -(-left // count) * seconds
         source = f"about {_duration(total)} with {count} at once ({source})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from mdlib.notebook.execution import ChapterFailed
 if TYPE_CHECKING:
     from rich.console import Console
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script to read.")]
 DataRoot = Annotated[Path | None, typer.Option(help="Where the data sets lie (else MDLIB_DATA).")]
 
 
@@ -36,6 +38,10 @@ def console() -> Console:
 
     # a pipe has no width of its own, and 80 columns would cut tables short
     return Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
 
 
 def print_rows(rows: Sequence[dict[str, Any]], title: str) -> None:

@@ -16,19 +16,16 @@ from dataclasses import dataclass, replace
 from mdlib.checks import need, unknown
 from mdlib.data import scenes, sprites
 from mdlib.data.base import CorruptData, Dataset, Facts, Source
-from mdlib.data.cars3d import Cars3D
 from mdlib.data.celeba import CelebA
 from mdlib.data.cifar import Cifar10
 from mdlib.data.decode import resized
 from mdlib.data.digits import Digits
-from mdlib.data.dsprites import DSprites
 from mdlib.data.files import FASHION_MNIST, MNIST, data_root, fetch, how
 from mdlib.data.folder import Folder
-from mdlib.data.mpi3d import MPI3D_REAL, MPI3D_REALISTIC, MPI3D_TOY
+from mdlib.data.grids import GRIDS, SmallNorb
 from mdlib.data.scenes import Scenes
-from mdlib.data.shapes3d import Shapes3D
-from mdlib.data.smallnorb import SmallNorb
 from mdlib.data.sprites import Sprites
+from mdlib.registry import Registry
 
 __all__ = [
     "SOURCES",
@@ -47,25 +44,24 @@ __all__ = [
     "status",
 ]
 
-SOURCES: dict[str, Source] = {
-    source.name: source
-    for source in (
-        Digits(),
-        Sprites(),
-        Scenes(),
-        MNIST,
-        FASHION_MNIST,
-        Cifar10(),
-        CelebA(),
-        DSprites(),
-        Shapes3D(),
-        Cars3D(),
-        SmallNorb(),
-        MPI3D_TOY,
-        MPI3D_REALISTIC,
-        MPI3D_REAL,
-    )
-}
+SOURCES: Registry[Source] = Registry(
+    "data set or images:PATH",
+    {
+        source.name: source
+        for source in (
+            Digits(),
+            Sprites(),
+            Scenes(),
+            MNIST,
+            FASHION_MNIST,
+            Cifar10(),
+            CelebA(),
+            *GRIDS[:3],
+            SmallNorb(),
+            *GRIDS[3:],
+        )
+    },
+)
 
 
 def names() -> tuple[str, ...]:
@@ -177,12 +173,7 @@ def _source(name: str, split: str | None = None, **numbers: int | None) -> Sourc
             value is None or (isinstance(value, int) and value >= 1),
             f"{option} must be an integer of at least 1, or None; got {value!r}",
         )
-    if str(name).startswith("images:"):
-        source = Folder(str(name))
-    elif name in SOURCES:
-        source = SOURCES[name]
-    else:
-        raise ValueError(unknown("data set", name, [*SOURCES, "images:PATH"]))
+    source = Folder(str(name)) if str(name).startswith("images:") else SOURCES[name]
     if split is not None and split not in source.splits:
         raise ValueError(unknown(f"split of {name}", split, source.splits))
     return source

@@ -117,7 +117,7 @@ def _batches() -> list[files.File]:
 
 def _found(root: Path) -> Path | None:
     places = (root / name for name in (BATCHES, JPEG_TAR.path, *OWN_TARS))
-    return next((place for place in places if place.exists()), None)
+    return next((place for place in places if place.is_file() or place.is_dir()), None)
 
 
 def _unpickled(root: Path, part: str) -> tuple[np.ndarray, np.ndarray]:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import struct
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import UInt8
 from torch import Tensor
 
 from mdlib.checks import need
 from mdlib.data.base import CorruptData
 from mdlib.io import atomic_write
 
+Pieces = Iterator[tuple[np.ndarray, np.ndarray]]  # numbers of rows, int [n], and their content
 T, R = TypeVar("T"), TypeVar("R")
 THREADS = min(8, os.cpu_count() or 1)
 _CHUNK = 1024  # so that an error in one file does not wait for all the others
@@ -103,13 +107,15 @@ def room_for(name: str, shape: tuple[int, ...], advice: str = SMALLER) -> np.nda
         raise ValueError(f"{name}: {error}: {advice}") from None
 
 
-def channels_first(array: np.ndarray) -> Tensor:
+def channels_first(array: np.ndarray) -> UInt8[Tensor, "images channels height width"]:
     """[N, H, W] or [N, H, W, C] to a contiguous tensor [N, C, H, W] of the same type."""
     tensor = torch.from_numpy(array)
     return tensor[:, None] if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2).contiguous()
 
 
-def resized(name: str, images: Tensor, size: int) -> Tensor:
+def resized(
+    name: str, images: UInt8[Tensor, "images channels height width"], size: int
+) -> UInt8[Tensor, "images channels side side"]:
     """uint8 [N, C, H, W] to uint8 [N, C, size, size], bilinear, anti-aliased where it shrinks."""
     shape = (*images.shape[:2], size, size)
     out = torch.from_numpy(room_for(name, shape))
@@ -118,3 +124,56 @@ def resized(name: str, images: Tensor, size: int) -> Tensor:
         large = F.interpolate(images[rows].float(), (size, size), mode="bilinear", antialias=True)
         out[rows] = large.round_().clamp_(0, 255).to(torch.uint8)
     return out
+
+
+def need_array(what: object, array: np.ndarray, shape: tuple[int, ...], order: str = "") -> None:
+    """CorruptData unless `array`, or what has its shape and type, is the uint8 array expected."""
+    if array.shape != shape or array.dtype != np.uint8 or order:
+        raise CorruptData(f"{what} is {array.dtype} {array.shape}{order}, expected uint8 {shape}")
+
+
+# Large arrays in .npz files. `numpy.load` reads one whole, and maps none that is inside an .npz.
+# But it is a zip of .npy files: what is stored as it is can be mapped in place, all read by rows.
+
+
+def npz_mapped(path: Path, name: str, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The uint8 array `name`, memory-mapped; None if it is compressed.
+
+    What is written to it never reaches the file. Raises CorruptData for another shape or type.
+    """
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo(f"{name}.npy")
+    if member.compress_type != zipfile.ZIP_STORED:
+        return None
+    with open(path, "rb") as file:
+        # The member's own header: 30 bytes, of which the last four are the lengths of two fields
+        # that follow. Only the first of them, the name, is the same as in the zip's directory.
+        file.seek(member.header_offset + 26)
+        file.seek(sum(struct.unpack("<HH", file.read(4))), 1)
+        _check_header(file, path, name, shape)
+        return np.memmap(path, np.uint8, "c", file.tell(), shape)
+
+
+def npz_pieces(path: Path, name: str, shape: tuple[int, ...], rows: int) -> Pieces:
+    """The uint8 array `name` in pieces of at most `rows`: row numbers [n] and their content.
+
+    Raises CorruptData for another shape or type.
+    """
+    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+        _check_header(file, path, name, shape)
+        for start in range(0, shape[0], rows):
+            numbers = np.arange(start, min(start + rows, shape[0]))
+            piece = np.empty((len(numbers), *shape[1:]), dtype=np.uint8)
+            piece.reshape(-1)[:] = np.frombuffer(file.read(piece.size), dtype=np.uint8)
+            yield numbers, piece
+
+
+def _check_header(file: IO[bytes], path: Path, name: str, shape: tuple[int, ...]) -> None:
+    version = np.lib.format.read_magic(file)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[version]
+    found, by_columns, dtype = read(file)
+    stated = np.broadcast_to(np.empty((), dtype), found)
+    need_array(f"{path}: {name}", stated, shape, " by columns" if by_columns else "")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from mdlib.data.base import CorruptData, Dataset, Facts, Source
+from mdlib.io import atomic_write
 
+RETRIES = 2  # of a download that breaks off
 WHERE = (
     "pass download=True to fetch it, or say where it is:"
     " root=… in Python, --data-root on the command line, MDLIB_DATA in the environment"
@@ -38,6 +42,7 @@ class File:
     digest: str  # hexadecimal
     size: int | None = None  # bytes
     algorithm: str = "sha256"
+    url: str = ""  # of the file, or of what it is when packed by gzip (it then ends in .gz)
 
     def verify(self, name: str, root: Path, quick: bool = False) -> None:
         """Raise FileNotFoundError or CorruptData unless the file is there and whole.
@@ -95,16 +100,46 @@ def fetch(source: Source, root: Path) -> None:
         source.download(root)
     except Exception as error:  # torchvision lets out whatever its network, zip or gdown raised
         reason = " ".join(f"{type(error).__name__}: {error}".split())  # on one line
-        raise OSError(
+        kind = CorruptData if isinstance(error, CorruptData) else OSError
+        raise kind(
             f"{source.name}: the download into {root} failed: {reason}."
             f" By hand: {how(source, root)}"
         ) from error
 
 
-def download(url: str, path: Path) -> None:
-    """Fetch one file, with a progress bar; what is at `path` is replaced once all has arrived."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.hub.download_url_to_file(url, str(path))
+def download(file: File, root: Path) -> None:
+    """Fetch one file, with a progress bar and retries; it is put in place once it is known whole.
+
+    Raises CorruptData if another file arrives, and whatever else pooch raises.
+    """
+    import pooch
+
+    path, packed = root / file.path, file.url.endswith(".gz") and not file.path.endswith(".gz")
+    set_aside(path)
+    name = f"{path.name}.gz" if packed else path.name
+    known = None if packed else f"{file.algorithm}:{file.digest}"
+    fetcher = pooch.create(path.parent, "", registry={name: known}, urls={name: file.url})
+    fetcher.retry_if_failed = RETRIES
+    try:
+        fetcher.fetch(name, progressbar=True)
+    except ValueError as error:  # pooch's word for another checksum
+        raise CorruptData(f"{file.url} is not the file that was expected: {error}") from error
+    if packed:
+        try:
+            with (
+                atomic_write(path) as temporary,
+                gzip.open(path.with_name(name)) as source,
+                open(temporary, "wb") as target,
+            ):
+                shutil.copyfileobj(source, target)
+        finally:
+            path.with_name(name).unlink()
+
+
+def set_aside(path: Path) -> None:
+    """What is at `path`, though it is not what should be there, is kept as NAME.corrupt."""
+    if os.path.lexists(path):
+        path.replace(path.with_name(f"{path.name}.corrupt"))
 
 
 class Idx(Source):
@@ -140,11 +175,8 @@ class Idx(Source):
         for file in self.files:
             try:
                 file.verify(self.name, root)
-            except CorruptData:
-                path = root / file.path
-                path.replace(path.with_name(path.name + ".corrupt"))
-            except FileNotFoundError:
-                pass
+            except (CorruptData, FileNotFoundError):
+                set_aside(root / file.path)
         getattr(torchvision.datasets, self._class)(root, download=True)
 
     def describe(self, root: Path, size: int | None) -> Facts:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from mdlib.data.base import SPLIT_SEED, Dataset, Facts, Source
@@ -25,7 +26,7 @@ class Grid:
     def __len__(self) -> int:
         return math.prod(self.factor_sizes)
 
-    def factors_of(self, index: int | Sequence[int] | Tensor) -> Tensor:
+    def factors_of(self, index: int | Sequence | Tensor) -> Int64[Tensor, "... factors"]:
         """Factors of images of the grid.
 
         Args:
@@ -40,14 +41,14 @@ class Grid:
             raise ValueError(f"{self.name}: an index must lie in 0..{len(self) - 1}")
         return torch.stack(torch.unravel_index(index, self.factor_sizes), dim=-1)
 
-    def index_of(self, factors: Sequence[Sequence[int]] | Tensor) -> Tensor:
+    def index_of(self, factors: Sequence | Tensor) -> Int64[Tensor, ...]:
         """The inverse of `factors_of`: int64 [..., F] to [...]; ValueError as in `checked`."""
         factors = self.checked(factors)
         sizes = self.factor_sizes
         strides = [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
         return (factors * torch.tensor(strides, device=factors.device)).sum(-1)
 
-    def checked(self, factors: Sequence[Sequence[int]] | Tensor) -> Tensor:
+    def checked(self, factors: Sequence | Tensor) -> Int64[Tensor, "... factors"]:
         """`factors` as int64 [..., F].
 
         Raises ValueError for a wrong shape or type, or a value outside its factor's range.
@@ -65,7 +66,7 @@ class Grid:
                 raise ValueError(f"{self.name}: factor {factor!r} must lie in 0..{n - 1}")
         return factors
 
-    def checked_rows(self, factors: Sequence[Sequence[int]] | Tensor) -> Tensor:
+    def checked_rows(self, factors: Sequence | Tensor) -> Int64[Tensor, "images factors"]:
         """`checked`, and a ValueError unless the shape is [N, F]: what a renderer draws."""
         factors = self.checked(factors)
         if factors.ndim != 2:
@@ -100,7 +101,9 @@ class GridSource(Source):
 
     image_shape: tuple[int, int, int]  # [C, H, W], H = W, where no size is asked for
 
-    def images(self, split: str, root: Path, size: int | None) -> Tensor:
+    def images(
+        self, split: str, root: Path, size: int | None
+    ) -> UInt8[Tensor, "images channels size size"]:
         """uint8 [N, C, H, W] of the rows `self.grid.rows(split)`, in that order."""
         raise NotImplementedError
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import UInt8
 from torch import Tensor
 
 from mdlib.data import decode
@@ -57,7 +58,7 @@ def render(
     factors: Sequence[Sequence[int]] | Tensor,
     size: int = _SIDE,
     device: str | torch.device | None = None,
-) -> Tensor:
+) -> UInt8[Tensor, "images 3 size size"]:
     """Draw scenes, anti-aliased, by the exact meeting points of rays with the room and the object.
 
     The hues change no ray. So each room that occurs (scale, shape, orientation) is cast once, into
@@ -250,7 +251,9 @@ class Scenes(GridSource):
     label, class_names = "shape", SHAPES
     image_shape = (3, _SIDE, _SIDE)
 
-    def images(self, split: str, root: Path, size: int | None) -> Tensor:
+    def images(
+        self, split: str, root: Path, size: int | None
+    ) -> UInt8[Tensor, "images 3 size size"]:
         rows, side = torch.from_numpy(_GRID.rows(split)), size or _SIDE
         decode.need_memory(self.name, (len(rows), 3, side, side))
         return render(factors_of(rows), side)

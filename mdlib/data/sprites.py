@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
 from mdlib.data import decode
@@ -38,7 +39,7 @@ def render(
     factors: Sequence[Sequence[int]] | Tensor,
     size: int = _SIDE,
     device: str | torch.device | None = None,
-) -> Tensor:
+) -> UInt8[Tensor, "images 1 size size"]:
     """Draw sprites, anti-aliased, by the signed distance of each sample to the shape's edge.
 
     Args:
@@ -123,7 +124,9 @@ class Sprites(GridSource):
     label, class_names = "shape", SHAPES
     image_shape = (1, _SIDE, _SIDE)
 
-    def images(self, split: str, root: Path, size: int | None) -> Tensor:
+    def images(
+        self, split: str, root: Path, size: int | None
+    ) -> UInt8[Tensor, "images 1 size size"]:
         rows, side = torch.from_numpy(_GRID.rows(split)), size or _SIDE
         decode.need_memory(self.name, (len(rows), 1, side, side))
         return render(factors_of(rows), side)

@@ -207,7 +207,8 @@ def mixture(
 
 def ridge(
     train_codes: Values, train_targets: Values, test_codes: Values, test_targets: Values, *,
-    seed: int = 0, penalties: Sequence[float] = tuple(10.0**e for e in range(2, -7, -1)),
+    seed: int = 0,
+    penalties: Sequence[float] = (1e2, 1e1, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
 ) -> ProbeResult:  # fmt: skip
     """Ridge regression in closed form; the penalty is chosen for each target column.
 

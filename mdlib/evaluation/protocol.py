@@ -52,11 +52,15 @@ def settings(
 
 @dataclass(frozen=True, eq=False)
 class FreshViews:
-    """Views [N, C, H, W] with their classes [N] and, by name, the columns [N] of their style."""
+    """Views, their classes, the columns of their style by name, and whose views they are.
+
+    `rows` are the images' places in the split.
+    """
 
     images: Float[Tensor, "views channels height width"]
     labels: Int[Tensor, " views"]
     styles: Mapping[str, Shaped[Tensor, " views"]]
+    rows: Int[Tensor, " views"]
 
     @property
     def truth(self) -> Shaped[Tensor, "views columns"]:
@@ -92,7 +96,7 @@ def fresh_views(
         rows = torch.randperm(len(split), generator=draw, device=device)[rows]
     images, parameters = law((split.images if inputs is None else inputs)[rows], 1, draw)
     styles = {name: column[:, 0] for name, column in columns(parameters).items()}
-    return FreshViews(images[:, 0], split.labels[rows], styles)
+    return FreshViews(images[:, 0], split.labels[rows], styles, rows)
 
 
 def read_style(
@@ -193,7 +197,7 @@ def verdicts(
     class_b: Int[Tensor, " pairs"],
     style_b: Float[Tensor, "pairs columns"],
 ) -> tuple[dict[str, float], list[float]]:
-    """What a classifier of views sees in swaps: shares that show A's class and B's, R² of B's style.
+    """What a classifier sees in swaps: the shares that show A's class and B's; R² of B's style.
 
     The shares are over the pairs whose classes differ; of others a class tells nothing. ValueError
     where there are none.

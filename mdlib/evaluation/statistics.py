@@ -214,28 +214,44 @@ def compare(
     by: str = "method",
     margin: float = 0.0,
     pairs: bool = True,
+    within: str | None = None,
 ) -> pd.DataFrame:
-    """One family of comparisons (a, b, column): a line each, in their order.
+    """One family of comparisons (a, b, column), each in every value of the column `within`.
 
-    The columns are a, b, column, "interval" (the `Interval` of a − b), its mean, low, high, n and r
-    (`Interval.correlation`), p, "p (Holm)" and "p (BH)", adjusted over the family, and "verdict".
-    Contrasts without rows are left out. `pairs=False` compares by `unpaired`.
+    A line a comparison, in their order: the value of `within`, a, b, column, "interval" (the
+    `Interval` of a − b), its mean, low, high, n and r (`Interval.correlation`), p, "p (Holm)" and
+    "p (BH)", adjusted over the family, "verdict", that of the interval, and "verdict (Holm)": the
+    same, but "undecided" where "better" or "worse" does not survive Holm's adjustment at 5 %.
+    Comparisons without rows are left out. `pairs=False` compares by `unpaired`.
     """
     kind, lines = paired if pairs else unpaired, []
-    for a, b, column in contrasts:
-        found = kind(rows, a, b, column, by) if column in rows else None
-        if found is not None:
-            lines.append(
-                {"a": a, "b": b, "column": column, "interval": found}
-                | {"mean": found.mean, "low": found.low, "high": found.high, "n": found.n}
-                | {"r": found.correlation, "p": found.p, "verdict": verdict(found, margin)}
-            )
-    names = ["a", "b", "column", "interval", "mean", "low", "high", "n", "r", "p", "verdict"]
+    parts = {None: rows} if within is None else dict(iter(rows.groupby(within, sort=False)))
+    contrasts = list(contrasts)
+    for value, part in parts.items():
+        for a, b, column in contrasts:
+            found = kind(part, a, b, column, by) if column in part else None
+            if found is not None:
+                lines.append(
+                    ({} if within is None else {within: value}) | _line(a, b, column, found)
+                )
+    names = [within] if within else []
+    names += ["a", "b", "column", "interval", "mean", "low", "high", "n", "r", "p"]
     table = pd.DataFrame(lines, columns=names)
-    adjusted = (holm(table["p"]), benjamini_hochberg(table["p"])) if lines else ([], [])
-    table.insert(10, "p (Holm)", adjusted[0])
-    table.insert(11, "p (BH)", adjusted[1])
+    table["p (Holm)"] = holm(table["p"]) if lines else []
+    table["p (BH)"] = benjamini_hochberg(table["p"]) if lines else []
+    table["verdict"] = [verdict(found, margin) for found in table["interval"]]
+    lost = table["verdict"].isin(["better", "worse"]) & (table["p (Holm)"] > 0.05)
+    table["verdict (Holm)"] = table["verdict"].mask(lost, "undecided")
     return table
+
+
+def _line(a: str, b: str, column: str, found: Interval) -> dict[str, object]:
+    """An interval as a line of `compare`."""
+    numbers = {"mean": found.mean, "low": found.low, "high": found.high, "n": found.n}
+    return {"a": a, "b": b, "column": column, "interval": found, **numbers} | {
+        "r": found.correlation,
+        "p": found.p,
+    }
 
 
 def claim(

@@ -197,6 +197,7 @@ def forest(
                 mfc=None if sure else "w",
             )  # fmt: skip
         axis.set_title(title, fontsize=9)
+        axis.locator_params(axis="x", nbins=4)
     axes[0, 0].set_yticks(range(len(names)), names, fontsize=8)
     axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
     figure.supxlabel(xlabel, fontsize=9)
@@ -229,6 +230,7 @@ def dots(
                 ms=4, capsize=1.5, lw=1, color=f"C{i}", label=label,
             )  # fmt: skip
         axis.set_title(column, fontsize=9)
+        axis.locator_params(axis="x", nbins=4)
     axes[0, 0].set_yticks(range(len(there)), [labels.get(name, name) for name in there], fontsize=8)
     axes[0, 0].set_ylim(len(there) - 0.5, -0.5)
     if hue is not None:

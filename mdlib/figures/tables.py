@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LARGE = 1e5  # from here on numbers are written with a power of ten …
+FINEST = 6  # … as they are if this many decimals do not show them
 
 
 def mean_std(rows: Any, by: str | list[str] = "method") -> pd.DataFrame:
@@ -15,7 +19,9 @@ def mean_std(rows: Any, by: str | list[str] = "method") -> pd.DataFrame:
         rows: a DataFrame, or the rows of `read_metrics`; a column "seed" is left out.
         by: the column that names the groups, which keep their order; or several.
 
-    A group of one row has no spread, and its cells say so: "mean ± ?".
+    n counts values, not rows: of the columns of a group that has most. A cell of fewer says so,
+    "0.500 ± 0.100 (n = 2)"; one of a single value has no spread, "0.500 ± ?", and one of none is
+    "–". Digits: see `plus_minus`.
     """
     import pandas as pd
 
@@ -23,7 +29,36 @@ def mean_std(rows: Any, by: str | list[str] = "method") -> pd.DataFrame:
     names = [by] if isinstance(by, str) else by
     groups = frame.groupby(by, sort=False, dropna=False)
     numbers = frame.select_dtypes("number").columns.drop(["seed", *names], errors="ignore")
-    table = groups[list(numbers)].agg(
-        lambda x: f"{x.mean():.3f} ± {x.std():.3f}".replace("nan", "?")
-    )
-    return table.assign(n=groups.size())
+    counts = groups[list(numbers)].count()
+    n = counts.max(axis=1) if len(numbers) else groups.size()
+    table = groups[list(numbers)].agg(lambda x: plus_minus(x.mean(), x.std()))
+    fewer = counts.lt(n, axis=0) & counts.gt(0)
+    table = table.mask(fewer, table.astype(str) + " (n = " + counts.astype(str) + ")")
+    return table.assign(n=n)
+
+
+def plus_minus(mean: float, std: float = math.nan) -> str:
+    """ "mean ± std", with two significant digits of the spread, and three decimals or more.
+
+    A spread of exactly 0 is "0", none at all (NaN) is "?", and no mean either is "–".
+    """
+    if math.isnan(mean):
+        return "–"
+    if math.isnan(std):
+        return f"{number(mean)} ± ?"
+    if std <= 1e-12 * abs(mean):  # of equal values, but for rounding
+        return f"{number(mean)} ± 0"
+    decimals = max(3, 1 - math.floor(math.log10(std)))
+    if max(abs(mean), std) >= LARGE or decimals > FINEST:
+        return f"{mean:.4g} ± {std:.2g}"
+    return f"{mean:.{decimals}f} ± {std:.{decimals}f}"
+
+
+def number(value: float) -> str:
+    """A number with three significant digits, and three decimals or more."""
+    if value == 0:
+        return "0"
+    decimals = max(3, 2 - math.floor(math.log10(abs(value))))
+    if abs(value) >= LARGE or decimals > FINEST:
+        return f"{value:.4g}"
+    return f"{value:.{decimals}f}"

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import inspect
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from mdlib.checks import unknown
-from mdlib.methods.base import Method
 from mdlib.registry import Registry, seeded
+
+if TYPE_CHECKING:
+    from mdlib.methods.base import Method
 
 REGISTRY: Registry[str] = Registry(
     "method",
@@ -46,6 +49,13 @@ REGISTRY: Registry[str] = Registry(
 )
 
 
+def __getattr__(name: str) -> type:
+    """`Method`, imported when it is asked for: names are known without waiting for torch."""
+    if name == "Method":
+        return import_module("mdlib.methods.base").Method
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def names() -> list[str]:
     """The names that `create` takes, in the order of the registry."""
     return list(REGISTRY)
@@ -74,6 +84,11 @@ def create(
         method = cls(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
     method.options = valid | options
     return method
+
+
+def all_options() -> set[str]:
+    """The names of the options of all methods."""
+    return {option for name in REGISTRY for option in options_of(find(name))}
 
 
 def options_of(cls: type[Method]) -> dict[str, object]:

@@ -26,6 +26,9 @@ class DifferencePredictor(nn.Module):
     rotation as cosine and sine (`views.circular`), and each goes to [−1, 1] by tanh and regresses
     the difference of that column divided by its range over the batch, whatever the law of views. A
     column of 0 and 1 has a logit that both views have the same.
+
+    The released code has a network of its own for each augmentation, differences of crops as they
+    are, and hue as a scaled number.
     """
 
     def __init__(self, dim: int, hidden: int):

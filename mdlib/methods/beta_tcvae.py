@@ -22,6 +22,9 @@ class BetaTCVAE(VAE):
     which "stratified" needs `dataset_size`, the number of training images. Its batch is one view of
     each image, as if there were no other views, and the term is the mean over the views. At a batch
     of M it takes M² · latent_dim densities a view: slow for codes of hundreds of dimensions.
+
+    "stratified" is the paper's formula. The released code and its copies fill column 0 of the
+    weights, where the formula has the diagonal, and give another number.
     """
 
     def __init__(

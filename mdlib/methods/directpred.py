@@ -19,6 +19,9 @@ class DirectPred(BYOL):
     each step it becomes W = U diag(√(s / max s) + floor) Uᵀ, where F = U diag(s) Uᵀ is a running
     average that keeps `memory` of its past a step. W gets no gradient; until the first step it is
     the identity. Defaults of `memory` (ρ) and `floor` (ε): the authors' example command.
+
+    The slow copy's momentum follows BYOL's cosine; theirs is constant. F begins with the first
+    batch times 1 − memory, theirs with the batch itself, which is the same W.
     """
 
     def __init__(

@@ -22,6 +22,10 @@ class HFSVAE(VAE):
     Support asks nothing of how often values come together, so that factors of the data may well be
     correlated. With beta = 0 nothing else keeps codes from shrinking to a point, whose support
     does factorise: that is what `scale_weight` is for.
+
+    The released code sums the scale term over dimensions, where this takes their mean (so its
+    weight does what `latent_dim` times as much does here), and by default estimates the support
+    from 100 random points, where this looks at all combinations of the batch.
     """
 
     def __init__(

@@ -18,6 +18,9 @@ class SimSiam(JointEmbedding):
     counts as a constant: no gradient flows into it. The loss is the mean over the pairs of
     2 − 2 cos, on BYOL's scale; the paper's −cos is half of it, less 1. As in the paper, a batch
     norm without weights ends the projector, and the predictor is a bottleneck (theirs: 512).
+
+    In the authors' recipe the predictor's learning rate does not fall, and they find that better;
+    here it has the schedule of all others.
     """
 
     def __init__(

@@ -1,56 +1,30 @@
 """Chapters: find one, read its question, its parameters and values for them.
 
 A chapter is a pair in ``notebooks/``: NAME.py, jupytext's py:percent, which is the source of truth,
-and NAME.ipynb with its outputs. What is needed to list chapters is read from the text by a few
-lines here, because jupytext takes seconds to import.
+and NAME.ipynb with its outputs. Plain py:percent is read by a few lines here, because jupytext
+takes seconds to import, and all that is not plain by jupytext.
 """
 
 from __future__ import annotations
 
-import ast
-import io
 import json
-import math
 import os
 import re
-import tokenize
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mdlib.checks import unknown
+from mdlib.io import read_text
+from mdlib.notebook import parameters
+from mdlib.notebook.parameters import Parameter
 
-
-@dataclass(frozen=True)
-class Parameter:
-    """One line of a chapter's parameters cell: ``name = default  # help``."""
-
-    name: str
-    default: Any
-    help: str = ""
-
-    @property
-    def type(self) -> type:
-        return type(self.default)
-
-    def conform(self, value: Any) -> Any:
-        """`value` in the type of the default, or ValueError if it is of another."""
-        wanted = self.type
-        if (wanted is float and type(value) is int) or (wanted is tuple and type(value) is list):
-            value = wanted(value)
-        if self.default is not None and type(value) is not wanted:
-            raise ValueError(f"{self.mismatch(value)} (it is of type {type(value).__name__})")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"parameter {self.name!r} is {value}, expected a finite number")
-        return value
-
-    def mismatch(self, value: Any) -> str:
-        """What to say of a value that does not fit."""
-        wanted = {bool: "bool (true or false)"}.get(self.type, self.type.__name__)
-        default = f"such as its default {self.default!r}"
-        return f"parameter {self.name!r} is {value!r}, expected {wanted}, {default}"
+MARKER = re.compile(r"^#[ \t]*%%.*$", re.MULTILINE)
+# the markers that our chapters have; whatever else a file may hold is left to jupytext
+PLAIN_MARKER = re.compile(r"# %%( \[markdown\])?(?: tags=(\[[^\]]*\]))?")
 
 
 @dataclass(frozen=True)
@@ -79,8 +53,16 @@ class Chapter:
 
     @cached_property
     def cells(self) -> list[Cell]:
-        text = self.path.read_text(encoding="utf-8")
-        return list((_ipynb_cells if self.path.suffix == ".ipynb" else _percent_cells)(text))
+        """Its cells; ValueError, which names the file, if it cannot be read or holds none."""
+        cells = None if self.path.suffix == ".ipynb" else _plain_cells(_source(self.path))
+        if cells is None:
+            cells = [
+                Cell(cell.cell_type, tuple(cell.metadata.get("tags", ())), cell.source)
+                for cell in self.notebook().cells
+            ]
+        if not any(cell.source.strip() for cell in cells):
+            raise ValueError(f"{self.path} holds no cells: expected a chapter, cells and all")
+        return cells
 
     @property
     def title(self) -> str:
@@ -112,7 +94,7 @@ class Chapter:
         if len(cells) > 1:
             raise ValueError(f"{self.path} has {len(cells)} cells tagged 'parameters': keep one")
         try:
-            return {p.name: p for cell in cells for p in _parameters(cell.source)}
+            return parameters.read(cells[0].source) if cells else {}
         except (SyntaxError, ValueError) as error:
             raise ValueError(f"parameters cell of {self.path}: {error}") from None
 
@@ -122,57 +104,124 @@ class Chapter:
             raise ValueError(f"{self.name}: {unknown('parameter', name, self.parameters)}")
         return self.parameters[name]
 
-    def notebook(self) -> Any:
-        """The chapter as an nbformat node."""
-        import jupytext
+    def check(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """All parameters, `values` and else defaults, each in its type and domain.
 
-        notebook = jupytext.read(self.path)
+        Raises ValueError for an unknown name or a value that is none. Reads no data.
+        """
+        for name in values:
+            self.parameter(name)  # or ValueError
+        full = {n: p.conform(values.get(n, p.default)) for n, p in self.parameters.items()}
+        parameters.check_together(self.parameters, full)
+        return full
+
+    def parse(self, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+        """Read ``(name, text)`` pairs from the command line.
+
+        Raises ValueError for an unknown name, a repeated one, or a text that is no such value.
+        """
+        values: dict[str, Any] = {}
+        for name, text in pairs:
+            parameter = self.parameter(name)
+            if name in values:
+                raise ValueError(f"parameter {name!r} is given twice")
+            values[name] = parameter.parse(text)
+        return values
+
+    def notebook(self) -> Any:
+        """The chapter as an nbformat node; ValueError, which names the file, if it is none."""
+        if self.path.suffix == ".ipynb":
+            notebook = read_ipynb(self.path)
+        else:
+            import jupytext
+
+            source = _source(self.path)
+            fmt = {"extension": ".py"} | (
+                {"format_name": "percent"} if MARKER.search(source) else {}
+            )
+            try:
+                notebook = jupytext.reads(source, fmt)
+            except Exception as error:  # of whatever reads the header: YAML, JSON, Python
+                raise ValueError(f"{self.path} cannot be read by jupytext: {error}") from None
+            for number, cell in enumerate(notebook.cells):
+                cell.id = f"cell-{number}"  # not at random, so that a diff shows what changed
         if "kernelspec" not in notebook.metadata:
             python3 = {"name": "python3", "language": "python", "display_name": "Python 3"}
             notebook.metadata["kernelspec"] = python3
         return notebook
 
 
-def _percent_cells(text: str) -> Iterable[Cell]:
-    starts = [*re.finditer(r"^# ?%%(.*)$", text, re.MULTILINE)]
-    ends = [start.start() for start in starts[1:]] + [len(text)]
-    for start, end in zip(starts, ends, strict=True):
-        kind = re.search(r"\[(markdown|md|raw)\]", start[1])
-        kind = {"md": "markdown"}.get(kind[1], kind[1]) if kind else "code"
-        tags = re.search(r"tags=(\[[^\]]*\])", start[1])
-        source = text[start.end() : end].strip("\n")
-        if kind != "code":
+def read_ipynb(path: str | os.PathLike) -> Any:
+    """A notebook of any version of the format, as a valid node of the present one.
+
+    Raises ValueError, which names the file, for what is no notebook, OSError for no file.
+    """
+    import nbformat
+    from nbformat import converter, reader, validator
+
+    text = _source(Path(path))
+    try:
+        raw = json.loads(text)
+        for cell in raw.get("cells", []):  # what other tools leave out, and the format wants
+            cell["metadata"] = cell.get("metadata") or {}
+            if not cell["metadata"].get("tags", True):
+                del cell["metadata"]["tags"]
+            if cell["cell_type"] == "code":
+                cell.setdefault("outputs", [])
+                cell.setdefault("execution_count", None)
+        with warnings.catch_warnings():  # of what is mended here
+            warnings.simplefilter("ignore")
+            notebook = converter.convert(reader.reads(json.dumps(raw)), 4)
+            _, notebook = validator.normalize(notebook)
+            nbformat.validate(notebook)
+    except Exception as error:  # a damaged file may break the reader in any way
+        what = str(error).partition("\n")[0] or type(error).__name__
+        if isinstance(error, KeyError | AttributeError | TypeError):
+            what = f"something is missing or of another kind: {what}"
+        again = "get it again, or write it anew from its .py: jupytext --to ipynb"
+        raise ValueError(f"{path} is damaged, or no notebook ({what}): {again}") from None
+    return notebook
+
+
+def _source(path: Path) -> str:
+    """The text of a file, or ValueError if Git left a conflict of two versions in it."""
+    text = read_text(path)
+    if conflict := re.search(r"^<<<<<<< .*$(?s:.*)^>>>>>>> ", text, re.MULTILINE):
+        line = text.count("\n", 0, conflict.start()) + 1
+        raise ValueError(
+            f"{path}:{line}: Git left a merge conflict here: keep one of its two sides"
+        )
+    return text
+
+
+def _plain_cells(text: str) -> list[Cell] | None:
+    """The cells of plain py:percent, as jupytext would read them; None if it should be asked."""
+    starts = list(MARKER.finditer(text))
+    if not starts or not _is_header(text[: starts[0].start()]):
+        return None
+    found = []
+    for start, end in zip(starts, [*starts[1:], None], strict=True):
+        marker = PLAIN_MARKER.fullmatch(start[0])
+        source = text[start.end() : end and end.start()].strip("\n")
+        if not marker or source.count('"""') % 2 or source.count("'''") % 2:
+            return None  # a marker with more in it, or one that stands inside of a string
+        if not marker[1] and re.search(r"^[ \t]*#[ \t]*[%!?]|^[ \t]*[%!?]", source, re.MULTILINE):
+            return None  # a magic, which jupytext comments out
+        if marker[1]:
+            if not all(line.startswith("#") for line in source.splitlines()):
+                return None
             source = re.sub(r"^# ?", "", source, flags=re.MULTILINE)
-        yield Cell(kind, tuple(json.loads(tags[1])) if tags else (), source)
-
-
-def _ipynb_cells(text: str) -> Iterable[Cell]:
-    for cell in json.loads(text)["cells"]:
-        tags = cell.get("metadata", {}).get("tags", ())
-        yield Cell(cell["cell_type"], tuple(tags), "".join(cell["source"]))
-
-
-def _parameters(source: str) -> Iterable[Parameter]:
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    module = ast.parse(source)
-    comments = {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
-    seen = set()
-    for line in module.body:
-        text = ast.get_source_segment(source, line)
-        targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
-        if len(targets) != 1 or not isinstance(targets[0], ast.Name) or line.value is None:
-            raise ValueError(f"{text!r} is not of the form `name = literal  # comment`")
-        name = targets[0].id
-        if name in seen:
-            raise ValueError(f"{name!r} is set twice")
-        seen.add(name)
         try:
-            default = ast.literal_eval(line.value)
+            tags = json.loads(marker[2] or "[]")
         except ValueError:
-            hint = "derive it in the cell after the parameters"
-            raise ValueError(f"{text!r} is no plain literal: {hint}") from None
-        help = comments.get(line.end_lineno) or comments.get(line.lineno, "")
-        yield Parameter(name, default, help)
+            return None
+        found.append(Cell("markdown" if marker[1] else "code", tuple(tags), source))
+    return found
+
+
+def _is_header(text: str) -> bool:
+    """Is it nothing, or what jupytext writes above the first cell?"""
+    return not text.strip() or re.fullmatch(r"\s*# ---\n(#.*\n)*?# ---\s*", text) is not None
 
 
 def root() -> Path:
@@ -224,40 +273,3 @@ def find(name: str | os.PathLike) -> Chapter:
     if not matches:
         raise ValueError(unknown("chapter", name, chapters))
     return Chapter(chapters[matches[0]], matches[0])
-
-
-def parse(parameter: Parameter, text: str) -> Any:
-    """Read a parameter's value from the command line, by the type of its default.
-
-    Raises ValueError if the text is no such value.
-    """
-    if parameter.type is str:
-        return text
-    try:
-        if parameter.type is bool:
-            return {"true": True, "false": False}[text.lower()]
-        if parameter.type in (int, float):
-            return parameter.type(text)
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = ast.literal_eval(text)
-    except (ValueError, KeyError, SyntaxError):
-        if parameter.default is None:
-            return text
-        raise ValueError(parameter.mismatch(text)) from None
-    return parameter.conform(value)
-
-
-def parse_all(chapter: Chapter, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Read ``(name, text)`` pairs from the command line.
-
-    Raises ValueError for an unknown name, a repeated one, or a text of the wrong type.
-    """
-    values: dict[str, Any] = {}
-    for name, text in pairs:
-        parameter = chapter.parameter(name)
-        if name in values:
-            raise ValueError(f"parameter {name!r} is given twice")
-        values[name] = parse(parameter, text)
-    return values

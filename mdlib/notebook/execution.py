@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
-import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mdlib.checks import unknown
 from mdlib.io import write_json
 from mdlib.notebook import html, provenance, results
 from mdlib.notebook.chapters import Chapter
 
 NOTEBOOK, PARAMS, ENVIRONMENT = "executed.ipynb", "params.json", "environment.json"
+FAILED = "executed.failed.ipynb"  # what NOTEBOOK becomes if the chapter did not come to its end
+LATEST = "latest"  # a link to the newest numbered folder
 
 
 class ChapterFailed(RuntimeError):
@@ -43,37 +44,45 @@ def check(
         need_data: look whether the data set is there.
 
     Raises:
-        ValueError: an unknown parameter, a value of the wrong type, an unknown method or device.
+        ValueError: an unknown parameter, or a value outside of its type and domain.
         ValueError, OSError: a data set that is unknown, missing or damaged.
     """
-    for name in values:
-        chapter.parameter(name)  # or ValueError
-    checked = {
-        name: parameter.conform(values.get(name, parameter.default))
-        for name, parameter in chapter.parameters.items()
-    }
-    device = str(checked.get("device", "auto"))
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise ValueError(f"unknown device {device!r}: expected auto, cpu, cuda, cuda:N or mps")
-    for name in {"method", "methods"} & checked.keys():
-        _check_methods(checked[name])
-    if "dataset" in checked:
-        from mdlib import data
-
-        scheme, colon, folder = str(checked["dataset"]).partition(":")
-        if colon:  # a folder is meant from here, but the chapter runs in its own
-            checked["dataset"] = f"{scheme}:{absolute(folder)}"
-        if need_data:
-            data.check(checked["dataset"], root=data_root)
+    checked = chapter.check(values)
+    for name, parameter in chapter.parameters.items():
+        if parameter.domain == "data set":
+            checked[name] = _from_anywhere(checked[name])
+            if need_data:
+                _check_data(checked[name], checked, data_root)
+        elif parameter.domain.startswith("some data sets") and need_data:
+            for part in checked[name].split(","):
+                _check_data(part, checked, data_root)
     return checked
 
 
-def _check_methods(value: str | Iterable[str]) -> None:
-    from mdlib import methods
+def _check_data(
+    dataset: str, values: Mapping[str, Any], data_root: str | os.PathLike | None
+) -> None:
+    """Raise what loading, training or probing would raise that can be told from files' headers."""
+    from mdlib import data
 
-    for name in value.split(",") if isinstance(value, str) else value:
-        if name.strip() not in ("all", *methods.names()):
-            raise ValueError(unknown("method", name.strip(), methods.names()))
+    size = values.get("size") or values.get("image_size") or None
+    most = values.get("max_images") or None
+    limits = {"size": size, "max_images": most}
+    data.check(dataset, root=data_root, **{name: n for name, n in limits.items() if n})
+    if batch_size := values.get("batch_size"):
+        limits = [n for n in (most, values.get("learn_from")) if n]
+        images = min(data.describe(dataset, data_root, size).n_train, *limits, math.inf)
+        if batch_size > images:
+            raise ValueError(
+                f"parameter 'batch_size' is {batch_size}, more than the {images} images that "
+                f"{dataset} trains on here: give {images} or less"
+            )
+
+
+def _from_anywhere(dataset: str) -> str:
+    """A folder of images is meant from here, but the chapter runs in its own folder."""
+    scheme, colon, folder = dataset.partition(":")
+    return f"{scheme}:{absolute(folder)}" if colon else dataset
 
 
 @dataclass(frozen=True)
@@ -85,13 +94,15 @@ class Run:
     out: Path
     seconds: float
 
+    failed: bool = False
+
     @property
     def notebook(self) -> Path:
-        return self.out / NOTEBOOK
+        return self.out / (FAILED if self.failed else NOTEBOOK)
 
     @property
     def page(self) -> Path:
-        return self.out / "executed.html"
+        return self.notebook.with_suffix(".html")
 
     @property
     def metrics(self) -> list[results.Row]:
@@ -102,19 +113,20 @@ class Run:
 def run(
     chapter: Chapter,
     values: Mapping[str, Any],
-    out: str | os.PathLike,
+    out: str | os.PathLike | None = None,
     progress: bool = True,
     data_root: str | os.PathLike | None = None,
     timeout: int | None = None,
 ) -> Run:
     """Execute a chapter by papermill, in its own folder, and leave in `out`: ``params.json``,
     ``executed.ipynb`` (saved as it goes), ``executed.html``, ``environment.json``, and what the
-    chapter itself records there (``metrics.json``).
+    chapter itself records there (``metrics.json``). If it fails, notebook and page are called
+    ``executed.failed``.
 
     Args:
         chapter: what to run.
         values: the parameters that differ from its defaults; `out` is none of them.
-        out: a new or empty folder.
+        out: a new or empty folder; else ``runs/CHAPTER/001``, or the next number.
         progress: show a progress bar on stderr.
         data_root: where the data sets lie; None for the usual places.
         timeout: seconds that one cell may take.
@@ -126,7 +138,7 @@ def run(
     if "out" in values:
         raise ValueError("'out' is set by the run: give the folder as --out instead")
     parameters = check(chapter, values, data_root)
-    out = Path(out).resolve()
+    out = _numbered(Path("runs", chapter.name)) if out is None else Path(out).resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{out} exists and is not an empty folder: choose another --out")
     started = time.time()
@@ -139,9 +151,13 @@ def run(
         data_root = absolute(data_root or os.environ.get("MDLIB_DATA"))
         with _variables(MDLIB_DATA=data_root, PYDEVD_DISABLE_FILE_VALIDATION="1"):
             execute(chapter, parameters, out, progress, timeout)
-    except Exception as error:  # whatever stopped it, the reader wants its name and the notebook
+    except BaseException as error:  # whatever stopped it, the reader wants its name and notebook
+        if (out / NOTEBOOK).exists():
+            os.replace(out / NOTEBOOK, out / FAILED)
+        if not isinstance(error, Exception):  # Ctrl-C
+            raise
         failure = error
-    result = Run(chapter, parameters, out, round(time.time() - started, 1))
+    result = Run(chapter, parameters, out, round(time.time() - started, 1), failure is not None)
     if failure is None:
         _describe(result, started)
         return result
@@ -150,7 +166,27 @@ def run(
     raise ChapterFailed(chapter.name, *reason(failure), result.notebook) from failure
 
 
-def reason(failure: Exception) -> tuple[str, str]:
+def _numbered(folder: Path) -> Path:
+    """A new folder in `folder`: 001, 002, …, with a link ``latest`` to it."""
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
+    number = max(numbers, default=0)
+    while True:
+        number += 1
+        new = folder / f"{number:03d}"
+        with suppress(FileExistsError):  # another run took it in this moment
+            new.mkdir()
+            break
+    link = folder / f".{LATEST}-{new.name}"
+    with suppress(OSError):  # a file system without links, or somebody's own folder of that name
+        link.symlink_to(new.name)
+        os.replace(link, folder / LATEST)
+    link.unlink(missing_ok=True)
+    return new
+
+
+def reason(failure: BaseException) -> tuple[str, str]:
     """Name and message of what stopped a chapter: the cell's own exception where there was one."""
     cause = getattr(failure, "ename", type(failure).__name__)
     return cause, getattr(failure, "evalue", str(failure))
@@ -188,10 +224,13 @@ def execute(
     out: Path,
     progress: bool,
     timeout: int | None,
-    manager: type | None = None,
+    engine: str | None = None,
+    notebook: Any = None,
 ) -> None:
-    """Papermill the chapter to ``out/executed.ipynb``; `manager` starts its kernel in some other
-    way than as a new process of this Python."""
+    """Papermill the chapter, or its `notebook` if that was read before, to ``out/executed.ipynb``.
+
+    By papermill's engine of that name; else in a kernel that is a new process of this Python.
+    """
     import papermill
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
@@ -206,14 +245,15 @@ def execute(
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it says, we raise
     papermill.execute_notebook(
-        chapter.notebook(),
+        notebook or chapter.notebook(),
         out / NOTEBOOK,
         parameters or None,
+        engine_name=engine,
         kernel_name="python3",
         language="python",
         progress_bar={"desc": chapter.name} if progress else False,
         cwd=chapter.path.parent,
         execution_timeout=timeout,
-        kernel_manager_class=manager or ThisPython,
+        kernel_manager_class=ThisPython,
         extra_arguments=["--log-level=CRITICAL"],  # the kernel's own remarks, not the chapter's
     )

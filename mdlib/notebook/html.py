@@ -53,10 +53,10 @@ def page(notebook: str | os.PathLike, path: str | os.PathLike, title: str, image
     from nbconvert.exporters import HTMLExporter
 
     book = nbformat.read(notebook, as_version=4)
-    book.metadata["title"] = title
+    book.metadata["title"] = title  # the template escapes it
+    drop_widgets(book)
     for cell in book.cells:
         if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if _WIDGET not in o.get("data", {})]
             for data in (output.get("data", {}) for output in cell.outputs):
                 if "text/latex" in data:  # so that it meets the same renderer as the prose
                     data.setdefault("text/markdown", data["text/latex"])
@@ -66,6 +66,13 @@ def page(notebook: str | os.PathLike, path: str | os.PathLike, title: str, image
     html, _ = exporter.from_notebook_node(book)
     with atomic_write(path) as temporary:
         temporary.write_text(_REMOTE.sub(r"\1data-remote-\2\3", html), encoding="utf-8")
+
+
+def drop_widgets(notebook: Any) -> None:
+    """Take out outputs that are alive only while somebody watches, as progress bars are."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if _WIDGET not in o.get("data", {})]
 
 
 def typeset_here(exporter: Any, images: Path) -> None:

@@ -34,6 +34,7 @@ def environment(device: str = "cpu", started: float | None = None) -> dict[str, 
         "seconds": None if started is None else round(now - started, 1),
         "device": device,
         "device_name": _device_name(device),
+        "precision": "bfloat16" if device.startswith("cuda") else "float32",  # as `fit` has it
         "threads": _threads(),
         "commit": commit,
         "dirty": dirty,
@@ -94,9 +95,8 @@ def _commit(folder: Path) -> tuple[str, bool | None]:
         return done.stdout.strip()
 
     try:
-        git(
-            "ls-files", "--error-unmatch", "__init__.py"
-        )  # not merely installed inside some checkout
+        # or else it is merely installed inside of some checkout
+        git("ls-files", "--error-unmatch", "__init__.py")
         return git("rev-parse", "HEAD"), git("status", "--porcelain") != ""
     except (OSError, subprocess.SubprocessError):
         return "unknown", None

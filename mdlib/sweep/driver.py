@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import queue
 import signal
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from mdlib.io import read_json
-from mdlib.notebook import execution
-from mdlib.sweep import engine, plan, warm, worker
+from mdlib.notebook import chapters, execution
+from mdlib.sweep import asker, engines, plan, progress, sources
+from mdlib.sweep.performer import GRACE
 from mdlib.sweep.spec import Point, Spec
+from mdlib.sweep.task import Outcome, SourceChanged, Task, imports
 
-LOOK = 0.02  # seconds between two looks at what is running
+LOOK = 0.1  # seconds that the loop waits for an outcome before it looks at all else
+UNSEEN = 15.0  # seconds for a run's files to appear here, as with NFS's caches
 
 
-class Interrupted(RuntimeError):
-    """Ctrl-C: the sweep was let go; running it again goes on from there."""
+class Stopped(RuntimeError):
+    """The sweep was let go before its end; running it again goes on from there.
+
+    `code` is the exit code of the command line.
+    """
+
+    code = 1
+
+
+class Interrupted(Stopped):
+    """Ctrl-C."""
+
+    code = 130
+
+
+class SourcesEdited(Stopped):
+    """The chapter, or mdlib, is another one than when the sweep was started."""
+
+    code = 4
+
+
+class SchedulerGone(Stopped):
+    """The scheduler is lost."""
+
+    code = 5
 
 
 @dataclass
@@ -35,7 +64,12 @@ class Summary:
 
 
 def default_out(spec: Spec) -> Path:
-    return Path("runs", "sweeps", spec.name)
+    """``runs/sweeps/NAME`` in the book that the sweep is of, wherever one is; else from here."""
+    with suppress(FileNotFoundError):
+        book = chapters.root()
+        if book in spec.path.parents:
+            return book / "runs" / "sweeps" / spec.name
+    return Path("runs", "sweeps", spec.name).resolve()
 
 
 def folders(spec: Spec, out: Path) -> dict[int, Path]:
@@ -47,7 +81,13 @@ def folders(spec: Spec, out: Path) -> dict[int, Path]:
 def states(spec: Spec, out: str | os.PathLike | None = None) -> dict[int, str]:
     """The state of each run: done, failed, running, stale or waiting."""
     out = Path(out or default_out(spec)).resolve()
-    return {n: plan.state(out, folder.name) for n, folder in folders(spec, out).items()}
+    found = folders(spec, out)
+    return dict(zip(found, plan.states(out, [f.name for f in found.values()]), strict=True))
+
+
+def uses_gpu(spec: Spec) -> bool:
+    """May a run of it compute on a GPU?"""
+    return any(point.parameters.get("device", "cpu") != "cpu" for point in spec.points)
 
 
 def run(
@@ -64,126 +104,183 @@ def run(
         spec: what to run.
         out: the folder of the runs' folders; else ``runs/sweeps/NAME``.
         workers: how many runs at once; else one a GPU, or one a core.
-        scheduler: None for this machine; "local" or an address such as tcp://HOST:8786 for Dask,
-            whose workers must see `out`, the chapter and the data under the same paths.
+        scheduler: None for this machine; for Dask "local", "slurm", a scheduler's file (.json) or
+            address (tcp://HOST:8786). Its workers must see `out`, the chapter and the data under
+            the same paths.
         data_root: where the data sets lie; None for the usual places.
         quiet: print nothing.
 
     Raises:
         Busy: another driver is at work in `out`.
-        Interrupted: Ctrl-C.
+        Stopped: Ctrl-C (`Interrupted`), an edited chapter, a lost scheduler.
         ValueError, OSError: no such engine, or a folder that cannot be written.
     """
     out = Path(out or default_out(spec)).resolve()
-    with plan.locked(out / plan.LOCK), engine.opened(scheduler, workers) as pool:
-        return _Driver(spec, out, pool, data_root, quiet).run()
+    with (
+        plan.locked(out / plan.LOCK),
+        engines.opened(scheduler, workers, uses_gpu(spec)) as engine,
+    ):
+        return _Driver(spec, out, engine, data_root, quiet).run()
 
 
 class _Driver:
-    def __init__(self, spec: Spec, out: Path, pool: Any, data_root: Any, quiet: bool):
-        self.spec, self.out, self.pool = spec, out, pool
+    def __init__(self, spec: Spec, out: Path, engine: engines.Engine, data_root: Any, quiet: bool):
+        self.spec, self.out, self.engine = spec, out, engine
         self.folders = folders(spec, out)
         self.variables = {"MDLIB_DATA": execution.absolute(data_root)} if data_root else {}
         code = [cell.source for cell in spec.chapter.cells if cell.kind == "code"]
-        self.modules = warm.imports(code)
-        self.attempts: Counter = Counter()
+        # all of them at once: what a run imports late might have been edited by then
+        self.modules = tuple(dict.fromkeys((*imports(code), *sources.imported(spec.chapter))))
+        self.imported = plan.imported_hash(spec.chapter)
+        self.tries: Counter = Counter()
+        self.todo: deque[Point] = deque()
         self.waiting: dict[Any, Point] = {}  # by what the engine gave for it
-        self.signals = 0
+        self.ended: queue.SimpleQueue = queue.SimpleQueue()  # these, in the order of their ends
+        self.unseen: list[tuple[float, Point, Outcome]] = []  # said to be done, not seen here yet
+        self.signals, self.edited, self.gone = 0, "", ""
         self.summary = Summary(out, Counter())
-        from mdlib.sweep.progress import Quiet, shown
-
-        self.show = Quiet() if quiet else shown(spec, out)
+        self.quiet = quiet
 
     def run(self) -> Summary:
-        counts = self.summary.counts
-        names = {point.number: self.folders[point.number].name for point in self.spec.points}
-        done = {n for n, name in names.items() if plan.state(self.out, name) == "done"}
-        counts["done"] = len(done)
-        worker.go_on()
+        counts, total, name = self.summary.counts, len(self.spec.points), self.spec.name
+        names = [self.folders[point.number].name for point in self.spec.points]
+        for point, state in zip(self.spec.points, plan.states(self.out, names), strict=True):
+            if state == "done":
+                counts["done"] += 1
+            else:
+                self.todo.append(point)
+        self.show = progress.Quiet() if self.quiet else progress.shown(name, total, counts["done"])
+        started = time.monotonic()
         with self.show, self._signals():
-            self.show.begin(len(names), len(done))
-            for point in self.spec.points:
-                if point.number not in done:
-                    self._submit(point)
-            while self.waiting and not self.signals:
-                if not self._collect():
-                    time.sleep(LOOK)
-                self.show.update(counts)
-            if self.signals:
-                self._let_go()
-                raise Interrupted(
-                    f"{self.spec.name} was interrupted: {counts['done']} of {len(names)} runs are "
-                    f"done and stay so; the same command goes on from there"
-                )
-            self.show.end(self.summary)
+            self.show.say(f"{name}: {total} runs, {counts['done']} of them done, in {self.out}")
+            try:
+                self._loop()
+            finally:
+                counts["stopped"] = len(self.todo) + len(self.waiting) + len(self.unseen)
+                if not counts["stopped"]:
+                    del counts["stopped"]
+            parts = [f"{counts['done']} done", f"{counts['failed']} failed"]
+            parts += [f"{counts['stopped']} stopped"] if counts["stopped"] else []
+            spent = progress.duration(time.monotonic() - started)
+            self.show.say(f"{name}: {', '.join(parts)}, {spent}")
+        if counts.total() != total:
+            raise RuntimeError(f"of {total} runs {counts.total()} are accounted for: {counts}")
         return self.summary
 
+    def _loop(self) -> None:
+        self.engine.everywhere(asker.allow, str(self.out))
+        while self.todo or self.waiting or self.unseen:
+            while self.todo and len(self.waiting) < self.engine.window:
+                self._submit(self.todo.popleft())
+            self._collect()
+            for news in self.engine.news():
+                self.show.say(news)
+            if self.gone:
+                raise SchedulerGone(self._stopped(self.gone))
+            if self.edited:
+                self._let_go("the sources were edited: running ones are stopped")
+                raise SourcesEdited(self._stopped(self.edited))
+            if self.signals:
+                self._let_go("stopping: running ones save and end; Ctrl-C again kills them")
+                raise Interrupted(self._stopped(f"{self.spec.name} was interrupted"))
+
+    def _stopped(self, why: str) -> str:
+        done, total = self.summary.counts["done"], len(self.spec.points)
+        return f"{why}: {done} of {total} runs are done and stay so; the same command goes on"
+
     def _submit(self, point: Point) -> None:
-        self.attempts[point.number] += 1
-        task = {
-            "number": point.number,
-            "attempt": self.attempts[point.number],
-            "chapter": str(self.spec.chapter.path),
-            "name": self.spec.chapter.name,
-            "folder": str(self.folders[point.number]),
-            "parameters": point.parameters,
-            "time_limit": self.spec.time_limit,
-            "threads": None,
-            "modules": self.modules,
-            "variables": self.variables,
-        }
-        self.waiting[self.pool.submit(worker.execute, task)] = point
+        self.tries[point.number] += 1
+        folder = self.folders[point.number]
+        task = Task(
+            number=point.number,
+            chapter=str(self.spec.chapter.path),
+            name=self.spec.chapter.name,
+            folder=str(folder),
+            source=folder.name.rpartition("-")[2],
+            imported=self.imported,
+            parameters=point.parameters,
+            time_limit=self.spec.time_limit,
+            modules=self.modules,
+            variables=self.variables,
+        )
+        future = self.engine.submit(task)
+        self.waiting[future] = point
+        future.add_done_callback(self.ended.put)
 
-    def _collect(self) -> bool:
-        """Take in what has ended since the last look. Was there anything?"""
-        ended = [future for future in self.waiting if future.done()]
-        for future in ended:
-            point = self.waiting.pop(future)
-            if future.cancelled():  # it had not begun when Ctrl-C came
-                continue
-            try:
-                outcome = future.result()
-            except Exception as error:  # the engine lost it, and with it the worker's own words
-                cause, message = type(error).__name__, str(error)
-                outcome = {"state": "failed", "cause": cause, "message": message}
-            if outcome["state"] == "done":
-                self.summary.counts["done"] += 1
-                self.show.ended(point, outcome)
-            elif outcome["state"] == "failed":
-                self._failed(point, outcome)
-        return bool(ended)
+    def _collect(self, patience: float = LOOK) -> None:
+        """Take in what has ended; wait a moment if nothing has."""
+        with suppress(queue.Empty):
+            while True:
+                future = self.ended.get(timeout=patience) if patience else self.ended.get_nowait()
+                patience = 0
+                self._ended(self.waiting.pop(future), future)
+        unseen, self.unseen = self.unseen, []
+        for deadline, point, outcome in unseen:
+            self._take(point, outcome, deadline)
+        self.show.look(self.summary.counts)
 
-    def _failed(self, point: Point, outcome: dict[str, Any]) -> None:
+    def _ended(self, point: Point, future: Any) -> None:
+        if future.cancelled():  # not by us
+            self.todo.appendleft(point)
+            self.gone = "the scheduler let go of runs: it is gone, or somebody cancelled them"
+            return
+        try:
+            outcome = future.result()
+        except BaseException as error:  # the engine lost it, and with it the worker's own words
+            lost = type(error).__name__, f"the engine lost it: {error}"
+            outcome = Outcome(point.number, "failed", *lost)
+        self._take(point, outcome, time.monotonic() + UNSEEN)
+
+    def _take(self, point: Point, outcome: Outcome, deadline: float) -> None:
+        """Count an outcome; a run is done when its folder says so here."""
+        folder, counts = self.folders[point.number], self.summary.counts
+        if outcome.state == "done" and not plan.done(folder):
+            if time.monotonic() < deadline and not self.signals:
+                self.unseen.append((deadline, point, outcome))
+                return
+            where = f"on {outcome.host or 'its worker'}"
+            message = f"it was done {where}, but {folder} is not whole here: is {self.out} shared?"
+            outcome = replace(outcome, state="failed", cause="NotSeen", message=message)
+        if outcome.cause == SourceChanged.__name__:
+            self.todo.appendleft(point)
+            self.edited = outcome.message
+        elif outcome.state == "done":
+            counts["done"] += 1
+            if outcome.attempt > self.tries[point.number]:
+                self.show.say(f"run {point.number} was begun again: attempt {outcome.attempt}")
+            self.show.look(counts, outcome)
+        elif outcome.state == "failed":
+            self._failed(point, outcome)
+        else:
+            self.todo.append(point)
+
+    def _failed(self, point: Point, outcome: Outcome) -> None:
         notebook = self.folders[point.number] / plan.NOTEBOOK
-        again = self.attempts[point.number] <= self.spec.retries and not self.signals
-        tried = f", attempt {self.attempts[point.number]}" if self.spec.retries else ""
+        again = self.tries[point.number] <= self.spec.retries and not self.signals
+        tried = f", attempt {self.tries[point.number]}" if self.spec.retries else ""
         where = notebook if notebook.exists() else f"{notebook} (it did not come to that)"
         message = (
-            f"run {point.number} failed{tried}: {outcome['cause']}: {outcome['message']}\n"
+            f"run {point.number} failed{tried}: {outcome.cause}: {outcome.message}\n"
             f"  executed up to there: {where}"
         )
-        self.show.failed(message + ("\n  it is tried again" if again else ""))
+        self.show.say(message + ("\n  it is tried again" if again else ""))
         if again:
-            self._submit(point)
+            self.todo.append(point)
         else:
             self.summary.failures[point.number] = message
             self.summary.counts["failed"] += 1
 
-    def _let_go(self) -> None:
-        """After Ctrl-C: begin nothing, let running ones save and end; at the second, kill them."""
-        self.show.failed("stopping: running ones save and end; Ctrl-C again kills them")
-        for future in self.waiting:
-            future.cancel()
-        worker.interrupt_all()
-        deadline = time.monotonic() + worker.GRACE
-        while self.signals < 2 and time.monotonic() < deadline and worker.busy():
+    def _let_go(self, words: str) -> None:
+        """Begin nothing, let running ones save and end; at a second Ctrl-C kill them."""
+        self.show.say(words)
+        self.engine.everywhere(asker.interrupt, str(self.out))
+        deadline = time.monotonic() + GRACE
+        while self.signals < 2 and time.monotonic() < deadline and self.waiting:
             self._collect()
-            time.sleep(LOOK)
-        worker.interrupt_all(kill=True)
+        self.engine.everywhere(asker.interrupt, str(self.out), True)
         deadline = time.monotonic() + 2
-        while worker.busy() and time.monotonic() < deadline:
-            time.sleep(LOOK)
-        self._collect()
+        while self.waiting and time.monotonic() < deadline:
+            self._collect()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -204,22 +301,26 @@ class _Driver:
 
 
 def estimate(spec: Spec, out: str | os.PathLike | None = None) -> tuple[float | None, str]:
-    """Seconds that a run will take, and how we know: by earlier runs, or by what the chapter says.
+    """Seconds that a run will take, and how we know: by earlier runs, or by the chapter's own.
 
     The seconds are None where nothing is known.
     """
-    import re
-    from statistics import median
-
     seconds = []
-    for path in Path(out or default_out(spec)).glob(f"*/{plan.ENVIRONMENT}"):
+    for folder in Path(out or default_out(spec)).glob("*-*"):
         with suppress(OSError, ValueError, KeyError):
-            status = read_json(path.parent / plan.STATUS)
+            status = read_json(folder / plan.STATUS)
             if status["state"] == "done":
-                seconds.append(read_json(path)["seconds"])
+                seconds.append(status["seconds"])
     if seconds:
         return median(seconds), f"the median of {len(seconds)} earlier runs"
-    units = {"s": 1, "m": 60, "h": 3600}
-    if found := re.search(r"(\d+(?:\.\d+)?)\s*(s|m|h)", spec.chapter.time.lower()):
-        return float(found[1]) * units[found[2]], f"the chapter says: {spec.chapter.time}"
-    return None, "neither earlier runs nor the chapter say"
+    with suppress(OSError, ValueError, KeyError, SyntaxError, StopIteration):
+        return _of_its_notebook(spec), "as its notebook took with its defaults"
+    return None, "neither earlier runs nor the chapter's notebook say"
+
+
+def _of_its_notebook(spec: Spec) -> float:
+    """The seconds in the output of the chapter's provenance cell, as it was executed last."""
+    cells = read_json(spec.chapter.path.with_suffix(".ipynb"))["cells"]
+    cell = next(c for c in cells if "provenance" in c["metadata"].get("tags", ()))
+    text = next(o["data"]["text/plain"] for o in cell["outputs"] if "text/plain" in o["data"])
+    return float(ast.literal_eval("".join(text))["seconds"])

@@ -1,202 +1,185 @@
-"""Kernels that are forked from a warm process instead of started from nothing.
+"""The run's own process as its chapter's kernel: no second process, no sockets.
 
-The copy is taken before papermill begins, while the process has one thread and no sockets, and then
-waits for the connection file that papermill's kernel manager writes. From there on it is an
-ordinary kernel in a process of its own: a crash of it is a dead kernel to papermill, not more.
+Papermill reads, parameterises and saves the notebook, nbclient turns messages into outputs, and
+ipykernel executes the cells, as ever; only that a message goes from one to the other by a call
+instead of by ZeroMQ. If ipykernel is one that this module does not fit, `engine` is None, and
+papermill starts an ordinary kernel.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import queue
 import signal
 import sys
-import time
-from collections.abc import Callable
+import threading
 from contextlib import suppress
-from importlib.metadata import EntryPoint
 from importlib.util import find_spec
+from types import SimpleNamespace
 from typing import Any
 
-from jupyter_client import AsyncKernelClient, AsyncKernelManager
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
-from traitlets import default
-
-NAME = "mdlib-forked"
+NAME = "mdlib-in-process"
+_app: Any = None  # a process performs one run, so it has one kernel
 
 
-class Child:
-    """A forked process, with as much of Popen's face as jupyter_client needs."""
+def engine() -> str | None:
+    """The name of papermill's engine for this process, or None: it can't be a kernel."""
+    global _app
+    try:
+        from papermill.engines import papermill_engines
 
-    stdin = stdout = stderr = None
-
-    def __init__(self, pid: int):
-        self.pid, self.returncode = pid, None
-
-    def poll(self) -> int | None:
-        if self.returncode is None:
-            with suppress(ChildProcessError):
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-                if pid:
-                    self.returncode = os.waitstatus_to_exitcode(status)
-        return self.returncode
-
-    def wait(self) -> int | None:
-        while self.poll() is None:
-            os.waitpid(self.pid, 0)
-        return self.returncode
-
-    def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
-
-    def terminate(self) -> None:
-        self.send_signal(signal.SIGTERM)
+        _app = _start()
+        papermill_engines.register(NAME, _engine_class())
+    except Exception as error:  # another ipykernel, which has other names for things
+        _app = None
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+        print(f"mdlib: an ordinary kernel is started for each run: {error!r}", file=sys.stderr)
+        return None
+    return NAME
 
 
-class Waiting:
-    """A kernel to be: forked here and now, started later, once."""
+def interrupt_children() -> None:
+    """Where the kernel is a process of its own, an interrupt has to go there too."""
+    import psutil
 
-    current: Waiting | None = None  # a process performs one run, so it has one kernel
-
-    def __init__(self, cleanup: Callable[[], None]):
-        reader, self.writer = os.pipe()
-        self.ready, ready = os.pipe()  # can be read when the kernel listens, or is dead
-        pid = os.fork()
-        if pid == 0:
-            try:
-                os.close(self.writer)
-                os.close(self.ready)
-                cleanup()
-                _become_kernel(reader, ready)
-            finally:
-                os._exit(1)
-        os.close(reader)
-        os.close(ready)
-        self.child = Child(pid)
-        Waiting.current = self
-
-    def start(self, command: list[str], variables: dict[str, str]) -> Child:
-        if self.writer is None:
-            raise RuntimeError("this run's kernel was started before, and there is only one")
-        start = {"argv": command, "cwd": os.getcwd(), "env": variables}
-        with os.fdopen(self.writer, "w") as file:
-            json.dump(start, file)
-        self.writer = None
-        return self.child
+    if _app is None:
+        for child in psutil.Process().children():
+            with suppress(psutil.NoSuchProcess):
+                child.send_signal(signal.SIGINT)
 
 
-def _become_kernel(reader: int, ready: int) -> None:
-    parent = os.getppid()
-    _die_with_parent()
-    with os.fdopen(reader) as file:
-        text = file.read()
-    if not text or os.getppid() != parent:
-        return
-    start = json.loads(text)
-    os.environ.clear()
-    os.environ.update(start["env"])
-    os.chdir(start["cwd"])
-    _seed_anew()
-    sys.argv = [find_spec("ipykernel_launcher").origin, *start["argv"]]
+def _start() -> Any:
+    """ipykernel's application, all but its sockets."""
+    from ipykernel.inprocess.ipkernel import InProcessKernel
+    from ipykernel.inprocess.socket import DummySocket
+    from ipykernel.iostream import IOPubThread
     from ipykernel.kernelapp import IPKernelApp
+    from ipykernel.zmqshell import ZMQInteractiveShell
 
-    # the poller ends a kernel whose parent is gone, where the system has no such service
-    app = IPKernelApp.instance(parent_handle=parent)
-    app.initialize([*start["argv"], "--HistoryManager.enabled=False"])  # no file for all runs
-    os.close(ready)
-    app.start()
+    class Kernel(InProcessKernel):
+        hear = None  # what to do with a message
+        # ipykernel 7 asks this thread for its parent at each `await` in a cell, although an
+        # in-process kernel has none; of what else it is for, we say that there is nothing
+        _supports_kernel_subshells = False
+        shell_channel_thread = SimpleNamespace(parent_thread=threading.main_thread())
 
+        def _io_dispatch(self, change: Any) -> None:  # on ipykernel's thread for outputs
+            _, message = self.session.recv(self._underlying_iopub_socket, copy=False)
+            if self.hear:
+                self.hear(message)
 
-def _die_with_parent() -> None:
-    """Linux ends this process when its parent ends; elsewhere the kernel looks for itself."""
-    if sys.platform == "linux":
-        import ctypes
+    class App(IPKernelApp):
+        def nothing(self, *_: Any) -> None:
+            pass
 
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
+        init_connection_file = init_poller = init_heartbeat = init_signal = nothing
+        write_connection_file = log_connection_info = nothing
 
+        def init_sockets(self) -> None:
+            self.outputs = DummySocket()
+            self.configure_tornado_logger()
+            self.iopub_thread = IOPubThread(self.outputs, session=self.session)
+            self.iopub_thread.start()
+            self.iopub_socket = self.iopub_thread.background_socket
 
-def _seed_anew() -> None:
-    """Copies of a process draw the same random numbers; fresh processes do not."""
-    if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()
+        def init_kernel(self) -> None:
+            self.kernel = Kernel.instance(
+                parent=self,
+                session=self.session,
+                shell_class=ZMQInteractiveShell,
+                iopub_thread=self.iopub_thread,
+                iopub_socket=self.iopub_socket,
+                _underlying_iopub_socket=self.outputs,
+                stdout=sys.stdout,
+                stderr=sys.stderr,
+                log=self.log,
+                profile_dir=self.profile_dir,
+                user_ns=self.user_ns,
+            )
+            self.displayhook.get_execution_count = lambda: self.kernel.execution_count
 
-
-class ForkedProvisioner(LocalProvisioner):
-    """Starts the kernel that waits, where LocalProvisioner starts a process."""
-
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
-        variables = kwargs.get("env") or dict(os.environ)
-        waiting = Waiting.current
-        self.process = waiting.start(cmd, variables)
-        self.pid, self.cwd = self.process.pid, os.getcwd()
-        # a client that comes too early tries again only after a while
-        loop, ready = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(waiting.ready, ready.set)
-        await ready.wait()
-        loop.remove_reader(waiting.ready)
-        os.close(waiting.ready)
-        return self.connection_info  # pgid stays None: the group is the whole run's
-
-    async def wait(self) -> int | None:
-        while await self.poll() is None:
-            await asyncio.sleep(0.005)
-        self.process = None
-        return 0
-
-
-class Client(AsyncKernelClient):
-    """A client that takes a kernel for ready when its first answer is complete.
-
-    The one it derives from waits for a fifth of a second of silence after that, to be sure.
-    """
-
-    async def wait_for_ready(self, timeout: float | None = None) -> None:
-        deadline = time.monotonic() + (timeout or float("inf"))
-        while time.monotonic() < deadline:
-            asked = self.kernel_info()
-            with suppress(queue.Empty):
-                reply = await self.get_shell_msg(timeout=1)
-                while True:
-                    said = await self.get_iopub_msg(timeout=0.2)
-                    about = said["parent_header"].get("msg_id")
-                    if about == asked and said["content"].get("execution_state") == "idle":
-                        self._handle_kernel_info_reply(reply)
-                        return
-            if not await self.is_alive():
-                raise RuntimeError("the kernel died before it was ready")
-        raise RuntimeError(f"the kernel was not ready after {timeout} seconds")
+    words = ["-f", "none", "--log-level=CRITICAL"]
+    sys.argv = [find_spec("ipykernel_launcher").origin, *words]  # as chapters see it elsewhere
+    app = App.instance()
+    app.initialize([*words, "--HistoryManager.enabled=False"])  # no file for all runs
+    return app
 
 
-class _Specs(KernelSpecManager):
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec(
-            argv=["-f", "{connection_file}"],
-            display_name="Python 3",
-            language="python",
-            metadata={"kernel_provisioner": {"provisioner_name": NAME}},
-        )
+def _engine_class() -> type:
+    from jupyter_core.utils import run_sync
+    from nbclient.exceptions import CellExecutionComplete
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import Engine
 
+    class Client(PapermillNotebookClient):
+        """Papermill's client; a message to the kernel is a call that returns with the reply."""
 
-class ForkedKernelManager(AsyncKernelManager):
-    """A kernel manager for papermill whose kernel is the one in `Waiting.current`."""
+        session = property(lambda self: _app.session)  # with `send`, a widget's way to the kernel
 
-    @default("client_factory")
-    def _client(self) -> type:
-        return Client
+        def execute(self) -> Any:
+            self.reset_execution_trackers()
+            self.kc, self.sent = self, []
+            self.papermill_execute_cells()
+            info = run_sync(self.ask)(_app.session.msg("kernel_info_request"))
+            self.nb.metadata["language_info"] = info["content"]["language_info"]
+            self.set_widgets_metadata()
+            return self.nb
 
-    @default("kernel_spec_manager")
-    def _only_forked(self) -> KernelSpecManager:
-        return _Specs()
+        @property
+        def shell_channel(self) -> Client:
+            return self
 
+        def send(self, message: dict[str, Any]) -> None:
+            self.sent.append(message)
 
-# what an installed package says by an entry point, so that a bare checkout has it too
-KernelProvisionerFactory.provisioners[NAME] = EntryPoint(
-    NAME, f"{__name__}:{ForkedProvisioner.__name__}", KernelProvisionerFactory.GROUP_NAME
-)
+        async def ask(self, message: dict[str, Any], hear: Any = lambda message: None) -> Any:
+            """The kernel's reply, after `hear` was called with each output."""
+            kernel, idle, errors = _app.kernel, threading.Event(), []
+
+            def listen(said: dict[str, Any]) -> None:
+                if said["parent_header"].get("msg_id") != message["header"]["msg_id"]:
+                    return
+                try:
+                    hear(said)
+                except CellExecutionComplete:
+                    pass
+                except Exception as error:  # such as a full disk; it is for the main thread
+                    errors.append(error)
+                if said["content"].get("execution_state") == "idle":
+                    idle.set()
+
+            kernel.hear = listen
+            kernel.session.send(kernel.shell_stream, message)
+            await kernel.dispatch_shell(kernel.shell_stream.recv_multipart())
+            idle.wait()
+            if errors:
+                raise errors[0]
+            if kernel.shell_stream.queue.empty():  # a message of a widget's has no reply
+                return None
+            return kernel.session.recv(kernel.shell_stream, copy=False)[1]
+
+        async def async_execute_cell(self, cell: Any, cell_index: int, **_: Any) -> Any:
+            if cell.cell_type != "code" or not cell.source.strip():
+                return cell
+            cell.outputs, cell.metadata["execution"] = [], {}
+            self.clear_before_next_output = False
+            self.code_cells_executed += 1
+            content = {"code": cell.source, "silent": False, "store_history": True}
+            content |= {"user_expressions": {}, "allow_stdin": False, "stop_on_error": True}
+            reply = await self.ask(
+                _app.session.msg("execute_request", content),
+                lambda message: self.process_message(message, cell, cell_index),
+            )
+            while self.sent:
+                await self.ask(self.sent.pop(0))
+            if reply is None:  # an interrupt came between two of the kernel's steps
+                raise KeyboardInterrupt
+            await self._check_raise_for_error(cell, cell_index, reply)
+            return cell
+
+        execute_cell = run_sync(async_execute_cell)
+
+    class InProcess(Engine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **_: Any) -> Any:
+            return Client(nb_man, kernel_name=kernel_name).execute()
+
+    return InProcess

@@ -1,61 +1,40 @@
 """Where a sweep's runs lie on disk: one folder a run, and what each folder's state is.
 
 The folder's name is a hash of the run's parameters, a dash, and a hash of the sources (the
-chapter's code and mdlib's), so it says by itself what would be found there. `status` is written
-last; a run without one is not done, whatever else it left.
+chapter's code and what it imports), so it says by itself what would be found there. `status` is
+written last; a run without one is not done, whatever else it left.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import mdlib
 from mdlib.io import atomic_write, read_json, sha256, write_json
 from mdlib.notebook import results
-from mdlib.notebook.chapters import Chapter
 from mdlib.notebook.execution import ENVIRONMENT, NOTEBOOK, PARAMS
+from mdlib.sweep.sources import code_hash as code_hash  # they name the folders, so: also here
+from mdlib.sweep.sources import imported_hash as imported_hash
+from mdlib.sweep.sources import source_hash as source_hash
+from mdlib.sweep.task import Outcome
 
 STATUS, LOG, LOCK = "status", "log.jsonl", ".lock"
 MADE_ANEW = (STATUS, results.METRICS, NOTEBOOK, ENVIRONMENT)  # by each attempt at a run
-WITNESSES = (results.METRICS, NOTEBOOK)  # their checksums stand in the status
+WITNESSES = (results.METRICS, NOTEBOOK, ENVIRONMENT)  # their checksums stand in the status
+
+NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
 
 
 class Busy(RuntimeError):
     """Somebody else is at work in that folder."""
-
-
-class SourceChanged(RuntimeError):
-    """What would be run is not what the folder's name says."""
-
-
-def source_hash(chapter: Chapter) -> str:
-    """A hash of what a run's numbers come from: the chapter's code cells and all of mdlib."""
-    digest = _of_code(chapter)
-    package = Path(mdlib.__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def code_hash(chapter: Chapter) -> str:
-    """A hash of the chapter's code cells alone."""
-    return _of_code(chapter).hexdigest()[:12]
-
-
-def _of_code(chapter: Chapter) -> hashlib._Hash:
-    digest = hashlib.sha256()
-    for cell in chapter.cells:
-        if cell.kind == "code" and "launch" not in cell.tags:  # that one only fetches the book
-            digest.update(cell.source.encode() + b"\0")
-    return digest
 
 
 def run_name(parameters: dict[str, Any], source: str) -> str:
@@ -67,11 +46,14 @@ def run_name(parameters: dict[str, Any], source: str) -> str:
 def read_status(folder: Path) -> dict[str, Any] | None:
     """The status of a run, or None if there is none, or none that is true.
 
-    A done run whose metrics or notebook are not the ones that its status saw is not done.
+    A done run whose metrics, notebook or environment are not the ones that its status saw is not
+    done.
     """
     try:
         status = read_json(folder / STATUS)
         if any(sha256(folder / name) != digest for name, digest in status["files"].items()):
+            return None
+        if status["state"] == "done" and not {NOTEBOOK, ENVIRONMENT} <= status["files"].keys():
             return None
         return status
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -85,6 +67,28 @@ def write_status(folder: Path, state: str, **facts: Any) -> dict[str, Any]:
     status = {"state": state, "ended": ended, **facts, "files": files}
     write_json(folder / STATUS, status)
     return status
+
+
+def done(folder: Path) -> dict[str, Any] | None:
+    """The status of a run that is done, else None."""
+    status = read_status(folder)
+    return status if status and status["state"] == "done" else None
+
+
+def end(folder: Path, outcome: Outcome) -> None:
+    """Log how an attempt ended, then write its status; a stopped run has none."""
+    event = {"done": "end", "failed": "failure"}.get(outcome.state, "stop")
+    facts = {"attempt": outcome.attempt, "seconds": outcome.seconds}
+    if outcome.cause:
+        facts |= {"cause": outcome.cause, "message": outcome.message}
+    log(folder, event, **facts)
+    if outcome.state != "stopped":
+        write_status(folder, outcome.state, **facts)
+
+
+def attempts(folder: Path) -> int:
+    """How often a run was begun."""
+    return sum(event.get("event") == "start" for event in read_log(folder))
 
 
 def log(folder: Path, event: str, **facts: Any) -> None:
@@ -117,24 +121,42 @@ def prepare(folder: Path, parameters: dict[str, Any]) -> None:
     write_json(folder / PARAMS, parameters)
 
 
-def stale_runs(out: Path, name: str) -> list[Path]:
-    """Done runs of the same parameters as the run `name`, but of other sources; newest last."""
-    if not out.is_dir():
-        return []
-    same = [path for path in out.glob(f"{name.partition('-')[0]}-*") if path.name != name]
-    done = {path: status for path in same if (status := read_status(path))}
-    done = {path: status for path, status in done.items() if status["state"] == "done"}
-    return sorted(done, key=lambda path: done[path]["ended"])
+def listing(out: Path) -> dict[str, list[str]]:
+    """The folders of runs in `out`, by the first half of their names: who lists once needs no more
+    than one look at a folder of ten thousand."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(os.listdir(out)) if out.is_dir() else []:
+        parameters, dash, _ = name.partition("-")
+        if dash:
+            found.setdefault(parameters, []).append(name)
+    return found
 
 
-def state(out: Path, name: str) -> str:
-    """ "done", "failed", "running", "stale" (done, but with other sources) or "waiting"."""
-    status = read_status(out / name)
-    if status:
-        return status["state"]
-    if (out / name / LOCK).exists() and not _is_free(out / name / LOCK):
-        return "running"
-    return "stale" if stale_runs(out, name) else "waiting"
+def stale_runs(out: Path, name: str, there: dict[str, list[str]] | None = None) -> list[Path]:
+    """Done runs of the same parameters as the run `name`, but of other sources; newest last.
+
+    Whoever asks for many gives `there`, the `listing` of `out`.
+    """
+    there = listing(out) if there is None else there
+    same = [out / other for other in there.get(name.partition("-")[0], []) if other != name]
+    found = {path: status for path in same if (status := done(path))}
+    return sorted(found, key=lambda path: found[path]["ended"])
+
+
+def states(out: Path, names: Iterable[str]) -> list[str]:
+    """Each run's "done", "failed", "running", "stale" (done, but with other sources), "waiting"."""
+    there = listing(out)
+    return [_state(out, name, there) for name in names]
+
+
+def _state(out: Path, name: str, there: dict[str, list[str]]) -> str:
+    same = there.get(name.partition("-")[0], [])
+    if name in same:
+        if status := read_status(out / name):
+            return status["state"]
+        if (out / name / LOCK).exists() and not _is_free(out / name / LOCK):
+            return "running"
+    return "stale" if stale_runs(out, name, there) else "waiting"
 
 
 def _is_free(path: Path) -> bool:
@@ -143,13 +165,16 @@ def _is_free(path: Path) -> bool:
             return True
     except Busy:
         return False
+    except OSError:  # this file system has no locks: nobody can hold one
+        return True
 
 
 @contextmanager
 def locked(path: Path, patience: float = 0.0) -> Iterator[None]:
     """Hold a file's lock, which the system takes away from whoever dies.
 
-    Raises Busy if somebody else holds it for more than `patience` seconds.
+    Raises Busy if somebody else holds it for more than `patience` seconds, OSError where the file
+    system has no locks.
     """
     import fcntl
 
@@ -160,7 +185,16 @@ def locked(path: Path, patience: float = 0.0) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except OSError:
+            except OSError as error:
+                if error.errno in NO_LOCKS:
+                    raise OSError(
+                        error.errno,
+                        f"the file system of {path.parent} has no locks (flock: "
+                        f"{os.strerror(error.errno)}): choose another --out, or have it mounted "
+                        f"with them (Lustre: -o flock)",
+                    ) from None
+                if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EINTR):
+                    raise
                 if time.monotonic() >= deadline:
                     raise Busy(f"{path.parent} is in use by another process") from None
                 time.sleep(0.05)

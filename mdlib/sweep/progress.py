@@ -1,91 +1,83 @@
-"""What a sweep shows while it runs: one live line on a terminal, a few plain ones elsewhere."""
+"""What a sweep shows while it runs: one live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections import Counter
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
-from mdlib.sweep.spec import Point, Spec
+from mdlib.sweep.task import Outcome
+
+EVERY = 2.0  # seconds between two plain lines
+
+
+def duration(seconds: float) -> str:
+    """Such as 0:01:30, as the live line has it."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 class Quiet:
     """Shows nothing."""
 
-    def __enter__(self):
+    def __enter__(self) -> Quiet:
         return self
 
     def __exit__(self, *_: Any) -> None:
         pass
 
-    def begin(self, total: int, done: int) -> None:
-        """So many runs, so many of them done before."""
-
-    def update(self, counts: Counter) -> None:
-        """A look at the counts, several times a second."""
-
-    def ended(self, point: Point, outcome: dict[str, Any]) -> None:
-        """A run is done."""
-
-    def failed(self, message: str) -> None:
+    def say(self, text: str) -> None:
         """Something that should be read."""
 
-    def end(self, summary: Any) -> None:
-        """The last words."""
+    def look(self, counts: Counter, newest: Outcome | None = None) -> None:
+        """How it stands; `newest` has just ended."""
 
 
 class Lines(Quiet):
-    """For a log file: one line at the start, one at the end, and the failures."""
+    """For a log file: a line for each run that is done, but no more than one in two seconds."""
 
-    def __init__(self, spec: Spec, out: Path):
-        self.spec, self.out, self.started = spec, out, time.monotonic()
+    def __init__(self, name: str, total: int, done: int):
+        self.name, self.total, self.done = name, total, done
+        self.started, self.last = time.monotonic(), -EVERY
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    def begin(self, total: int, done: int) -> None:
-        self.say(f"{self.spec.name}: {total} runs, {done} of them done, in {self.out}")
+    def look(self, counts: Counter, newest: Outcome | None = None) -> None:
+        now, made = time.monotonic(), counts["done"] - self.done
+        if newest is None or now < self.last + EVERY:
+            return
+        self.last, ended = now, counts["done"] + counts["failed"]
+        failed = f", {counts['failed']} failed" if counts["failed"] else ""
+        text = f"{self.name}: {ended} of {self.total}{failed}; {_words(newest)}"
+        if made and ended < self.total:
+            left = (self.total - ended) * (now - self.started) / made
+            text += f"; about {duration(left)} left"
+        self.say(text)
 
-    def failed(self, message: str) -> None:
-        self.say(message)
 
-    def end(self, summary: Any) -> None:
-        counts, seconds = summary.counts, time.monotonic() - self.started
-        self.say(
-            f"{self.spec.name}: {counts['done']} done, {counts['failed']} failed, {seconds:.0f} s"
-        )
+class Live(Quiet):
+    """For a terminal: rich's bar with counts, the time that remains, and the newest metrics."""
 
-
-class Live(Lines):
-    """For a terminal: a bar with counts, the time that remains, and the newest metrics."""
-
-    def __init__(self, spec: Spec, out: Path):
+    def __init__(self, name: str, total: int, done: int):
+        from rich import progress
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
 
-        super().__init__(spec, out)
-        self.progress = Progress(
-            TextColumn(spec.name, markup=False),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("[red]{task.fields[failed]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[newest]}", markup=False),
+        self.progress = progress.Progress(
+            progress.TextColumn(name, markup=False),
+            progress.BarColumn(bar_width=20),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("[red]{task.fields[failed]}"),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("left"),
+            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[newest]}", markup=False),
             console=Console(stderr=True),
         )
+        self.task = self.progress.add_task("", total=total, completed=done, failed="", newest="")
 
-    def __enter__(self):
+    def __enter__(self) -> Live:
         self.progress.start()
         return self
 
@@ -95,21 +87,19 @@ class Live(Lines):
     def say(self, text: str) -> None:
         self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def begin(self, total: int, done: int) -> None:
-        super().begin(total, done)
-        fields = {"failed": "", "newest": ""}
-        self.task = self.progress.add_task("", total=total, completed=done, **fields)
-
-    def update(self, counts: Counter) -> None:
-        failed = f"{counts['failed']} failed" if counts["failed"] else ""
-        self.progress.update(self.task, completed=counts["done"] + counts["failed"], failed=failed)
-
-    def ended(self, point: Point, outcome: dict[str, Any]) -> None:
-        for row in outcome.get("metrics", [])[-1:]:
-            words = [f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()]
-            newest = f"run {point.number}: " + ", ".join(words)
-            self.progress.update(self.task, newest=newest[:60])
+    def look(self, counts: Counter, newest: Outcome | None = None) -> None:
+        fields = {"failed": f"{counts['failed']} failed" if counts["failed"] else ""}
+        if newest:
+            fields["newest"] = _words(newest)[:60]
+        self.progress.update(self.task, completed=counts["done"] + counts["failed"], **fields)
 
 
-def shown(spec: Spec, out: Path) -> Quiet:
-    return (Live if sys.stderr.isatty() else Lines)(spec, out)
+def _words(outcome: Outcome) -> str:
+    words = [f"run {outcome.number} {outcome.state} in {duration(outcome.seconds)}"]
+    for name, value in outcome.metrics.items():
+        words.append(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}")
+    return ", ".join(words)
+
+
+def shown(name: str, total: int, done: int) -> Quiet:
+    return (Live if sys.stderr.isatty() else Lines)(name, total, done)

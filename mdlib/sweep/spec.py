@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +19,7 @@ from mdlib.checks import unknown
 from mdlib.notebook import chapters, execution
 from mdlib.notebook.chapters import Chapter
 
+MOST_VALUES = 10**6  # in a file
 Where = tuple[str | int, ...]  # the way to a value in the file: ("grid", "rate", 1)
 
 
@@ -105,12 +107,23 @@ def load(
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 as PyYAML reads it, but 1e-3 is a number, as everybody expects."""
+    """YAML 1.2's plain words: decimal numbers, true, false and null; all others are text.
+
+    YAML 1.1, which PyYAML reads, takes 010 for 8, 1:30 for 90, `no` for false and 1e-3 for text.
+    """
+
+    yaml_implicit_resolvers: ClassVar = {}
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+for _tag, _pattern in {
+    "null": r"~|null|Null|NULL|",
+    "bool": r"true|True|TRUE|false|False|FALSE",
+    "int": r"[-+]?[0-9]+",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?|[-+]?\.(inf|nan)",
+    "merge": "<<",
+}.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), None)
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
 
 
 class _Reader:
@@ -123,20 +136,12 @@ class _Reader:
         except ValueError:
             shown = path
         self.shown, self.problems = shown, []
-        self.checked: dict[str, dict[str, Any] | None] = {}
+        self.sizes: dict[int, float] = {}  # of the file's nodes
 
     def spec(self) -> Spec:
-        text = self.path.read_text(encoding="utf-8")
-        try:
-            self.root = yaml.compose(text, _Loader)
-            values = self.values = yaml.load(text, _Loader)
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = mark.line + 1 if mark else 1
-            raise SpecError(f"{self.shown}:{line}: no YAML: {error.problem or error}") from None
+        values = self.values = self._read()
         if not isinstance(values, dict):
             raise SpecError(f"{self.shown}:1: expected keys such as `chapter: NAME`")
-        self._refuse_keys_that_are_there_twice(self.root)
         self._stop_if_wrong()
         keys = self._keys(values)
         chapter = self._chapter(keys.chapter)
@@ -145,15 +150,29 @@ class _Reader:
         self._stop_if_wrong()
         points = self._points(keys, seeds, chapter)
         self._stop_if_wrong()
-        return Spec(
-            self.path.stem,
-            self.path,
-            chapter,
-            points,
-            keys.record,
-            keys.time_limit,
-            keys.retries,
-        )
+        given = keys.record, keys.time_limit, keys.retries
+        return Spec(self.path.stem, self.path, chapter, points, *given)
+
+    def _read(self) -> Any:
+        """The file's content; its nodes, which know their lines, are kept in `root`."""
+        content = self.path.read_bytes()
+        try:
+            text = content.decode()
+            self.root = yaml.compose(text, _Loader)
+            self._size(self.root or yaml.ScalarNode("", ""))
+            return yaml.load(text, _Loader)
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            message = f"byte 0x{content[error.start]:02x} is no UTF-8: save the file as UTF-8"
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            message = f"no YAML: {error.problem}"
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            message = f"no YAML: {error.reason} (character {error.character:#x})"
+        except RecursionError:
+            line, message = 1, "no YAML that can be read: lists within lists without end"
+        raise SpecError(f"{self.shown}:{line}: {message}") from None
 
     def _wrong(self, where: Where, message: str) -> None:
         problem = f"{self.shown}:{self._line(where)}: {message}"
@@ -180,18 +199,23 @@ class _Reader:
                 break
         return line
 
-    def _refuse_keys_that_are_there_twice(self, node: yaml.Node) -> None:
-        if isinstance(node, yaml.MappingNode):
-            seen = set()
-            for key, value in node.value:
-                if key.value in seen:
+    def _size(self, node: yaml.Node) -> float:
+        """How many values a node holds, its aliases written out. Keys that are there twice are
+        noted on the way."""
+        if id(node) not in self.sizes:
+            self.sizes[id(node)] = math.inf  # for an alias inside of what it repeats
+            parts, seen = node.value if isinstance(node, yaml.SequenceNode) else [], set()
+            for key, value in node.value if isinstance(node, yaml.MappingNode) else []:
+                if str(key.value) in seen:
                     line = key.start_mark.line + 1
                     self.problems.append(f"{self.shown}:{line}: {key.value!r} is there twice")
-                seen.add(key.value)
-                self._refuse_keys_that_are_there_twice(value)
-        elif isinstance(node, yaml.SequenceNode):
-            for value in node.value:
-                self._refuse_keys_that_are_there_twice(value)
+                seen.add(str(key.value))
+                parts.append(value)
+            self.sizes[id(node)] = 1 + sum(map(self._size, parts))
+        if self.sizes[id(node)] > MOST_VALUES:
+            line = node.start_mark.line + 1
+            raise SpecError(f"{self.shown}:{line}: aliases (*) repeat values here without end")
+        return self.sizes[id(node)]
 
     def _keys(self, values: dict) -> Keys:
         try:
@@ -217,7 +241,9 @@ class _Reader:
         try:
             if name.endswith((".py", ".ipynb")):  # from the file's folder, not from here
                 name = str(self.path.parent / name)
-            return chapters.find(name)
+            chapter = chapters.find(name)
+            len(chapter.parameters)  # they are read now, or ValueError
+            return chapter
         except (ValueError, OSError) as error:
             self._wrong(("chapter",), str(error))
         self._stop_if_wrong()
@@ -237,7 +263,8 @@ class _Reader:
             for where, there in zip(places, values, strict=True):
                 if "seed" in there:
                     self._wrong((*where, "seed"), "seed is set here and by seeds: keep one of them")
-            self._fits(chapter, ("seeds",), "seed", seeds[0] if seeds else 0)
+            for n, seed in enumerate(seeds):
+                self._fits(chapter, ("seeds", n), "seed", seed)
         for name, value in keys.fixed.items():
             self._fits(chapter, ("fixed", name), name, value)
         for name, values in keys.grid.items():
@@ -252,7 +279,7 @@ class _Reader:
                 self._fits(chapter, ("points", n, name), name, value)
 
     def _fits(self, chapter: Chapter, where: Where, name: str, value: Any) -> Any:
-        """`value` in the type of its parameter; what is wrong with it is noted."""
+        """`value` as its parameter has it; what is wrong with it by itself is noted."""
         try:
             if name == "out":
                 raise ValueError("'out' is set by the sweep: leave it out")
@@ -264,44 +291,41 @@ class _Reader:
     def _points(self, keys: Keys, seeds: list[int] | None, chapter: Chapter) -> list[Point]:
         found: list[Point] = []
         seen: dict[str, int] = {}
-        for where, values in _product(keys):
+        looked_at: set[str] = set()  # data sets may be large: each is looked at once
+        for where, given in _product(keys):
             for seed in [None] if seeds is None else seeds:
-                values = values if seed is None else values | {"seed": seed}
-                full = self._checked(chapter, keys.fixed | values, where)
-                if full is None:
+                values = keys.fixed | given | ({} if seed is None else {"seed": seed})
+                need_data = self.need_data and values.get("dataset") not in looked_at
+                looked_at.add(values.get("dataset"))
+                try:
+                    full = execution.check(chapter, values, self.data_root, need_data)
+                except (ValueError, OSError) as error:
+                    self._wrong(self._culprit(chapter, values, where, str(error)), str(error))
                     continue
                 number, text = len(found) + 1, _text(full)
                 if text in seen:
-                    self._wrong(where, f"run {number} is run {seen[text]} again: {values}")
+                    self._wrong(where, f"run {number} is run {seen[text]} again: {given}")
                 seen.setdefault(text, number)
                 found.append(Point(number, full))
         return found
 
-    def _checked(self, chapter: Chapter, values: dict, where: Where) -> dict[str, Any] | None:
-        """All parameters of a run. Data sets may be large: each is looked at once."""
-        asked = {name: values.get(name) for name in ("device", "method", "methods", "dataset")}
-        known = _text(asked)
-        if known not in self.checked:
-            try:
-                full = execution.check(chapter, values, self.data_root, self.need_data)
-                self.checked[known] = {name: full[name] for name in asked if name in full}
-            except (ValueError, OSError) as error:
-                self.checked[known] = None
-                self._wrong(self._culprit(values, where, str(error)), str(error))
-        if self.checked[known] is None:
-            return None
-        full = {n: p.conform(values.get(n, p.default)) for n, p in chapter.parameters.items()}
-        return full | self.checked[known]
-
-    def _culprit(self, values: Mapping[str, Any], where: Where, message: str) -> Where:
-        """Where the file gives the value that a check's message speaks of."""
+    def _culprit(self, chapter: Chapter, values: dict, where: Where, message: str) -> Where:
+        """Where the file gives the value that is refused with this message by itself, too."""
         for name, value in values.items():
-            if name in ("device", "method", "methods", "dataset"):
-                kind = name.removesuffix("s").replace("dataset", "data set")
-                parts = [part.strip() for part in str(value).split(",")]
-                if kind in message or any(part and part in message for part in parts):
-                    return next(_places(self.values, name, value, where), where)
+            try:
+                execution.check(chapter, {name: value}, self.data_root, self.need_data)
+            except (ValueError, OSError) as error:
+                if str(error) == message:
+                    return self._place(name, value, where)
         return where
+
+    def _place(self, name: str, value: Any, where: Where) -> Where:
+        """Where the file gives a parameter of a run that comes from `where`."""
+        if where[0] == "points" and name in self.values["points"][where[1]]:
+            return (*where, name)
+        if name in (grid := self.values.get("grid", {})):
+            return ("grid", name, grid[name].index(value))
+        return ("fixed", name) if name in self.values.get("fixed", {}) else ("seeds",)
 
 
 def _product(keys: Keys) -> Iterator[tuple[Where, dict[str, Any]]]:
@@ -311,17 +335,6 @@ def _product(keys: Keys) -> Iterator[tuple[Where, dict[str, Any]]]:
         return
     for values in itertools.product(*keys.grid.values()):
         yield ("grid",), dict(zip(keys.grid, values, strict=True))
-
-
-def _places(content: dict, name: str, value: Any, where: Where) -> Iterator[Where]:
-    """Places of parameter `name` = `value` in the file, for a run that comes from `where`."""
-    if where[0] == "points" and name in content["points"][where[1]]:
-        yield (*where, name)
-    for n, there in enumerate(content.get("grid", {}).get(name, [])):
-        if there == value:
-            yield ("grid", name, n)
-    if name in content.get("fixed", {}):
-        yield ("fixed", name)
 
 
 def _text(value: Any) -> str:

@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from mdlib.checks import unknown
 from mdlib.figures import tables
-from mdlib.io import atomic_write, read_json
+from mdlib.io import read_json
 from mdlib.notebook import results
-from mdlib.sweep import driver, plan
+from mdlib.sweep import driver, plan, rowfile
+from mdlib.sweep.rowfile import csv_path
 from mdlib.sweep.spec import Spec, load
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PROVENANCE = ("run_device", "run_commit", "run_seconds", "run")
-
-
-def csv_path(spec: Spec) -> Path:
-    """NAME.csv, beside NAME.yaml."""
-    return spec.path.with_suffix(".csv")
+MACHINE = ("run_device_name", "run_threads", "run_torch")  # equal numbers need these to be equal
+PROVENANCE = ("run_device", *MACHINE, "run_commit", "run_seconds", "run")
 
 
 def table(
@@ -44,25 +41,25 @@ def table(
         FileNotFoundError: there are no results yet.
     """
     spec, out, rows = _found(name, out)
-    if rows:
-        return _frame(spec, rows, stale)
-    if not csv_path(spec).is_file():
+    if not rows and not csv_path(spec).is_file():
         raise FileNotFoundError(
             f"no results of {spec.name} in {out}, nor {csv_path(spec)}: mdlib sweep {spec.name}"
         )
-    return _of_one_source(spec, _read(spec), stale)
+    return _of_one_source(spec, _frame(rows or rowfile.read(spec)), stale)
 
 
 def read_csv(name: str | os.PathLike | Spec) -> pd.DataFrame:
     """The rows of NAME.csv as they were collected, whatever this machine has run since.
 
     What a chapter shows of its sweep: the same on every machine, and a table without rows as long
-    as there is no NAME.csv. FileNotFoundError or SpecError where there is no such sweep.
-    """
-    import pandas as pd
+    as there is no NAME.csv. Warns if runs are missing.
 
+    Raises:
+        ValueError: rows that were edited, or that are not of the sweep that NAME.yaml describes.
+        SpecError: there is no such sweep, or none that makes sense.
+    """
     spec = name if isinstance(name, Spec) else load(name, need_data=False)
-    return _read(spec) if csv_path(spec).is_file() else pd.DataFrame()
+    return _frame(rowfile.read(spec) if csv_path(spec).is_file() else [])
 
 
 def best(rows: pd.DataFrame, by: str, **of: Any) -> dict[str, Any] | None:
@@ -84,12 +81,6 @@ def best(rows: pd.DataFrame, by: str, **of: Any) -> dict[str, Any] | None:
     return rows.iloc[rows[by].to_numpy().argmax()].dropna().to_dict()
 
 
-def _read(spec: Spec) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.read_csv(csv_path(spec), keep_default_na=False, na_values=[""])
-
-
 def _found(
     name: str | os.PathLike | Spec, out: str | os.PathLike | None
 ) -> tuple[Spec, Path, list[dict[str, Any]]]:
@@ -99,13 +90,14 @@ def _found(
     return spec, out, _rows(spec, out)
 
 
-def _frame(spec: Spec, rows: list[dict[str, Any]], stale: bool) -> pd.DataFrame:
-    """Rows as a table, provenance last."""
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows as a table, provenance last; None, or nothing, is NaN."""
     import pandas as pd
 
-    frame = pd.DataFrame(rows)
-    names = [name for name in frame if name not in PROVENANCE]
-    return _of_one_source(spec, frame[[*names, *PROVENANCE]], stale)
+    names = dict.fromkeys(name for row in rows for name in row)
+    order = [*(n for n in names if n not in PROVENANCE), *(PROVENANCE if names else ())]
+    there = [{k: v for k, v in row.items() if v is not None} for row in rows]
+    return pd.DataFrame(there, columns=order)
 
 
 def _of_one_source(spec: Spec, frame: pd.DataFrame, stale: bool) -> pd.DataFrame:
@@ -125,7 +117,6 @@ def _of_one_source(spec: Spec, frame: pd.DataFrame, stale: bool) -> pd.DataFrame
 def _rows(spec: Spec, out: Path) -> list[dict[str, Any]]:
     """The rows of the runs' folders: of the present sources where they are done, else of stale."""
     rows, folders = [], driver.folders(spec, out)
-    metrics: set[str] = set()
     for point in spec.points:
         folder = folders[point.number]
         status = plan.read_status(folder)
@@ -138,44 +129,65 @@ def _rows(spec: Spec, out: Path) -> list[dict[str, Any]]:
         environment = read_json(folder / plan.ENVIRONMENT)
         made = {
             "run_device": environment["device"],
+            "run_device_name": environment["device_name"],
+            "run_threads": environment["threads"],
+            "run_torch": environment["versions"].get("torch"),
             "run_commit": environment["commit"],
             "run_seconds": environment["seconds"],
             "run": folder.name,
         }
-        parameters = {k: _cell(v) for k, v in point.parameters.items() if k != "out"}
-        for row in found:
-            metrics |= row.keys()
-            rows.append({"number": point.number} | parameters | _tabulated(spec, row) | made)
+        rows += [(rowfile.settings(point), row, made) for row in found]
+    recorded = {name for _, row, _ in rows for name in row}
     for wanted in spec.record:
-        if rows and wanted not in metrics:
-            raise ValueError(f"{spec.path}: record: {unknown('metric', wanted, metrics)}")
-    return rows
+        if rows and wanted not in recorded:
+            raise ValueError(f"{spec.path}: record: {unknown('metric', wanted, recorded)}")
+    return _joined(spec, rows)
 
 
-def _tabulated(spec: Spec, row: dict[str, Any]) -> dict[str, Any]:
-    """The metrics that `record` names, with the words and the seed that tell rows apart."""
-    if not spec.record:
-        return row
-    return {k: v for k, v in row.items() if k in (*spec.record, "seed") or isinstance(v, str)}
+def _joined(spec: Spec, rows: list[tuple[dict, dict, dict]]) -> list[dict[str, Any]]:
+    """Parameters, metrics and provenance as one row each.
+
+    A metric with the name of one of the others says what was used. Where that is in all rows what
+    was given, it says nothing new; else it is called "NAME (used)".
+    """
+    taken = {name for given, _, made in rows for name in given | made}.union(rowfile.MARKS)
+    other = {n for given, row, made in rows for n in row if row[n] != (given | made).get(n)}
+    kept = (*spec.record, "seed")  # and words, which tell the rows of a run apart
+    joined = []
+    for given, row, made in rows:
+        measured = {
+            used(name) if name in taken else name: value
+            for name, value in row.items()
+            if name not in taken or name in other
+            if not spec.record or name in kept or isinstance(value, str)
+        }
+        joined.append(given | measured | made)
+    return joined
 
 
-def _cell(value: Any) -> Any:
-    """A parameter as a table can hold it; lists and the like as text."""
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+def used(parameter: str) -> str:
+    """The column of what a run used for a parameter, where that is not what it was given."""
+    return f"{parameter} (used)"
+
+
+def metrics(frame: pd.DataFrame, spec: Spec) -> list[str]:
+    """The columns that were measured: neither settings nor provenance, nor None in all runs."""
+    settings = ["number", *spec.chapter.parameters, *PROVENANCE]
+    settings += [used(name) for name in settings]
+    return [c for c in frame if c not in settings and frame[c].notna().any()]
 
 
 def summary(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     """Mean ± std over seeds, with n, for each setting and each word that a run recorded."""
-    parameters = [name for name in spec.chapter.parameters if name != "out"]
-    metrics = [c for c in frame if c not in ("number", *parameters, *PROVENANCE)]
-    words = [c for c in metrics if not _is_number(frame[c])]
+    measured = metrics(frame, spec)
+    words = [c for c in measured if not _is_number(frame[c])]
     groups = [name for name in spec.varying if name not in ("seed", *words)] + words
     # a parameter that says the same as a recorded word would only widen the table
     groups = [g for g in groups if g in words or not any(_same(frame, g, w) for w in words)]
     if not groups:
         groups = ["sweep"]
         frame = frame.assign(sweep=spec.name)
-    numbers = [c for c in metrics if c not in (*words, "seed")]
+    numbers = [c for c in measured if c not in words]
     return tables.mean_std(frame[[*groups, *numbers]], groups)
 
 
@@ -204,7 +216,6 @@ def collect(
     spec, out, rows = _found(name, out)
     if not rows:
         raise FileNotFoundError(f"no run of {spec.name} is done in {out}: mdlib sweep {spec.name}")
-    frame = _frame(spec, rows, stale)
-    with atomic_write(csv_path(spec)) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
+    frame = _of_one_source(spec, _frame(rows), stale)
+    rowfile.write(spec, list(frame), rows)
     return frame, csv_path(spec)

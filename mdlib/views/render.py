@@ -40,11 +40,12 @@ def apply(
 ) -> Tensor:
     """Render the views with the given parameters: float32 [B, J, C, H, W] in [0, 1].
 
-    images: [B, C, H, W], uint8, or floating point in [0, 1], which is checked; not changed.
-    parameters: [B, J, k] each, as `Views.draw` returns them; any subset of its entries. With none
-        the result is the images themselves as one view.
-    generator: only for the pixels of the noise; needed where parameters have "noise".
-    padding: what lies outside the image: "border", "zeros" or "reflection".
+    Args:
+        images: [B, C, H, W], uint8, or floating point in [0, 1], which is checked; not changed.
+        parameters: [B, J, k] each, as `Views.draw` returns them; any subset of its entries. With
+            none the result is the images themselves as one view.
+        generator: only for the pixels of the noise; needed where parameters have "noise".
+        padding: what lies outside the image: "border", "zeros" or "reflection".
 
     Flips alone are exact. Where there is a crop or a rotation, pixels are interpolated bilinearly.
     A blur's kernel reaches 3 standard deviations, rounded up, but never beyond the image's side

@@ -22,13 +22,18 @@
 # **Time:** about 30 seconds on one CPU core.
 
 # %% tags=["parameters"]
-tasks = "few"  # or all, or names of tasks separated by commas
-estimators = "few"  # or all, or names of estimators separated by commas
-samples = 2000  # N, the pairs (x, y) that an estimator is given
-steps = 300  # training steps of a neural estimator
-seed = 0  # of the pairs, the splits, the initial weights and the batches
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+tasks = "few"  # what is estimated; few are seven of them
+# [some of mdlib.mi.tasks,
+# same-class-digits, same-class-mnist, same-class-fashion-mnist, channel-digits,
+# cdp-mini-digit, cdp-mini-all, or few, or all]
+estimators = "few"  # few are six of them [some of gaussian, ksg, histogram,
+# infonce, nwj, dv, mine, js, smile-1, smile-5, smile-inf, interpolated-0.01,
+# interpolated-0.5, club, or few, or all]
+samples = 2000  # N, the pairs (x, y) that an estimator is given [100 or more]
+steps = 300  # training steps of a neural estimator [1 or more]
+seed = 0  # of the pairs, the splits, the initial weights and the batches [seed]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %%
 import math

@@ -18,33 +18,42 @@
 #
 # **You need** `theory/partitioned_loss` for the losses, `methods/partitioned_vae` for the pictures.
 #
-# **Time:** about a minute on one CPU core; the sweeps behind the tables, five hours.
+# **Time:** about a minute on one CPU core; the sweeps behind the tables, six hours.
 
 # %% tags=["parameters"]
 dataset = "digits"  # or mnist, fashion-mnist, cifar10; sprites, scenes
-size = 16  # side of the images in pixels; 0 leaves them as they are
-variants = "partitioned_vae,repel"  # of CHOICES, separated by commas
-seed = 0  # the first seed
-seeds = 1  # how many, one after the other
-vae_steps = 1000  # training steps of methods with a decoder
-byol_steps = 400  # of all others
-batch_size = 64  # images a step, two views of each
-arch = "mlp-small"  # or mlp, conv, resnet
-vae_dim = 22  # size of the code of methods with a decoder
-vae_style = 6  # of which style
-byol_dim = 128  # size of the code of all others
-byol_style = 32  # of which style
-pixel_variance = 0.02  # of the gaussian likelihood
+# [data set]
+size = 16  # side of the images in pixels; 0 leaves them as they are [0 or more]
+variants = "partitioned_vae,repel"  # the methods, see CHOICES below
+# [some of vae,
+# cr_vae, ml_vae, gvae, swap_vae, align_repel, partitioned_vae, infonce, byol,
+# two_heads, none, repel_predicted, repel, orthogonal, augmentation, shared,
+# shared_contrast, augself, ddcl]
+seed = 0  # the first seed [seed]
+seeds = 1  # how many, one after the other [1 or more]
+vae_steps = 1000  # training steps of methods with a decoder [1 or more]
+byol_steps = 400  # of all others [1 or more]
+batch_size = 64  # images a step, two views of each [2 or more]
+arch = "mlp-small"  # of encoder and decoder
+# [one of mlp-small, mlp, mlp-large, conv, resnet]
+vae_dim = 22  # size of the code of methods with a decoder [2 or more]
+vae_style = 6  # of which style [1 or more, below vae_dim]
+byol_dim = 128  # size of the code of all others [2 or more]
+byol_style = 32  # of which style [1 or more, below byol_dim]
+pixel_variance = 0.02  # of the gaussian likelihood [above 0]
 lr = 0.0  # learning rate; 0 takes lr and option from the tuning sweep
-option = ""  # one option of the method, as in style_weight=0.25
+# [0 or more]
+option = ""  # one option of the method, as in style_weight=0.25 [option]
 held_out = False  # True to tune: a fifth of the training set is the test set
-max_images = 8000  # at most so many training images
+max_images = 8000  # at most so many training images [2 or more]
 probe_views = 2000  # views that probes learn from; half as many test them
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+# [10 or more]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %%
 import time
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -56,16 +65,15 @@ from IPython.display import Markdown
 import mdlib
 from mdlib import data, mi, sweep
 from mdlib.data import scenes, sprites
-from mdlib.data.base import stratified
 from mdlib.devices import pick_device
-from mdlib.evaluation import probes, statistics
+from mdlib.evaluation import probes, protocol, statistics
 from mdlib.evaluation.views_classifier import train_views_classifier
-from mdlib.figures import plots
+from mdlib.figures import plots, tables
 from mdlib.methods import create, parse_option
 from mdlib.methods.partition import Partition
 from mdlib.notebook import provenance
 from mdlib.training import fit
-from mdlib.views import BINARY, SharedStyle, Views, circular, style
+from mdlib.views import SharedStyle, Views, circular, style
 
 plots.theme()
 started = time.time()
@@ -83,8 +91,6 @@ chosen = variants.replace(" ", "").split(",")
 # 2. for BYOL, better linear separability and few-shot classification than conventional BYOL.
 #
 # The terms are our readings of it (`theory/partitioned_loss`). Nothing here is compared with a number of the paper.
-# Thresholds that are called *criteria* come from a pilot of ours, and were chosen after it: to meet them says that the
-# code does what the pilot's did, no more.
 #
 # ## Data and views
 #
@@ -158,8 +164,7 @@ def load(split):
 
 train = load("train").sample(max_images)
 if held_out:  # whoever tunes must not see the test set
-    kept_rows, held_rows = stratified(train.labels.numpy(), test_fraction=0.2)
-    train, test = train.subset(kept_rows), train.subset(held_rows)
+    train, test = protocol.held_out(train)
 else:
     test = load("test")
 if LAWS.get(dataset) is COLOURED:
@@ -251,7 +256,11 @@ LABELS = plots.LABELS | {
 # **Tuning.** For the comparison with BYOL, the methods that take part in it get four trials each, in the sweep
 # `partitioned_tuning`: two learning rates, and two values of their own knob. A fifth of the training set is held out,
 # the seed is used nowhere else, and the trial with the best linear probe for the class of held-out views wins. It was
-# tuned on MNIST, and Fashion-MNIST takes its settings from there. All others have the customary settings.
+# tuned on MNIST, and Fashion-MNIST takes its settings from there. (All winners took the lower rate, so a still lower
+# one may be better.) The rest is **not tuned alike**. The partitioned VAE's defaults (price, alignment, style size, and a
+# warm-up of the KL, which the other VAEs lack) were chosen by us on such data; the other VAEs have customary
+# settings. And "no loss", "repel, predictor", AugSelf and DDCL run at 2e-3, the direction that tuning rejected for all
+# others. A VAE with the same warm-up and these four at tuned rates are open.
 
 # %%
 CRITERION = "class, both"
@@ -260,11 +269,9 @@ trials = sweep.read_csv("partitioned_tuning")
 
 def settings(name):
     """Learning rate and option of a method, as given or else as tuned."""
-    if lr:
-        return lr, option
-    found = None if known else sweep.best(trials, CRITERION, method=name)
-    found = found or {"lr": 1e-3 if name in VAES else 2e-3}
-    return found["lr"], option or found.get("option", "")
+    trial = None if known else sweep.best(trials, CRITERION, method=name)
+    usual = 1e-3 if name in VAES else 2e-3
+    return protocol.settings(trial, lr, option, default_lr=usual)
 
 
 def build(name, s):
@@ -322,20 +329,18 @@ def levels(method, images):
 
 
 def fresh_views(split, n, s):
-    """n views of a split's images: pixels, classes, style by name [n]."""
-    draw = torch.Generator(device).manual_seed(s)
-    order = torch.randperm(len(split), generator=draw, device=device)
-    rows = order[torch.arange(n, device=device) % len(split)]
-    x, parameters = law(rows_of(split)[rows], 1, draw)
-    columns = {k: v[:, 0] for k, v in columns_of(parameters).items()}
-    if known:  # the content factors, too, though no view changes them
-        kept = split.factors[rows].double()
-        for j, name in enumerate(split.factor_names):
-            if (
-                name != "shape"
-            ):  # the class: it has no order, and a probe of its own
-                columns.setdefault(name, kept[:, j])
-    return x[:, 0], split.labels[rows], columns
+    """n views of a split's images, in an order drawn by s."""
+    asked = protocol.fresh_views(
+        split, law, n, s, columns=columns_of, shuffled=True, inputs=rows_of(split)
+    )  # fmt: skip
+    if not known:
+        return asked
+    # The content factors, too, though no view changes them; the class has a probe of its own.
+    styles, factors = dict(asked.styles), split.factors[asked.rows].float()
+    for name, column in zip(split.factor_names, factors.T, strict=True):
+        if name != "shape":
+            styles.setdefault(name, column)
+    return replace(asked, styles=styles)
 
 
 # %%
@@ -346,30 +351,29 @@ def one_hue(row):
     return row
 
 
-def read_styles(z, columns, z_test, columns_test, shoes, shoes_test):
+def read_styles(z, asked, z_test, answer):
     """R² (of a flip: accuracy) of each column from codes z."""
-    real = [name for name in columns if name not in BINARY]
-    truth, truth_test = (
-        torch.stack([t[n].double() for n in real], 1)
-        for t in (columns, columns_test)
-    )
-    probe = probes.knn_regression if known else probes.ridge
-    r2 = probe(z, truth, z_test, truth_test).per_target.tolist()
-    row = one_hue(dict(zip(real, r2, strict=True)))
-    for name in columns.keys() & BINARY:
-        of, of_test = columns[name].long(), columns_test[name].long()
-        row[name] = probes.linear(
-            z[shoes], of[shoes], z_test[shoes_test], of_test[shoes_test]
-        ).score
-    return row
+    shoes, shoes_test = shoes_of(asked.labels), shoes_of(answer.labels)
+
+    def flip(z, y, z_test, y_test):
+        return probes.linear(
+            z[shoes], y[shoes], z_test[shoes_test], y_test[shoes_test]
+        )
+
+    return one_hue(
+        protocol.read_style(
+            z, asked.styles, z_test, answer.styles, classify=flip,
+            regress=probes.knn_regression if known else probes.ridge,
+        )
+    )  # fmt: skip
 
 
 def mean_style(row):
-    """The mean over style, 0 for guessing: of a flip, 2 · accuracy − 1."""
+    """The mean over style, 0 for guessing."""
     ours = {
         k: v for k, v in row.items() if not known or k in STYLE_FACTORS[dataset]
     }
-    return np.mean([2 * v - 1 if k in BINARY else v for k, v in ours.items()])
+    return protocol.mean_style(ours)
 
 
 # %% [markdown]
@@ -389,10 +393,10 @@ def nats(z, y, s):
     )
 
 
-def leakage(found, y, columns, s):
+def leakage(found, asked, s):
     """Nats about class and about style in each part."""
-    classes = F.one_hot(y, len(train.class_names)).float()
-    styled = torch.stack([v.float() for v in columns.values()], 1)
+    classes = F.one_hot(asked.labels, len(train.class_names)).float()
+    styled = asked.truth.float()
     row = {}
     for part in ("c", "s"):
         row[f"nats of class, {part}"] = nats(found[part], classes, s)
@@ -404,9 +408,9 @@ def leakage(found, y, columns, s):
 # **Few shots.** The classes again, from 1, 5, 10 or 20 labelled views of each: nearest class mean, and logistic
 # regression. Twenty draws of labels, the same for every method.
 #
-# **Swaps.** Of a decoder: the content of view A with the style of view B. A judge, a network of its own that was told
-# class and style of real views, says what the picture shows. If its verdict on plain reconstructions is poor, nothing
-# else that it says of a method counts.
+# **Swaps.** Of a decoder: the content of view A with the style of view B. A classifier of views, a network of its own that was
+# told class and style of real views, says what the picture shows. If it does not recognise plain reconstructions,
+# nothing else that it says of a method counts.
 
 
 # %%
@@ -426,25 +430,16 @@ def few_shots(found, y, found_test, y_test, s):
     return row
 
 
-def swaps(method, found, y, columns):
-    """The judge's verdicts on swaps of A = the next view, B = this one."""
-    c, s = found["c"], found["s"]
-    truth = torch.stack([*columns.values()], 1)
-    swapped = method.decode(torch.cat([c.roll(-1, 0), s], 1))
-    classes, seen = the_judge.verdict(swapped)
-    different = y != y.roll(-1)
-    share = {
-        "A": (classes == y.roll(-1))[different],
-        "B": (classes == y)[different],
-    }
-    row = {
-        f"swap: class {k}": v.float().mean().item() for k, v in share.items()
-    }
-    r2 = probes.r2(seen, truth).tolist()
-    r2 = one_hue(dict(zip(columns, r2, strict=True)))
+def swaps(method, found, asked):
+    """What the classifier sees in swaps of A = the next view, B = this one."""
+    y = asked.labels
+    images = method.decode(torch.cat([found["c"].roll(-1, 0), found["s"]], 1))
+    row, r2 = protocol.verdicts(classifier, images, y.roll(-1), y, asked.truth)
+    r2 = one_hue(dict(zip(asked.styles, r2, strict=True)))
     row |= {f"swap: {name} of B": value for name, value in r2.items()}
-    rebuilt, _ = the_judge.agreement(method.decode(found["both"]), y, truth)
-    return row | {"rebuilt: class": rebuilt}
+    rebuilt = method.decode(found["both"])
+    row["rebuilt: class"], _ = classifier.agreement(rebuilt, y, asked.truth)
+    return row
 
 
 # %%
@@ -460,9 +455,13 @@ def shoes_of(y):
 
 def examine(method, s):
     """One row: what each part of a frozen code knows."""
-    x, y, columns = fresh_views(train, probe_views, 1000 + s)
-    x_test, y_test, columns_test = fresh_views(test, probe_views // 2, 2000 + s)
-    found, found_test = levels(method, x), levels(method, x_test)
+    asked = fresh_views(train, probe_views, 1000 + s)
+    answer = fresh_views(test, probe_views // 2, 2000 + s)
+    found, found_test = (
+        levels(method, asked.images),
+        levels(method, answer.images),
+    )
+    y, y_test = asked.labels, answer.labels
     if held_out:  # tuning looks at its criterion and nothing else
         z, z_test = found["both"], found_test["both"]
         return {CRITERION: probes.linear(z, y, z_test, y_test).score}
@@ -470,9 +469,7 @@ def examine(method, s):
     for part in found:
         z, z_test = found[part], found_test[part]
         row[f"class, {part}"] = probes.linear(z, y, z_test, y_test).score
-        read = read_styles(
-            z, columns, z_test, columns_test, shoes_of(y), shoes_of(y_test)
-        )
+        read = read_styles(z, asked, z_test, answer)
         row |= {f"{name}, {part}": value for name, value in read.items()}
         row[f"style, {part}"] = mean_style(read)
     for part in ("c", "s"):
@@ -482,9 +479,9 @@ def examine(method, s):
         above = {p: (row[f"class, {p}"] - guess) / (1 - guess) for p in found}
         return row | {f"shape, {p}": value for p, value in above.items()}
     row |= few_shots(found, y, found_test, y_test, s)
-    row |= leakage(found, y, columns, s)
-    if the_judge is not None and hasattr(method, "decode"):
-        row |= swaps(method, found_test, y_test, columns_test)
+    row |= leakage(found, asked, s)
+    if classifier is not None and hasattr(method, "decode"):
+        row |= swaps(method, found_test, answer)
     return row
 
 
@@ -492,19 +489,18 @@ def examine(method, s):
 # ## Train and examine
 
 # %%
-the_judge = None
+classifier, said = None, "No classifier of views: nothing here decodes."
 if not known and not held_out and any(name in VAES for name in chosen):
-    the_judge = train_views_classifier(
+    classifier = train_views_classifier(
         train, law, columns=columns_of, arch=arch, device=device
     )
-    x, y, columns = fresh_views(test, probe_views // 2, 2000)
-    score, r2 = the_judge.agreement(x, y, torch.stack([*columns.values()], 1))
-    said = ", ".join(f"{k} {v:.2f}" for k, v in zip(columns, r2, strict=True))
-Markdown(
-    f"Of real test views, the judge tells the class of {score:.0%}, and $R^2$ is: {said}."
-    if the_judge is not None
-    else "No judge: nothing here decodes."
-)
+    real = fresh_views(test, probe_views // 2, 2000)
+    score, r2 = classifier.agreement(real.images, real.labels, real.truth)
+    each = ", ".join(
+        f"{k} {v:.2f}" for k, v in zip(real.styles, r2, strict=True)
+    )
+    said = f"Of real test views, the classifier tells the class of {score:.0%}, and $R^2$ is: {each}."
+Markdown(said)
 
 # %%
 trained, rows = {}, []
@@ -542,18 +538,16 @@ results.set_index(["method", "seed"])[SHOWN].round(3).rename(index=LABELS)
 # %%
 def swap_sheet(method, n=7):
     """Contents down the side, styles along the top, and their combinations."""
-    x, _, _ = fresh_views(test, 2 * n, 7000 + seed)
-    found = levels(method, x)
-    c, s = found["c"][:n], found["s"][n:]
-    pairs = torch.cat(
-        [c.repeat_interleave(n, 0), s.repeat(n, 1)], 1
-    )  # row i: content i
-    grid = method.decode(pairs).unflatten(0, (n, n))
-    top = torch.cat([torch.ones_like(x[:1]), x[n:]])[None]
-    plots.image_grid(torch.cat([top, torch.cat([x[:n, None], grid], 1)]))
+    x = fresh_views(test, 2 * n, 7000 + seed).images
+
+    def swap(contents, styles):
+        c, s = levels(method, contents)["c"], levels(method, styles)["s"]
+        return method.decode(torch.cat([c, s], 1))
+
+    plots.image_grid(protocol.swap_sheet(x[:n], x[n:], swap))
 
 
-if the_judge is not None:
+if classifier is not None:
     swap_sheet(trained[next(n for n in reversed(chosen) if n in VAES), seed])
 
 # %% [markdown]
@@ -573,14 +567,14 @@ MAIN = {
     "partitioned_cifar_small": "cifar10",
     "partitioned_cifar": "cifar10, whole",
 }
-tables = {on: sweep.read_csv(name) for name, on in MAIN.items()}
-tables = {on: rows for on, rows in tables.items() if len(rows)}
+kept = {on: sweep.read_csv(name) for name, on in MAIN.items()}
+kept = {on: rows for on, rows in kept.items() if len(rows)}
 NOT_YET = Markdown("*Not yet run: this needs the rows of the sweeps.*")
 ORDER = [*VAES, "untrained vae", *list(CHOICES)[7:], "untrained byol"]
 LABELS |= {"untrained vae": "untrained", "untrained byol": "untrained"}
-empty = [name for name, on in MAIN.items() if on not in tables]
+empty = [name for name, on in MAIN.items() if on not in kept]
 Markdown(
-    f"Rows of: {', '.join(tables) or 'nothing'}. Not yet run: "
+    f"Rows of: {', '.join(kept) or 'nothing'}. Not yet run: "
     f"{', '.join(f'`{name}`' for name in empty) or 'nothing'}."
 )
 
@@ -588,12 +582,12 @@ Markdown(
 # %%
 def table_of(on, columns, order=ORDER):
     """Mean ± std over seeds, with n, of each method."""
-    if on not in tables:
+    if on not in kept:
         return NOT_YET
-    rows = tables[on]
+    rows = kept[on]
     columns = [c for c in columns if c in rows]
     rows = rows[["method", *columns]].dropna(subset=columns, how="all")
-    table = tables.mean_std(rows, ["method"]).replace({"? ± ?": ""})
+    table = tables.mean_std(rows, ["method"]).replace({"–": ""})
     return table.reindex([m for m in order if m in table.index]).rename(
         index=LABELS
     )
@@ -601,12 +595,12 @@ def table_of(on, columns, order=ORDER):
 
 def matrix(on, level=""):
     """The columns of the separation matrix: class, then each number of a view."""
-    if on not in tables:
+    if on not in kept:
         return []
     end = f", {level}c"
     return [
         c.removesuffix(end)
-        for c in tables[on]
+        for c in kept[on]
         if c.endswith(end)
         and not c.startswith(("nats", "std", "style", "z"))
         and "shots" not in c
@@ -614,13 +608,17 @@ def matrix(on, level=""):
 
 
 # %% [markdown]
+# Intervals are 95 % of Student's $t$, of differences paired by seed (two relatives of BYOL go together over seeds, with
+# correlations of .7 to .99; others do not). Where one lies within ±.02, we call two methods *equivalent*; where it holds 0
+# and is wider, the matter is *undecided*. All of it was looked at on these five seeds and is to be confirmed on others.
+#
 # ## What each part knows
 
 
 # %%
 def separation(on, level=""):
     """A panel a method: what c knows and what s knows, mean ± std over seeds."""
-    rows, asked = tables[on], matrix(on, level)
+    rows, asked = kept[on], matrix(on, level)
     there = [m for m in ORDER if m in set(rows["method"])]
     there = [
         m for m in there
@@ -656,7 +654,7 @@ def separation(on, level=""):
     plt.show()
 
 
-separation("mnist") if "mnist" in tables else NOT_YET
+separation("mnist") if "mnist" in kept else NOT_YET
 
 # %% [markdown]
 # *Figure 3. MNIST, painted and turned: accuracy of the class and $R^2$ of hue and angle, from the content part (blue) and
@@ -664,16 +662,46 @@ separation("mnist") if "mnist" in tables else NOT_YET
 # A method separates where blue is high for class and low for the rest, and orange the other way round.*
 
 # %%
-separation("mnist", "z ") if "mnist" in tables else NOT_YET
+separation("mnist", "z ") if "mnist" in kept else NOT_YET
 
 # %% [markdown]
 # *Figure 4. The same after the projectors, where the losses act, for methods that have one on each part.*
 
 # %%
-separation("fashion-mnist") if "fashion-mnist" in tables else NOT_YET
+separation("fashion-mnist") if "fashion-mnist" in kept else NOT_YET
 
 # %% [markdown]
 # *Figure 5. Fashion-MNIST, at the encoder. The flip is an accuracy (.5 is chance), asked of shoes only.*
+
+# %%
+SEPARATE = ["class, c", "class, s", "hue, c", "hue, s", "swap: class A", "swap: rotation of B"]  # fmt: skip
+
+
+def forest(on, name, others, columns, margin=0.02):
+    """A panel a column, a row each of the others: `name` minus it."""
+    found = statistics.compare(
+        kept[on], [(name, b, c) for c in columns for b in others], margin=margin
+    )
+    panels = {c: {} for c in columns}
+    for row in found.to_dict("records"):
+        panels[row["column"]][LABELS[row["b"]]] = row["interval"]
+    plots.forest(panels, margin, f"{on}: {LABELS[name]} minus …")
+
+
+if "mnist" in kept:
+    forest("mnist", "partitioned_vae", VAES[:-1], SEPARATE[:3])
+    forest("mnist", "partitioned_vae", VAES[:-1], SEPARATE[3:])
+
+# %% [markdown]
+# *Figure 6. MNIST: the partitioned VAE minus every other VAE: class and hue read from either part, and what the classifier
+# of views sees in swaps. Mean difference and 95 % interval; hollow: 0 is inside.*
+
+# %%
+if "fashion-mnist" in kept:
+    forest("fashion-mnist", "partitioned_vae", VAES[:-1], ["class, c", "class, s", "swap: class A"])  # fmt: skip
+
+# %% [markdown]
+# *Figure 7. The same for Fashion-MNIST.*
 
 # %%
 PARTS = ["c", "s", "both", "z c", "z s"]
@@ -681,30 +709,16 @@ table_of("mnist", [f"{w}, {p}" for w in ("class", "style") for p in PARTS])
 
 # %% [markdown]
 # *Table 3. MNIST: class (accuracy) and style (mean $R^2$ of hue and angle), from every part, at the encoder and after the
-# projectors.*
-
-# %%
-table_of(
-    "fashion-mnist", [f"{w}, {p}" for w in ("class", "style") for p in PARTS]
-)
-
-# %% [markdown]
-# *Table 4. The same for Fashion-MNIST, style being the mean over eight numbers and a flip.*
-
-# %%
-table_of("cifar10", [f"{w}, {p}" for w in ("class", "style") for p in PARTS])
-
-# %% [markdown]
-# *Table 5. The same for CIFAR-10 (JPEG): class is one of ten, and crops hide most of the picture.*
+# projectors. Fashion-MNIST and CIFAR-10 (JPEG) are in `partitioned_fashion.csv` and `partitioned_cifar_small.csv`.*
 #
 # ## Leakage in nats
 
 
 # %%
 def leakage_figure():
-    figure, axes = plt.subplots(1, len(tables), figsize=(7, 3.6), squeeze=False)
+    figure, axes = plt.subplots(1, len(kept), figsize=(7, 3.6), squeeze=False)
     letters = dict(zip(CHOICES, "abcdefghijklmnopqrstuvwxyz", strict=False))
-    for axis, (on, rows) in zip(axes[0], tables.items(), strict=True):
+    for axis, (on, rows) in zip(axes[0], kept.items(), strict=True):
         for name, letter in letters.items():
             part = rows[rows["method"] == name]
             if part.empty:
@@ -720,7 +734,7 @@ def leakage_figure():
                 fontsize=9, color="k",
             )  # fmt: skip
         axis.set(title=on)
-    middle = axes[0, len(tables) // 2]
+    middle = axes[0, len(kept) // 2]
     middle.set_xlabel("class, left in the style part (nats)")
     axes[0, 0].set_ylabel("style, left in content (nats)")
     figure.legend(
@@ -730,20 +744,20 @@ def leakage_figure():
     plt.show()
 
 
-leakage_figure() if tables else NOT_YET
+leakage_figure() if kept else NOT_YET
 
 # %% [markdown]
-# *Figure 6. Both leaks, estimated by InfoNCE with a learned critic: mean ± one standard deviation over seeds. A clean
-# partition lies at the lower left, and has the numbers of Table 6 for what it keeps. Green decodes, pink does not.*
+# *Figure 8. Both leaks, estimated by InfoNCE with a learned critic: mean ± one standard deviation over seeds. A clean
+# partition lies at the lower left, and has the numbers of Table 4 for what it keeps. Green decodes, pink does not.*
 
 # %%
 table_of(
-    next(iter(tables), ""),
+    next(iter(kept), ""),
     [f"nats of {what}, {part}" for what in ("class", "style") for part in "cs"],
 )
 
 # %% [markdown]
-# *Table 6. Information in nats about class and about style in each part (lower bounds by InfoNCE; below 0 means none
+# *Table 4. Information in nats about class and about style in each part (lower bounds by InfoNCE; below 0 means none
 # found), on the first data set above. All of class is 2.30 nats.*
 #
 # ## Swaps
@@ -752,7 +766,7 @@ table_of(
 table_of("mnist", ["rebuilt: class", "swap: class A", "swap: class B", "swap: hue of B", "swap: rotation of B"])  # fmt: skip
 
 # %% [markdown]
-# *Table 7. The judge on MNIST: class of plain reconstructions, then of swaps of pairs of different classes, the share
+# *Table 5. The classifier of views on MNIST: class of plain reconstructions, then of swaps of pairs of different classes, the share
 # that shows A's class (where content came from) and B's (where style came from), and $R^2$ of B's hue and angle.*
 
 # %%
@@ -762,179 +776,12 @@ table_of("fashion-mnist", [
 ])  # fmt: skip
 
 # %% [markdown]
-# *Table 8. The same for Fashion-MNIST.*
-#
-# ## The pilot's criteria
-#
-# Rows A are for the partitioned VAE on painted MNIST, rows B for the readings of partitioned BYOL. "Control" is what the
-# plain VAE or plain BYOL gets for the same number.
-
-
-# %%
-P, V, B = "partitioned_vae", "vae", "byol"
-
-
-def mean_of(name, column, on="mnist"):
-    rows = tables[on]
-    return rows.loc[rows["method"] == name, column].mean()
-
-
-def gap(name, what, level="", on="mnist"):
-    """What c knows minus what s knows."""
-    c, s = (mean_of(name, f"{what}, {level}{part}", on) for part in "cs")
-    return c - s
-
-
-def vae_criteria():
-    """(id, what, the partitioned VAE's number, the control's, met)."""
-    x = gap(P, "class")
-    yield "A1", "class, c − s", x, gap(V, "class"), x >= 0.45
-    x = mean_of(P, "class, s")
-    yield "A2", "class, s", x, mean_of(V, "class, s"), x <= 0.25
-    x, ok = -gap(P, "hue"), mean_of(P, "hue, c") <= 0.2
-    what = "hue, s − c (and hue, c ≤ .20)"
-    yield "A3", what, x, -gap(V, "hue"), ok and x >= 0.6
-    x = -gap(P, "rotation")
-    yield "A4", "rotation, s − c", x, -gap(V, "rotation"), x >= 0.15
-    a, ok = "swap: class A", mean_of(P, "swap: class B") <= 0.2
-    what = "swap: class A (and class B ≤ .20)"
-    yield "A5", what, mean_of(P, a), mean_of(V, a), ok and mean_of(P, a) >= 0.5
-    for factor, least in [("hue", 0.85), ("rotation", 0.25)]:
-        what = f"swap: {factor} of B"
-        x = mean_of(P, what)
-        yield "A6", what, x, mean_of(V, what), x >= least
-    x = mean_of(P, "class, c") - mean_of(V, "class, c")
-    yield "A7", "class, c: minus plain VAE", x, np.nan, x >= 0.15
-    x, what = mean_of(P, "rebuilt: class"), "rebuilt: class"
-    yield "A8", what, x, mean_of(V, what), x >= 0.68
-
-
-# %%
-def repel_criteria():
-    x, control = gap("repel", "class"), gap(B, "class")
-    ok = x >= 0.3 and control <= 0.15
-    yield "B1", "repel: class, c − s", x, control, ok
-    x = mean_of("repel", "class, z s")
-    yield "B2", "repel: class, z s", x, np.nan, x <= 0.28
-    x, ok = -gap("repel", "hue", "z "), mean_of("repel", "hue, s") >= 0.75
-    what = "repel: hue, z s − z c (and hue, s ≥ .75)"
-    yield "B3", what, x, np.nan, ok and x >= 0.1
-    x = mean_of("repel", "style term")
-    yield "B4", "repel: style term at the end", x, np.nan, 1.9 <= x <= 2.15
-    x = gap("repel_predicted", "class")
-    cosine = mean_of("repel_predicted", "style term") / 2 - 1
-    what = f"repel, predictor: class, c − s (cosine {cosine:.2f} ≤ −.5)"
-    yield "B5", what, x, control, x <= 0.12 and cosine <= -0.5
-    x = mean_of("repel", "class, both") - mean_of(B, "class, both")
-    yield "B6", "repel: class, both, minus BYOL", x, np.nan, x >= -0.06
-
-
-def other_criteria():
-    for factor, least in [("hue", 0.95), ("rotation", 0.5)]:
-        x = mean_of("augmentation", f"{factor}, s")
-        what, control = (
-            f"tells the views: {factor}, s",
-            mean_of(B, f"{factor}, s"),
-        )
-        yield "B7", what, x, control, x >= least
-    x, control = (mean_of(m, "class, s") for m in ("shared_contrast", B))
-    yield "B8", "contrast, same view: class, s", x, control, x <= 0.22
-    rows = tables["mnist"]
-    rows = rows[~rows["method"].str.startswith("untrained")]
-    x = rows.groupby("method")[["std, c", "std, s"]].mean().min().min()
-    yield "B9", "smallest mean std of any part", x, np.nan, x > 0.05
-
-
-# %%
-def verdicts(*criteria):
-    """A table of criteria."""
-    names = ["row", "what", "value", "control", "met"]
-    found = pd.DataFrame([row for of in criteria for row in of], columns=names)
-    found["met"] = found["met"].map({True: "yes", False: "no"})
-    for column in ("value", "control"):
-        found[column] = [
-            "" if np.isnan(v) else f"{v:.3f}" for v in found[column]
-        ]
-    return found.set_index("row")
-
-
-(
-    verdicts(vae_criteria(), repel_criteria(), other_criteria())
-    if "mnist" in tables
-    else NOT_YET
-)
-
-# %% [markdown]
-# *Table 9. The pilot's criteria, on the mean over seeds. The pilot had another encoder for BYOL (convolutions), another
-# law of views (shifts and scales too), and probes that were stopped early.*
-#
-# **Claim 1, separation by a VAE.** It takes A1, A3, A4, A6 and A8 together, while the plain VAE fails A3 and A6:
-
-
-# %%
-def claim_1():
-    met = {}
-    for row, _, _, control, ok in vae_criteria():
-        met.setdefault(row, []).append((ok, control))
-    needed = ["A1", "A3", "A4", "A6", "A8"]
-    fine = {row: all(ok for ok, _ in met[row]) for row in needed}
-    control = met["A3"][0][1] < 0.6 and met["A6"][0][1] < 0.85
-    return fine, control
-
-
-def claim_1_answer():
-    fine, control = claim_1()
-    missing = [row for row, ok in fine.items() if not ok]
-    said = (
-        "All five are met" if not missing else f"Not met: {', '.join(missing)}"
-    )
-    return Markdown(
-        f"{said}; the plain VAE {'fails both, as a control should' if control else '**passes**, so the test is void'}."
-    )
-
-
-claim_1_answer() if "mnist" in tables else NOT_YET
-
-# %% [markdown]
-# **Fashion-MNIST.** The sheet's targets for it were set before anybody had seen a run:
-
-
-# %%
-ON = "fashion-mnist"
-STYLED = "repel", "shared_contrast"
-
-
-def fashion_targets():
-    x, control = (mean_of(m, "class, both", ON) for m in (B, "untrained byol"))
-    ok = x >= 0.78 and x >= control + 0.04
-    yield "C1", "BYOL: class (and ≥ untrained + .04)", x, control, ok
-    for name in STYLED:
-        x, y = gap(name, "class", "", ON), -gap(name, "style", "z ", ON)
-        what = f"{LABELS[name]}: class, c − s (style, z s − z c: {y:.2f} ≥ .10)"
-        yield "C2", what, x, gap(B, "class", "", ON), x >= 0.2 and y >= 0.1
-    x, control = (gap(m, "class", "", ON) for m in (P, V))
-    a, b = (mean_of(P, f"swap: class {of}", ON) for of in "AB")
-    what = f"partitioned VAE: class, c − s (swap: A {a:.2f}, B {b:.2f})"
-    yield "C3", what, x, control, x >= 0.2 and a >= 0.45 and a >= 2 * b
-    for name in STYLED:
-        x, y = (mean_of(name, f"horizontal flip, z {p}", ON) for p in "sc")
-        what = f"{LABELS[name]}: flip of shoes, z s (z c: {y:.2f})"
-        yield "C4", what, x, np.nan, x >= 0.8 and y <= x - 0.1
-    for name in STYLED:
-        x, y = (mean_of(m, "1 shots, centroid, c", ON) for m in (name, B))
-        what = f"{LABELS[name]}: one shot from c, minus BYOL"
-        yield "C5", what, x - y, np.nan, x - y >= -0.03
-
-
-verdicts(fashion_targets()) if ON in tables else NOT_YET
-
-# %% [markdown]
-# *Table 10. Targets for Fashion-MNIST. C1 asks for 28 × 28 pixels in the sheet; ours are as the sweep's `size` says.*
+# *Table 6. The same for Fashion-MNIST.*
 #
 # ## Does the partition help BYOL?
 #
 # The claim is accepted where the gain over BYOL is above 0 with its whole interval, in linear *and* in few-shot accuracy,
-# and the gain over the **two-head control** too. Differences are paired by seed; the interval is Student's $t$, 95 %.
+# and the gain over the **two-head control** too.
 
 # %%
 PARTITIONED = [
@@ -944,86 +791,79 @@ PARTITIONED = [
     "augmentation",
     "orthogonal",
 ]
-GAINS = ["class, both", "class, c", "5 shots, linear, both", "5 shots, linear, c", "5 shots, centroid, c"]  # fmt: skip
+GAINS = ["class, both", "5 shots, linear, both"]
 
 
-def tried_on(on):
-    """Those of them that have rows."""
-    return [n for n in PARTITIONED if n in set(tables[on]["method"])]
+def gains(against):
+    """Each partitioned BYOL minus `against`, on all data sets, as one family."""
+    named = [
+        (a, against, c) for c in GAINS for a in ["two_heads", *PARTITIONED]
+    ]
+    named = [contrast for contrast in named if contrast[0] != against]
+    rows = pd.concat(rows.assign(on=on) for on, rows in kept.items())
+    return statistics.compare(rows, named, margin=0.02, within="on")
 
 
-def gains(on, against):
-    """Each partitioned BYOL minus `against`: a table of intervals."""
-    if on not in tables:
-        return NOT_YET
-    table = {}
-    for name in tried_on(on):
-        found = {
-            c: statistics.paired(tables[on], name, against, c) for c in GAINS
-        }
-        table[LABELS[name]] = {c: str(f) for c, f in found.items()}
-    return pd.DataFrame(table).T
+def gains_forest(found):
+    panels = {on: {} for on in kept}
+    for row in found.to_dict("records"):
+        name = f"{row['column']}: {LABELS[row['a']]}"
+        panels[row["on"]][name] = row["interval"]
+    plots.forest(panels, 0.02, f"accuracy, minus {LABELS[found['b'].iloc[0]]}")
 
 
-gains("mnist", "byol")
+if kept:
+    over_byol = gains("byol")
+    gains_forest(over_byol)
 
 # %% [markdown]
-# *Table 11. MNIST, gain over plain BYOL. The content part of plain BYOL is its first three quarters, so that widths are
-# the same in each column.*
+# *Figure 9. Gains over plain BYOL: linear probe of the whole code with all labels, and with five a class. Grey: ±.02.*
 
 # %%
-gains("mnist", "two_heads")
+if kept:
+    over_two_heads = gains("two_heads")
+    gains_forest(over_two_heads)
 
 # %% [markdown]
-# *Table 12. MNIST, gain over BYOL with two heads.*
+# *Figure 10. Gains over BYOL with two heads.*
+
 
 # %%
-gains("fashion-mnist", "byol")
+def counted(found):
+    """How many came out how, and how many stay so after Holm's adjustment."""
+    counts = found.groupby(["on", "column"], sort=False)
+    words = [
+        counts[kind].value_counts().unstack().reindex(columns=statistics.WORDS)
+        for kind in ("verdict", "verdict (Holm)")
+    ]
+    return pd.concat(words, axis=1, keys=["interval", "after Holm"])
+
+
+counted(over_byol).fillna(0).astype(int) if kept else NOT_YET
 
 # %% [markdown]
-# *Table 13. Fashion-MNIST, gain over plain BYOL.*
-
-# %%
-gains("fashion-mnist", "two_heads")
-
-# %% [markdown]
-# *Table 14. Fashion-MNIST, gain over BYOL with two heads.*
-
-# %%
-gains("cifar10", "byol")
-
-# %% [markdown]
-# *Table 15. CIFAR-10 (JPEG) at 16 × 16 pixels, a small convolutional network: gain over plain BYOL.*
-
-# %%
-gains("cifar10", "two_heads")
-
-# %% [markdown]
-# *Table 16. The same photographs, gain over BYOL with two heads.*
+# *Table 7. Figure 9, counted. Photographs are CIFAR-10 (JPEG) at 16 × 16 pixels and a small convolutional network.*
 
 
 # %%
 def accepted(on, name):
     """Does partitioned BYOL `name` beat BYOL and the control, linearly and with 5 shots?"""
-    found = [
-        statistics.paired(tables[on], name, other, column)
-        for other in ("byol", "two_heads")
-        for column in ("class, both", "5 shots, linear, both")
-    ]
-    return all(f is not None and f.low > 0 for f in found)
+    found = pd.concat([over_byol, over_two_heads])
+    found = found[(found["on"] == on) & (found["a"] == name)]
+    return len(found) > 0 and (found["low"] > 0).all()
 
 
 def claim_2_answer():
-    lines = []
-    for on in tables:
-        winners = [LABELS[name] for name in PARTITIONED if accepted(on, name)]
-        lines.append(
-            f"- {on}: accepted for {', '.join(winners) or 'none of them'}."
+    return Markdown(
+        "\n".join(
+            f"- {on}: accepted for "
+            f"{', '.join(LABELS[n] for n in PARTITIONED if accepted(on, n)) or 'none of them'}."
+            for on in kept
         )
-    return Markdown("\n".join(lines))
+    )
 
 
-claim_2_answer() if tables else NOT_YET
+claim_2_answer() if kept else NOT_YET
 
 
 # %%
@@ -1038,9 +878,9 @@ def few_shot_gains(rows, name, part, kind):
 # %%
 def few_shot_figure(kind="linear"):
     _, axes = plt.subplots(
-        2, len(tables), figsize=(7, 4.6), squeeze=False, sharex=True, sharey="col",
+        2, len(kept), figsize=(7, 4.6), squeeze=False, sharex=True, sharey="col",
     )  # fmt: skip
-    for column, (on, rows) in enumerate(tables.items()):
+    for column, (on, rows) in enumerate(kept.items()):
         for axis, part in zip(axes[:, column], ("both", "c"), strict=True):
             axis.axhline(0, color="k", lw=0.8)
             for i, name in enumerate(["two_heads", *PARTITIONED]):
@@ -1066,10 +906,10 @@ def few_shot_figure(kind="linear"):
     plt.show()
 
 
-few_shot_figure() if tables else NOT_YET
+few_shot_figure() if kept else NOT_YET
 
 # %% [markdown]
-# *Figure 7. Few labels, logistic regression: accuracy minus that of plain BYOL at the same number of labels, mean and
+# *Figure 11. Few labels, logistic regression: accuracy minus that of plain BYOL at the same number of labels, mean and
 # 95 % interval over seeds (each the mean of 20 draws of labels).*
 #
 # ## Identifiability
@@ -1124,7 +964,7 @@ def factor_heat(on):
 factor_heat("sprites") if "sprites" in IDENTIFIED else NOT_YET
 
 # %% [markdown]
-# *Figure 8. Sprites: $R^2$ of nearest neighbours for each factor, of the shape a linear probe's accuracy above chance (mean
+# *Figure 12. Sprites: $R^2$ of nearest neighbours for each factor, of the shape a linear probe's accuracy above chance (mean
 # over seeds), from each part. Below the white line:
 # the style factors, which differ between the views of a pair. The theorem's prediction for the column z c of InfoNCE: 1
 # above the line, 0 below it.*
@@ -1133,7 +973,7 @@ factor_heat("sprites") if "sprites" in IDENTIFIED else NOT_YET
 factor_heat("scenes") if "scenes" in IDENTIFIED else NOT_YET
 
 # %% [markdown]
-# *Figure 9. The same for scenes.*
+# *Figure 13. The same for scenes.*
 
 
 # %%
@@ -1141,12 +981,12 @@ def theorem_answer():
     lines = []
     for on, rows in IDENTIFIED.items():
         factors = GRIDS[on].FACTOR_NAMES
-        kept = [n for n in factors if n not in STYLE_FACTORS[on]]
+        shared = [n for n in factors if n not in STYLE_FACTORS[on]]
         for name in ("infonce", "byol", "repel", "shared_contrast"):
             part = rows[rows["method"] == name]
             if part.empty:
                 continue
-            content = part[[f"{n}, z c" for n in kept]].mean(axis=1)
+            content = part[[f"{n}, z c" for n in shared]].mean(axis=1)
             styled = part[[f"{n}, z c" for n in STYLE_FACTORS[on]]].mean(axis=1)
             lines.append(
                 f"- {on}, {LABELS[name]}, z c: content {content.mean():.2f} ± {content.std():.2f}, "
@@ -1159,15 +999,19 @@ theorem_answer() if IDENTIFIED else NOT_YET
 
 # %% [markdown]
 # **InfoNCE** comes close to the prediction for content: all of it on scenes; on sprites shape and size, and of the
-# orientation a part, for that is seen last. Of style, x, y and the hue of the floor are nearly gone, where an untrained
-# encoder has them in full. The hue of the wall and the camera are not: the prediction is for the loss's minimum, and
-# no finite training is there. **BYOL** agrees on the size of a sprite and on little else. That is agreement, too: to spread
+# orientation a part, for that is seen last. Of style, x, y (in four of five seeds; the fifth keeps $R^2$ .30 and .62) and the
+# hue of the floor are nearly gone, where an untrained encoder has them in full. The hue of the wall and the camera are
+# not: the prediction is for the loss's minimum, and no finite training is there. **BYOL** agrees on the size of a sprite and on little else. That is agreement, too: to spread
 # codes out, the theorem's other half, is nothing that its loss asks for, and no style term makes up for that.
 #
 # Of the style part, of which the theorem says nothing, **contrast between images of the same view** makes the cleanest that we
 # have seen: on scenes it knows all three style factors in full, and of content next to nothing. The content part beside it
 # does not lose the camera in return. The **partitioned VAE** moves style into $s$ entirely and most of it out of $c$. But
 # part of an object's size follows it, and shape, a matter of few pixels, is poor in both parts.
+#
+# Train and test mean little here. A redrawn view may be *any* image of the grid, those of the test split included: all of
+# them are possible training views, and 15 % (sprites) and 13 % (scenes) of the views that a probe is tested on are, pixel for
+# pixel, among those it learned from. So these $R^2$ say what the code distinguishes, not how it generalises.
 #
 # ## What the parts of the loss decide
 #
@@ -1211,7 +1055,7 @@ def ablation_table(name):
 ablation_table("partitioned_vae")
 
 # %% [markdown]
-# *Table 17. The partitioned VAE. The first rows vary the number of style dimensions of 22, then one weight at a time
+# *Table 8. The partitioned VAE. The first rows vary the number of style dimensions of 22, then one weight at a time
 # (`style_beta = 6`, `align_weight = 0.3`, `repel_weight = 0`, `swap = 1`, `content_beta = 1` are the defaults; at
 # `content_beta = 2` each view pays for content, as in a VAE).*
 
@@ -1219,7 +1063,7 @@ ablation_table("partitioned_vae")
 ablation_table("repel")
 
 # %% [markdown]
-# *Table 18. BYOL with a repelled style part: style dimensions of 128, then the weight λ of the style term (0.5 is the
+# *Table 9. BYOL with a repelled style part: style dimensions of 128, then the weight λ of the style term (0.5 is the
 # default; at 0 nothing trains the style part).*
 #
 # For the VAE, **the swap is the cut**. Without it hue stays in content, and the style part is empty. **The price of style**
@@ -1229,8 +1073,8 @@ ablation_table("repel")
 # content changes little. For BYOL no knob clears content of hue at the encoder. Repelling takes class out of the style
 # part, and a narrower part knows still less of it, as of everything else.
 #
-# **Why not clothes?** Table 10 says that the partitioned VAE does not separate them. One thing changed at a time again, from
-# the setting of Table 4:
+# **Why not clothes?** There the style part of the partitioned VAE still knows the garment (Figures 5 and 7). One thing changed at a
+# time again, from the setting of Figure 5:
 
 # %%
 clothes = sweep.read_csv("partitioned_fashion_ablation")
@@ -1241,9 +1085,9 @@ ASKED += ["rebuilt: class", "swap: class A", "swap: class B", "swap: rotation of
 
 
 def clothes_rows():
-    """The rows of Table 4 and of the ablation, each with its setting in words."""
-    usual, others = tables[ON], clothes.fillna({"option": ""})
-    usual = usual[usual["method"] == P]
+    """The rows of Figure 5 and of the ablation, each with its setting in words."""
+    usual, others = kept["fashion-mnist"], clothes.fillna({"option": ""})
+    usual = usual[usual["method"] == "partitioned_vae"]
     longer = others["vae_steps"] > usual["vae_steps"].iloc[0]
     settings = [
         f"{row['vae_steps']} steps" if long else change(row)
@@ -1252,7 +1096,7 @@ def clothes_rows():
     columns = ["seed", *ASKED]
     return pd.concat(
         [
-            usual[columns].assign(change="as in Table 4"),
+            usual[columns].assign(change="as in Figure 5"),
             others[columns].assign(change=settings),
         ]
     )
@@ -1262,130 +1106,98 @@ def clothes_table():
     return tables.mean_std(clothes_rows()[["change", *ASKED]], ["change"])
 
 
-clothes_table() if len(clothes) and ON in tables else NOT_YET
+clothes_table() if len(clothes) and "fashion-mnist" in kept else NOT_YET
 
 # %% [markdown]
-# *Table 19. Fashion-MNIST: the partitioned VAE with another price of style (6 is the default), fewer style dimensions (8),
-# and a longer training (3000 steps).*
+# *Table 10. Fashion-MNIST: the partitioned VAE with another price of style (6 is the default), fewer style dimensions (8),
+# and a longer training (9000 steps, not 3000).*
 #
 # **Price and time keep the class out of style.** At a price of 20, or after three times as many steps, swaps keep A's
-# garment, and the style part knows far less of it: target C3 would be met. (These are test views, and the price was not
-# chosen on others: a finding to be repeated.) **The angle does not come along.** It follows B only where the whole
+# garment, and the style part knows far less of it. (These are test views, and the price was not chosen on others: a
+# finding to be repeated.) **The angle does not come along.** It follows B only where the whole
 # garment follows B, at price 1. At price 20 both parts know about equally little of it. On clothes we have a part
 # without class, and not a part with all of style.
 #
 # ## What we claim
 #
-# A claim is asserted where its interval stays clear of the margin, and only for the data that we have looked at.
+# The contrasts that the text rests on. They were picked after looking at these seeds, so the table is a summary, no test.
 
 # %%
-# (data, method, other, column, least): the interval of method − other lies above `least`.
+# (data, a, b, column), a − b
 CLAIMS = [
-    ("mnist", "partitioned_vae", "vae", "class, c", 0.08),
-    ("mnist", "vae", "partitioned_vae", "hue, c", 0.3),
-    ("mnist", "partitioned_vae", "vae", "hue, s", 0.3),
-    ("mnist", "partitioned_vae", "vae", "swap: hue of B", 0.5),
-    ("mnist", "partitioned_vae", "vae", "swap: rotation of B", 0.2),
-    ("mnist", "partitioned_vae", "align_repel", "swap: rotation of B", 0.2),
-    ("mnist", "partitioned_vae", "gvae", "class, c", 0.01),
-    ("mnist", "swap_vae", "partitioned_vae", "hue, c", 0.4),
-    ("mnist", "two_heads", "byol", "class, both", 0.0),
-    ("mnist", "two_heads", "byol", "5 shots, linear, both", 0.0),
-    ("mnist", "gvae", "partitioned_vae", "class, s", 0.01),
-    ("mnist", "byol", "repel", "class, both", 0.01),
-    ("mnist", "two_heads", "repel", "class, both", 0.02),
-    ("mnist", "two_heads", "shared", "class, both", 0.01),
-    *[("mnist", "byol", b, "5 shots, linear, both", 0.015) for b in PARTITIONED],
-    ("mnist", "repel", "shared_contrast", "class, s", 0.2),
-    ("mnist", "augmentation", "byol", "style, both", 0.03),
-]  # fmt: skip
+    ("mnist", "partitioned_vae", "vae", "class, c"),
+    ("mnist", "partitioned_vae", "swap_vae", "class, c"),
+    ("mnist", "partitioned_vae", "gvae", "class, c"),
+    ("mnist", "vae", "partitioned_vae", "hue, c"),
+    ("mnist", "partitioned_vae", "vae", "hue, s"),
+    ("mnist", "swap_vae", "partitioned_vae", "hue, c"),
+    ("mnist", "gvae", "partitioned_vae", "class, s"),
+    ("mnist", "partitioned_vae", "vae", "swap: rotation of B"),
+    ("mnist", "partitioned_vae", "align_repel", "swap: rotation of B"),
+    ("mnist", "align_repel", "partitioned_vae", "swap: class A"),
+    ("mnist", "two_heads", "byol", "class, both"),
+    ("mnist", "two_heads", "byol", "5 shots, linear, both"),
+    *[("mnist", "byol", b, "5 shots, linear, both") for b in PARTITIONED],
+    ("mnist", "repel", "shared_contrast", "class, s"),
+    ("mnist", "augmentation", "byol", "style, both"),
+    ("fashion-mnist", "partitioned_vae", "vae", "class, c"),
+    ("fashion-mnist", "partitioned_vae", "swap_vae", "class, s"),
+    ("fashion-mnist", "swap_vae", "partitioned_vae", "swap: class A"),
+    ("fashion-mnist", "augmentation", "byol", "style, both"),
+    ("cifar10", "byol", "repel", "5 shots, linear, both"),
+    ("cifar10", "augmentation", "byol", "style, both"),
+    ("sprites", "infonce", "byol", "shape, z c"),
+    ("sprites", "untrained byol", "infonce", "x, z c"),
+    ("scenes", "infonce", "partitioned_vae", "shape, c"),
+    ("scenes", "partitioned_vae", "infonce", "floor_hue, s"),
+]
 
-# %%
-CLAIMS += [
-    ("fashion-mnist", "partitioned_vae", "vae", "class, c", 0.02),
-    ("fashion-mnist", "partitioned_vae", "gvae", "class, c", 0.05),
-    ("fashion-mnist", "partitioned_vae", "swap_vae", "class, s", 0.1),
-    ("fashion-mnist", "gvae", "partitioned_vae", "swap: class B", 0.15),
-    ("fashion-mnist", "swap_vae", "partitioned_vae", "swap: class A", 0.15),
-    *[("fashion-mnist", "byol", b, "5 shots, linear, both", 0.01) for b in tried_on(ON)],
-    ("fashion-mnist", "augmentation", "byol", "style, both", 0.05),
-    ("fashion-mnist", "shared_contrast", "byol", "style, both", 0.05),
-    ("fashion-mnist", "two_heads", "shared_contrast", "class, z s", 0.2),
-    ("cifar10", "byol", "repel", "5 shots, linear, both", 0.0),
-    ("cifar10", "two_heads", "repel", "5 shots, linear, both", 0.01),
-    ("cifar10", "augmentation", "byol", "style, both", 0.03),
-    ("sprites", "infonce", "byol", "shape, z c", 0.6),
-    ("sprites", "infonce", "byol", "orientation, z c", 0.2),
-    ("sprites", "untrained byol", "infonce", "x, z c", 0.5),
-    ("sprites", "untrained byol", "infonce", "y, z c", 0.3),
-    ("sprites", "partitioned_vae", "infonce", "x, s", 0.2),
-    ("sprites", "infonce", "partitioned_vae", "shape, c", 0.3),
-    ("scenes", "infonce", "partitioned_vae", "shape, c", 0.3),
-    ("scenes", "partitioned_vae", "infonce", "floor_hue, s", 0.8),
-    ("scenes", "partitioned_vae", "shared_contrast", "scale, s", 0.1),
-    ("scenes", "repel", "shared_contrast", "shape, s", 0.2),
-]  # fmt: skip
 
-# %%
-looked_at = tables | IDENTIFIED
-for on, *what in CLAIMS:
-    statistics.claim(looked_at[on], *what)
-fine, control = claim_1()
-assert all(fine.values()) and control, fine
-assert not any(accepted(on, name) for on in tables for name in tried_on(on))
-known_best = IDENTIFIED["scenes"][IDENTIFIED["scenes"]["method"] == "infonce"]
-for factor in ("object_hue", "scale", "shape"):
-    assert known_best[f"{factor}, z c"].min() > 0.95, factor
-assert known_best["floor_hue, z c"].max() < 0.2
+def claims():
+    rows = kept | IDENTIFIED
+    found = pd.concat(
+        statistics.compare(rows[on], [tuple(what)]).assign(on=on)
+        for on, *what in CLAIMS
+    )
+    found["p (Holm)"] = statistics.holm(found["p"])
+    found["a − b"] = found["interval"].map(str)
+    found = found.replace({"a": LABELS, "b": LABELS})
+    return found[["on", "a", "b", "column", "a − b", "n", "r", "p (Holm)"]]
 
-# %%
-for name, *what in [
-    ("partitioned_vae", "style dim = 6", "swap = 0", "hue, s", 0.5),
-    ("partitioned_vae", "swap = 0", "style dim = 6", "hue, c", 0.3),
-    ("partitioned_vae", "style beta = 1", "style dim = 6", "class, s", 0.05),
-    ("partitioned_vae", "style dim = 12", "style dim = 6", "class, s", 0.05),
-    ("partitioned_vae", "style dim = 6", "style dim = 2", "rotation, s", 0.3),
-    ("partitioned_vae", "style dim = 6", "style beta = 1", "swap: class A", 0.2),
-    ("partitioned_vae", "align weight = 0", "style dim = 6", "hue, c", 0.0),
-    ("repel", "style dim = 32", "style dim = 8", "class, s", 0.2),
-    ("repel", "style weight = 0", "style dim = 32", "class, s", 0.02),
-]:  # fmt: skip
-    statistics.claim(changed(name), *what, by="change")
-clothed = clothes_rows()
-for what in [
-    ("as in Table 4", "style beta = 20", "class, s", 0.15),
-    ("style beta = 20", "as in Table 4", "swap: class A", 0.2),
-    ("9000 steps", "as in Table 4", "swap: class A", 0.15),
-    ("style beta = 1", "as in Table 4", "swap: class B", 0.2),
-    ("style beta = 1", "style beta = 20", "swap: rotation of B", 0.5),
-]:  # fmt: skip
-    statistics.claim(clothed, *what, by="change")
+
+claims().set_index("on").round(3) if len(kept) > 2 and IDENTIFIED else NOT_YET
+
+# %% [markdown]
+# *Table 11. The contrasts, with n pairs, their correlation r, and p adjusted over the table.*
 
 # %% [markdown]
 # **What we read from it.**
 #
-# - *Does the VAE separate?* Yes, on painted MNIST, and the controls say that it is the loss that does it. Hue leaves the
-#   content part and enters the style part; a swap takes A's digit and B's colour and angle; and the content part tells
-#   classes better than that of the other VAEs. The plain VAE, of which six numbers are merely called style, fails
-#   just where it should. Of the pilot's rows A, only A7 is missed, narrowly: the plain VAE's first sixteen numbers were
-#   better at classes than the pilot's.
+# - *Does the partition help BYOL?* Not here; it hurts with few labels, and that is the clearest result of this chapter: on
+#   MNIST all five style terms lose .045 to .11 with five labels a class, on clothes all four lose .02 to .04 (six of the nine
+#   are safe after Holm's adjustment), and more on the whole code than on its content part: what style knows is noise to a classifier
+#   that has seen five examples. With all labels no term gains on MNIST, and on clothes the largest
+#   gain is .01. What seems to gain a
+#   little on MNIST is the control, a second head that also attracts (+.008 and, with five shots, +.022; not safe after
+#   adjustment, and BYOL spent two of its four trials on a momentum that failed): a hypothesis. Who compares a partitioned
+#   BYOL with plain BYOL alone may be measuring the second head. On photographs of this size only repelling can be seen
+#   to lose; with all labels the intervals are as wide as what there is to win. What telling the views does add,
+#   on all three, is style.
+# - *Does the VAE separate?* Yes, on painted MNIST. Hue leaves the content part and enters the style part; a swap takes A's
+#   digit and B's colour and angle. For hue the ablation says that it is the loss that does it: without the swap,
+#   warm-up and all, hue stays. The content part tells classes better than that of VAE, CR-VAE, GVAE and ML-VAE, as good as
+#   Swap-VAE's (equivalent), and some of the lead may be the warm-up's, which they lack. "Align + repel" keeps more of A's digit in
+#   swaps. The plain VAE, of which six numbers are merely called style, fails just where it should.
 # - *What of the VAE's loss does it?* Repelling styles without a swap ("align + repel") clears the content part of hue as
 #   well, but its swaps do not take B's angle along. Group averages (GVAE, ML-VAE) leave some hue and more angle in
 #   content, and more of the class in style. Swap-VAE's content knows hue: without a price on content, nothing drives
 #   it out.
 # - *And clothes?* Half, and not at the settings that digits like. The partitioned VAE's content is better at classes than
 #   the plain VAE's and GVAE's, but its style still knows the garment, and swaps follow B as often as A. A higher price or
-#   longer training mends that (Table 19); the angle stays behind. Swap-VAE, whose content has no price,
+#   longer training mends that (Table 10); the angle stays behind. Swap-VAE, whose content has no price,
 #   leaks less class here than the partitioned VAE does at its default price.
-# - *Does the partition help BYOL?* Not here. No style term that separates beats plain BYOL with linear probes, and with
-#   few labels all of them lose, more on the whole code than on its content part: what style knows is noise to a
-#   classifier that has seen five examples. What does gain is the control, a second head that also attracts. Who
-#   compares a partitioned BYOL with plain BYOL alone may be measuring the second head. On clothes the same, but for the
-#   head, whose gain is no longer told from 0. On photographs of this size nothing is decided: plain BYOL is a few
-#   points above its untrained encoder, so there is little to win, and the intervals are as wide as that; only repelling
-#   can be seen to lose, with few labels. What telling the views does add, on all three, is style.
 # - *Which style terms separate at all?* Contrast between images that share a view's parameters separates well, as seen by a
-#   linear probe and in nats; repelling separates in part, and less than in the pilot (B1, B2); BYOL's attraction between such images, orthogonality and
+#   linear probe and in nats; repelling separates in part; BYOL's attraction between such images, orthogonality and
 #   telling the views hardly empty the style part of class. And a repel term with a predictor is a second head: its
 #   style part is as good at classes as its content part, and its cosine is near −1.
 # - *At which level?* After the projectors the content part loses much of hue; at the encoder it keeps nearly all, in every
@@ -1474,13 +1286,16 @@ xor = (corner.prod(1) > 0).long()  # no line tells these classes apart
 assert (
     nonlinear_leak(corner[:1000], xor[:1000], corner[1000:], xor[1000:]) > 0.3
 )
-x, y, _ = fresh_views(train, probe_views // 2, 8000)
-x_test, y_test, _ = fresh_views(test, probe_views // 4, 8001)
+known_views = fresh_views(train, probe_views // 2, 8000)
+new_views = fresh_views(test, probe_views // 4, 8001)
 leaks = {
-    name: nonlinear_leak(levels(m, x)["s"], y, levels(m, x_test)["s"], y_test)
+    name: nonlinear_leak(
+        levels(m, known_views.images)["s"], known_views.labels,
+        levels(m, new_views.images)["s"], new_views.labels,
+    )
     for (name, s), m in trained.items()
     if s == seed
-}
+}  # fmt: skip
 assert all(-0.5 < leak < 0.8 for leak in leaks.values()), leaks
 {LABELS[name]: round(leak, 3) for name, leak in leaks.items()}
 

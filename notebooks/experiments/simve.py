@@ -22,29 +22,38 @@
 
 # %% tags=["parameters"]
 dataset = "digits"  # or mnist, fashion-mnist, cifar10, celeba, sprites
-methods = "vae,simve,infonce"  # names of mdlib.methods, separated by commas
-seed = 0  # the first seed
-seeds = 1  # how many, one after the other
-steps = 600  # training steps of each method
-batch_size = 64  # images a step
-members = 2  # views of each image in a step, the J of the model
-latent_dim = 10  # size of the code
-arch = "mlp-small"  # or mlp, mlp-large, conv, resnet
-likelihood = "bernoulli"  # or gaussian, for colour
-pixel_variance = 0.01005  # of the gaussian likelihood
+# [data set]
+size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
+methods = "vae,simve,infonce"  # what is compared [some methods]
+seed = 0  # the first seed [seed]
+seeds = 1  # how many, one after the other [1 or more]
+steps = 600  # training steps of each method [1 or more]
+batch_size = 64  # images a step [2 or more]
+members = 2  # views of each image in a step, the J of the model [1 or more]
+latent_dim = 10  # size of the code [1 or more]
+arch = "mlp-small"  # of encoder and decoder
+# [one of mlp-small, mlp, mlp-large, conv, resnet]
+likelihood = "bernoulli"  # of a pixel; gaussian for colour
+# [one of bernoulli, gaussian]
+pixel_variance = 0.01005  # of the gaussian likelihood [above 0]
 reconstruction_weight = 1.0  # of all VAEs, unless `option` or tuning sets it
-variance = 0.15  # SimVE's σ², of a view's code around its centre
-centres = "flat"  # SimVE's p(y): flat, or gaussian with variance 1 − σ²
+# [0 or more]
+variance = 0.15  # SimVE's σ², of a view's code around its centre [above 0]
+centres = "flat"  # SimVE's p(y); the gaussian's variance is 1 − σ²
+# [one of flat, gaussian]
 lr = 0.0  # learning rate; 0 takes lr and option from the tuning sweep
-option = ""  # one option of the method, as in temperature=0.2
-schedule = "cosine"  # of the learning rate, or constant
+# [0 or more]
+option = ""  # one option of the method, as in temperature=0.2 [option]
+schedule = "cosine"  # of the learning rate [one of cosine, constant]
 held_out = False  # True to tune: a fifth of the training set is the test set
-max_images = 10000  # at most so many training images
+max_images = 10000  # at most so many training images [2 or more]
 learn_from = 0  # so many of them train the methods (0: all), all the probes
+# [0 or more]
 probe_views = 3000  # views that probes learn from; as many test them
+# [10 or more]
 generation = True  # also judge reconstructions, samples and swaps
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %%
 import time
@@ -57,17 +66,15 @@ from IPython.display import Markdown
 
 import mdlib
 from mdlib import data, sweep
-from mdlib.data.base import stratified
 from mdlib.devices import pick_device
-from mdlib.evaluation import probes, statistics
+from mdlib.evaluation import probes, protocol, statistics
 from mdlib.evaluation.views_classifier import train_views_classifier
 from mdlib.figures import plots, tables
 from mdlib.methods import create, parse_option
-from mdlib.methods.two_part_vae import TwoPartVAE
 from mdlib.metrics.generation import frechet_distance
 from mdlib.notebook import provenance
 from mdlib.training import fit
-from mdlib.views import BINARY, Views, style
+from mdlib.views import Views, style
 
 plots.theme()
 started = time.time()
@@ -109,12 +116,11 @@ LAWS = {
 # A flipped 6 is nearly a 9: digits of 8 × 8 pixels are turned a little instead.
 law = LAWS.get(dataset, Views(crop=(0.4, 1.0), rotation=30, brightness=0.4))
 
-train = data.load(dataset).sample(max_images)
+train = data.load(dataset, size=size or None, max_images=max_images)
 if held_out:  # whoever tunes must not see the test set
-    kept_rows, held_rows = stratified(train.labels.numpy(), test_fraction=0.2)
-    train, test = train.subset(kept_rows), train.subset(held_rows)
+    train, test = protocol.held_out(train)
 else:
-    test = data.load(dataset, "test").sample(max_images)
+    test = data.load(dataset, "test", size=size or None, max_images=max_images)
 train, test = train.to(device), test.to(device)
 learned_from = train.images[: learn_from or None]
 train
@@ -145,17 +151,11 @@ CRITERION = "linear, views"
 trials = pd.concat(map(sweep.read_csv, ["simve_tuning", "simve_full_tuning"]))
 
 
-def tuned(name):
-    """(lr, option) of the best trial; customary ones where nothing was tried."""
-    like = "fashion-mnist" if dataset == "mnist" else dataset
-    found = sweep.best(trials, CRITERION, data=like, method=name) or {}
-    return found.get("lr", 1e-3), found.get("option", "")
-
-
 def settings(name):
     """Learning rate and option of a method, as given or else as tuned."""
-    rate, text = (lr, option) if lr else tuned(name)
-    return rate, option or text
+    like = "fashion-mnist" if dataset == "mnist" else dataset
+    trial = sweep.best(trials, CRITERION, data=like, method=name)
+    return protocol.settings(trial, lr, option)
 
 
 # %% [markdown]
@@ -221,12 +221,9 @@ def content(z, y, z_test, y_test, of, asked=probes.CLASS_PROBES):
     return row
 
 
-def transformed(split, s):
-    """Views of a split's images, `probe_views` of them: pixels, classes, styles."""
-    rows = torch.arange(probe_views, device=device) % len(split)
-    draw = torch.Generator(device).manual_seed(s)
-    x, parameters = law(split.images[rows], 1, draw)
-    return x[:, 0], split.labels[rows], style(parameters)
+def fresh(split, s):
+    """Fresh views of a split's images, `probe_views` of them."""
+    return protocol.fresh_views(split, law, probe_views, s)
 
 
 # %% [markdown]
@@ -239,22 +236,13 @@ def transformed(split, s):
 # %%
 def styles(z, s, z_test, s_test):
     """R² or accuracy for each parameter of a view, and their mean above chance."""
-    real = [name for name in s if name not in BINARY]
-    truth, truth_test = (
-        torch.cat([t[n] for n in real], 1) for t in (s, s_test)
-    )
-    r2 = probes.knn_regression(z, truth, z_test, truth_test).per_target.tolist()
-    row = dict(zip(real, r2, strict=True))
-    above = list(r2)
-    for name in s.keys() & BINARY:
-        truth, truth_test = (t[name][:, 0].long() for t in (s, s_test))
-        row[name] = probes.mlp(
-            z, truth, z_test, truth_test, **CHEAPER["mlp"]
-        ).score
-        above.append(2 * row[name] - 1)
-    return {"style": sum(above) / len(above)} | {
-        f"style: {n}": r for n, r in row.items()
-    }
+
+    def flips(*of):
+        return probes.mlp(*of, **CHEAPER["mlp"])
+
+    found = protocol.read_style(z, s, z_test, s_test, classify=flips)
+    above = {"style": protocol.mean_style(found)}
+    return above | {f"style: {name}": score for name, score in found.items()}
 
 
 def own_factors(z, z_test):
@@ -283,11 +271,8 @@ def own_factors(z, z_test):
 # %%
 def spread(method, s, J=8):
     """Variance within images over total variance, summed over dimensions."""
-    draw = torch.Generator(device).manual_seed(s)
-    x, _ = law(test.images[:500], J, draw)
-    z = method.encode(x.flatten(0, 1)).unflatten(0, (-1, J))
-    within = z.var(1, correction=0).mean(0).sum()
-    return {"W/T": (within / z.flatten(0, 1).var(0, correction=0).sum()).item()}
+    z = protocol.codes_of_views(method, law, test.images[:500], J, s)
+    return {"W/T": protocol.within_share(z)[0]}
 
 
 # %% [markdown]
@@ -298,13 +283,11 @@ def spread(method, s, J=8):
 # with a flat $p(y)$. And a Bernoulli likelihood of grey values is no density of them, so compare it only between rows
 # of a table.
 #
-# For everything else we need a **judge**: a network that is told class and style of real views. Its 32 features
-# measure distances between real and generated images (FID, Fréchet distance of their Gaussians), and its two heads say
-# what a generated image shows. It is trained here, with nothing downloaded, and with one seed for all methods, since
-# only distances by the same network compare.
-
-
-# %% [markdown]
+# For everything else we need a **classifier of views**: a network that is told class and style of real views. Its 32
+# features measure distances between real and generated images (FID, Fréchet distance of their Gaussians), and its two
+# heads say what a generated image shows. It is trained here, with nothing downloaded, and with one seed for all
+# methods, since only distances by the same network compare.
+#
 # **Samples.** A VAE draws its code from its prior. SimVE with a flat $p(y)$ has no prior to draw from: its $y$ are
 # codes of training images, which no other method is given. So there is a second FID that treats all alike: a Gaussian
 # with the mean and covariance of the training codes, decoded. Its companions are the FID of reconstructions (what blur
@@ -339,36 +322,28 @@ def generated(method, z, x_test, s):
     row = {"reconstruction, nats": nll, "ELBO, nats": None}
     if getattr(method, "centre_variance", 1) is not None:
         row["ELBO, nats"] = method.elbo(x_test, 1, draw).mean().item()
-    real = judge.encode(x_test)
+    real = classifier.encode(x_test)
     for label, images in [
         ("reconstructions", method.reconstruct(x_test)),
         ("samples", own_samples(method, z, n, draw)),
         ("fitted Gaussian", fitted_samples(method, z, n, draw)),
     ]:
-        row[f"FID, {label}"] = frechet_distance(real, judge.encode(images))
+        row[f"FID, {label}"] = frechet_distance(real, classifier.encode(images))
     return row
 
 
 # %% [markdown]
-# **Swaps.** Take the content of image $A$ and the style of a view of $B$, decode, and ask the judge which class and
-# which style it sees. A group VAE has a part for each. In a code without parts, content is the centre, the mean code
+# **Swaps.** Take the content of image $A$ and the style of a view of $B$, decode, and ask the classifier which class
+# and which style it sees. A group VAE has a part for each. In a code without parts, content is the centre, the mean code
 # $c$ of an image's views, and style is how far a view lies from it:
 #
 # $$ z = c_A + (z_B - c_B). \tag{2} $$
 #
 # If style were written in the same way around every centre, the swap would show $A$ in the pose of $B$. As a control,
-# the same verdicts on plain reconstructions of $B$'s views (its own class, its own style) and on the views themselves.
+# the same on plain reconstructions of $B$'s views (its own class, its own style) and on the views themselves.
 
 
 # %%
-def swapped(method, centre_a, z_b, centre_b):
-    """Images of A's content in the style of B's view."""
-    if isinstance(method, TwoPartVAE):
-        (content_a, _), (_, style_b) = method.parts(centre_a), method.parts(z_b)
-        return method.swap(content_a, style_b)
-    return method.decode(centre_a + z_b - centre_b)
-
-
 def swap_material(s, n=1000, J=8):
     """J views of each of n test images, which are B; A are the images one further."""
     rows = torch.arange(n, device=device) % len(test)
@@ -378,18 +353,18 @@ def swap_material(s, n=1000, J=8):
     return x, test.labels[rows], truth
 
 
-def verdicts(images, labels, truth, what):
-    """Share of images with the right class, and mean R² of style, by the judge."""
-    right, r2 = judge.agreement(images, labels, truth)
+def seen(images, labels, truth, what):
+    """Share of images with the right class, and mean R² of style, by the classifier."""
+    right, r2 = classifier.agreement(images, labels, truth)
     return {f"{what}: class": right, f"{what}: style": r2.mean().item()}
 
 
 def swap_scores(method, x, labels, truth):
     z = method.encode(x.flatten(0, 1)).unflatten(0, x.shape[:2])
     centre, z_b = z.mean(1), z[:, 0]
-    images = swapped(method, centre.roll(-1, 0), z_b, centre)
-    row = verdicts(images, labels.roll(-1), truth, "swap")
-    return row | verdicts(method.decode(z_b), labels, truth, "rebuilt")
+    images = protocol.swapped(method, centre.roll(-1, 0), z_b, centre)
+    row = seen(images, labels.roll(-1), truth, "swap")
+    return row | seen(method.decode(z_b), labels, truth, "rebuilt")
 
 
 # %% [markdown]
@@ -399,13 +374,13 @@ def swap_scores(method, x, labels, truth):
 # %%
 def examine(method, s):
     """What the code knows: one row of the table."""
-    x, y, styled = transformed(train, 1000 + s)
-    x_test, y_test, styled_test = transformed(test, 2000 + s)
-    z, z_test = method.encode(x), method.encode(x_test)
+    known, new = fresh(train, 1000 + s), fresh(test, 2000 + s)
+    z, z_test = method.encode(known.images), method.encode(new.images)
     if held_out:  # tuning looks at its criterion and nothing else
-        return content(z, y, z_test, y_test, "views", ["linear"])
-    row = content(z, y, z_test, y_test, "views")
-    row |= styles(z, styled, z_test, styled_test) | spread(method, 3000 + s)
+        return content(z, known.labels, z_test, new.labels, "views", ["linear"])
+    row = content(z, known.labels, z_test, new.labels, "views")
+    row |= styles(z, known.styles, z_test, new.styles)
+    row |= spread(method, 3000 + s)
     clean, clean_test = method.encode(train.images), method.encode(test.images)
     row |= content(clean, train.labels, clean_test, test.labels, "clean")
     return row | own_factors(clean, clean_test)
@@ -413,13 +388,13 @@ def examine(method, s):
 
 def examine_decoder(method, s):
     """What the decoder makes of codes: the rest of the row, for methods that have one."""
-    z = method.encode(transformed(train, 1000 + s)[0])
-    row = generated(method, z, transformed(test, 2000 + s)[0], 4000 + s)
+    z = method.encode(fresh(train, 1000 + s).images)
+    row = generated(method, z, fresh(test, 2000 + s).images, 4000 + s)
     return row | swap_scores(method, *swap_material(5000 + s))
 
 
 judged = generation and not held_out and any(name in VAES for name in chosen)
-judge = (
+classifier = (
     train_views_classifier(train, law, arch=arch, device=device)
     if judged
     else None
@@ -427,16 +402,16 @@ judge = (
 limits = {}
 if judged:
     real, others = (
-        judge.encode(transformed(*of)[0])
+        classifier.encode(fresh(*of).images)
         for of in [(test, 2000), (train, 1000)]
     )
     limits["FID, floor"] = frechet_distance(real, others)
     x, labels, truth = swap_material(5000)
-    limits |= verdicts(x[:, 0], labels, truth, "views")
+    limits |= seen(x[:, 0], labels, truth, "views")
 pd.Series(limits, dtype=float).round(3).to_dict()
 
 # %% [markdown]
-# The line above is what real views get from the judge: the ceiling of every verdict on generated ones, and the floor
+# The line above is what real views get from the classifier: the ceiling of what it says of generated ones, and the floor
 # of every FID. Beside the plain VAE goes its encoder before training, **untrained**, as a control.
 
 # %%
@@ -455,7 +430,7 @@ for name in chosen:
         )  # fmt: skip
         trained[name, s] = method
         rows.append({"method": name} | facts | examine(method, s))
-        if judge is not None and name in VAES:
+        if classifier is not None and name in VAES:
             rows[-1] |= examine_decoder(method, s) | limits
             last = history["reconstruction"].iloc[-max(1, steps // 20) :]
             rows[-1]["reconstruction in training, nats"] = last.mean()
@@ -482,12 +457,13 @@ def swap_sheet(n=9, J=8):
         method = trained[name, seed]
         z = method.encode(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         centre, z_b = z.mean(1), z[:-1, 0]
-        sheet.append(swapped(method, centre[1:], z_b, centre[:-1]))
+        images = protocol.swapped(method, centre[1:], z_b, centre[:-1])
+        sheet.append(images)
         labels.append(f"{plots.LABELS[name]}: A as B")
     plots.image_grid(torch.stack(sheet), row_labels=labels)
 
 
-if judge is not None:
+if classifier is not None:
     swap_sheet()
 
 # %% [markdown]
@@ -544,47 +520,74 @@ NOT_YET if trials.empty else tuning_table()
 # %% [markdown]
 # *Table 3. The chosen trial of each method, its score on the held-out images, and that of the worst trial. One seed.*
 #
-# A difference of two methods is taken seed by seed, and gets a 95 % interval of Student's $t$: with five seeds that is
-# wide, as it should be. (A bootstrap of five numbers is too narrow.) Above 0 the first method *beats* the second,
-# below it *loses*, else they *tie*: a tie means that we cannot tell. One comparison in twenty between equals will
-# still come out as a victory.
+# A difference of two methods is taken seed by seed, and gets a 95 % interval of Student's $t$. With five seeds that is
+# wide, as it should be; a bootstrap of five numbers would be too narrow. Above 0 the first method is *better*, below it
+# *worse*; within ±.02, a margin below which we care for no accuracy and no $R^2$, they are *equivalent*; else the
+# matter is *undecided*. Of a hundred comparisons between equals five will still come out as victories, so beside each
+# family of comparisons stands what is left after Holm's adjustment. (Pairing by seed brings little here: the mean
+# correlation of two methods over seeds is near 0.)
+#
+# Seeds redraw weights, order, views and probes; training and test images stay the same. All of it is therefore
+# *exploratory*: seen on these five seeds and these test images, to be confirmed on fresh ones.
 
 # %%
 DISCRIMINATIVE = ["infonce", "vicreg", "byol", "simsiam", "instance"]
 OTHER_VAES = [name for name in VAES if name != "simve"]
 ORDER = [*VAES, *DISCRIMINATIVE, "supervised", "untrained"]
+MARGIN = 0.02
 
 
-def verdict(found):
-    return "was not compared with" if found is None else found.verdict
+def family(a, others, columns, margin=MARGIN):
+    """a minus each of the others in each column, on every data set."""
+    contrasts = [(a, b, c) for c in columns for b in others]
+    return statistics.compare(main, contrasts, margin=margin, within="on")
 
 
-def shown(found):
-    return "" if found is None else str(found)
+def forest(found):
+    """A panel a data set, a row a comparison."""
+    named = {on: {} for on in ON}
+    for row in found.to_dict("records"):
+        name = f"{row['column']}: {plots.LABELS[row['b']]}"
+        named[row["on"]][name] = row["interval"]
+    plots.forest(named, MARGIN, f"{plots.LABELS[found['a'].iloc[0]]} minus …")
 
 
-def listed(names):
-    return ", ".join(plots.LABELS.get(name, name) for name in names) or "none"
-
-
-def tally(a, others, column, rows):
-    """'beats X, Y; ties with Z; loses to none' of a against each of the others."""
-    found = {b: verdict(statistics.paired(rows, a, b, column)) for b in others}
-    kinds = ["beats", "ties with", "loses to"]
-    kinds += {*found.values()} - {*kinds}  # what has no rows
-    return "; ".join(
-        f"{kind} {listed(b for b in others if found[b] == kind)}"
-        for kind in kinds
-    )
+def tally(found):
+    """How many comparisons came out how, before and after Holm's adjustment."""
+    counts = found.groupby(["on", "column"], sort=False)
+    words = [
+        counts[kind].value_counts().unstack().reindex(columns=statistics.WORDS)
+        for kind in ("verdict", "verdict (Holm)")
+    ]
+    table = pd.concat(words, axis=1, keys=["interval", "after Holm"])
+    return table.fillna(0).astype(int)
 
 
 # %% [markdown]
 # ## Content
 
+
 # %%
-SCORES = ["linear", "mlp", "knn", "mixture", "NMI", "ARI"]
+def dots(columns):
+    """A panel a score: mean ± std over seeds of every method."""
+    plots.dots(main, columns, ORDER, hue="on")
 
 
+PROBES = ["linear", "mlp", "knn", "mixture"]
+dots([f"{name}, views" for name in PROBES]) if ON else NOT_YET
+
+# %% [markdown]
+# *Figure 3. Content of freshly transformed test images: accuracy of four probes. Mean ± one standard deviation over
+# seeds.*
+
+# %%
+dots([f"{name}, clean" for name in PROBES]) if ON else NOT_YET
+
+# %% [markdown]
+# *Figure 4. The same of clean test images.*
+
+
+# %%
 def table_of(columns):
     """Mean ± std over seeds, with n, for each data set and method."""
     if not ON:
@@ -593,108 +596,63 @@ def table_of(columns):
     rows = main[["on", "method", *columns]].dropna(subset=columns, how="all")
     table = tables.mean_std(rows, ["on", "method"])
     table = table.replace({"? ± ?": ""})
-    there = [
-        (on, name) for on in ON for name in ORDER if (on, name) in table.index
-    ]
+    there = [(on, m) for on in ON for m in ORDER if (on, m) in table.index]
     return table.reindex(there).rename(index=plots.LABELS)
 
 
-table_of([f"{score}, views" for score in SCORES])
+table_of(["linear, views", "knn, views", "linear, clean", "knn, clean"])
 
 # %% [markdown]
-# *Table 4. Content of freshly transformed test images: accuracy of four probes, NMI and ARI of the mixture's clusters.
-# Mean ± standard deviation over n seeds.*
-
-# %%
-table_of([f"{score}, clean" for score in SCORES])
-
-# %% [markdown]
-# *Table 5. The same of clean test images.*
+# *Table 4. Some of these numbers. All are in `simve*.csv`, NMI and ARI of the mixture's clusters, too.*
 #
 # **Does SimVE beat every VAE on content?**
 
-
 # %%
-def differences(a, others, columns):
-    """a minus each of the others: a table of intervals."""
-    if not ON:
-        return NOT_YET
-    table = {
-        (on, b): {
-            c: shown(statistics.paired(main[main["on"] == on], a, b, c))
-            for c in columns
-        }
-        for on in ON
-        for b in others
-    }
-    return pd.DataFrame(table).T.rename(index=plots.LABELS)
-
-
-CONTENT = [
-    "linear, views",
-    "knn, views",
-    "mixture, views",
-    "linear, clean",
-    "knn, clean",
-]
-differences("simve", OTHER_VAES, CONTENT)
+CONTENT = ["linear, views", "mlp, views", "knn, views", "linear, clean", "knn, clean"]  # fmt: skip
+if ON:
+    content_found = family("simve", OTHER_VAES, CONTENT)
+    forest(content_found)
 
 # %% [markdown]
-# *Table 6. SimVE minus each other VAE: mean difference and 95 % interval.*
-
+# *Figure 5. SimVE minus each other VAE: mean difference and 95 % interval; grey: ±.02. Hollow: 0 is inside.*
 
 # %%
-def answer(a, others, columns):
-    """One line a data set and score: whom a beats, ties with, loses to."""
-    lines = []
-    for on in ON:
-        rows = main[main["on"] == on]
-        for column in columns:
-            lines.append(
-                f"- {on}, *{column}*: {plots.LABELS[a]} {tally(a, others, column, rows)}."
-            )
-    return Markdown("\n".join(lines)) if lines else NOT_YET
-
-
-answer(
-    "simve", OTHER_VAES, ["linear, views", "linear, clean", "mixture, views"]
-)
+tally(content_found) if ON else NOT_YET
 
 # %% [markdown]
-# **How far from the discriminative methods?** Of the gap between the plain VAE and the best of them (best after the
-# fact, which flatters it a little), SimVE closes a part:
-
+# *Table 5. The same, counted: of six other VAEs, SimVE is better than, worse than, equivalent to so many. Right: after
+# Holm's adjustment over all comparisons of the figure.*
+#
+# **It depends on who asks.** On digits SimVE is ahead of all six VAEs, whichever probe asks views. On MNIST the linear
+# probe, which everybody was tuned on, is for SimVE; the MLP and the neighbours are against it, by .03 to .16 for all
+# VAEs but the β-VAE, and of clean images neighbours are against it for all six. On clothes a linear probe on views is for
+# SimVE against the three VAEs that do not know which views belong together; MLP and neighbours leave most undecided, and
+# on clean images SimVE is behind. Of 90 comparisons few survive Holm's adjustment, and on MNIST those are mostly losses.
+#
+# **How far from the discriminative methods?**
 
 # %%
-def gap_closed(column):
-    lines = []
-    for on in ON:
-        rows = main[main["on"] == on]
-        mean = rows.groupby("method")[column].mean()
-        there = [name for name in DISCRIMINATIVE if name in mean]
-        if not there or not {"vae", "simve"} <= set(mean.index):
-            continue
-        best = mean[there].idxmax()
-        gap, step = mean[best] - mean["vae"], mean["simve"] - mean["vae"]
-        found = statistics.paired(rows, "simve", best, column)
-        share = f"SimVE closes {100 * step / gap:.0f} % of a gap of {gap:.3f}"
-        if gap <= 0:
-            share = f"there is no gap: the VAE is {-gap:.3f} above"
-        elif step < 0:
-            share = (
-                f"SimVE is {-step:.3f} below the VAE, and the gap was {gap:.3f}"
-            )
-        lines.append(
-            f"- {on}, *{column}*: the best discriminative method is {listed([best])}"
-            f" ({mean[best]:.3f}; VAE {mean['vae']:.3f}); {share}. SimVE {verdict(found)} it:"
-            f" {shown(found)}. Of all, it {tally('simve', there, column, rows)}."
-        )
-    return "\n".join(lines)
+if ON:
+    gap_found = family("simve", DISCRIMINATIVE, ["linear, views", "knn, views", "linear, clean"])  # fmt: skip
+    forest(gap_found)
 
+# %% [markdown]
+# *Figure 6. SimVE minus discriminative methods.*
+#
+# **And the plain VAE?** It has neither prior nor negatives:
 
-Markdown(
-    gap_closed("linear, views") + "\n" + gap_closed("linear, clean")
-) if ON else NOT_YET
+# %%
+if ON:
+    plain_found = family("vae", DISCRIMINATIVE, ["linear, clean", "knn, clean"])
+    forest(plain_found)
+
+# %% [markdown]
+# *Figure 7. The plain VAE minus discriminative methods, clean test images.*
+#
+# **On clean MNIST the plain VAE is ahead of every discriminative method,** by either probe; on clean clothes by
+# neighbours. That may be a finding: a method that is paid to forget crops and flips has nothing to win where
+# there are none. Or ten dimensions and 800 steps are too little for contrast. Codes of 64 dimensions would tell, and were
+# not tried: an open question.
 
 # %% [markdown]
 # ## Style
@@ -738,27 +696,29 @@ def style_heat():
 style_heat() if ON else NOT_YET
 
 # %% [markdown]
-# *Figure 3. What nearest neighbours read of each parameter ($R^2$, mean over seeds; a flip: accuracy, .5 is chance).
+# *Figure 8. What nearest neighbours read of each parameter ($R^2$, mean over seeds; a flip: accuracy, .5 is chance).
 # First column: their mean above chance, "style".*
 #
 # **Does SimVE beat the discriminative methods on style? And the plain VAE?**
 
 # %%
-STYLE = ["style", "W/T"]
-differences("simve", [*DISCRIMINATIVE, "vae", "untrained"], STYLE)
+if ON:
+    style_found = family("simve", [*DISCRIMINATIVE, "vae", "untrained"], ["style"])  # fmt: skip
+    forest(style_found)
 
 # %% [markdown]
-# *Table 7. SimVE minus others: style, and the share of the codes' variance that lies within images.*
-
-# %%
-answer("simve", [*DISCRIMINATIVE, "vae", "untrained"], ["style"])
-
-# %% [markdown]
+# *Figure 9. SimVE minus others: style.*
+#
 # The same for the plain VAE, the control: what it wins against the discriminative methods, no group prior has won.
 
 # %%
-answer("vae", [*DISCRIMINATIVE, "untrained"], ["style"])
+if ON:
+    control_found = family("vae", [*DISCRIMINATIVE, "untrained"], ["style"])
+    forest(control_found)
 
+# %% [markdown]
+# *Figure 10. The plain VAE minus others: style.*
+#
 # %% [markdown]
 # ## The figure of the book
 
@@ -849,7 +809,7 @@ def figure_of_the_book():
 figure_of_the_book() if ON else NOT_YET
 
 # %% [markdown]
-# *Figure 4. Content against style, one ellipse a method: the standard deviation over seeds around the mean. Dots
+# *Figure 11. Content against style, one ellipse a method: the standard deviation over seeds around the mean. Dots
 # decode, triangles discriminate, the star was told the classes, the square was never trained.*
 #
 # ## Generation
@@ -861,7 +821,7 @@ table_of(
 )  # fmt: skip
 
 # %% [markdown]
-# *Table 8. Nats an image: lower reconstruction, higher ELBO is better. FID by the judge of this chapter, lower is
+# *Table 6. Nats an image: lower reconstruction, higher ELBO is better. FID by the classifier of this chapter, lower is
 # better; floor: real views. SimVE's own samples start from codes of training images; compare across methods in the
 # column of the fitted Gaussian. Trained with different weights $w$ and β, as tuned for content, these models trade
 # nats differently.*
@@ -872,32 +832,21 @@ table_of(
 )  # fmt: skip
 
 # %% [markdown]
-# *Table 9. The judge's verdicts: does a swap show the class of A and the style of B? Beside it plain reconstructions
-# of B, and real views, the judge's own ceiling. A swap can get no more than a reconstruction keeps; a class of one in
+# *Table 7. What the classifier sees: does a swap show the class of A and the style of B? Beside it plain reconstructions
+# of B, and real views, the classifier's own ceiling. A swap can get no more than a reconstruction keeps; a class of one in
 # ten is chance.*
 
 
 # %%
-def swap_answer():
-    lines = []
-    for on in ON:
-        rows = main[main["on"] == on]
-        for column in ("swap: class", "swap: style", "FID, fitted Gaussian"):
-            found = {
-                b: statistics.paired(rows, "simve", b, column)
-                for b in ("vae", "gvae", "ml_vae")
-            }
-            said = ", ".join(
-                f"{listed([b])} {shown(f)}" for b, f in found.items() if f
-            )
-            lines.append(
-                f"- {on}, *{column}*, SimVE minus: {said or 'no rows'}."
-            )
-    return Markdown("\n".join(lines)) if lines else NOT_YET
+if ON:
+    swap_found = family(
+        "simve", ["vae", "gvae", "ml_vae"], ["swap: class", "swap: style"]
+    )
+    forest(swap_found)
 
-
-swap_answer()
-
+# %% [markdown]
+# *Figure 12. SimVE minus three VAEs: class and style in swaps.*
+#
 # %% [markdown]
 # ## Which part does it?
 #
@@ -956,24 +905,29 @@ def weight_curves(columns=("linear, views", "linear, clean", "style", "W/T")):
 weight_curves() if len(ablation) else NOT_YET
 
 # %% [markdown]
-# *Figure 5. What the weight of the likelihood, $p(y)$ and $\sigma^2$ decide: mean ± one standard deviation over seeds.
+# *Figure 13. What the weight of the likelihood, $p(y)$ and $\sigma^2$ decide: mean ± one standard deviation over seeds.
 # Accuracy above, style and the share of variance within images below.*
 
 
 # %%
 def setting_differences(pairs, columns):
-    """Paired differences between two settings of the ablation."""
+    """Paired differences between two settings of the ablation, as one family."""
     if ablation.empty:
         return NOT_YET
-    table = {}
-    for label, (one, other) in pairs.items():
-        x, y = (part(**of).set_index("seed") for of in (one, other))
-        d = {c: (x[c] - y[c]).dropna() for c in columns}
-        table[label] = {
-            c: shown(statistics.interval(d[c])) if len(d[c]) else ""
-            for c in columns
-        }
-    return pd.DataFrame(table).T
+    found = pd.concat(
+        statistics.compare(
+            pd.concat([part(**one).assign(of="a"), part(**other).assign(of="b")]),
+            [("a", "b", c) for c in columns],
+            by="of",
+        ).assign(change=label)
+        for label, (one, other) in pairs.items()
+    )  # fmt: skip
+    sure = statistics.holm(found["p"]) <= 0.05
+    text = found["interval"].map(str) + np.where(sure, " *", "")
+    found = found.assign(text=text).pivot(
+        index="change", columns="column", values="text"
+    )
+    return found.reindex(index=pairs, columns=columns)
 
 
 # %%
@@ -997,63 +951,33 @@ for w in WEIGHTS[:2]:
     PAIRS[f"J = 8 − 2, w = {w:g}"] = at | {"members": 8}, at
 at = {"method": "vae", "reconstruction_weight": 0.1}
 PAIRS["VAE: J = 8 − 2, w = 0.1"] = at | {"members": 8}, at
+best = {"method": "vae", "reconstruction_weight": 99.48}
+PAIRS["SimVE, w = 1 − VAE, w = 99.48"] = (
+    flat | {"reconstruction_weight": 1.0},
+    best,
+)
 MEASURED = ["linear, views", "linear, clean", "style", "W/T"]
 setting_differences(PAIRS, MEASURED)
 
 # %% [markdown]
-# *Table 10. One change at a time: mean difference and 95 % interval, paired by seed. Eight views of sixteen images are
-# as many pictures as two of sixty-four.*
+# *Table 8. One change at a time: mean difference and 95 % interval, paired by seed; a star: told from 0 after Holm's
+# adjustment over the table. Eight views of sixteen images are as many pictures as two of sixty-four.*
 
-
-# %%
-def control_answer():
-    """Is style the group prior's doing? The plain VAE at equal w says."""
-    lines = []
-    for w in WEIGHTS:
-        rows = pd.concat(
-            part(**wanted, reconstruction_weight=w)
-            for wanted in (flat, {"method": "vae"})
-        )
-        said = [
-            f"{verdict(found)} the VAE on *{c}* ({shown(found)})"
-            for c in ("style", "linear, views", "linear, clean")
-            if (found := statistics.paired(rows, "simve", "vae", c))
-        ]
-        lines.append(f"- $w$ = {w:g}: SimVE " + ", ".join(said) + ".")
-    return Markdown("\n".join(lines))
-
-
-control_answer() if len(ablation) else NOT_YET
 
 # %% [markdown]
-# If style came from the group prior, the plain VAE would lose on *style*. Where it ties or beats, reconstruction alone
-# is enough, and the prior's work is to be looked for in *content*, and in $W/T$: how large style is written.
-
-
-# %%
-def group_prior(column, w):
-    """SimVE − VAE at the same weight w: what the group prior does, and only that."""
-    rows = pd.concat(
-        part(**of, reconstruction_weight=w) for of in (flat, {"method": "vae"})
-    )
-    return statistics.paired(rows, "simve", "vae", column)
-
-
-if len(ablation):
-    assert group_prior("linear, views", 0.1).low > 0.1
-    assert group_prior("linear, views", 1.0).low > 0
-    assert group_prior("linear, views", 99.48).low < 0  # nothing left of it
-    assert group_prior("W/T", 0.1).high < -0.1
-    assert all(abs(group_prior("style", w).mean) < 0.05 for w in WEIGHTS)
-
-# %% [markdown]
-# **Style is kept by reconstruction.** At every weight, the plain VAE keeps as much of it, or nearly. **The group prior
-# keeps content** where the likelihood is quiet: towards $w = 0.1$ the VAE's falls, SimVE's does not. At the released
-# $w = 99.48$ nothing of it can be seen, for there likelihood outshouts any prior. And at these 600 steps the best weight of
-# SimVE is no better than the best weight of the VAE: the lead of Table 4 takes longer training, as Figure 6 shows. The
-# prior writes style smaller ($W/T$), which is what lets a linear probe see the class; to nearest neighbours that look for
-# style, small is not gone. $\sigma^2$ and $p(y)$ decide little next to $w$, and eight views of fewer images are no better
-# than two of more.
+# If style came from the group prior, the plain VAE would lose on *style* (first three rows). Where it does not,
+# reconstruction alone is enough, and the prior's work is to be looked for in *content*, and in $W/T$: how large style is
+# written.
+#
+# **Style is kept by reconstruction,** for the most part: at every weight, the plain VAE keeps nearly as much of it. **The group
+# prior keeps content** where the likelihood is quiet: towards $w = 0.1$ the VAE's falls, SimVE's does not. At the
+# released $w = 99.48$ nothing of it can be seen, for there likelihood outshouts any prior. That need not harm the *VAE*: at
+# these 600 steps SimVE at its best weight cannot be told from the VAE at its best (last row of Table 8). In the main
+# comparison the VAE was never offered a weight above 1, so how much of SimVE's lead on digits is the prior's and how
+# much is the VAE's weight is **open**: a sweep of the VAE family
+# over $w = .1 \dots 100$ at the full budget would tell. The prior writes style smaller ($W/T$), which is what lets a linear
+# probe see the class; to nearest neighbours that look for style, small is not gone. $\sigma^2$ and $p(y)$ decide
+# little next to $w$, and eight views of fewer images are no better than two of more.
 #
 # ## With more data, and longer
 
@@ -1094,7 +1018,7 @@ def growth():
 growth() if len(ablation) else NOT_YET
 
 # %% [markdown]
-# *Figure 6. Left: images that the methods learn from (the probes always learn from all 1347). Right: training steps.
+# *Figure 14. Left: images that the methods learn from (the probes always learn from all 1347). Right: training steps.
 # Digits, $w = 0.1$ for both VAEs, mean ± one standard deviation over seeds.*
 
 
@@ -1121,6 +1045,12 @@ def growth_answer():
 
 
 growth_answer() if len(ablation) else NOT_YET
+
+# %% [markdown]
+# Two things to stumble over. The VAE has $w = 0.1$ here, its *worst* weight, so these curves say nothing of a lead over
+# a VAE at its best. And SimVE at this weight knows *less* of the class of views when it learns from all 1347 images than from
+# 200, though the probe learns from the same images either way. Fewer passes over each image in the same 600 steps could
+# be the reason, or a weight that lets the prior win; runs of 2400 steps on both would tell. Unexplained.
 
 # %% [markdown]
 # ## One cross-check with the authors' own run
@@ -1152,48 +1082,66 @@ Markdown(
 # %% [markdown]
 # ## What we claim
 #
-# A claim is asserted where its interval stays clear of a margin, and only for the data that we have looked at.
+# These twenty contrasts are what the text above rests on. They were picked after looking at the same five seeds, so the
+# table is a summary and no test; its margin is 0.
 
 
 # %%
 CLAIMS = [
-    *[("digits", "simve", b, "linear, views", 0.0) for b in OTHER_VAES],
-    ("digits", "infonce", "simve", "linear, views", 0.1),
-    ("digits", "simve", "infonce", "style", 0.25),
-    ("digits", "simve", "vae", "style", 0.0),
-    ("fashion-mnist", "simve", "vae", "linear, views", 0.02),
-    ("fashion-mnist", "vae", "simve", "linear, clean", 0.005),
-    ("fashion-mnist", "infonce", "simve", "linear, views", 0.05),
-    ("fashion-mnist", "simve", "infonce", "style", 0.25),
-    ("fashion-mnist", "vae", "simve", "style", 0.1),
-    ("mnist", "simve", "vae", "linear, views", 0.01),
-    ("mnist", "vae", "simve", "linear, clean", 0.05),
-    ("mnist", "infonce", "simve", "linear, views", 0.2),
-    ("mnist", "simve", "infonce", "style", 0.25),
-    ("mnist", "vae", "simve", "style", 0.1),
-    ("mnist", "vae", "simve", "rebuilt: style", 0.2),
-]  # (on, a, b, column, least)
-for on, *what in CLAIMS:
-    statistics.claim(main[main["on"] == on], *what)
+    *[("digits", "simve", b, "linear, views") for b in OTHER_VAES],
+    ("digits", "infonce", "simve", "linear, views"),
+    ("digits", "simve", "infonce", "style"),
+    ("digits", "simve", "vae", "style"),
+    ("fashion-mnist", "simve", "vae", "linear, views"),
+    ("fashion-mnist", "vae", "simve", "linear, clean"),
+    ("fashion-mnist", "infonce", "simve", "linear, views"),
+    ("fashion-mnist", "simve", "infonce", "style"),
+    ("fashion-mnist", "vae", "simve", "style"),
+    ("mnist", "simve", "vae", "linear, views"),
+    ("mnist", "vae", "simve", "knn, views"),
+    ("mnist", "vae", "simve", "linear, clean"),
+    ("mnist", "infonce", "simve", "linear, views"),
+    ("mnist", "simve", "infonce", "style"),
+    ("mnist", "vae", "simve", "style"),
+]  # (on, a, b, column)
+
+
+def claims():
+    found = pd.concat(
+        statistics.compare(main[main["on"] == on], [tuple(what)]).assign(on=on)
+        for on, *what in CLAIMS
+    )
+    found["p (Holm)"] = statistics.holm(found["p"])
+    found["a − b"] = found["interval"].map(str)
+    found = found.replace({"a": plots.LABELS, "b": plots.LABELS})
+    return found[["on", "a", "b", "column", "a − b", "n", "r", "p (Holm)"]]
+
+
+claims().set_index("on").round(3) if ON else NOT_YET
 
 # %% [markdown]
+# *Table 9. The contrasts, with n pairs, their correlation r, and p adjusted over the table.*
+#
 # **What we read from it.**
 #
-# - *Does SimVE beat every VAE on content?* On the small digits, yes: all of them, on views and on clean images. On clothes
-#   and on MNIST it beats the VAEs that do not know which views belong together, on views; those that do know (CR-VAE,
-#   GVAE, ML-VAE) are tied with it or close behind. And of clean images the plain VAE knows more.
+# - *Does SimVE beat every VAE on content?* On the small digits it is ahead of all of them on views, by every probe, with
+#   the VAE's weight as the open question above. On clothes and on MNIST it is ahead of those VAEs that do not know which
+#   views belong together *for a linear probe on views*, the one that everybody was tuned on. An MLP and nearest
+#   neighbours say the opposite on MNIST and leave most undecided on clothes; and of clean images the plain VAE knows
+#   more.
 # - *Does it pass the discriminative methods?* On views, none of the good ones. InfoNCE and VICReg stay ahead on all three
-#   data sets. It ties with SimSiam and instance discrimination on clothes and on MNIST, and with BYOL on clothes: they had a
-#   small network and little time.
-# - *Does it beat them on style?* By far, on all three. But so does the plain VAE. On clothes and on MNIST the plain VAE even
-#   keeps more style than SimVE, because tuning for content on clothes, whose settings MNIST has, too, chose $w = 0.1$
-#   for SimVE: it paid for content with style. (At $w = 0.1$ a VAE is a β-VAE with β = 10. So "tuned" says what each
-#   model gave up for its content.)
+#   data sets. Against SimSiam and instance discrimination on clothes and MNIST, and against BYOL on clothes, a linear
+#   probe leaves it undecided: they had a small network and little time.
+# - *The plain VAE and clean images.* On MNIST it is ahead of all five discriminative methods. Either this is what forgetting
+#   costs, or they had too little width and time.
+# - *Does SimVE beat them on style?* By far, on all three. But so does the plain VAE. On digits SimVE keeps a little more
+#   than the VAE; on clothes and on MNIST the VAE keeps much more, because tuning for content on clothes, whose settings
+#   MNIST has, too, chose $w = 0.1$ for SimVE: it paid for content with style. (At $w = 0.1$ a VAE is a β-VAE with β = 10. So
+#   "tuned" says what each model gave up for its content.)
 # - *Borrowed settings are dear.* On MNIST, $w = 0.1$ costs SimVE its pictures: swaps and reconstructions show less of
-#   class and style than those of the VAEs (Table 9). What was tuned on one data set is not tuned on the next.
-# - So of the paper's two claims, *better content than other VAEs* holds on the small digits, and on views of clothes and of
-#   MNIST against those that ignore pairs; *better style than discriminative methods* holds, and belongs to
-#   reconstruction as such.
+#   class and style than those of the VAEs (Table 7). Take its MNIST row as what borrowing costs, and not as SimVE.
+# - So of the paper's two claims, *better content than other VAEs* is what we see on the small digits, and elsewhere with a
+#   linear probe on views alone; *better style than discriminative methods* holds, and belongs to reconstruction as such.
 
 # %% [markdown]
 # ## What this does not show
@@ -1203,15 +1151,16 @@ for on, *what in CLAIMS:
 # - **What more training would do.** These are minutes on a core. The released run sees twenty times as many views, and
 #   whole data sets with large networks wait in `simve_full.yaml` for a GPU.
 # - **That four trials are tuning.** Two learning rates and two values of one knob, judged by one seed, on one
-#   criterion of content. A method whose best knob is another one is sold short, and no method was tuned for style.
+#   criterion of content. Every winner lies at the edge of such a grid, and often within a seed's noise of the next. A
+#   method whose best knob is another one is sold short, and no method was tuned for style.
 # - **That a code lacks the style we do not find.** Nearest neighbours read ten numbers: another reader may find more.
 #   And a discriminative method's style may live in the layer before the code.
 # - **How good images look.** The FID here is measured by a small network that knows our classes and our views. It
 #   does not compare with anybody's FID.
 # - **Anything about style that we did not make.** Digits and clothes have no labelled style of their own. CelebA has,
 #   for those who have CelebA (`simve_celeba.yaml`).
-# - **Independent comparisons.** A seed's judge, views and probes are common to all methods. That sharpens differences
-#   and leaves the spread over test sets out.
+# - **What other test images would say.** All seeds share the test set; 450 test digits alone leave ±.025 on an accuracy
+#   of .92. Which image was right was not kept, so no interval here is over images.
 #
 # ## Exercises
 #
@@ -1264,7 +1213,7 @@ assert abs(seeds_for(0.05, 1.0) - (1.96 / 0.05) ** 2) < 5
 # it without a decoder. Write `parallelogram(z)` for codes [N, J, D] of N images under the *same* J styles: the share
 # of the within-image variance that is common to all images, $\sum_j \|\bar d^j\|^2 / \frac1N \sum_{i,j} \|d_i^j\|^2$
 # with $d_i^j = z_i^j - \bar z_i$ and $\bar d^j$ its mean over images. It is 1 if style adds the same vector
-# everywhere, and about $1/N$ if it has no common direction. Does it order the methods as Table 9 does?
+# everywhere, and about $1/N$ if it has no common direction. Does it order the methods as Table 7 does?
 
 
 # %% tags=["solution", "hide-input"]

@@ -22,12 +22,13 @@
 # **Time:** about 60 seconds on two CPU cores.
 
 # %% tags=["parameters"]
-dataset = "digits"  # or fashion-mnist, mnist, sprites
-seed = 0  # the first seed
-seeds = 3  # how many
-steps = 60  # training steps of a run
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+dataset = "digits"  # or fashion-mnist, mnist, sprites [data set]
+size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
+seed = 0  # the first seed [seed]
+seeds = 3  # how many [1 or more]
+steps = 60  # training steps of a run [1 or more]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %%
 import tempfile
@@ -69,24 +70,26 @@ latent_dim = 8  # D, the size of the code
 steps = 60  # of training
 seed = 0  # of weights, order and views
 dataset = "digits"  # what
+size = 0  # side of the images; 0 leaves them as they are
 device = "auto"  # where
 out = ""  # the run's folder
 
 # ~~
 import mdlib
-from mdlib import data, probes
-from mdlib.fit import fit
+from mdlib import data
+from mdlib.evaluation import probes
 from mdlib.methods import create
+from mdlib.training import ImageViews, fit
 from mdlib.views import Views
 
-train = data.load(dataset).sample(5000)
-test = data.load(dataset, "test").sample(5000)
+train = data.load(dataset, size=size or None).sample(5000)
+test = data.load(dataset, "test", size=size or None).sample(5000)
 shape = train.image_shape
 vae = create("vae", image_shape=shape, latent_dim=latent_dim,
              arch="mlp-small", seed=seed)
 law = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)
-fit(vae, train.images, law, steps=steps, seed=seed, device=device,
-    progress=False)
+fit(vae, ImageViews(train.images, law), steps=steps, seed=seed,
+    device=device, progress=False)
 
 # ~~
 z, z_test = vae.encode(train.images), vae.encode(test.images)
@@ -109,6 +112,7 @@ def write(sizes):
 chapter: size.py
 fixed:
   dataset: {dataset}
+  size: {size}
   device: {device}
   steps: {steps}
 grid:
@@ -158,10 +162,12 @@ for message in list(went.failures.values())[:1]:
 
 # %% [markdown]
 # A code of size 0 makes no sense to the method, and these runs say so: each failure is named, with the notebook as far as
-# it came, to be opened and read. The others are done, and stay done.
+# it came, to be opened and read. The others are done, and stay done. `done + failed` is the number of points: a run is done
+# when its folder, as *this* machine sees it, says so.
 #
 # A run is a folder. Its name is a hash of its parameters, a dash, and a hash of the sources: the chapter's code and
-# mdlib's. `status` is written last and holds the checksums of metrics and notebook; what has no true status is not done:
+# mdlib's. `status` is written last and holds the checksums of metrics, notebook and environment; what has no true status is
+# not done:
 
 # %%
 first = folder / "runs" / sweep.table(spec, folder / "runs")["run"][0]
@@ -171,7 +177,7 @@ sorted(path.name for path in first.iterdir() if path.name[0] != ".")
 # ## Stop, and go on
 #
 # Ctrl-C lets go: running chapters are interrupted and save their checkpoints. Or pull the plug. The same command goes on,
-# because it skips what is done. Let us harm a run, mend the grid, and run again:
+# because it skips what is done. If you edit the chapter while its sweep runs, the sweep stops and says so. Let us harm a run, mend the grid, and run again:
 
 # %%
 write_json(first / "metrics.json", [])  # by hand
@@ -225,23 +231,27 @@ assert mean[16] > mean[1] + 0.1, mean.to_dict()
 # ## Elsewhere
 #
 # The same sweep runs on more machines through Dask (`pip install -e '.[cluster]'`). The folders of the book, the data and
-# the runs must have the same paths on all of them. A worker that is lost loses no more than the run it was at.
+# the runs must have the same paths on all of them. A worker that is lost loses the run it was at; another one begins it
+# again, from its checkpoint if it saved one.
 #
 # ```sh
-# # over SSH
-# dask-ssh --hostfile hosts.txt &
-# mdlib sweep NAME --scheduler tcp://HOST:8786
+# # this machine, several workers
+# mdlib sweep NAME --scheduler local
 #
-# # on Slurm: a scheduler here, and eight workers with a GPU each as jobs
-# dask scheduler --scheduler-file dask.json & sleep 5
-# srun -n 8 --gpus-per-task=1 dask worker --scheduler-file dask.json --nthreads 1 --resources GPU=1 &
-# mdlib sweep NAME --scheduler tcp://$(hostname):8786
+# # over SSH: a scheduler here, workers on the hosts of a list
+# sh deploy/ssh/start.sh hosts.txt &
+# mdlib sweep NAME --scheduler dask.json
 #
-# # on Kubernetes, with Dask's operator
-# kubectl apply -f cluster.yaml   # a DaskCluster whose image has this book
-# kubectl port-forward service/NAME-scheduler 8786 &
-# mdlib sweep NAME --scheduler tcp://localhost:8786
+# # on Slurm: all in one job, or a job for each worker
+# sbatch -n 8 --gpus-per-task=1 deploy/slurm/sweep.sbatch NAME
+# DASK_CONFIG=deploy/slurm mdlib sweep NAME --scheduler slurm --workers 8
+#
+# # on Kubernetes: the driver is a Job in the cluster (not tried)
+# kubectl apply -f deploy/kubernetes/
 # ```
+#
+# `deploy/README.md` says what each of them needs. A run takes a GPU of its own where there are several, and as many threads
+# as its worker has cores.
 #
 # ## What this does not show
 #

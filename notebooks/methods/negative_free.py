@@ -22,21 +22,26 @@
 # **Time:** about 45 seconds on two CPU cores.
 
 # %% tags=["parameters"]
-dataset = "digits"  # or fashion-mnist, mnist, sprites
-seed = 0  # the first seed
-seeds = 2  # how many, one after the other
-steps = 80  # training steps of each method
-batch_size = 64  # images a step; each gives two views
+dataset = "digits"  # or fashion-mnist, mnist, sprites [data set]
+size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
+seed = 0  # the first seed [seed]
+seeds = 2  # how many, one after the other [1 or more]
+steps = 80  # training steps of each method [1 or more]
+batch_size = 64  # images a step; each gives two views [2 or more]
 lr = 2e-3  # learning rate at the first step; it falls to 0 along a cosine
-latent_dim = 32  # size of the code
-head_dim = 16  # size of the projection; must be below batch_size
+# [above 0]
+latent_dim = 32  # size of the code [1 or more]
+head_dim = 16  # size of the projection [1 or more, below batch_size]
 momentum = 0.9  # of BYOL's slow copy at first; long trainings take 0.99
-redundancy_weight = 0.1  # λ of Barlow Twins
-few = 10  # labels a class, for the second probe
+# [0 to 1]
+redundancy_weight = 0.1  # λ of Barlow Twins [0 or more]
+few = 10  # labels a class, for the second probe [1 or more]
 max_images = 5000  # at most so many training images, and so many test images
-arch = "mlp-small"  # or mlp, conv
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+# [2 or more]
+arch = "mlp-small"  # of the encoder
+# [one of mlp-small, mlp, mlp-large, conv, resnet]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %%
 import copy
@@ -53,7 +58,7 @@ from torch import nn
 import mdlib
 from mdlib import data, losses
 from mdlib.devices import pick_device
-from mdlib.evaluation import probes
+from mdlib.evaluation import probes, statistics
 from mdlib.figures import plots, tables
 from mdlib.methods import create
 from mdlib.methods.barlow import BarlowTwins
@@ -89,8 +94,9 @@ device = pick_device(device)
 # (1), and we ask of every part whether it is the one that matters.
 
 # %%
-train = data.load(dataset).sample(max_images).to(device)
-test = data.load(dataset, "test").sample(max_images).to(device)
+limits = {"size": size or None, "max_images": max_images}
+train = data.load(dataset, **limits).to(device)
+test = data.load(dataset, "test", **limits).to(device)
 law = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)
 shape = {"image_shape": train.image_shape, "latent_dim": latent_dim}
 common = shape | {"arch": arch, "head_dim": head_dim}
@@ -372,7 +378,7 @@ def gauge(z):
     return F.normalize(z, dim=1).std(0).mean().item() * z.shape[1] ** 0.5
 
 
-def size(z):
+def extent(z):
     return z.std(0).mean().item()
 
 
@@ -392,7 +398,7 @@ line = ball[:, :1] * torch.ones(head_dim)
 point = torch.ones(head_dim) + 0.01 * ball
 pd.DataFrame(
     {
-        name: {"gauge": gauge(z), "size": size(z), "rank": effective_rank(z)}
+        name: {"gauge": gauge(z), "size": extent(z), "rank": effective_rank(z)}
         for name, z in [
             ("ball", ball), ("point", point), ("line", line), ("tiny", ball / 99),
         ]
@@ -420,7 +426,7 @@ def learn_watched(method, seed):
 
     def read(module, inputs, output):
         z = output.detach().float()
-        rows.append([gauge(z), size(z), effective_rank(z)])
+        rows.append([gauge(z), extent(z), effective_rank(z)])
 
     hook = method.projector.register_forward_hook(read)
     learn(method, seed)
@@ -521,8 +527,21 @@ tables.mean_std(ends, by=["method", "variant"])
 # - **One line** (*dimensional collapse*, [Jing et al. 2021](https://arxiv.org/abs/2110.09348)). Barlow Twins
 #   standardises each dimension, and so does SimSiam's last batch norm. One point is then impossible, but all dimensions
 #   may say the same. Barlow's diagonal is content with that, and goes there. Whether SimSiam without stop-gradient
-#   does, so few seeds and steps do not settle.
+#   does, so few seeds and steps do not settle. (Chen & He report that it collapses; ours has seen four epochs of a
+#   small data set.)
 #
+# Rank has no threshold of its own. After these few steps *full* methods are narrow, too:
+
+# %%
+end = ends.groupby(["method", "variant"])[["gauge", "size", "rank"]].mean()
+full = end.xs(FULL, level="variant")["rank"].sort_values()
+only = end.loc[("Barlow Twins", "only diagonal"), "rank"]
+Markdown(f"""Barlow's diagonal ends at a rank of {only:.1f} of {head_dim}. Full {full.index[0]} is at {full.iloc[0]:.1f} and full
+{full.index[1]} at {full.iloc[1]:.1f}, and nobody would call them collapsed: VICReg's size is
+{end.loc[("VICReg", FULL), "size"]:.2f}, below the 1 that its hinge asks for, so it is under way. Compare a cripple with its
+own full method, and with a longer training, before you convict it.""")
+
+# %% [markdown]
 # SimSiam's sisters are a two-by-two design. Without batch norm, the stop-gradient decides alone between a cloud and a
 # point. With it, the point is out of reach, and the harm is slower and harder to see.
 #
@@ -598,29 +617,33 @@ tables.mean_std(results)
 short = f"{few} a class"
 m = results.groupby("method")[["all labels", short]].mean()
 low, high = m["all labels"].min(), m["all labels"].max()
-by_seed = results.pivot(index="seed", columns="method", values=short)
 lines = []
 for name, variant in variants:
     if variant not in (FULL, "no batch norm", "neither"):
         label = plots.LABELS[name]
-        d = by_seed[label] - by_seed[f"{label}, {variant}"]
-        text = f"{d.mean():+.3f} ± {d.std():.3f}".replace("nan", "?")
-        lines.append(f"  - {label}: {text}")
+        crippled = f"{label}, {variant}"
+        found = statistics.paired(results, label, crippled, short)
+        lines.append(f"  - {label}: {found}")
 pairs = "\n".join(lines)
 Markdown(f"""On {train.title}, {len(train)} training images, {seeds} seeds:
 
 - With all labels, every code of Table 2 lies between {low:.2f} and {high:.2f}, the untrained one at
   {m["all labels"]["untrained"]:.2f}.
 - With {few} labels a class, the untrained code has {m[short]["untrained"]:.2f}, InfoNCE {m[short]["InfoNCE"]:.2f}, the
-  supervised code {m[short]["supervised"]:.2f}. Full method minus crippled sister:
+  supervised code {m[short]["supervised"]:.2f}. Full method minus crippled sister, with
+  the 95 % interval (with two seeds, $t$ multiplies the standard error by 12.7):
 {pairs}""")
 
 # %% [markdown]
 # **A collapsed projection is not a collapsed code.** The projector can throw directions away by itself; exercise 3 asks
-# where it happens. The code of a cripple becomes narrower at most, and a linear probe may weigh a weak direction as
-# heavily as it likes: with all labels, it sees little difference between a healthy method, a crippled one, and a
-# network that was never trained. So a good probe is no proof that training did anything. Put the untrained row into
-# every such table.
+# where it happens. The code of a cripple may become narrower, and need not (BYOL's without predictor is a little wider
+# than BYOL's in Table 2, and no worse). And a linear probe may weigh a weak direction as heavily as it likes: with all
+# labels, it sees little difference between a healthy method, a crippled one, and a network that was never trained. So
+# here a good probe is no proof that training did anything. Put the untrained row into every such table.
+#
+# Here: on *clean* digits, after so few steps. It is the one question in which training can hardly help. Asked for the
+# class of new *views*, an untrained encoder falls far behind (`start_here`, Table 1). Whether the cripples would
+# be found out there, and after 800 steps, is open.
 #
 # **A high rank is not a good code.** The highest in Table 2 belongs to the network that was never trained. All
 # trainings narrow the code, the healthy ones too. The rank tells of a collapse where it falls to 1; above that, it
@@ -631,7 +654,6 @@ Markdown(f"""On {train.title}, {len(train)} training images, {seeds} seeds:
 # %%
 checked = dataset == "digits" and steps >= 80 and arch == "mlp-small"
 if checked:
-    end = ends.groupby(["method", "variant"])[["gauge", "size", "rank"]].mean()
     at_a_point = [
         ("BYOL", "no predictor"),
         ("SimSiam", "neither"),
@@ -644,7 +666,7 @@ if checked:
     assert blind["gauge"] > 0.5 and blind["rank"] > 4, "two readings are blind"
     assert blind["size"] < 0.1 < end["size"]["VICReg", FULL] / 3, end
     diagonal = end.loc["Barlow Twins", "only diagonal"]
-    assert diagonal["gauge"] > 0.8 and diagonal["rank"] < 3, end
+    assert diagonal["gauge"] > 0.8, end
     assert end["rank"]["Barlow Twins", FULL] > diagonal["rank"] + 0.5, end
     wide = results.groupby("method")["rank of the code"].mean()
     assert wide.idxmax() == "untrained", wide

@@ -27,26 +27,35 @@
 
 # %% tags=["parameters"]
 dataset = "digits"  # or fashion-mnist, mnist, both best with size = 14
-size = 8  # pixels of a side; the images are brought to it
-content_dim = 12  # size of the content part
-style_dim = 4  # size of the style part; Figure 9 triples it
+# [data set]
+size = 8  # pixels of a side; the images are brought to it [1 or more]
+content_dim = 12  # size of the content part [1 or more]
+style_dim = 4  # size of the style part; Figure 9 triples it [1 or more]
 style_beta = 6.0  # price of a nat of style; it is 1 below the third step
-align_weight = 1.0  # weight of the alignment of contents
+# [0 or more]
+align_weight = 1.0  # weight of the alignment of contents [0 or more]
 pixel_variance = 0.01  # σ², the variance of a pixel around the decoder's mean
-rotation = 45.0  # largest angle of a view, in degrees
-steps = 800  # training steps of each of the small runs
+# [above 0]
+rotation = 45.0  # largest angle of a view, in degrees [0 to 180]
+steps = 800  # training steps of each of the small runs [1 or more]
 picture_steps = 2200  # training steps of the two models that draw pictures
-batch_size = 64  # images a step, two views of each
+# [1 or more]
+batch_size = 64  # images a step, two views of each [2 or more]
 lr = 3e-3  # learning rate at the first step; it falls to 0 along a cosine
+# [above 0]
 warmup = 0.5  # share of the steps over which the KLs grow to their full weight
-judge_steps = 600  # training steps of the judge
-arch = "mlp-small"  # or mlp
+# [0 to 1]
+judge_steps = 600  # training steps of the judge [1 or more]
+arch = "mlp-small"  # of encoder and decoder [one of mlp-small, mlp, mlp-large]
 max_images = 5000  # at most so many training images, and so many test images
+# [2 or more]
 probe_views = 1500  # views that a probe learns from; half as many test it
-seed = 0  # the first seed
+# [10 or more]
+seed = 0  # the first seed [seed]
 seeds = 1  # how many, one after the other, of the small runs in Tables 1 and 2
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+# [1 or more]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %%
 import time
@@ -73,8 +82,9 @@ plots.theme()
 started = time.time()
 device = pick_device(device)
 
-train = data.load(dataset, size=size).sample(max_images).painted().to(device)
-test = data.load(dataset, "test", size=size).sample(max_images)
+limits = {"size": size, "max_images": max_images}
+train = data.load(dataset, **limits).painted().to(device)
+test = data.load(dataset, "test", **limits)
 test = test.painted().to(device)
 law = Views(rotation=rotation, hue=0.5, padding="zeros")
 train

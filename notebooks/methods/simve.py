@@ -22,22 +22,28 @@
 # **Time:** about a minute on one CPU core.
 
 # %% tags=["parameters"]
-dataset = "digits"  # or fashion-mnist, mnist
-size = 16  # pixels of a side; the images are brought to it
-latent_dim = 10  # size of the code
-variance = 0.15  # σ², the variance of p(z|y)
+dataset = "digits"  # or fashion-mnist, mnist [data set]
+size = 16  # pixels of a side; the images are brought to it [1 or more]
+latent_dim = 10  # size of the code [1 or more]
+variance = 0.15  # σ², the variance of p(z|y) [above 0, below 1]
 reconstruction_weight = 1.0  # of figures about σ² and J; Figure 8 varies it
-steps = 150  # training steps of each of the many small runs
+# [above 0]
+steps = 150  # training steps of each of the many small runs [1 or more]
 picture_steps = 800  # training steps of the models that draw pictures
-batch_size = 32  # images a step, two views of each
+# [1 or more]
+batch_size = 32  # images a step, two views of each [2 or more]
 lr = 3e-3  # learning rate at the first step; it falls to 0 along a cosine
-arch = "mlp-small"  # or mlp, conv
+# [above 0]
+arch = "mlp-small"  # of encoder and decoder
+# [one of mlp-small, mlp, mlp-large, conv, resnet]
 max_images = 5000  # at most so many training images, and so many test images
+# [2 or more]
 probe_views = 2000  # views that a probe learns from; half as many test it
-seed = 0  # the first seed
-seeds = 3  # how many, one after the other
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+# [10 or more]
+seed = 0  # the first seed [seed]
+seeds = 3  # how many, one after the other [1 or more]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %%
 import math
@@ -63,8 +69,8 @@ started = time.time()
 device = pick_device(device)
 LOG_2PI = math.log(2 * math.pi)
 
-train = data.load(dataset, size=size).sample(max_images).to(device)
-test = data.load(dataset, "test", size=size).sample(max_images).to(device)
+train = data.load(dataset, size=size, max_images=max_images).to(device)
+test = data.load(dataset, "test", size=size, max_images=max_images).to(device)
 law = Views(rotation=30, brightness=0.4)
 shape = {"image_shape": train.image_shape, "arch": arch}
 train

@@ -24,14 +24,17 @@
 
 # %% tags=["parameters"]
 n = 10000  # samples that a score rests on, N; scores of different N don't compare
+# [100 or more]
 bins = 20  # of each code's histogram, B; scores of different B don't compare
+# [2 or more]
 widths = "5,10,50,200,1000"  # dimensions of the entangled codes
-rotations = 3  # random rotations of a null model
-image_sets = "sprites,scenes"  # data whose factors are known
-images = 5000  # images of each that are scored
-seed = 0  # of rotations, samplers and held-out rows
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+# [some whole numbers, 1 or more]
+rotations = 3  # random rotations of a null model [1 or more]
+image_sets = "sprites,scenes"  # data whose factors are known [some data sets]
+images = 5000  # images of each that are scored [100 or more]
+seed = 0  # of rotations, samplers and held-out rows [seed]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %%
 import math

@@ -25,13 +25,13 @@
 # **Time:** 35 minutes to read; about 40 seconds to run on two CPU cores.
 
 # %% tags=["parameters"]
-levels = "2,4,6,8,10"  # true values, in nats, separated by commas
-dim = 20  # of x and of y: a whole number above 0
-batch_size = 64  # K, pairs in a batch: 2 or more
-batches = 1000  # batches of a Monte-Carlo mean: a multiple of 100
-seed = 0  # of everything that is drawn
-device = "auto"  # or cpu, cuda, mps; only the provenance cell uses it
-out = ""  # folder for the results; empty writes none
+levels = "2,4,6,8,10"  # true values, in nats [some numbers, above 0]
+dim = 20  # of x and of y [1 or more]
+batch_size = 64  # K, pairs in a batch [2 or more]
+batches = 1000  # batches of a Monte-Carlo mean, by the hundred [100 or more]
+seed = 0  # of everything that is drawn [seed]
+device = "auto"  # what the provenance cell reports [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %% tags=["setup"]
 import math

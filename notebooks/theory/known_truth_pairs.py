@@ -29,13 +29,16 @@
 # None of them should be quoted as the paper's.
 
 # %% tags=["parameters"]
-dataset = "digits"  # or fashion-mnist, mnist
-experiments = "all"  # or some of same-class,channel, separated by commas
-budget = 0.2  # training steps, as a fraction of the full budget: above 0
+dataset = "digits"  # or fashion-mnist, mnist [data set]
+size = 0  # side of the images in pixels; 0: 8 for digits, else as they are
+# [0 or more]
+experiments = "all"  # what is run [some of same-class, channel, or all]
+budget = 0.2  # training steps, as a fraction of the full budget [above 0]
 max_images = 10000  # at most so many training images, and so many test images
-seed = 0  # of everything that is drawn
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+# [2 or more]
+seed = 0  # of everything that is drawn [seed]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %% tags=["setup"]
 import itertools
@@ -69,9 +72,10 @@ for name in chosen:
 draw = torch.Generator().manual_seed(seed)
 
 # %% tags=["setup"]
-size = {"size": 8} if dataset == "digits" else {}
+preferred = 8 if dataset == "digits" else None
+limits = {"size": size or preferred, "max_images": max_images}
 train, test = (
-    data.load(dataset, split, **size).sample(max_images).to(device)
+    data.load(dataset, split, **limits).to(device)
     for split in ("train", "test")
 )
 M = len(train.class_names)

@@ -29,18 +29,22 @@
 # bound need not.
 
 # %% tags=["parameters"]
-dataset = "digits"  # or fashion-mnist, mnist
-sigma2 = 0.15  # σ², the variance of p(z|y)
-gamma2 = 0.85  # γ², the variance of a Gaussian p(y)
-pictures = 6  # images whose views become moving points
-members = 12  # views of each of them, J
-moves = 1200  # steps of the moving points
-seed = 0  # the first seed
+dataset = "digits"  # or fashion-mnist, mnist [data set]
+size = 0  # side of the images in pixels; 0: 16 for what moves, else as they are
+# [0 or more]
+sigma2 = 0.15  # σ², the variance of p(z|y) [above 0]
+gamma2 = 0.85  # γ², the variance of a Gaussian p(y) [above 0]
+pictures = 6  # images whose views become moving points [1 or more]
+members = 12  # views of each of them, J [2 or more]
+moves = 1200  # steps of the moving points [1 or more]
+seed = 0  # the first seed [seed]
 seeds = 3  # encoders trained for the projection head, one after the other
-steps = 300  # training steps of each of them
+# [1 or more]
+steps = 300  # training steps of each of them [1 or more]
 probe_views = 3000  # views that a probe learns from; half as many test it
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+# [10 or more]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %%
 import copy
@@ -699,7 +703,7 @@ for _ in range(200):
 # - **VAE**: the same, but every view is a group of one.
 
 # %%
-split = data.load(dataset, size=16)
+split = data.load(dataset, size=size or 16)
 wanted = (0, 2, 3, 4, 5, 7, 1, 6, 8, 9)[:pictures]  # the class of each picture
 rows = torch.stack([(split.labels == c).nonzero()[0, 0] for c in wanted])
 many, parameters = Views(rotation=60, padding="zeros")(
@@ -940,7 +944,8 @@ moved.round(3)
 
 # %%
 train, test = (
-    data.load(dataset, s).sample(5000).to(device) for s in ("train", "test")
+    data.load(dataset, s, size=size or None).sample(5000).to(device)
+    for s in ("train", "test")
 )
 law = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)
 

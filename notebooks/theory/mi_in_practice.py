@@ -26,18 +26,22 @@
 # **Time:** 25 minutes to read; about 80 seconds to run on two CPU cores.
 
 # %% tags=["parameters"]
-estimators = "all"  # or names in mdlib.mi.ESTIMATORS but club, with commas
-level_steps = 200  # training steps on each step of the staircase: 10 or more
-levels = "2,4,6,8,10"  # the staircase: true values in nats, with commas
-dim = 20  # of x and of y: an even number
+estimators = "all"  # what is trained, with commas; club has its own section
+# [some of infonce, nwj, dv, mine, js, js-legacy, smile-1, smile-5, smile-inf,
+# interpolated-0.01, interpolated-0.5, or all]
+level_steps = 200  # training steps on each step of the staircase [10 or more]
+levels = "2,4,6,8,10"  # the staircase: true values, in nats
+# [some numbers, above 0]
+dim = 20  # of x and of y, an even number [2 or more]
 cubic = False  # True shows y³ in place of y; the truth does not change
-critic = "separable"  # or concatenated, bilinear
-hidden = 256  # units of each of a critic's hidden layers
-batch_size = 64  # K, pairs in a batch: 2 or more
-lr = 5e-4  # learning rate (Adam)
-seed = 0  # of data, weights and batches
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+critic = "separable"  # what scores a pair
+# [one of separable, concatenated, bilinear]
+hidden = 256  # units of each of a critic's hidden layers [1 or more]
+batch_size = 64  # K, pairs in a batch [2 or more]
+lr = 5e-4  # learning rate (Adam) [above 0]
+seed = 0  # of data, weights and batches [seed]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %%
 import math

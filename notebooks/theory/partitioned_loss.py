@@ -29,18 +29,20 @@
 # list of possible style terms is ours, and no number here can be compared with one of the paper's.
 
 # %% tags=["parameters"]
-dataset = "digits"  # or fashion-mnist, mnist
-side = 8  # images are shrunk to side × side pixels
-seed = 0  # the first seed
-seeds = 2  # trainings of each kind, one after the other
-steps = 300  # training steps of each BYOL
-moves = 400  # training steps of each network on the ring
-batch_size = 64  # images a step; each gives two views
-latent_dim = 32  # size of the code; a quarter of it is style
-style_weight = 0.5  # λ of the style term
+dataset = "digits"  # or fashion-mnist, mnist [data set]
+size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
+side = 8  # images are shrunk to side × side pixels [1 or more]
+seed = 0  # the first seed [seed]
+seeds = 2  # trainings of each kind, one after the other [1 or more]
+steps = 300  # training steps of each BYOL [1 or more]
+moves = 400  # training steps of each network on the ring [1 or more]
+batch_size = 64  # images a step; each gives two views [2 or more]
+latent_dim = 32  # size of the code; a quarter of it is style [4 or more]
+style_weight = 0.5  # λ of the style term [0 or more]
 max_images = 5000  # at most so many training images, and so many test images
-device = "auto"  # or cpu, cuda, mps
-out = ""  # folder for the results; empty writes none
+# [2 or more]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
 
 # %%
 import math
@@ -513,8 +515,9 @@ plt.show()
 # encode a single image. The package's class computes the same, for images; slowly, from its own parts:
 
 # %%
-train = data.load(dataset).sample(max_images).painted()
-test = data.load(dataset, "test").sample(max_images).painted()
+limits = {"size": size or None, "max_images": max_images}
+train = data.load(dataset, **limits).painted()
+test = data.load(dataset, "test", **limits).painted()
 
 
 def shrink(split):

@@ -1,6 +1,5 @@
 """The site's pages that are written from files: results, status, the package's reference."""
 
-import ast
 import inspect
 import re
 import sys
@@ -19,7 +18,7 @@ from mdlib.sweep import plan
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book"))
-pages, reference = import_module("pages"), import_module("reference")
+pages, docstrings = import_module("pages"), import_module("docstrings")
 
 TABLE = (ROOT / "book" / "notation.md").read_text(encoding="utf-8")
 NOTATION = re.findall(r"^\| .+ \| `(.+)` \| `(\w+)` \|$", TABLE, re.MULTILINE)
@@ -81,7 +80,29 @@ def test_provenance_is_read_from_the_notebook():
     output = nbformat.v4.new_output("execute_result", data={"text/plain": text})
     cell = nbformat.v4.new_code_cell(metadata={"tags": ["provenance"]}, outputs=[output])
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(), cell])
-    assert pages.provenance(notebook)["seconds"] == 1.5
+    assert pages.provenance(notebook, "a")["seconds"] == 1.5
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([], "notebooks/theory/a.ipynb has 0 cells tagged 'provenance'"),
+        ([[]], "notebooks/theory/a.ipynb has no output in its cell tagged 'provenance'"),
+        ([["text", "{'date"]], "notebooks/theory/a.ipynb has no output"),
+        ([["text", "oops("]], "tools/pairs.py theory/a"),
+        ([[], []], "git checkout notebooks/theory/a.ipynb"),
+    ],
+)
+def test_a_notebook_that_was_not_run_whole_is_named(cells, message):
+    made = []
+    for found in cells:
+        outputs = [nbformat.v4.new_output("stream", text="a warning")]
+        if found:
+            outputs += [nbformat.v4.new_output("execute_result", data={"text/plain": found[1]})]
+        metadata = {"tags": ["provenance"]}
+        made.append(nbformat.v4.new_code_cell(metadata=metadata, outputs=outputs))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        pages.provenance(nbformat.v4.new_notebook(cells=made), "theory/a")
 
 
 # --- the package's reference
@@ -90,41 +111,50 @@ def test_provenance_is_read_from_the_notebook():
 def test_reference_has_every_public_module():
     there = {path.stem for path in (ROOT / "mdlib").glob("[!_]*.py")}
     there |= {path.parent.name for path in (ROOT / "mdlib").glob("*/__init__.py")}
-    assert there == set(reference.MODULES) | reference.NO_LIBRARY
-    listed = re.findall(r"file: book/mdlib/(\w+)", (ROOT / "book/_toc.yml").read_text())
-    assert listed == ["index", *reference.MODULES]
-
-
-@pytest.mark.parametrize("name", ["data", "methods", "metrics", "mi", "sweep"])
-def test_reference_has_what_packages_export(name):
-    module, text = import_module(f"mdlib.{name}"), reference.page(name)
-    things = {n: getattr(module, n) for n in module.__all__}
-    wanted = {n for n, t in things.items() if inspect.isroutine(t) or inspect.isclass(t)}
-    assert wanted <= set(re.findall(r"^##+ (\w+)$", text, re.MULTILINE))
-
-
-def test_signatures_are_those_of_python():
-    source = 'def f(a, b: int = 2, *, c="x", **rest) -> int:\n    """Adds."""\n'
-    (node,) = ast.parse(source).body
-    assert reference.signature(node) == "f(a, b: int = 2, *, c = 'x', **rest) -> int"
-    source = "class A(B):\n    def __init__(self, one: int): ...\n"
-    assert reference.signature(ast.parse(source).body[0]) == "class A(one: int)  # a B"
-    source = "@dataclass\nclass A:\n    n: int\n    m: Tensor = field(repr=False)\n    k: int = 0\n"
-    expected = "class A(n: int, m: Tensor, k: int = 0)"
-    assert reference.signature(ast.parse(source).body[0]) == expected
-
-
-def test_docstrings_become_markdown():
-    text = "Codes [N] of `x_i` x_i.\n\nArgs:\n    a, b: two,\n        long.\n\nRaises:\n    E: no."
-    assert reference.prose(text) == (
-        "Codes \\[N\\] of `x_i` x\\_i.\n\n\n**Args**\n\n- `a, b`: two,\n  long.\n\n\n"
-        "**Raises**\n\n- `E`: no."
+    listed = re.findall(
+        r"file: book/api/mdlib/(?:(\w+)/)?index", (ROOT / "book/_toc.yml").read_text()
     )
-    assert reference.prose("So::\n\n    a = 1\n\nEnd.") == "So:\n\n```text\na = 1\n```\n\nEnd."
-    linked = "[arXiv:1807.03748](https://arxiv.org/abs/1807.03748)"
-    assert reference.escaped("see arXiv:1807.03748") == f"see {linked}"
-    address = reference.escaped("github.com/a/b_c")
-    assert address == r"[github.com/a/b\_c](https://github.com/a/b\_c)"
+    assert listed[0] == "" and sorted(listed[1:]) == sorted(there - {"cli"})  # that has --help
+
+
+def test_docstrings_become_restructured_text():
+    text = """Codes [N] of `x_i`, x_i, x_ and |x| * 2, *really*.
+
+    So:
+        a = x_ * 2
+
+        b = 1
+    End::
+
+        c = |x|
+
+    Fields (of it):
+        a, b: two,
+            long_.
+        c: |x|
+    Attributes:
+        d: one
+    Args:
+        e, f: |two|,
+            long.
+    """
+    assert docstrings.translate(inspect.cleandoc(text).splitlines()) == [
+        r"Codes [N] of `x_i`, x_i, x\_ and \|x\| \* 2, *really*.",
+        *("", "So:", "", "::", "", "    a = x_ * 2", "", "    b = 1"),
+        *("End::", "", "    c = |x|", ""),
+        *("Fields (of it):", "", "    * ``a, b``: two,", r"      long\_.", r"    * ``c``: \|x\|"),
+        *("Attributes", "", "    * ``d``: one"),
+        *("Args:", r"    e, f: \|two\|,", "        long."),
+    ]
+
+
+def test_works_in_docstrings_become_links():
+    for work, address in [
+        ("arXiv:1807.03748", "arxiv.org/abs/1807.03748"),
+        ("github.com/a/b_c", "github.com/a/b_c"),
+        ("doi:10.24432/C50P49", "doi.org/10.24432/C50P49"),
+    ]:
+        assert docstrings.text(f"see {work}.") == f"see `{work} <https://{address}>`__."
 
 
 # --- notation

@@ -4,9 +4,11 @@ It builds without a warning, once: all its tests are in one file, and so in one 
 Chromium, the tests with a browser are skipped.
 """
 
+import inspect
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from posixpath import dirname, join, normpath
 from urllib.parse import unquote, urlsplit
@@ -36,7 +38,7 @@ from mdlib.notebook import chapters
 ROOT = Path(__file__).resolve().parents[2]
 
 # Pages of all kinds: these are looked at in dark colours too.
-DARK = ("book/intro", "book/results", "book/references", "book/mdlib/losses", "search",
+DARK = ("book/intro", "book/results", "book/references", "book/api/mdlib/losses/index", "search",
         "notebooks/start_here", "notebooks/theory/disentanglement")  # fmt: skip
 
 ONLY_HTTP = {"yann.lecun.com", "mmlab.ie.cuhk.edu.hk", "www.scottreed.info"}
@@ -143,6 +145,25 @@ def test_numbers_of_results_reach_the_page(site):
     for path in (ROOT / "notebooks" / "sweeps").glob("*.csv"):
         assert f'aria-label="{path.stem}"' in text
         assert list((site / "_downloads").glob(f"*/{path.name}"))
+
+
+@pytest.mark.parametrize("name", ["data", "methods", "metrics", "mi", "sweep", "training", "views"])
+def test_reference_has_what_packages_export(site, name):
+    module = import_module(f"mdlib.{name}")
+    page = (site / "book" / "api" / "mdlib" / name / "index.html").read_text()
+    for thing in module.__all__:
+        if inspect.isroutine(getattr(module, thing)) or inspect.isclass(getattr(module, thing)):
+            assert f'id="mdlib.{name}.{thing}"' in page, thing
+
+
+def test_reference_has_signatures_fields_and_links(site):
+    pages = site / "book" / "api" / "mdlib"
+    text = re.sub(r"<[^>]+>", "", (pages / "data" / "index.html").read_text())
+    assert "mdlib.data.check(name: str, root: str | os.PathLike | None = None, split" in text
+    assert "factor_names: tuple[str, ...] = ()" in text and "-&gt; base" not in text
+    methods = (pages / "methods" / "index.html").read_text()
+    assert 'id="mdlib.methods.byol.BYOL"' in methods and 'href="#mdlib.methods.Method' in methods
+    assert not (ROOT / "book" / "api").exists()
 
 
 def test_search_and_the_choice_of_dark_or_light_are_there(site):

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mdlib import cli, data
+from mdlib.cli import doctor
 from mdlib.notebook import chapters, execution, html, results
 
 TINY = """\
@@ -21,7 +22,8 @@ TINY = """\
 
 # %% tags=["parameters"]
 seed = 0  # of every generator
-rate = 0.5  # step size
+rate = 0.5  # step size [above -3]
+note = ""  # of any kind
 out = ""  # where to
 
 # %%
@@ -66,11 +68,42 @@ def mdlib(*arguments):
 def test_run_prints_the_table_and_where_to_look(book, executed):
     done = mdlib("run", "tiny", "-p", "rate", "-2", "--param", "seed", "4")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert executed == [{"seed": 4, "rate": -2.0, "out": str(book / "runs/tiny")}]
+    assert executed == [{"seed": 4, "rate": -2.0, "note": "", "out": str(book / "runs/tiny/001")}]
     for text in ("A tiny chapter", "byol [lin]", "0.1235", "1.235e+04", "–", " 3 "):
         assert text in done.stdout
     for name in ("executed.html", "executed.ipynb", "metrics.json"):
-        assert str(book / "runs/tiny" / name) in done.stdout
+        assert str(book / "runs/tiny/001" / name) in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["-p", "seed=5", "-p", "rate", "1"], {"seed": 5, "rate": 1.0}),
+        (["-p", "seed", "5", "-p", "rate=-1"], {"seed": 5, "rate": -1.0}),
+        (["-p", "rate", "-1e-3", "--param", "seed=5"], {"seed": 5, "rate": -0.001}),
+        (["--param=seed=5", "-pnote=x"], {"seed": 5, "note": "x"}),
+        (["-p", "note", "a=b"], {"note": "a=b"}),
+        (["-p", "note=a=b"], {"note": "a=b"}),
+        (["-p", "note=-x", "--quiet"], {"note": "-x"}),
+        (["-p", "note", "-x"], {"note": "-x"}),
+        (["-p", "note", ""], {"note": ""}),
+        (["-p", "note=", "-p", "seed", "5"], {"note": "", "seed": 5}),
+        (["-p", "note=--out"], {"note": "--out"}),
+        (["-p", "note", "two words"], {"note": "two words"}),
+    ],
+)
+def test_parameters_are_one_word_or_two(executed, arguments, expected):
+    done = mdlib("run", "tiny", *arguments)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert expected.items() <= executed[0].items()
+
+
+def test_the_same_command_runs_twice(book, executed):
+    for number in ("001", "002"):
+        done = mdlib("run", "tiny")
+        assert done.exit_code == 0
+        assert str(book / f"runs/tiny/{number}/executed.html") in done.stdout
+    assert (book / "runs/tiny/latest").resolve() == book / "runs/tiny/002"
 
 
 def test_run_as_json_and_quiet(book, executed):
@@ -90,7 +123,18 @@ def test_run_as_json_and_quiet(book, executed):
         (["tiny", "-p", "sed", "1"], "unknown parameter 'sed': did you mean 'seed'?"),
         (["tiny", "-p", "seed", "1.5"], "parameter 'seed' is '1.5', expected int"),
         (["tiny", "-p", "seed", "1", "-p", "seed", "2"], "parameter 'seed' is given twice"),
-        (["tiny", "-p", "seed"], "-p takes two words, NAME VALUE"),
+        (
+            ["tiny", "-p", "seed"],
+            "-p takes NAME=VALUE or NAME VALUE, but after 'seed' comes nothing",
+        ),
+        (
+            ["tiny", "-p", "note", "--out", "x"],
+            "comes '--out': if that is the value, write -p note=",
+        ),
+        (["tiny", "-p", "note", "-p", "rate", "1"], "but after 'note' comes '-p'"),
+        (["tiny", "--param=seed"], "-p takes NAME=VALUE or NAME VALUE; there is only 'seed'"),
+        (["tiny", "-p", "=3"], "unknown parameter ''"),
+        (["tiny", "-p", "seed=-1"], "parameter 'seed' is -1, expected int, 0 to 4294967295"),
         (["tiny", "-p", "out", "x"], "give the folder as --out"),
         (["tiny", "--out", "notebooks"], "not an empty folder: choose another --out"),
     ],
@@ -120,13 +164,14 @@ def test_list(book):
     text = mdlib("list").stdout
     assert "tiny  What is one and one?" in text
     assert "2 s on one core" in text
-    assert "seed=0  rate=0.5  out=''" in text
+    assert "seed=0 [seed]  rate=0.5 [above -3]  note=''  out=''" in text
     [facts] = json.loads(mdlib("list", "--json").stdout)
     assert facts["question"] == "What is one and one?"
     assert facts["parameters"][1] == {
         "name": "rate",
         "default": 0.5,
         "type": "float",
+        "domain": "above -3",
         "help": "step size",
     }
     (book / "notebooks/tiny.py").unlink()
@@ -180,21 +225,21 @@ def test_doctor_fails_for_damaged_data(states):
 
 
 def test_doctor_judges_versions(monkeypatch):
-    monkeypatch.setattr(cli.metadata, "requires", lambda name: ["numpy>=99", "rich", "nothing"])
-    monkeypatch.setattr(cli, "_tested_versions", lambda: {"rich": "0.1"})
-    low, fine, absent = cli._check_packages()
+    monkeypatch.setattr(doctor.metadata, "requires", lambda name: ["numpy>=99", "rich", "nothing"])
+    monkeypatch.setattr(doctor, "_tested_versions", lambda: {"rich": "0.1"})
+    low, fine, absent = doctor._check_packages()
     assert (low.state, fine.state, absent.state) == ("FAIL", "OK", "FAIL")
     assert "expected >=99" in low.detail
     assert "(tested with 0.1)" in fine.detail
     assert "not installed" in absent.detail
-    monkeypatch.setattr(cli.metadata, "requires", lambda name: ["nothing ; extra == 'bench'"])
-    [optional] = cli._check_packages()
+    monkeypatch.setattr(doctor.metadata, "requires", lambda name: ["nothing ; extra == 'bench'"])
+    [optional] = doctor._check_packages()
     assert optional.state == "MISSING"
     assert ".[bench]" in optional.detail
 
 
 def test_constraints_are_read():
-    tested = cli._tested_versions()
+    tested = doctor._tested_versions()
     assert tested["torch"]
     assert tested["scikit-learn"]
 

@@ -34,19 +34,6 @@ def real_data():
     return REAL
 
 
-@pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path):
-    """An empty cache folder, no MDLIB_DATA, and a network that fails at once."""
-    monkeypatch.delenv("MDLIB_DATA", raising=False)
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_: str(tmp_path / "cache"))
-
-    def refuse(*_, **__):
-        raise OSError("no network in tests")
-
-    monkeypatch.setattr("socket.socket.connect", refuse)
-    return tmp_path / "cache"
-
-
 def md5(path):
     return hashlib.md5(Path(path).read_bytes()).hexdigest()
 

@@ -43,7 +43,7 @@ def test_shuffled_views_of_other_inputs_are_those_of_partitioned_before(digits):
         digits, law, 50, seed, columns=lambda p: {"noise": p["noise"][..., 0]},
         shuffled=True, inputs=factors,
     )  # fmt: skip
-    assert torch.equal(asked.images.flatten().long(), rows)
+    assert torch.equal(asked.images.flatten().long(), rows) and torch.equal(asked.rows, rows)
     assert torch.equal(asked.labels, digits.labels[rows])
     assert torch.equal(asked.styles["noise"], noise[:, 0])
 

@@ -280,11 +280,34 @@ def test_compare_is_a_line_a_contrast_adjusted_over_the_family():
     assert compare(rows, []).empty
 
 
+def test_a_family_may_span_data_sets_and_holm_takes_verdicts_back():
+    rng = np.random.default_rng(8)
+    rows = pd.DataFrame(
+        [
+            {"on": on, "method": m, "seed": s, "x": rng.normal(lead * (m == "a"), 1)}
+            for on, lead in (("one", 20.0), ("two", 0.0), ("three", 2.5))
+            for m in "ab"
+            for s in range(5)
+        ]
+    )
+    table = compare(rows, [("a", "b", "x")], within="on").set_index("on")
+    assert list(table.index) == ["one", "two", "three"]
+    assert table.loc["one", "interval"] == paired(rows[rows["on"] == "one"], "a", "b", "x")
+    assert table["p (Holm)"].tolist() == pytest.approx(holm(table["p"]).tolist())
+    many = rows[rows["on"] != "two"]
+    noise = [many.assign(on=f"{i}", x=rng.normal(size=len(many))) for i in range(10)]
+    noise = pd.concat([part.drop_duplicates(["method", "seed"]) for part in noise])
+    large = compare(pd.concat([rows, noise]), [("a", "b", "x")], within="on").set_index("on")
+    assert large.loc["three", "verdict"] == "better"
+    assert large.loc["three", "verdict (Holm)"] == "undecided"
+    assert large.loc["one", "verdict (Holm)"] == "better"
+
+
 def test_bad_input_is_refused():
     for wrong in ([0.1, np.nan], [], [np.inf], [[0.1]]):
         with pytest.raises(ValueError, match="expected one number or more"):
             interval(wrong)
-    for confidence in (0, 1, 2):
+    for confidence in (0.0, 1.0, 2.0):
         with pytest.raises(ValueError, match=f"confidence={confidence}"):
             interval([1.0], confidence=confidence)
     twice = rows_of([1.0, 2.0], [3.0], [0, 0])

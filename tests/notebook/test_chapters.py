@@ -1,12 +1,18 @@
 """Chapters are found and read, and values for their parameters parsed or refused."""
 
+import json
 import re
 import textwrap
+from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 
 from mdlib.notebook import chapters
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+BOOK = chapters.names()
 
 
 def chapter_of(folder, parameters):
@@ -65,7 +71,7 @@ def test_what_a_chapter_says(book):
         ("device", "auto", "where"),
         ("dataset", "digits", "what"),
         ("fail", False, "on purpose"),
-        ("sizes", [1, 2], "of the layers"),
+        ("sizes", "1,2", "of the layers"),
         ("out", "", "where to"),
     ]
 
@@ -100,35 +106,160 @@ def test_bad_parameters_cell(tmp_path, line, message):
     assert "chapter.py" in str(error.value)
 
 
+# files that are damaged, or of other tools
+
+
+def written(folder, content, name="chapter.py"):
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return chapters.Chapter(path)
+
+
+def notebook_of(**changes):
+    cell = {"cell_type": "code", "source": ["a = 1\n", "b = 2"], "outputs": []}
+    cell |= {"metadata": {"tags": ["parameters"]}, "execution_count": None}
+    book = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
+    book["cells"][0] |= changes
+    return book
+
+
+V3 = {
+    "nbformat": 3,
+    "nbformat_minor": 0,
+    "metadata": {"name": "old"},
+    "worksheets": [
+        {
+            "metadata": {},
+            "cells": [
+                {"cell_type": "code", "language": "python", "metadata": {}, "outputs": []}
+                | {"input": ["a = 1"], "collapsed": False, "prompt_number": 1},
+                {"cell_type": "heading", "level": 1, "source": "A title", "metadata": {}},
+            ],
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [
+        ("# %%\n# é\n".encode("latin-1"), "a.py", "a.py:2: byte 0xe9 is not UTF-8"),
+        ("# %%\na = 1\n".encode("utf-16"), "a.py", "a.py:1: byte 0xff is not UTF-8"),
+        (b"", "a.py", "a.py holds no cells"),
+        (b"\n \n", "a.py", "a.py holds no cells"),
+        (b"# %%\n<<<<<<< HEAD\na = 1\n=======\na = 2\n>>>>>>> b\n", "a.py", "a.py:2: Git left"),
+        (b"", "a.ipynb", "a.ipynb is damaged, or no notebook"),
+        (b'{"cells": [{"cell_', "a.ipynb", "a.ipynb is damaged, or no notebook"),
+        (b"[1, 2]", "a.ipynb", "a.ipynb is damaged, or no notebook"),
+        (b"{}", "a.ipynb", "a.ipynb is damaged, or no notebook"),
+        (b'{"nbformat": 4, "nbformat_minor": 5}', "a.ipynb", "a.ipynb is damaged"),
+        (b'{"nbformat": 4, "cells": 3, "metadata": {}}', "a.ipynb", "a.ipynb is damaged"),
+        (b'{"nbformat": 3, "metadata": {}}', "a.ipynb", "a.ipynb is damaged"),
+        (b"{\n<<<<<<< HEAD\n1\n=======\n2\n>>>>>>> b\n}", "a.ipynb", "a.ipynb:2: Git left"),
+        ('{"cells": "é"}'.encode("latin-1"), "a.ipynb", "a.ipynb:1: byte 0xe9 is not UTF-8"),
+        (json.dumps(notebook_of(cell_type="cell")).encode(), "a.ipynb", "a.ipynb is damaged"),
+        (json.dumps(notebook_of(source=3)).encode(), "a.ipynb", "a.ipynb is damaged"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(tmp_path, content, name, message):
+    chapter = written(tmp_path, content, name)
+    reads = [lambda: chapter.cells, lambda: chapter.parameters, chapter.notebook]
+    for read in reads[: 2 if "no cells" in message else 3]:
+        with pytest.raises(ValueError, match=re.escape(message)):
+            read()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"metadata": {"tags": ["parameters"], "vscode": {"languageId": "python"}}},
+        {"source": "a = 1\nb = 2"},
+        {"id": "one"},
+        {"outputs": None},
+    ],
+)
+def test_notebooks_of_other_tools_are_read(tmp_path, changes):
+    book = notebook_of(**changes)
+    if changes.get("outputs", 1) is None:
+        del book["cells"][0]["outputs"]
+    chapter = written(tmp_path, json.dumps(book), "a.ipynb")
+    assert list(chapter.parameters) == ["a", "b"]
+    nbformat.validate(chapter.notebook())
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"tags": None}, {"tags": []}])
+def test_a_cell_without_tags(tmp_path, metadata):
+    book = notebook_of(metadata=metadata)
+    if metadata is None:
+        del book["cells"][0]["metadata"]
+    chapter = written(tmp_path, json.dumps(book), "a.ipynb")
+    assert [(cell.tags, cell.source) for cell in chapter.cells] == [((), "a = 1\nb = 2")]
+    nbformat.validate(chapter.notebook())
+
+
+def test_an_old_notebook_is_brought_up_to_date(tmp_path):
+    chapter = written(tmp_path, json.dumps(V3), "a.ipynb")
+    assert [(cell.kind, cell.source) for cell in chapter.cells] == [
+        ("code", "a = 1"),
+        ("markdown", "# A title"),
+    ]
+    assert chapter.notebook().nbformat == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '# %%\na = """\n# %% no cell\n"""\n# %%\nb = 1\n',
+        "# %%\na = '''\n# %%\n'''\n",
+        '# %% [md]\n# text\n\n# %% A title {"tags": ["x"]}\na = 1\n',
+        '# %% [markdown] tags=["x"]\n# text\n#\n# more\n\n#%%\na = 1\n',
+        "# ---\n# jupyter:\n#   jupytext:\n#     main_language: python\n# ---\n\n# %%\na = 1\n",
+        "import os\n\n# %%\na = 1\n",
+        "# %%\n# %time a = 1\n# !ls\n",
+        '# %% [markdown]\n"""\ntext\n"""\n# %%\na = 1\n',
+        "# %% [raw]\n# raw\n# %%\n\n\n",
+        "# Text first.\n\na = 1\n\nb = 2\n",
+        '\ufeff# %% tags=["parameters"]\r\na = 1\r\n\r\n# %%\r\nb = 2\r\n',
+    ],
+)
+def test_sources_are_read_as_jupytext_reads_them(tmp_path, text):
+    chapter = written(tmp_path, text)
+    plain = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    fmt = "py:percent" if "%%" in text else "py:light"
+    expected = jupytext.reads(plain, fmt).cells
+    assert [(c.kind, list(c.tags), c.source) for c in chapter.cells] == [
+        (c.cell_type, c.metadata.get("tags", []), c.source) for c in expected
+    ]
+
+
+@pytest.mark.parametrize("name", BOOK)
+def test_all_chapters_are_read_without_jupytext_and_as_by_it(name):
+    path = NOTEBOOKS / f"{name}.py"
+    cells = chapters._plain_cells(path.read_text(encoding="utf-8"))
+    expected = jupytext.read(path).cells
+    assert [(c.kind, list(c.tags), c.source) for c in cells] == [
+        (c.cell_type, c.metadata.get("tags", []), c.source) for c in expected
+    ]
+
+
 # values
 
 
-@pytest.mark.parametrize(
-    ("default", "text", "value"),
-    [
-        (1, "3", 3),
-        (1.0, "3", 3.0),
-        (1.0, "1e-3", 0.001),
-        (False, "True", True),
-        ("a", "3", "3"),
-        ([1], "[2, 3]", [2, 3]),
-        ((1,), "[2, 3]", (2, 3)),
-        ((1,), "(2,)", (2,)),
-        ({}, '{"a": 1}', {"a": 1}),
-        (None, "3", 3),
-        (None, "fast", "fast"),
-    ],
-)
-def test_parse(default, text, value):
-    parsed = chapters.parse(chapters.Parameter("p", default), text)
-    assert (parsed, type(parsed)) == (value, type(value))
+def test_all_values_are_checked_together(tmp_path):
+    chapter = chapter_of(tmp_path, "a = 1  # [1 or more]\nb = 8.0  # [above a, below 9]\n")
+    assert chapter.check({"b": 3}) == {"a": 1, "b": 3.0}
+    with pytest.raises(ValueError, match=r"'b' is 8.0, expected float, above a, below 9, .*a is 9"):
+        chapter.check({"a": 9})
+    with pytest.raises(ValueError, match=r"'b' is 9\.0"):
+        chapter.check({"b": 9})
+    with pytest.raises(ValueError, match="unknown parameter 'c'"):
+        chapter.check({"c": 9})
 
 
-@pytest.mark.parametrize(
-    ("default", "text"),
-    [(1, "3.5"), (1, "x"), (1.0, ""), (True, "1"), ([1], "3"), ([1], "[1"), ({}, "[]")],
-)
-def test_parse_refuses(default, text):
-    wanted = f"expected {type(default).__name__}"
-    with pytest.raises(ValueError, match=rf"parameter 'p' is .*{wanted}.*default"):
-        chapters.parse(chapters.Parameter("p", default), text)
+def test_words_of_the_command_line(tmp_path):
+    chapter = chapter_of(tmp_path, 'a = 1\nb = 0.5\nc = False\nd = ""\n')
+    pairs = [("a", "-3"), ("b", "1e-3"), ("c", "True"), ("d", "")]
+    assert chapter.parse(pairs) == {"a": -3, "b": 0.001, "c": True, "d": ""}
+    with pytest.raises(ValueError, match="'a' is given twice"):
+        chapter.parse([("a", "1"), ("a", "1")])

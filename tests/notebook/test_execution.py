@@ -2,13 +2,16 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
+from html import escape
 
 import nbformat
 import pytest
+from PIL import Image
 
 from mdlib import data, methods
 from mdlib.io import read_json
-from mdlib.notebook import chapters, execution
+from mdlib.notebook import chapters, execution, html
 
 
 @pytest.fixture
@@ -33,7 +36,10 @@ def test_check_returns_all_parameters(book):
     ("values", "message"),
     [
         ({"sed": 1}, "tiny: unknown parameter 'sed': did you mean 'seed'?"),
-        ({"seed": "1"}, "'seed' is '1', expected int, such as its default 0 (it is of type str)"),
+        (
+            {"seed": "1"},
+            "'seed' is '1', expected int, 0 to 4294967295, such as its default 0 (it is",
+        ),
         ({"seed": True}, "'seed' is True, expected int"),
         ({"seed": 1.0}, "'seed' is 1.0, expected int"),
         ({"fail": 1}, "'fail' is 1, expected bool (true or false)"),
@@ -50,7 +56,7 @@ def test_check_refuses(book, values, message):
 
 def test_check_asks_data_and_methods(tmp_path, book, monkeypatch):
     asked = []
-    monkeypatch.setattr(data, "check", lambda name, root=None: asked.append((name, root)))
+    monkeypatch.setattr(data, "check", lambda name, root, **_: asked.append((name, root)))
     monkeypatch.setattr(methods, "names", lambda: ["byol", "vae"])
     monkeypatch.chdir(tmp_path)
     execution.check(chapters.find("tiny"), {"dataset": "images:mine"}, "root")
@@ -59,11 +65,65 @@ def test_check_asks_data_and_methods(tmp_path, book, monkeypatch):
     path = tmp_path / "chapter.py"
     path.write_text('# %% tags=["parameters"]\nmethods = "all"\n')
     chapter = chapters.Chapter(path)
-    assert execution.check(chapter, {"methods": "vae, byol"}) == {"methods": "vae, byol"}
+    assert execution.check(chapter, {"methods": "vae, byol"}) == {"methods": "vae,byol"}
     with pytest.raises(ValueError, match="unknown method 'vea': did you mean 'vae'"):
         execution.check(chapter, {"methods": "byol,vea"})
     with pytest.raises(ValueError, match="unknown method ''"):
         execution.check(chapter, {"methods": ""})
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """images:PATH of two classes, and a chapter that has all the parameters that it may need."""
+    (tmp_path / "chapter.py").write_text(
+        '# %% tags=["parameters"]\ndataset = "digits"\nsize = 0  # [0 or more]\n'
+        "batch_size = 4  # [2 or more]\nmax_images = 100  # [2 or more]\n"
+    )
+
+    def folder(files):
+        for name, shape in files.items():
+            path = tmp_path / "photos" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", shape).save(path)
+        return {"dataset": f"images:{tmp_path / 'photos'}"}
+
+    return chapters.Chapter(tmp_path / "chapter.py"), folder
+
+
+def of_class(name, count, shape=(8, 8)):
+    return {f"{name}/{n}.png": shape for n in range(count)}
+
+
+@pytest.mark.parametrize(
+    ("files", "values", "message"),
+    [
+        (of_class("a", 9), {}, "expected 2 classes"),
+        (of_class("a", 9) | of_class("b", 1), {}, "train has one image of"),
+        (of_class("a", 1) | of_class("b", 1), {}, "too few images for a test split"),
+        (
+            of_class("train/a", 5) | of_class("train/b", 5) | of_class("test/c", 2),
+            {},
+            "of which train has none",
+        ),
+        (of_class("a", 9) | of_class("b", 9, (8, 9)), {}, "images of different sizes"),
+        (of_class("a", 5) | of_class("b", 5), {"batch_size": 9}, "more than the 8 images that"),
+        (
+            of_class("a", 9) | of_class("b", 9),
+            {"max_images": 3},
+            "'batch_size' is 4, more than the 3",
+        ),
+    ],
+)
+def test_what_a_probe_or_training_would_refuse_is_refused_before(photos, files, values, message):
+    chapter, folder = photos
+    with pytest.raises(ValueError, match=re.escape(message)):
+        execution.check(chapter, folder(files) | values)
+
+
+def test_photos_of_many_sizes_are_taken_at_one_size(photos):
+    chapter, folder = photos
+    values = folder(of_class("a", 9) | of_class("b", 9, (8, 9))) | {"size": 8}
+    assert execution.check(chapter, values)["size"] == 8
 
 
 # run
@@ -75,7 +135,7 @@ def test_nothing_starts_for_bad_input(book, tmp_path, no_kernel, monkeypatch):
         with pytest.raises(ValueError):
             execution.run(tiny, values, out)
 
-    def missing(name, root=None):
+    def missing(name, **options):
         raise FileNotFoundError(f"no {name} here")
 
     monkeypatch.setattr(data, "check", missing)
@@ -104,7 +164,7 @@ def test_a_run_leaves_all_its_files(book, tmp_path, capfd):
         "metrics.json",
         "environment.json",
     }
-    assert done.metrics == [{"seed": 3, "rate": 2.0, "sizes": "[1, 2]"}]
+    assert done.metrics == [{"seed": 3, "rate": 2.0, "sizes": "1,2"}]
     assert read_json(out / "params.json") == done.parameters
     assert done.parameters["out"] == str(out)
     assert done.parameters["device"] == "auto"
@@ -127,8 +187,82 @@ def test_a_failing_cell_is_named_and_its_notebook_kept(book, tmp_path):
     message = "tiny failed: ValueError: as you wished"
     with pytest.raises(execution.ChapterFailed, match=message) as error:
         execution.run(chapters.find("tiny"), {"fail": True}, out, progress=False)
-    assert str(out / "executed.ipynb") in str(error.value)
-    assert error.value.notebook == out / "executed.ipynb"
+    assert str(out / "executed.failed.ipynb") in str(error.value)
+    assert error.value.notebook == out / "executed.failed.ipynb"
     assert "as you wished" in error.value.notebook.read_text()
-    assert "as you wished" in (out / "executed.html").read_text()
+    assert "as you wished" in (out / "executed.failed.html").read_text()
+    assert not (out / "executed.ipynb").exists() and not (out / "executed.html").exists()
     assert json.loads((out / "environment.json").read_text())
+
+
+def test_a_run_that_is_interrupted_is_not_called_like_a_success(book, tmp_path, monkeypatch):
+    def execute(chapter, parameters, out, progress, timeout):
+        (out / "executed.ipynb").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(execution, "execute", execute)
+    with pytest.raises(KeyboardInterrupt):
+        execution.run(chapters.find("tiny"), {}, tmp_path / "out")
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == {"params.json", "executed.failed.ipynb"}
+
+
+# where runs go if nobody says
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    def execute(chapter, parameters, out, progress, timeout):
+        nbformat.write(chapter.notebook(), out / "executed.ipynb")
+
+    monkeypatch.setattr(execution, "execute", execute)
+    monkeypatch.setattr(execution.html, "page", lambda *arguments: None)
+
+
+def test_runs_are_numbered_and_the_newest_linked(book, tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(tmp_path)
+    latent, folder = chapters.find("latent_model"), tmp_path / "runs/theory/latent_model"
+    for number in ("001", "002"):
+        assert execution.run(latent, {}).out == folder / number
+        assert (folder / "latest").resolve() == folder / number
+    (folder / "1041").mkdir()
+    (folder / "notes").mkdir()
+    assert execution.run(latent, {}).out == folder / "1042"
+    assert (folder / "latest").readlink().name == "1042"
+    assert {path.name for path in folder.iterdir()} == {
+        *("001", "002", "1041", "1042", "latest", "notes")
+    }
+
+
+def test_somebodys_own_latest_is_left_alone(book, tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "runs/tiny/latest/mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("precious")
+    assert execution.run(chapters.find("tiny"), {}).out == tmp_path / "runs/tiny/001"
+    assert mine.read_text() == "precious"
+    assert {path.name for path in (tmp_path / "runs/tiny").iterdir()} == {"001", "latest"}
+
+
+def test_runs_of_one_moment_do_not_meet(book, tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(tmp_path)
+    tiny = chapters.find("tiny")
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: execution._numbered(tmp_path / "runs/tiny"), range(40)))
+    assert sorted(path.name for path in folders) == [f"{n:03d}" for n in range(1, 41)]
+    assert execution.run(tiny, {}).out.name == "041"
+
+
+def test_nothing_is_made_for_bad_input(book, tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError):
+        execution.run(chapters.find("tiny"), {"seed": -1})
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("title", ["A & B", "<script>alert(1)</script>", "</title><b>"])
+def test_a_title_is_text_on_the_page(tmp_path, title):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Title")])
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    html.page(tmp_path / "a.ipynb", tmp_path / "a.html", title, tmp_path)
+    assert f"<title>{escape(title)}</title>" in (tmp_path / "a.html").read_text()

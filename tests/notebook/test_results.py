@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import mdlib
-from mdlib.figures import tables
 from mdlib.io import read_json, write_json
 from mdlib.notebook import provenance, results
 
@@ -109,6 +108,7 @@ def test_environment_says_with_what_but_not_who_or_where(monkeypatch):
     assert 2 <= found["seconds"] < 60
     assert found["threads"] == torch.get_num_threads()
     assert found["device_name"]
+    assert found["precision"] == "float32"
     text = json.dumps(found)
     assert "somebody" not in text
     assert (platform.node() or "somebody") not in text
@@ -117,16 +117,3 @@ def test_environment_says_with_what_but_not_who_or_where(monkeypatch):
 
 def test_environment_outside_a_checkout(tmp_path):
     assert provenance._commit(tmp_path) == ("unknown", None)
-
-
-def test_mean_std_is_numpys_by_group_with_n():
-    rows = [
-        {"method": m, "seed": s, "accuracy": a, "note": "x"}
-        for m, s, a in [("vae", 0, 0.5), ("vae", 1, 0.7), ("byol", 0, 0.25)]
-    ]
-    table = tables.mean_std(rows)
-    assert list(table.index) == ["vae", "byol"]
-    assert list(table.columns) == ["accuracy", "n"]
-    assert table.accuracy["vae"] == f"0.600 ± {np.std([0.5, 0.7], ddof=1):.3f}"
-    assert table.accuracy["byol"] == "0.250 ± ?"
-    assert list(table.n) == [2, 1]

@@ -42,10 +42,15 @@ print("the act is", act)
 # %%
 if act == "exit":
     os._exit(3)
+elif act == "crash":
+    os.kill(os.getpid(), signal.SIGSEGV)
+elif act == "kill":
+    os.kill(os.getpid(), signal.SIGKILL)
 elif act == "raise":
     raise ValueError("as you wished")
 elif act == "hang":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Path(out, "hangs").touch()
     while True:
         time.sleep(600)
 elif act == "fill":
@@ -80,7 +85,7 @@ def start(path, out, *arguments):
     )
 
 
-def wait_for(condition, seconds=30.0):
+def wait_for(condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -103,7 +108,7 @@ def started(path, out, number):
 
 
 def descendants(process):
-    """The warm process and the runs of a driver."""
+    """The forkserver and the runs of a driver."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(process.pid).children(recursive=True)
     return []

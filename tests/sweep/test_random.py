@@ -1,11 +1,11 @@
-"""A hundred runs under a hail of SIGKILLs: on drivers, warm processes, workers and kernels."""
+"""A hundred runs under a hail of SIGKILLs: on drivers, forkservers and runs."""
 
 import contextlib
 import random
 import time
 
 import psutil
-from sweep_tools import assert_whole, descendants, start, write
+from sweep_tools import assert_whole, descendants, start, wait_for, write
 
 from mdlib import sweep
 
@@ -21,10 +21,10 @@ def test_a_hundred_runs_survive_random_kills(tmp_path):
     driver, drivers, killed = start(path, out, "--workers", 3), 1, []
     for kill in range(KILLS):
         time.sleep(dice.uniform(0.1, 0.9))
-        victims = [driver] if kill % 6 == 5 else descendants(driver)
-        if not victims:
-            time.sleep(0.5)
-            continue
+        there = wait_for(lambda d=driver: descendants(d) or d.poll() is not None, 200)
+        if there is True:  # it had nothing more to do
+            break
+        victims = [driver] if kill % 6 == 5 else there
         victim = dice.choice(victims)
         with contextlib.suppress(psutil.NoSuchProcess):
             victim.kill()
@@ -32,10 +32,10 @@ def test_a_hundred_runs_survive_random_kills(tmp_path):
         if driver in victims:
             driver.communicate()
             driver, drivers = start(path, out, "--workers", 3), drivers + 1
-    _, said = driver.communicate(timeout=200)
+    _, said = driver.communicate(timeout=400)
     assert driver.returncode == 0, said
     assert len(killed) > KILLS // 2
-    assert drivers == 1 + KILLS // 6
+    assert drivers > 1
     assert set(sweep.states(sweep.load(path), out).values()) == {"done"}
     frame = assert_whole(path, out)
     assert len(frame) == RUNS

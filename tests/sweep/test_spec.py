@@ -3,7 +3,9 @@
 import pytest
 
 from mdlib import data, methods, sweep
-from mdlib.notebook import chapters
+from mdlib.notebook import chapters, execution
+
+LAUGHS = "  x: &b [" + "*a," * 1000 + "]\n  y: [" + "*b," * 1000 + "]\n"
 
 CHAPTER = """\
 # %% tags=["parameters"]
@@ -11,7 +13,8 @@ seed = 0  # of all
 rate = 0.5  # a step
 methods = "all"  # some
 dataset = "digits"  # which
-layers = [1, 2]  # sizes
+note = ""  # anything
+device = "auto"  # where
 out = ""  # where
 """
 
@@ -52,7 +55,7 @@ def test_only_the_chapter_is_required():
 def test_a_grid_is_a_product_with_the_last_key_fastest_then_the_seeds():
     spec = load(
         "grid:\n  rate: [1, 2.5e0]\n  methods: [vae, byol]\nseeds: [7, 5]\n"
-        "fixed:\n  layers: [3]\ntime_limit: 10\nretries: 0\nrecord: [accuracy]\n"
+        "fixed:\n  note: so\ntime_limit: 10\nretries: 0\nrecord: [accuracy]\n"
     )
     assert values(spec, "rate", "methods", "seed") == [
         (1.0, "vae", 7),
@@ -65,7 +68,7 @@ def test_a_grid_is_a_product_with_the_last_key_fastest_then_the_seeds():
         (2.5, "byol", 5),
     ]
     assert [p.number for p in spec.points] == list(range(1, 9))
-    assert all(p.parameters["layers"] == [3] for p in spec.points)
+    assert all(p.parameters["note"] == "so" for p in spec.points)
     assert all(type(p.parameters["rate"]) is float for p in spec.points)
     assert (spec.time_limit, spec.retries, spec.record) == (10, 0, ["accuracy"])
     assert spec.varying == ["seed", "rate", "methods"]
@@ -81,6 +84,75 @@ def test_points_keep_the_order_of_the_file():
         (2.0, "vae,byol", 0),
         (2.0, "vae,byol", 1),
     ]
+
+
+def test_plain_words_are_read_as_on_the_command_line():
+    spec = load(
+        "points:\n- {seed: 010, rate: 1e-3}\n- {seed: 0, rate: .5}\n- {seed: +7, rate: 1.}\n"
+        "- {methods: vae, rate: 1E+1}\n- &a {seed: 08}\n- {<<: *a, rate: 2}\n"
+    )
+    assert values(spec, "seed", "rate") == [
+        (10, 0.001),
+        (0, 0.5),
+        (7, 1.0),
+        (0, 10.0),
+        (8, 0.5),
+        (8, 2.0),
+    ]
+
+
+@pytest.mark.parametrize("word", ["yes", "No", "off", "2020-01-01", "1:30", "0o7", "=", "'~'"])
+def test_words_that_only_yaml_takes_for_something_else_are_text(word):
+    spec = load(f"fixed:\n  note: {word}\n")
+    assert spec.points[0].parameters["note"] == word.strip("'")
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "message"),
+    [
+        (b"chapter: tiny\n# caf\xe9\n", 2, "byte 0xe9 is no UTF-8"),
+        ("chapter: tiny\n".encode("utf-16"), 1, "byte 0xff is no UTF-8"),
+        (b"chapter: tiny\n\nretries: \x00\n", 3, "no YAML: special characters are not allowed"),
+        (b"chapter: tiny\n<<<<<<< HEAD\nretries: 1\n", 3, "no YAML"),
+        (b'chapter: tiny\nfixed: {rate: "1\n', 3, "no YAML"),
+        (b"", 1, "expected keys such as"),
+    ],
+)
+def test_a_damaged_file_is_named(content, line, message):
+    with open("notebooks/sweeps/s.yaml", "wb") as file:
+        file.write(content)
+    with pytest.raises(sweep.SpecError) as error:
+        sweep.load("s")
+    assert str(error.value).startswith(f"notebooks/sweeps/s.yaml:{line}: ")
+    assert message in str(error.value)
+
+
+def test_a_chapter_whose_parameters_cannot_be_read_is_named_once(book):
+    (book / "notebooks/tiny.py").write_text(CHAPTER.replace("0.5", "1 / 2"))
+    with pytest.raises(sweep.SpecError, match=r"s\.yaml:1: parameters cell of .*tiny\.py") as error:
+        load("grid:\n  rate: [1, 2]\nseeds: 3\n")
+    assert str(error.value).count("\n") == 0
+
+
+def test_each_point_is_checked_as_a_run_is_and_data_are_looked_at_once(monkeypatch):
+    looked_at, whole = [], execution.check
+
+    def check(chapter, given, root=None, need_data=True):
+        if given.get("seed", 0) < 0:
+            raise ValueError("seed=-1: expected 0 or more")
+        if given.get("rate") == 2 and given.get("methods") == "byol":
+            raise ValueError("rate=2.0: byol takes 1 or less")
+        return whole(chapter, given, root, need_data)
+
+    monkeypatch.setattr(execution, "check", check)
+    monkeypatch.setattr(data, "check", lambda name, root=None: looked_at.append(name))
+    load("grid:\n  methods: [vae, byol]\n  dataset: [digits, mnist]\nseeds: 3\n")
+    assert looked_at == ["digits", "mnist"]
+    text = "fixed:\n  rate: 2\npoints:\n- methods: vae\n- methods: byol\n"
+    with pytest.raises(sweep.SpecError, match=r"s\.yaml:6: rate=2\.0: byol takes 1 or less"):
+        load(text)
+    with pytest.raises(sweep.SpecError, match=r"s\.yaml:5: seed=-1: expected 0 or more"):
+        load("grid:\n  seed:\n  - 0\n  - -1\n")
 
 
 def test_a_chapter_may_be_a_path_seen_from_the_file(book):
@@ -120,6 +192,21 @@ def test_a_chapter_may_be_a_path_seen_from_the_file(book):
         ("fixed:\n  out: here\n", 3, "'out' is set by the sweep"),
         ("fixed:\n  rate: 1\n  rate: 2\n", 4, "'rate' is there twice"),
         ("fixed:\n  rate: [1\n", 4, "no YAML"),
+        ("fixed: {[1]: 2}\n", 2, "no YAML: found unhashable key"),
+        ("retries: 1\nfixed: &f {rate: *f}\n", 3, "aliases (*) repeat values here without end"),
+        ("grid:\n  rate: &f\n  - [1, *f]\n", 3, "aliases (*) repeat values here without end"),
+        ("fixed: &f\n  <<: *f\n", 2, "aliases (*) repeat values here without end"),
+        ("retries: 1\nfixed: " + "[" * 3000 + "\n", 1, "lists within lists without end"),
+        (f"fixed:\n  note: &a [{'1,' * 1000}]\n{LAUGHS}", 4, "aliases (*) repeat values here"),
+        ("grid:\n  methods: [vae, byol]\n  seed:\n  - 0\n  - 0x10\n", 6, "'seed' is '0x10'"),
+        ("fixed:\n  seed: 1_000\n", 3, "'seed' is '1_000', expected int"),
+        ("fixed:\n  seed: 1:30\n", 3, "'seed' is '1:30', expected int"),
+        ("fixed:\n  rate: 190:20:30.15\n", 3, "'rate' is '190:20:30.15', expected float"),
+        ("fixed:\n  rate: .nan\n", 3, "'rate' is nan, expected a finite number"),
+        ("fixed:\n  seed: null\n", 3, "'seed' is None, expected int"),
+        ("fixed:\n", 2, "fixed is None: Input should be a valid dictionary"),
+        ("points: [null]\n", 2, "points.0 is None: Input should be a valid dictionary"),
+        ("points:\n- rate: 1\n- seed: 3\n  device: gpu\n", 5, "unknown device 'gpu'"),
     ],
 )
 def test_what_is_wrong_is_named_with_file_and_line(text, line, message):

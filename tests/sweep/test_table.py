@@ -1,9 +1,257 @@
-"""What a table of trials is asked for."""
+"""A sweep's table is the same from the runs' folders and from NAME.csv, and NAME.csv is bound to
+NAME.yaml and to itself."""
+
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
+from typer.testing import CliRunner
 
-from mdlib import sweep
+from mdlib import cli, sweep
+from mdlib.io import write_json
+from mdlib.notebook import results
+from mdlib.sweep import plan, rowfile
+from mdlib.sweep.table import metrics
+
+SWEEPS = Path(__file__).resolve().parents[2] / "notebooks/sweeps"
+COMMITTED = sorted(path.stem for path in SWEEPS.glob("*.csv"))
+ENVIRONMENT = {
+    "device": "cpu",
+    "device_name": "Abacus 3",
+    "threads": 2,
+    "commit": "1e5",
+    "seconds": 1.5,
+    "versions": {"torch": "2.15.0"},
+}
+CHAPTER = """\
+# %% tags=["parameters"]
+seed = 0  # of all
+lr = 0.0  # 0 chooses
+name = ""  # any text
+big = False  # so
+out = ""  # where
+"""
+
+
+def make(folder, text, *recorded, missing=()):
+    """A sweep all of whose runs are done, as far as files say; each recorded `recorded`."""
+    folder.mkdir(exist_ok=True)
+    (folder / "chapter.py").write_text(CHAPTER)
+    (folder / "s.yaml").write_text("chapter: chapter.py\n" + text)
+    spec = sweep.load(folder / "s.yaml")
+    for point in spec.points:
+        source = plan.source_hash(spec.chapter)
+        run = folder / "runs" / plan.run_name(point.parameters, source)
+        if point.number not in missing:
+            plan.prepare(run, point.parameters)
+            for row in recorded:
+                row = row(point) if callable(row) else row
+                results.record(run, row)
+            write_json(run / plan.ENVIRONMENT, ENVIRONMENT)
+            (run / plan.NOTEBOOK).write_text("{}")
+            plan.write_status(run, "done")
+    return spec, folder / "runs"
+
+
+def collected(folder, text, *recorded, **more):
+    spec, out = make(folder, text, *recorded, **more)
+    sweep.collect(spec, out)
+    return spec, out, rowfile.csv_path(spec)
+
+
+# --- what a file keeps
+
+WORDS = ["01", "1e3", "10", "", "True", "nan", "NA", "None", "-0", "a, b", 'say "so"', "é", "x\ny"]
+
+
+def test_text_stays_text(tmp_path):
+    text = "points:\n" + "".join(f"- name: {word!r}\n" for word in WORDS[:-1])
+    spec, out, path = collected(tmp_path, text, lambda p: {"word": p.parameters["name"], "x": 1.5})
+    table, kept = sweep.table(spec, out), sweep.read_csv(spec)
+    assert kept["name"].tolist() == WORDS[:-1] == kept["word"].tolist()
+    assert_frame_equal(table, kept)
+    for n, word in enumerate(WORDS[:-1], 1):
+        assert sweep.best(kept, "x", name=word)["number"] == n
+        assert sweep.best(table, "x", name=word)["number"] == n
+    assert len(pd.read_csv(path)) == len(spec.points), "pandas reads it by itself"
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_recorded_word_is_a_word_in_the_file(tmp_path, word):
+    spec, out, _ = collected(tmp_path, "seeds: 2\n", {"found": word}, {"found": "b"})
+    kept = sweep.read_csv(spec)
+    assert kept["found"].tolist() == [word, "b", word, "b"]
+    assert_frame_equal(sweep.table(spec, out), kept)
+
+
+def test_numbers_come_back_as_they_were(tmp_path):
+    values = {"a": 0.1 + 0.2, "b": 1e-300, "c": -3, "d": 2**60, "e": 1e22, "f": True, "g": 5e-324}
+    spec, out, path = collected(tmp_path, "seeds: 2\n", values, values | {"a": None, "f": None})
+    kept = sweep.read_csv(spec)
+    assert_frame_equal(sweep.table(spec, out), kept)
+    assert kept.loc[0, list(values)].tolist() == list(values.values())
+    assert kept["a"].isna().tolist() == [False, True] * 2
+    assert pd.read_csv(path)["a"][0] == pytest.approx(0.3)
+
+
+def test_a_metric_without_any_value_is_no_group(tmp_path):
+    spec, out, _ = collected(tmp_path, "seeds: 2\n", {"x": 1.0, "never": None})
+    kept = sweep.read_csv(spec)
+    assert_frame_equal(sweep.table(spec, out), kept)
+    assert kept["never"].isna().all()
+    assert metrics(kept, spec) == ["x"]
+    assert list(sweep.summary(kept, spec).columns) == ["x", "n"]
+
+
+def test_what_was_used_is_beside_what_was_given(tmp_path):
+    def row(point):
+        return {"seed": point.parameters["seed"], "lr": 0.1, "number": 7, "run": "x", "score": 1.0}
+
+    spec, out, _ = collected(tmp_path, "grid: {lr: [0, 0.1]}\nseeds: 2\n", row)
+    kept = sweep.read_csv(spec)
+    assert kept["lr"].tolist() == [0.0, 0.0, 0.1, 0.1]
+    assert kept["lr (used)"].tolist() == [0.1] * 4
+    assert kept["number"].tolist() == [1, 2, 3, 4]
+    assert kept["number (used)"].tolist() == [7] * 4
+    assert kept["run (used)"].tolist() == ["x"] * 4
+    assert "seed (used)" not in kept, "in all rows what was given"
+    assert metrics(kept, spec) == ["score"]
+    assert_frame_equal(sweep.table(spec, out), kept)
+
+
+def test_how_a_run_was_made_is_kept(tmp_path):
+    spec, _, path = collected(tmp_path, "", {"x": 1})
+    made = sweep.read_csv(spec).iloc[0]
+    assert made[["run_device_name", "run_threads", "run_torch"]].tolist() == [
+        "Abacus 3",
+        2,
+        "2.15.0",
+    ]
+    assert (made["run_commit"], made["run_seconds"]) == ("1e5", 1.5)
+    assert pd.read_csv(path)["sweep_done"][0] == "1 of 1"
+
+
+def test_a_private_sweep_keeps_its_rows_beside_it(tmp_path):
+    assert collected(tmp_path, "", {"x": 1})[2] == tmp_path / "s.csv"
+
+
+# --- what binds a file
+
+
+@pytest.fixture
+def three(tmp_path):
+    spec, _, path = collected(tmp_path, "seeds: 3\n", {"part": "a", "x": 0.5}, {"part": "b"})
+    return spec, path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("a,0.5", "a,999", r"row 2 \(run 1\)"),
+        ("a,0.5", "b,0.5", r"row 2 \(run 1\)"),
+        ("a,0.5", '"a",0.5', r"row 2 \(run 1\)"),
+        (",x,", ",y,", r"row 2 \(run 1\)"),
+        ("cpu", "gpu", r"row 2 \(run 1\)"),
+        ("3 of 3", "2 of 3", r"row 2 \(run 1\)"),
+        ("\n1,0", "\n1,0,", r"row 2 \(run 1\)"),
+        ("number", "nr", "no table as"),
+        (",run_digest", "", "no table as"),
+    ],
+)
+def test_an_edited_value_is_told(three, old, new, message):
+    spec, path = three
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(ValueError, match=rf"s\.csv.*{message}.*mdlib collect s"):
+        sweep.read_csv(spec)
+
+
+@pytest.mark.parametrize("lost", [[1], [2], [6], [1, 3, 5], [5, 6], [1, 2], [1, 2, 3, 4, 5, 6]])
+def test_lost_rows_are_told(three, lost):
+    spec, path = three
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for n, line in enumerate(lines) if n not in lost))
+    with pytest.raises(ValueError, match=r"s\.csv"):
+        sweep.read_csv(spec)
+
+
+def test_other_line_ends_are_no_edit(three):
+    spec, path = three
+    before = sweep.read_csv(spec)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert_frame_equal(sweep.read_csv(spec), before)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds: [10, 11, 12]\n", r"run 1 has seed = 0, there it is 10"),
+        ("seeds: 2\n", r"the sweep has no run 3"),
+        ("seeds: 4\n", r"it says 3 of 3 runs, but has 3 of 4"),
+        ("seeds: 3\nfixed: {lr: 0.1}\n", r"run 1 has lr = 0.0, there it is 0.1"),
+    ],
+)
+def test_rows_of_another_yaml_are_told(three, text, message):
+    spec, path = three
+    spec.path.write_text("chapter: chapter.py\n" + text)
+    with pytest.raises(ValueError, match=rf"s\.csv is of another s\.yaml: {message}.*collect"):
+        sweep.read_csv(spec.path)
+    with pytest.raises(ValueError, match=r"s\.csv is of another s\.yaml"):
+        sweep.table(spec.path, path.parent / "nowhere")
+
+
+def test_a_parameter_that_came_later_had_its_default(three):
+    spec, path = three
+    (path.parent / "chapter.py").write_text(CHAPTER.replace("out =", "new = 4  # since\nout ="))
+    assert sweep.read_csv(spec.path)["new"].tolist() == [4] * 6
+    spec.path.write_text("chapter: chapter.py\nseeds: 3\nfixed: {new: 5}\n")
+    with pytest.raises(ValueError, match="is of another"):
+        sweep.read_csv(spec.path)
+
+
+def test_missing_runs_are_marked(tmp_path):
+    spec, _, path = collected(tmp_path, "seeds: 3\n", {"x": 1.0}, missing=[2])
+    assert set(pd.read_csv(path)["sweep_done"]) == {"2 of 3"}
+    with pytest.warns(UserWarning, match=r"s\.csv has 2 of 3 runs: mdlib sweep s"):
+        assert sweep.read_csv(spec)["number"].tolist() == [1, 3]
+
+
+def test_collect_says_what_is_missing(tmp_path):
+    spec, out = make(tmp_path, "seeds: 3\n", {"x": 1.0}, missing=[2])
+    said = CliRunner().invoke(cli.app, ["collect", str(spec.path), "--out", str(out)])
+    assert said.exit_code == 4
+    assert "2 of 3 runs" in said.output
+    assert "s.csv is not complete, 1 run" in said.output
+    make(tmp_path, "seeds: 3\n", {"x": 1.0})
+    said = CliRunner().invoke(cli.app, ["collect", str(spec.path), "--out", str(out)])
+    assert said.exit_code == 0
+
+
+@pytest.mark.parametrize("harm", [lambda p: p.unlink(), lambda p: p.write_text('{"device"')])
+def test_a_run_whose_environment_is_lost_is_not_done(tmp_path, harm):
+    spec, out = make(tmp_path, "seeds: 3\n", {"x": 1.0})
+    folder = out / sweep.table(spec, out)["run"][1]
+    harm(folder / plan.ENVIRONMENT)
+    assert plan.read_status(folder) is None
+    assert sweep.table(spec, out)["number"].tolist() == [1, 3]
+    assert sweep.states(spec, out)[2] == "waiting"
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_committed_rows_are_whole_and_of_their_sweep(name):
+    kept = sweep.read_csv(name)
+    spec = sweep.load(name, need_data=False)
+    assert set(kept["number"]) == {point.number for point in spec.points}
+    plain = pd.read_csv(SWEEPS / f"{name}.csv")
+    assert plain["run"].tolist() == kept["run"].tolist()
+    for column in metrics(kept, spec):
+        if plain[column].dtype == kept[column].dtype == float:
+            pd.testing.assert_series_equal(plain[column], kept[column], rtol=1e-15)
+
+
+# --- the best trial
 
 TRIALS = pd.DataFrame(
     {

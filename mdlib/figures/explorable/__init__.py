@@ -94,7 +94,8 @@ class Explorable:
         # "</script>" would end the script, and "<!--<script>" would not let it end.
         text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
         return (
-            f'<figure class="explorable" data-explorable="{escape(self.name)}">\n<style>{STYLE}</style>\n'
+            f'<figure class="explorable" data-explorable="{escape(self.name)}">\n'
+            f"<style>{STYLE}</style>\n"
             f'<div class="explorable-picture">{self.still or self.picture(self.start)}</div>\n'
             f'<div class="explorable-controls" hidden="hidden">\n{controls}</div>\n'
             f'<script type="application/json">{text}</script>\n'

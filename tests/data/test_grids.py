@@ -1,11 +1,15 @@
 """mdlib.data: real sets with known factors, on small files written in exactly their formats."""
 
+import copy
 import gzip
 import hashlib
 import io
+import os
 import pickle
 import struct
 import tarfile
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +18,9 @@ import torch
 from scipy.io import savemat
 
 from mdlib import data
-from mdlib.data import base, cars3d, decode, dsprites, files, grid, mpi3d, npz, shapes3d, smallnorb
+from mdlib.data import base, decode, files, grid, grids
 
 GRIDS = ["dsprites", "shapes3d", "cars3d", "mpi3d-toy"]
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path):
-    """An empty cache folder, no MDLIB_DATA, and a network that fails at once."""
-    monkeypatch.delenv("MDLIB_DATA", raising=False)
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_: str(tmp_path / "cache"))
-
-    def refuse(*_, **__):
-        raise OSError("no network in tests")
-
-    for function in ("socket.socket.connect", "socket.getaddrinfo"):
-        monkeypatch.setattr(function, refuse)
-    return tmp_path / "cache"
 
 
 def md5(path):
@@ -111,10 +101,10 @@ def write_mpi3d(path, sizes=(2, 6, 2, 1, 3, 4, 5), save=np.savez, **changes):
 
 
 WRITERS = {
-    "dsprites": (dsprites.DSprites, write_dsprites),
-    "shapes3d": (shapes3d.Shapes3D, write_shapes3d),
-    "cars3d": (cars3d.Cars3D, write_cars3d),
-    "mpi3d-toy": (lambda: mpi3d.MPI3D("toy", ""), write_mpi3d),
+    "dsprites": write_dsprites,
+    "shapes3d": write_shapes3d,
+    "cars3d": write_cars3d,
+    "mpi3d-toy": write_mpi3d,
 }
 
 
@@ -123,15 +113,15 @@ def write(monkeypatch, tmp_path):
     """`write(name)` puts a small file in place of the published one: root, images."""
 
     def write(name, **changes):
-        kind, writer = WRITERS[name]
-        source = kind()
+        source = copy.copy(data.SOURCES[name])
         path = tmp_path / "root" / source.file.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        images = writer(path, **changes)
-        sizes = writer.__defaults__[0]
+        images = WRITERS[name](path, **changes)
+        sizes = WRITERS[name].__defaults__[0]
         source.grid = grid.Grid(name, source.grid.factor_names, sizes)
         source.image_shape = images.shape[1:]
-        source.file = files.File(source.file.path, md5(path), algorithm="md5")
+        source.file = replace(source.file, digest=md5(path), size=None)
+        source.pieces = partial(source.pieces.func, source)
         monkeypatch.setitem(data.SOURCES, name, source)
         return tmp_path / "root", torch.from_numpy(images)
 
@@ -161,7 +151,7 @@ def write(monkeypatch, tmp_path):
 def test_grids_are_the_published_ones(name, path, n, sizes, image_shape):
     source = data.SOURCES[name]
     assert Path(source.file.path).name == path
-    assert source.url.endswith(f"/{path}")
+    assert source.file.url.endswith(f"/{path}")
     assert path in source.how
     assert len(source.grid) == n
     assert source.grid.factor_sizes == (sizes or data.SOURCES["mpi3d-toy"].grid.factor_sizes)
@@ -174,7 +164,7 @@ def test_grids_are_the_published_ones(name, path, n, sizes, image_shape):
 
 
 @pytest.mark.parametrize("name", GRIDS)
-def test_grid_is_read_in_order(write, name):
+def test_grid_is_read_in_order_and_split_for_good(write, name, cache):
     root, images = write(name)
     source = data.SOURCES[name]
     data.check(name, root)
@@ -189,23 +179,18 @@ def test_grid_is_read_in_order(write, name):
     column = everything.factor_names.index(source.label)
     assert torch.equal(everything.labels, everything.factors[:, column])
     assert (everything.name, everything.title) == (name, source.title)
-
-
-@pytest.mark.parametrize("name", GRIDS)
-def test_grid_is_split_for_good(write, name):
-    root, images = write(name)
-    source = data.SOURCES[name]
-    parts = [data.load(name, split, root) for split in ("train", "test")]
-    rows = [source.grid.index_of(part.factors) for part in parts]
-    assert [len(part) for part in parts] == [
-        round(0.8 * len(images)),
-        len(images) - round(0.8 * len(images)),
-    ]
-    assert sorted(torch.cat(rows).tolist()) == list(range(len(images)))
+    facts = data.describe(name, root)
     mixed = np.random.RandomState(base.SPLIT_SEED).permutation(len(images))
-    assert rows[1].tolist() == sorted(mixed[len(parts[0]) :])
-    for part, index in zip(parts, rows, strict=True):
-        assert torch.equal(part.images, images[index])
+    parts = np.split(mixed, [round(0.8 * len(images))])
+    for split, rows in zip(("train", "test"), parts, strict=True):
+        part = data.load(name, split, root)
+        rows = torch.from_numpy(np.sort(rows))
+        assert torch.equal(source.grid.index_of(part.factors), rows)
+        assert torch.equal(part.images, images[rows])
+        assert getattr(facts, split) == tuple(part.labels.bincount().tolist())
+        small = data.load(name, split, root, size=8)
+        assert torch.equal(small.images, decode.resized(name, images, 8)[rows])
+        assert cache / f"{name}-{split}-8-{source.file.digest}.npy" in cache.iterdir()
 
 
 @pytest.mark.parametrize("name", GRIDS)
@@ -225,16 +210,6 @@ def test_grid_is_decoded_once_and_mapped(write, name, cache, monkeypatch):
 
 
 @pytest.mark.parametrize("name", GRIDS)
-def test_grid_is_resized_before_it_is_kept(write, name, cache):
-    root, images = write(name)
-    for split in ("all", "train"):
-        small = data.load(name, split, root, size=8)
-        rows = data.SOURCES[name].grid.index_of(small.factors)
-        assert torch.equal(small.images, decode.resized(name, images, 8)[rows])
-    assert {path.name.split("-")[-2] for path in cache.iterdir()} == {"8"}
-
-
-@pytest.mark.parametrize("name", GRIDS)
 def test_grid_file_missing_or_damaged_is_refused(write, name):
     root, _ = write(name)
     file = data.SOURCES[name].file
@@ -251,27 +226,53 @@ def test_grid_file_missing_or_damaged_is_refused(write, name):
             function(name, root=root)
 
 
-@pytest.mark.parametrize("name", GRIDS)
-def test_grid_file_is_downloaded(write, name, tmp_path, monkeypatch, capfd):
-    root, images = write(name)
-    source = data.SOURCES[name]
+def test_a_file_is_downloaded_and_damage_is_kept_beside(write, server, monkeypatch, capfd):
+    root, images = write("dsprites")
+    folder, address, asked = server
+    source = data.SOURCES["dsprites"]
     path = root / source.file.path
-    served = path.rename(tmp_path / "served")
-    monkeypatch.setattr(source, "url", served.as_uri(), raising=False)
-    assert torch.equal(data.load(name, "all", root, download=True).images, images)
+    served = path.rename(folder / path.name)
+    source.file = replace(source.file, url=f"{address}/{path.name}")
+    monkeypatch.setattr(files, "RETRIES", 0)
+    assert torch.equal(data.load("dsprites", "all", root, download=True).images, images)
+    assert not path.with_name(f"{path.name}.corrupt").exists()
     path.write_bytes(b"damaged")
-    assert torch.equal(data.load(name, "all", root, download=True).images, images)
-    served.unlink()
-    data.load(name, "all", root, download=True)  # nothing to do, nothing done
+    assert torch.equal(data.load("dsprites", "all", root, download=True).images, images)
+    assert path.with_name(f"{path.name}.corrupt").read_bytes() == b"damaged"
+    assert len(asked) == 2
     served.write_bytes(b"another file")
+    data.load("dsprites", "all", root, download=True)  # nothing to do, nothing done
     path.unlink()
-    with pytest.raises(data.CorruptData, match="md5 checksum"):
-        data.load(name, "all", root, download=True)
+    with pytest.raises(data.CorruptData, match="dsprites: the download into") as error:
+        data.load("dsprites", "all", root, download=True)
+    for part in (source.file.url, source.file.digest, "By hand: ", str(path.parent)):
+        assert part in str(error.value)
+    assert not path.exists()
+    os.mkfifo(path)  # which to read would take for ever
+    with pytest.raises(FileNotFoundError, match="is missing"):
+        data.check("dsprites", root)
+    served.unlink()
+    with pytest.raises(OSError, match=r"404"):
+        data.load("dsprites", "all", root, download=True)
+
+
+def test_a_download_that_breaks_off_is_tried_again(write, server, monkeypatch, capfd):
+    root, images = write("dsprites")
+    folder, address, asked = server
+    source = data.SOURCES["dsprites"]
+    path = root / source.file.path
+    whole = path.rename(folder / path.name).read_bytes()
+    (folder / path.name).write_bytes(whole[:100])
+    source.file = replace(source.file, url=f"{address}/{path.name}")
+    monkeypatch.setattr("time.sleep", lambda _: (folder / path.name).write_bytes(whole))
+    assert torch.equal(data.load("dsprites", "all", root, download=True).images, images)
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("name", ["dsprites", "shapes3d", "cars3d", "mpi3d-real", "smallnorb"])
-def test_failed_download_says_what_to_do(tmp_path, name):
-    with pytest.raises(OSError, match=r"download into .* failed: URLError: .*no net") as error:
+def test_failed_download_says_what_to_do(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(files, "RETRIES", 0)
+    with pytest.raises(OSError, match=r"download into .* failed: \w+: .*no net") as error:
         data.load(name, root=tmp_path, download=True)
     message = str(error.value)
     assert message.startswith(f"{name}: ")
@@ -326,7 +327,7 @@ def test_dsprites_in_another_order_is_refused(write):
 
 def test_mpi3d_is_mapped_in_place_where_it_is_stored(write, cache, monkeypatch):
     root, images = write("mpi3d-toy")
-    monkeypatch.setattr(npz, "pieces", None)  # must not be needed
+    monkeypatch.setattr(decode, "npz_pieces", None)  # must not be needed
     everything = data.load("mpi3d-toy", "all", root)
     assert torch.equal(everything.images, images)
     assert torch.equal(everything.subset([7, 3]).images, images[[7, 3]])
@@ -345,28 +346,25 @@ def test_mpi3d_is_decoded_where_it_is_compressed(write, cache):
 def test_npz_is_mapped_behind_other_members(tmp_path):
     wanted = pixels(7, 5)
     np.savez(tmp_path / "x.npz", first=np.arange(1001), wanted=wanted, last=np.zeros(3))
-    assert np.array_equal(npz.mapped(tmp_path / "x.npz", "wanted", (7, 5)), wanted)
-    read = list(npz.pieces(tmp_path / "x.npz", "wanted", (7, 5), rows=3))
+    assert np.array_equal(decode.npz_mapped(tmp_path / "x.npz", "wanted", (7, 5)), wanted)
+    read = list(decode.npz_pieces(tmp_path / "x.npz", "wanted", (7, 5), rows=3))
     assert [rows.tolist() for rows, _ in read] == [[0, 1, 2], [3, 4, 5], [6]]
     assert np.array_equal(np.concatenate([piece for _, piece in read]), wanted)
     np.savez(tmp_path / "x.npz", wanted=np.asfortranarray(wanted))
     with pytest.raises(data.CorruptData, match="by columns"):
-        npz.mapped(tmp_path / "x.npz", "wanted", (7, 5))
+        decode.npz_mapped(tmp_path / "x.npz", "wanted", (7, 5))
 
 
 def test_shapes3d_without_h5py(tmp_path, monkeypatch):
-    path = tmp_path / "shapes3d" / "3dshapes.h5"
+    source = copy.copy(data.SOURCES["shapes3d"])
+    path = tmp_path / source.file.path
     path.parent.mkdir()
     path.write_bytes(b"whole")
-    source = shapes3d.Shapes3D()
-    source.file = files.File(source.file.path, md5(path), algorithm="md5")
-    source.url = "nowhere:"  # what is there must not be fetched again
+    source.file = replace(source.file, digest=md5(path), size=None, url="")
     monkeypatch.setitem(data.SOURCES, "shapes3d", source)
-    monkeypatch.setattr(shapes3d, "find_spec", lambda name: None)
+    monkeypatch.setattr(grids, "find_spec", lambda name: None)
     with pytest.raises(OSError, match=f"^shapes3d: {path} .*: pip install h5py$"):
         data.check("shapes3d", tmp_path)
-    with pytest.raises(OSError, match=r"pip install h5py$"):
-        data.load("shapes3d", root=tmp_path, download=True)
     assert "pip install h5py" in data.status("shapes3d", tmp_path).hint
     path.unlink()
     with pytest.raises(FileNotFoundError, match="is missing"):
@@ -392,7 +390,7 @@ def norb_matrix(array):
 @pytest.fixture
 def norb(monkeypatch, tmp_path):
     """Ten stereo pairs a split: root, and the arrays by split and kind."""
-    source, arrays = smallnorb.SmallNorb(), {}
+    source, arrays = grids.SmallNorb(), {}
     rng = np.random.RandomState(1)
     for split, instances in (("train", (4, 6, 7, 8, 9)), ("test", (0, 1, 2, 3, 5))):
         info = rng.randint(0, (9, 18, 6), size=(10, 3)) * (1, 2, 1)
@@ -404,12 +402,12 @@ def norb(monkeypatch, tmp_path):
             "info": info,
         }
         for kind, array in arrays[split].items():
-            file = source.files[split][kind]
+            file = source.files[split, kind]
             path = tmp_path / "root" / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(norb_matrix(array))
-            small = files.File(file.path, md5(path), path.stat().st_size, "md5")
-            source.files[split][kind] = small
+            size = path.stat().st_size
+            source.files[split, kind] = replace(file, digest=md5(path), size=size)
     monkeypatch.setitem(data.SOURCES, "smallnorb", source)
     return tmp_path / "root", arrays
 
@@ -446,7 +444,7 @@ def test_norb_is_mapped_and_cannot_be_changed(norb):
 
 def test_norb_files_are_the_published_ones():
     source = data.SOURCES["smallnorb"]
-    listed = [file for kinds in source.files.values() for file in kinds.values()]
+    listed = source.files.values()
     assert len(listed) == 6
     # The one file whose content can be written down: five categories in turn.
     category = norb_matrix((np.arange(24_300) % 5).astype(np.int32))
@@ -462,7 +460,7 @@ def test_norb_files_are_the_published_ones():
 @pytest.mark.parametrize("kind", ["dat", "cat", "info"])
 def test_norb_wants_every_file_whole(norb, kind):
     root, _ = norb
-    path = root / data.SOURCES["smallnorb"].files["test"][kind].path
+    path = root / data.SOURCES["smallnorb"].files["test", kind].path
     content = path.read_bytes()
     path.write_bytes(content[:-1])
     for function in (data.check, data.load):  # even the train split is refused
@@ -478,28 +476,28 @@ def test_norb_wants_every_file_whole(norb, kind):
 
 def test_norb_file_of_another_kind_is_refused(norb):
     root, _ = norb
-    kinds = data.SOURCES["smallnorb"].files["train"]
-    path = root / kinds["dat"].path
+    listed = data.SOURCES["smallnorb"].files
+    path = root / listed["train", "dat"].path
     path.write_bytes(b"\x00\x00\x08\x03" + path.read_bytes()[4:])  # MNIST's magic number
-    kinds["dat"] = files.File(kinds["dat"].path, md5(path), path.stat().st_size, "md5")
+    listed["train", "dat"] = replace(listed["train", "dat"], digest=md5(path))
     with pytest.raises(data.CorruptData, match="begins with 0x3080000: not a matrix of NORB's"):
         data.load("smallnorb", root=root)
 
 
-def test_norb_is_downloaded_and_unpacked(norb, tmp_path, monkeypatch, capfd):
+def test_norb_is_downloaded_and_unpacked(norb, server, tmp_path, monkeypatch, capfd):
     root, arrays = norb
-    served = tmp_path / "served"
-    served.mkdir()
-    for path in (root / "smallnorb").iterdir():
-        (served / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
-    monkeypatch.setattr(smallnorb, "URL", served.as_uri())
-    fetched, real = [], files.download
-    monkeypatch.setattr(files, "download", lambda url, path: fetched.append(url) or real(url, path))
+    folder, address, asked = server
+    listed = data.SOURCES["smallnorb"].files
+    for key, file in listed.items():
+        name = f"{Path(file.path).name}.gz"
+        (folder / name).write_bytes(gzip.compress((root / file.path).read_bytes()))
+        assert file.url.endswith(f"/{name}")
+        listed[key] = replace(file, url=f"{address}/{name}")
     fresh = tmp_path / "fresh"
     both = data.load("smallnorb", "all", fresh, download=True)
     assert np.array_equal(both.images[:10], arrays["train"]["dat"][:, :1])
-    assert len(fetched) == 6
+    assert len(asked) == 6
     assert {path.suffix for path in (fresh / "smallnorb").iterdir()} == {".mat"}
     next((fresh / "smallnorb").iterdir()).unlink()
     data.load("smallnorb", "all", fresh, download=True)
-    assert len(fetched) == 7  # only the one that was missing
+    assert len(asked) == 7  # only the one that was missing

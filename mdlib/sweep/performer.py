@@ -1,0 +1,144 @@
+"""What happens in a run's own process: the chapter is executed, and the run's files are left.
+
+The process is a fork of the forkserver's, and it is the chapter's kernel too. It dies with whoever
+asked for the run, and takes along all that the chapter started.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+import warnings
+from contextlib import suppress
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from mdlib.io import write_json
+from mdlib.notebook import execution, provenance, results
+from mdlib.notebook.chapters import Chapter
+from mdlib.sweep import plan
+from mdlib.sweep.task import Outcome, SourceChanged, Task
+
+GRACE = 10.0  # seconds that an interrupted run has to save its state
+
+
+class Performance:
+    """What the forkserver's fork is handed: it calls `_bootstrap`, as of any multiprocessing one.
+
+    A `Process` would first import the asker's ``__main__`` in each run: a whole command line, or a
+    script that is then run a second time.
+    """
+
+    def __init__(self, task: Task):
+        self.task = task
+
+    def _bootstrap(self, parent_sentinel: int) -> int:
+        with suppress(OSError):
+            os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        asker = Connection(forkserver.get_inherited_fds()[0])
+        stopped = threading.Event()
+        threading.Thread(target=_listen, args=(asker, stopped), daemon=True).start()
+        asker.send(perform(self.task, stopped))
+        os.killpg(0, signal.SIGKILL)  # with whatever the chapter left running
+        return 0
+
+
+def _listen(asker: Connection, stopped: threading.Event) -> None:
+    """Interrupt the chapter when the asker says so; die if the asker has died."""
+    while True:
+        try:
+            asker.recv()
+        except (EOFError, OSError):
+            os.killpg(0, signal.SIGKILL)
+        stopped.set()
+        os.kill(os.getpid(), signal.SIGINT)
+        from mdlib.sweep import kernel
+
+        kernel.interrupt_children()
+
+
+def perform(task: Task, stopped: threading.Event) -> Outcome:
+    """Execute the chapter in this process, and leave the run's files, its status last."""
+    folder, host = Path(task.folder), platform.node()
+    try:
+        with plan.locked(folder / plan.LOCK, patience=GRACE):
+            if status := plan.done(folder):  # by another worker, before this one was asked
+                attempt = plan.attempts(folder)
+                return Outcome(task.number, "done", "", "", status["seconds"], attempt, host)
+            chapter = Chapter(task.chapter, task.name)
+            notebook = chapter.notebook()  # read before it is checked: an edit may come in between
+            _check_sources(task, chapter)
+            os.environ.update(task.variables)
+            attempt = plan.attempts(folder) + 1
+            plan.prepare(folder, task.parameters)
+            plan.log(folder, "start", attempt=attempt, pid=os.getpid())
+            outcome = _execute(task, chapter, notebook, attempt, host, stopped)
+            plan.end(folder, outcome)
+            return outcome
+    except (OSError, plan.Busy, SourceChanged, KeyboardInterrupt) as error:
+        # not a file of the run can be written, or none may be
+        state = "stopped" if stopped.is_set() else "failed"
+        return Outcome(task.number, state, type(error).__name__, str(error), host=host)
+
+
+def _check_sources(task: Task, chapter: Chapter) -> None:
+    """What was imported and what lies there now are both what was asked for."""
+    from mdlib.sweep import preload
+
+    then, now = preload.IMPORTED or task.imported, plan.imported_hash(chapter)
+    if (then, now, plan.source_hash(chapter)) != (task.imported, task.imported, task.source):
+        raise SourceChanged(
+            "the chapter or mdlib is another one than when the sweep was started: was it "
+            "edited, or is it not the same on this machine? Start the sweep again"
+        )
+
+
+def _execute(
+    task: Task,
+    chapter: Chapter,
+    notebook: Any,
+    attempt: int,
+    host: str,
+    stopped: threading.Event,
+) -> Outcome:
+    from papermill.iorw import papermill_io
+
+    from mdlib.sweep import kernel
+
+    papermill_io.register("/", plan.WholeNotebooks())
+    logging.getLogger("traitlets").setLevel(logging.CRITICAL)  # what it says, we report
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed()  # forks draw the same random numbers; new processes do not
+    folder, started, parameters = Path(task.folder), time.time(), dict(task.parameters)
+    clock = time.monotonic()
+    if "out" in parameters:
+        parameters["out"] = str(folder)
+    state, cause, message, metrics = "done", "", "", {}
+    try:
+        execution.execute(chapter, parameters, folder, False, None, kernel.engine(), notebook)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is complete, a word to stop comes late
+        if (folder / results.METRICS).exists():
+            metrics = results.read_metrics(folder)[-1]
+        _describe(folder, parameters, started)
+    except BaseException as error:  # whatever stopped it, its user wants the name
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        state = "stopped" if stopped.is_set() else "failed"
+        cause, message = execution.reason(error)
+        with suppress(Exception):  # a courtesy: the failure is the news
+            _describe(folder, parameters, started)
+    seconds = round(time.monotonic() - clock, 2)
+    return Outcome(task.number, state, cause, message, seconds, attempt, host, metrics)
+
+
+def _describe(folder: Path, parameters: dict[str, Any], started: float) -> None:
+    device = str(parameters.get("device", "cpu"))
+    with warnings.catch_warnings(action="ignore"):  # the chapter may have made errors of them
+        write_json(folder / plan.ENVIRONMENT, provenance.environment(device, started))

@@ -1,0 +1,59 @@
+"""What a sweep's forkserver imports: all that its runs need, once, before the first of them.
+
+Starting Python and importing torch, pandas and the notebook tools takes seconds, often more than a
+run itself. The forkserver (the standard library's) does it once and forks for each run. It has one
+thread and has computed nothing, so a fork of it is as good as a new process.
+
+It is told what to import by an environment variable, since it imports this module by its name.
+`IMPORTED` is the hash of the chapter's modules as they were when they were imported.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import sys
+from contextlib import suppress
+
+VARIABLE = "MDLIB_SWEEP_PRELOAD"
+# What every run needs; what the chapter itself imports comes on top.
+NEEDED = (
+    *("papermill", "jupytext", "nbclient", "ipykernel.kernelapp", "ipykernel.inprocess.ipkernel"),
+    *("ipykernel.zmqshell", "ipykernel.debugger", "tornado.platform.asyncio", "pdb", "psutil"),
+    *("IPython.core.completerlib", "IPython.extensions.storemagic", "IPython.core.debugger"),
+    *("mdlib.notebook.execution", "mdlib.sweep.kernel", "mdlib.sweep.performer"),
+)
+# What modules import only when they are used, and take seconds to.
+LATER = {"mdlib.training": "torch._dynamo", "mdlib.data": "sklearn.datasets"}
+IMPORTED: str | None = None
+
+
+def _preload(chapter: str, name: str, modules: list[str], path: list[str]) -> str:
+    from mdlib.notebook.chapters import Chapter
+    from mdlib.sweep import plan
+
+    found = Chapter(chapter, name)
+    # the user's own modules lie beside the chapter, and it is there that its kernel looks
+    sys.path[:] = [str(found.path.parent), *path]
+    later = [LATER[module] for module in modules if module in LATER]
+    for module in (*NEEDED, *modules, *later):
+        with suppress(Exception):  # the chapter will meet it again, and say so in its notebook
+            importlib.import_module(module)
+    sys.path[:] = path
+    nbformat = importlib.import_module("nbformat")
+    nbformat.validate(nbformat.v4.new_notebook())  # it compiles its schema at the first call
+    imported = plan.imported_hash(found)
+    gc.collect()
+    gc.freeze()  # so that a collection in a fork does not touch, and thereby copy, all memory
+    return imported
+
+
+if VARIABLE in os.environ:
+    told = json.loads(os.environ.pop(VARIABLE))
+    with suppress(OSError):
+        os.setsid()  # Ctrl-C on a terminal is for the driver alone
+    for _name, _value in told.pop("restore").items():
+        os.environ.pop(_name, None) if _value is None else os.environ.update({_name: _value})
+    IMPORTED = _preload(**told)

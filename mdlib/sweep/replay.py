@@ -1,0 +1,109 @@
+"""Execute rows of NAME.csv once more: does the code of today still give their numbers?"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mdlib.checks import need
+from mdlib.sweep import driver
+from mdlib.sweep.spec import Spec, load
+from mdlib.sweep.table import MACHINE, PROVENANCE, read_csv, table, used
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Rounding differs between kinds of CPU and numbers of threads, and training makes more of it.
+TOLERANCE = 0.05  # of a number, or in all where that is below 1
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value of a row, and what its run gave this time."""
+
+    number: int  # of the run
+    row: int  # of those that the run recorded, from 1
+    metric: str
+    collected: Any
+    replayed: Any
+    tolerance: float
+
+    @property
+    def difference(self) -> float | None:
+        """Of two numbers, how far they are apart, in units of the larger of 1 and the first."""
+        pair = self.collected, self.replayed
+        if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in pair):
+            return None
+        return abs(pair[0] - pair[1]) / max(1.0, abs(pair[0]))
+
+    @property
+    def agrees(self) -> bool:
+        if self.tolerance and self.difference is not None:
+            return self.difference <= self.tolerance
+        both = (self.collected, self.replayed)
+        return both[0] == both[1] or all(v != v for v in both)  # NaN: no value in either
+
+
+def replay(
+    name: str | os.PathLike | Spec,
+    runs: int = 1,
+    seed: int = 0,
+    cheap: bool = False,
+    data_root: str | os.PathLike | None = None,
+    quiet: bool = False,
+) -> list[Value]:
+    """Run some of a sweep's collected runs anew, and compare all that they record with their rows.
+
+    Values are to be the same on the same kind of machine (`MACHINE`: its processor, the number of
+    threads, torch), and elsewhere, or where a row does not say, within `TOLERANCE`.
+
+    Args:
+        name: a sweep's name, the path of its .yaml, or a loaded one.
+        runs: how many runs to execute; `seed` draws them, `cheap` takes the quickest ones.
+        data_root: where the data sets lie; None for the usual places.
+        quiet: print nothing.
+
+    Raises:
+        ValueError, OSError: no such sweep, no rows of it, or fewer than `runs`.
+    """
+    spec = name if isinstance(name, Spec) else load(name, data_root)
+    kept = read_csv(spec)
+    need(not kept.empty, f"{spec.name} has no rows to replay: mdlib collect {spec.name}")
+    seconds = kept.groupby("number")["run_seconds"].first().sort_values(kind="stable")
+    need(1 <= runs <= len(seconds), f"runs={runs}: {spec.name} has rows of {len(seconds)} runs")
+    numbers = list(seconds.index[:runs] if cheap else sorted(seconds.index))
+    numbers = sorted(numbers if cheap else random.Random(seed).sample(numbers, runs))
+    kept = kept[kept["number"].isin(numbers)]
+    some = replace(spec, points=[p for p in spec.points if p.number in numbers])
+    with tempfile.TemporaryDirectory() as out:
+        driver.run(some, out, _workers(kept, runs), data_root=data_root, quiet=quiet)
+        try:
+            anew = table(replace(some, record=[]), out)
+        except FileNotFoundError:  # not one came to its end
+            anew = kept[:0]
+    return [value for n in numbers for value in _values(spec, n, kept, anew)]
+
+
+def _workers(kept: pd.DataFrame, runs: int) -> int:
+    """How many runs at once, so that each has as many threads as it had."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = kept["run_threads"].dropna()
+    return max(1, cores // int(threads.iloc[0])) if len(threads) else min(cores, max(2, runs))
+
+
+def _values(spec: Spec, number: int, kept: pd.DataFrame, anew: pd.DataFrame) -> Iterator[Value]:
+    settings = {"number", *spec.chapter.parameters, *PROVENANCE}
+    old, new = (frame[frame["number"] == number].to_dict("records") for frame in (kept, anew))
+    for n, row in enumerate(old):
+        found = new[n] if n < len(new) else {}
+        tolerance = 0.0 if all(row[k] == found.get(k) for k in MACHINE) else TOLERANCE
+        for metric in [name for name in row if name not in settings]:
+            # what was used is a column of its own only where it is not what was given
+            given = found.get(metric.removesuffix(used("")))
+            replayed = found.get(metric, given) if found else None
+            yield Value(number, n + 1, metric, row[metric], replayed, tolerance)

@@ -1,0 +1,248 @@
+"""The hash of a run covers what its numbers come from, and nothing else."""
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+import mdlib
+from mdlib.methods import REGISTRY
+from mdlib.notebook import chapters
+from mdlib.notebook.chapters import Chapter
+from mdlib.sweep import sources
+
+PACKAGE = Path(mdlib.__file__).parent
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of mdlib that may be edited, which is the one that the hash is taken of."""
+    copy = tmp_path / "copy" / "mdlib"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(mdlib, "__file__", str(copy / "__init__.py"))
+    return copy
+
+
+def edit(path, old, new):
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"{path.name} has no {old!r}: the test needs another edit"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def modules_of(name):
+    chapter = chapters.find(name)
+    code = sources._of_text(sources._text(chapter))
+    return sources.closure(code.imports, chapter.path.parent)
+
+
+PARTITIONED = "experiments/partitioned"
+
+
+def test_what_is_no_source_of_numbers_leaves_rows_fresh(package):
+    chapter = chapters.find(PARTITIONED)
+    before = sources.source_hash(chapter)
+    for file, old, new in [
+        ("figures/plots.py", "import ", "import antigravity, "),
+        ("figures/explorable/__init__.py", "return ", "return 2 * "),
+        ("cli/sweep.py", "import ", "import antigravity, "),
+        ("notebook/html.py", "return ", "return 2 * "),
+        ("sweep/driver.py", "return ", "return 2 * "),
+        ("mi/pairs.py", "return ", "return 2 * "),  # which this chapter does not import
+        ("losses.py", '"""', '"""Quite another docstring. '),
+        ("losses.py", "\ndef ", "\n\n\n# a remark\ndef "),
+        ("losses.py", "\n\n\n", "\n\nfrom jaxtyping import Shaped\nfrom torch import Size\n"),
+        ("methods/byol.py", "\nfrom __future__ import annotations\n", "\n"),
+    ]:
+        edit(package / file, old, new)
+        assert sources.source_hash(chapter) == before, (file, old)
+
+
+def test_a_source_of_numbers_makes_rows_stale(package):
+    chapter = chapters.find(PARTITIONED)
+    code, hashes = sources.code_hash(chapter), [sources.source_hash(chapter)]
+    for file, old, new in [
+        ("losses.py", "return ", "return 2 * "),
+        ("methods/byol.py", "momentum: float = 0.99", "momentum: float = 0.9"),
+        ("methods/wmse.py", "return ", "return 2 * "),  # reached by the registry alone
+        ("methods/__init__.py", '"mdlib.methods.byol:BYOL"', '"mdlib.methods.simsiam:SimSiam"'),
+        ("data/digits.py", "return ", "return 2 * "),  # in SOURCES
+        ("evaluation/logistic.py", "return ", "return 2 * "),  # imported by what is imported
+        ("__init__.py", "return ", "return 2 * "),
+    ]:
+        edit(package / file, old, new)
+        hashes.append(sources.source_hash(chapter))
+        assert len(set(hashes)) == len(hashes), (file, old)
+    assert sources.code_hash(chapter) == code
+
+
+ANNOTATED = """\
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import other
+
+
+@dataclass
+class A:
+    x: torch.Tensor
+    n: int = 0
+
+
+def f(a: torch.Tensor, *rest: Sequence, key: int = 1, **more: other.T) -> torch.Tensor:
+    b: torch.Tensor = a
+    return torch.relu(b)
+"""
+
+
+def test_annotations_count_for_nothing(tmp_path):
+    first = hash_of(tmp_path, helper=ANNOTATED, other="x = 1\n")
+    same = ANNOTATED.replace("torch.Tensor", "Float[Tensor, 'n d']")
+    same = same.replace("import torch\n", "import torch\nfrom jaxtyping import Float\n", 1)
+    same = same.replace("import torch\n", "import torch\nfrom torch import Tensor\n", 1)
+    assert hash_of(tmp_path, helper=same, other="x = 1\n") == first
+    assert hash_of(tmp_path, helper=ANNOTATED, other="x = 2\n") == first, "never imported"
+    used = ANNOTATED.replace("import torch\n", "import torch\nfrom torch import relu as f2\n")
+    assert hash_of(tmp_path, helper=used.replace("torch.relu", "f2"), other="x = 1\n") != first
+    for old, new in [("n: int = 0", "n: int = 1"), ("key: int = 1", "key: int = 2")]:
+        assert hash_of(tmp_path, helper=ANNOTATED.replace(old, new), other="x = 1\n") != first
+
+
+def test_every_method_of_the_registry_counts():
+    found = modules_of("start_here")
+    assert {entry.partition(":")[0] for entry in REGISTRY.values()} <= found.keys()
+    assert {"mdlib.data.celeba", "mdlib.nets.resnet", "mdlib.training.loop"} <= found.keys()
+    assert not [name for name in found if name.startswith(("mdlib.figures", "mdlib.sweep"))]
+
+
+def test_a_chapter_that_trains_nothing_depends_on_no_method():
+    found = modules_of("theory/mutual_information_bounds")
+    assert "mdlib.mi.bounds" in found
+    assert not [name for name in found if name.startswith("mdlib.methods")]
+
+
+def test_reasons_are_given_for_modules_that_exist():
+    for name, reason in sources.NO_NUMBERS.items():
+        assert reason
+        assert sources._file(name, PACKAGE), f"{name} is gone: take it off the list"
+
+
+def test_a_file_is_read_once(monkeypatch):
+    chapter = chapters.find(PARTITIONED)
+    sources._of_text.cache_clear()
+    sources._of_version.cache_clear()
+    start = time.process_time()
+    first = sources.source_hash(chapter)
+    assert time.process_time() - start < 1.5  # 0.2 s on an idle machine
+
+    read, of_text = [], sources._of_text
+    monkeypatch.setattr(sources, "_of_text", lambda text: read.append(text) or of_text(text))
+    assert sources.source_hash(chapter) == first
+    assert len(read) == 1, "the chapter's own"
+
+
+CODE = """\
+# %% tags=["parameters"]
+seed = 0  # of all
+out = ""  # where
+
+# %% tags=["launch"]
+import antigravity
+
+# %%
+import helper
+
+helper.f()
+"""
+
+
+def chapter_of(folder, code=CODE, **files):
+    (folder / "chapter.py").write_text(code)
+    for name, text in files.items():
+        path = folder / (name.replace("__in__", "/") + ".py")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    return Chapter(folder / "chapter.py")
+
+
+def hash_of(*arguments, **files):
+    return sources.source_hash(chapter_of(*arguments, **files))
+
+
+def test_a_module_beside_the_chapter_counts(tmp_path):
+    first = hash_of(tmp_path, helper="def f():\n    return 1\n")
+    assert hash_of(tmp_path, helper='def f():\n    """One."""\n    return 1  # so\n') == first
+    assert hash_of(tmp_path, helper="def f():\n    return 2\n") != first
+    assert hash_of(tmp_path, other="x = 1\n", helper="def f():\n    return 1\n") == first
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "import other",
+        "import other as o",
+        "from other import x",
+        "def f():\n    from other import x\n    return x",
+        "try:\n    import other\nexcept ImportError:\n    pass",
+        "from importlib import import_module\nimport_module('other')",
+        "import importlib\nALL = ['other']\nmodules = [importlib.import_module(n) for n in ALL]",
+        "ALL = {'mine': 'other:Mine'}",
+        "__import__('other')",
+    ],
+)
+def test_what_a_helper_imports_counts(tmp_path, how):
+    first = hash_of(tmp_path, helper=how + "\n", other="x = 1\n")
+    assert hash_of(tmp_path, helper=how + "\n", other="x = 2\n") != first
+
+
+@pytest.mark.parametrize(
+    "how", ["from . import b", "from .b import x", "from .. import pack", "from ..pack.b import x"]
+)
+def test_packages_and_relative_imports_count(tmp_path, how):
+    code = CODE.replace("import helper", "import pack.sub.a").replace("helper.f()", "")
+    level = "pack__in__sub__in__b" if "from ." in how and ".." not in how else "pack__in__b"
+    (tmp_path / "pack/sub").mkdir(parents=True)
+    files = {
+        "pack__in____init__": "from pack import b\n" if how == "from .. import pack" else "",
+        "pack__in__sub__in____init__": "",
+        "pack__in__sub__in__a": how.replace("..pack", "...pack").replace(".. ", "... ") + "\n",
+    }
+    first = hash_of(tmp_path, code, **files, **{level: "x = 1\n"})
+    assert hash_of(tmp_path, code, **files, **{level: "x = 2\n"}) != first
+    changed = files | {"pack__in__sub__in____init__": "y = 1\n"}
+    assert hash_of(tmp_path, code, **changed, **{level: "x = 1\n"}) != first, "it is run, too"
+
+
+def test_modules_that_import_each_other_end(tmp_path):
+    assert hash_of(tmp_path, helper="import other\n", other="import helper\n")
+
+
+def test_of_a_chapter_code_counts_and_prose_does_not(tmp_path):
+    first = hash_of(tmp_path)
+    assert hash_of(tmp_path, CODE + "\n# %% [markdown]\n# Prose.\n") == first
+    assert hash_of(tmp_path, CODE.replace("antigravity", "this")) == first, "it fetches the book"
+    assert hash_of(tmp_path, CODE.replace("# of all", "# 0 … 9")) == first
+    assert hash_of(tmp_path, CODE.replace("helper.f()", "helper.f(1)")) != first
+    assert hash_of(tmp_path, CODE.replace("seed = 0", "seed = 1")) != first
+    assert hash_of(tmp_path, CODE.replace("seed = 0", "seed = 0.0")) != first
+
+
+def test_cells_in_ipythons_own_syntax_count(tmp_path):
+    magic = CODE.replace("import helper\n", "%matplotlib inline\nimport helper\nx = !ls\n")
+    first = hash_of(tmp_path, magic, helper="x = 1\n")
+    assert hash_of(tmp_path, magic, helper="x = 2\n") != first
+    assert hash_of(tmp_path, magic.replace("inline", "agg"), helper="x = 1\n") != first
+
+
+def test_an_edit_between_two_looks_is_seen(tmp_path):
+    chapter = chapter_of(tmp_path, helper="x = 1\n")
+    first = sources.source_hash(chapter)
+    (tmp_path / "helper.py").write_text("x = 2\n")
+    assert sources.source_hash(chapter) != first
