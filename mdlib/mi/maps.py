@@ -2,7 +2,8 @@
 
 Each is injective on [..., D], continuous, and knows its inverse; arithmetic in float64. By the
 data-processing inequality, there and back, that is enough. Not all are smooth: y³ has an inverse
-with no slope at 0, and t·√|t| has no second derivative there. They are those of the benchmark "Beyond Normal" (Czyż et al. 2023, arXiv 2306.11078), re-derived.
+with no slope at 0, and t·√|t| has no second derivative there. They are those of the benchmark
+"Beyond Normal" (Czyż et al. 2023, arXiv 2306.11078), re-derived.
 """
 
 from __future__ import annotations
