@@ -24,6 +24,8 @@ ROOT = chapters.root()
 LECTURES = yaml.safe_load((ROOT / "tools" / "lectures.yaml").read_text(encoding="utf-8"))
 REVEAL = Path(find_spec("sphinx_revealjs").origin).parent / "_static" / "revealjs"
 CAPTION = re.compile(r"\*(Figure|Table) \d")
+STATEMENT = re.compile(r"```\{prf:(\w+)\} ?(.*)\n(?::.*\n)*\n?((?s:.*?))\n```$", re.MULTILINE)
+ROLE = re.compile(r"\{prf:ref\}`[^`]*`")
 FULL = 750  # characters of text on a slide
 
 TEMPLATE = """{% extends 'reveal/index.html.j2' %}
@@ -49,6 +51,7 @@ def sections(notebook: NotebookNode) -> dict[str, list[str | NotebookNode]]:
     heading = ""
     for cell in notebook.cells:
         texts = [cell.source] if cell.cell_type == "markdown" else []
+        texts = [ROLE.sub("the statement above", STATEMENT.sub(stated, t)) for t in texts]
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "text/markdown" in data:
@@ -62,6 +65,12 @@ def sections(notebook: NotebookNode) -> dict[str, list[str | NotebookNode]]:
             elif block:
                 found[heading].append(block)
     return found
+
+
+def stated(directive: re.Match) -> str:
+    """A theorem, its proof and their kin as plain text: slides know no directives."""
+    kind, title, body = directive.groups()
+    return f"**{kind.capitalize()}{f' ({title})' if title else ''}.** {body}"
 
 
 def pages(blocks: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ is the gradient of the value; `dv` with a running average, `js`, `smile` and `cl
 and learn from another, and their docstrings say what.
 
 The inequality behind the lower bounds is log u ≤ u/a + log a − 1; the chapter
-`theory/mutual_information_bounds` derives each of them from it.
+`theory/infonce_bound` derives each of them from it.
 """
 
 from __future__ import annotations

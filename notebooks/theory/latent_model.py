@@ -18,7 +18,7 @@
 # - what a temperature means, and when a similarity *is* a pointwise mutual information.
 #
 # **You need** `start_here`, Gaussian densities, Jensen's inequality, and InfoNCE from
-# `theory/mutual_information_bounds`.
+# `theory/infonce_bound`.
 #
 # **Time:** about 40 seconds on one CPU core.
 #

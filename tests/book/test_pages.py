@@ -38,7 +38,7 @@ def test_numbers_of_the_results_are_those_of_the_file():
 
 
 def test_rows_of_one_run_are_not_averaged():
-    spec = sweep.load("mutual_information_bounds", need_data=False)
+    spec = sweep.load("mi_in_practice", need_data=False)
     found = sweep.summary(pages.told_apart(spec, sweep.read_csv(spec)), spec)
     assert set(found["n"]) == {3}  # seeds, not seeds × true values
     assert "truth" in found.index.names

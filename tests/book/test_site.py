@@ -27,6 +27,7 @@ from site_tools import (
     Visit,
     barriers,
     chromium,
+    leads_on,
     pages,
     served,
     watch,
@@ -98,6 +99,14 @@ def test_every_chapter_is_in_the_table_of_contents():
     toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
     pages = set(re.findall(r"'file': '([^']+)'", str(toc)))
     assert {f"notebooks/{name}" for name in chapters.names()} <= pages
+
+
+@pytest.mark.parametrize(
+    "old", ["theory/mutual_information_bounds", "theory/rigorous_mutual_information"]
+)
+def test_old_addresses_lead_to_a_chapter(site, old):
+    page = site / "notebooks" / f"{old}.html"
+    assert (page.parent / leads_on(page)).exists()
 
 
 def test_pages_show_prose_outputs_and_formulas(site):

@@ -1,6 +1,7 @@
 """What the tests of the site share: its pages as files, a server, a browser, a look at a page."""
 
 import os
+import re
 import shutil
 from collections import Counter
 from contextlib import contextmanager
@@ -118,9 +119,16 @@ class Parsed(HTMLParser):
             self.images.append(given)
 
 
+def leads_on(path):
+    """Where a page sends its readers, or None."""
+    refresh = re.search(r'http-equiv="refresh" content="0; ?url=([^"]+)"', path.read_text())
+    return refresh and refresh[1]
+
+
 def pages(site):
-    """The paths of all pages, without the theme's snippets and the first, which only leads on."""
-    found = (path.relative_to(site) for path in site.glob("*/**/*.html"))
+    """The paths of all pages, without the theme's snippets and those that only lead on."""
+    found = (path for path in site.glob("*/**/*.html") if not leads_on(path))
+    found = (path.relative_to(site) for path in found)
     found = [path.as_posix() for path in found if path.parts[0] != "_static"]
     return sorted([*found, *(path.name for path in site.glob("*.html") if path.stem != "index")])
 

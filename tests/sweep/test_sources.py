@@ -123,7 +123,7 @@ def test_every_method_of_the_registry_counts():
 
 
 def test_a_chapter_that_trains_nothing_depends_on_no_method():
-    found = modules_of("theory/mutual_information_bounds")
+    found = modules_of("theory/infonce_bound")
     assert "mdlib.mi.bounds" in found
     assert not [name for name in found if name.startswith("mdlib.methods")]
 

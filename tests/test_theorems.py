@@ -1,0 +1,222 @@
+"""Each theorem's cell runs as it is, and fails once its formula is broken.
+
+A cell tagged "theorem:NAME" holds the asserts of a statement. It runs here after its chapter's
+parameters, its cells tagged "setup" and all of its definitions, so it may use nothing else. A break
+is a change of text, in the chapter or in the module of mdlib that the cell asks; where it leaves
+the asserts silent, they prove nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from functools import cache
+from types import ModuleType
+
+import jupytext
+import matplotlib
+import pytest
+import torch
+
+from mdlib.notebook import chapters
+
+matplotlib.use("Agg")
+
+# chapter: cell → changes, each (old, new) in the chapter, or (module, function, old, new)
+BREAKS = {
+    "theory/infonce_bound": {
+        "ratio": [
+            ("log_r = task.log_ratio(x, y)", "log_r = 1.05 * task.log_ratio(x, y)"),
+            ("log_r = task.log_ratio(x, y)", "log_r = task.log_ratio(x, y.roll(1, 0))"),
+        ],
+        "scores": [
+            ('"js": 1 + joint.mean()', '"js": joint.mean()'),
+            ("S[off].add(1).exp().mean() / math.e,", "S[off].exp().mean() / math.e,"),
+            ("(joint.exp() / S.exp().mean(1))", "(joint.exp() / S.exp().mean(0))"),
+            ("mdlib.mi.bounds", "nwj", "tuba(scores, 1.0)", "tuba(scores, 0.9)"),
+        ],
+        "infonce": [
+            # the true pair left out of the denominator: no lower bound
+            ("mdlib.mi.bounds", "infonce", "math.log(scores.shape[-1])", "1.1"),
+            ("log_r + f[:, :1], K, bounds.infonce", "log_r + f[:1], K, bounds.infonce"),
+            ("(log_r.exp() / K).log1p()", "(log_r.exp() / K**2).log1p()"),
+            ("(product * f.exp()).sum() / math.e", "(joint * f.exp()).sum() / math.e"),
+            ("exact(joint, log_r, 3, bounds.dv)", "exact(joint, log_r, 3, bounds.infonce)"),
+        ],
+        "shared": [
+            ('return shared_noise(n, how == "independent")', "return shared_noise(n, False)"),
+            ('return shared_noise(n, how == "independent")', "return shared_noise(n, True)"),
+            ("given_z = -0.5 * math.log(1 - 0.9**2)", "given_z = 0.0"),
+        ],
+        "shrunk": [("squares[name, 0.8]  # batch", "squares[name, 1.0]  # batch")],
+        "js": [
+            ("1 - (1 - 1 / math.e) * mean)", "1 / math.e * mean)"),
+            ("mdlib.mi.bounds", "js_legacy", "nwj(scores)", "tuba(scores, 0.9)"),
+        ],
+        "variance": [
+            ("np.expm1(2 * laws.I)", "np.expm1(laws.I)"),
+            ("np.expm1(2 * laws.I)", "np.exp(2 * laws.I)"),
+        ],
+        "alpha": [
+            ("math.log((K - 1) / alpha) + (alpha < 1)", "math.log(K / alpha) + 1"),
+            ("math.log((K - 1) / alpha) + (alpha < 1)", "math.log((K - 1) / alpha)"),
+        ],
+        "club": [
+            ("(information + of_q - of_p)", "(information - of_q + of_p)"),
+            ("((joint - product) * (joint", "(joint * (joint"),
+            (
+                "for bound in (bounds.known_conditional, bounds.leave_one_out)",
+                "for bound in (bounds.leave_one_out, bounds.known_conditional)",
+            ),
+            ("sides.append(found > information)", "sides.append(True)"),
+        ],
+    },
+    "theory/known_truth_pairs": {
+        "same-class": [
+            ("(joint_of(shuffled), math.log(3))", "(joint_of(shuffled), 0.0)"),
+            ("(joint_of(labels, distinct=True), math.log(3) +", "(joint_of(labels), math.log(3) +"),
+            ("math.log(n / (n - 1)) for", "math.log((n + 1) / n) for"),
+            ("merged[0, 11] = 1", "merged[10, 11] = 1"),
+            (
+                "both = torch.cat([train.labels, test.labels])",
+                "both = torch.arange(len(which)); which[0] = which[1]",
+            ),
+        ],
+        "brackets": [
+            ("q = 2 * error", "q = error / 2"),
+            ("h = -sum(p * math.log(p) for", "h = 0 * sum(p * math.log(p) for"),
+            ("upper = math.log(5 * correct)", "upper = math.log(4 * correct)"),
+            ("joint = p_z_given_c.T @ with_class", "joint = (p_z_given_c / 2).T @ with_class"),
+            (
+                "mdlib.mi.pairs",
+                "score_matrix_from_posteriors",
+                "p_x.double() / prior.double()",
+                "p_x.double()",
+            ),
+        ],
+        "optimum": [
+            ("mdlib.mi.pairs", "_mean_log_ties", "pairs - 1, 1 / classes", "pairs, 1 / classes"),
+            ("math.log(K * M_ / (K + M_ - 1))", "math.log(M_)"),
+        ],
+        "nt-xent": [
+            ("math.log(63) - losses", "math.log(64) - losses"),
+            ("mdlib.mi.pairs", "optimal_nt_xent", "views=2", "views=1"),
+        ],
+        "factors": [
+            ("pictures = torch.cat(", "factors[:, 2] = 0; pictures = torch.cat("),
+            ("pictures = torch.cat(", "factors[:, 1] = 0; pictures = torch.cat("),
+        ],
+    },
+    "theory/frozen_encoders": {
+        "coupling": [
+            ("x[:, b] += -shift if undo else shift", "x[:, b] += shift"),
+            ("x[:, b] += -shift if undo else shift", "x[:, b] = shift if not undo else x[:, b]"),
+        ],
+        "room": [
+            ("(1 - share) * (weight * ties.log1p())", "(weight * ties.log1p())"),
+            ("Binomial(K - 1, blank)", "Binomial(K, blank)"),
+            ("pairs.optimal_infonce(classes, K)", "pairs.optimal_infonce(classes + 1, K)"),
+            ("< 0.5", "< 0.4"),
+        ],
+        "simplex": [
+            ("math.exp(-K / ((K - 1) * tau))", "math.exp(-2 / tau)"),  # all others at −1
+            ("math.exp(-K / ((K - 1) * tau))", "math.exp(-1 / tau)"),
+        ],
+    },
+    "theory/measures_infomin": {
+        "uniformity": [
+            ("(-2 * (2 - 2 * z @ z.mT)).exp()", "(-1 * (2 - 2 * z @ z.mT)).exp()"),
+            ("((kernel.sum((-1, -2)) - n) / (n * (n - 1)))", "(kernel.mean((-1, -2)))"),
+            ("(z - z_plus).square().sum(-1)", "(z - z_plus).norm(dim=-1)"),
+        ],
+        "kendall": [
+            ("np.sign(np.subtract.outer(v, v)) * counted", "np.sign(np.subtract.outer(v, v))"),
+            ("agree / np.sqrt(a * b)", "agree / np.sum(weights) ** 2"),
+        ],
+    },
+}
+CASES = [
+    pytest.param(chapter, name, change, id=f"{chapter}-{name}-{number}")
+    for chapter, cells in BREAKS.items()
+    for name, changes in cells.items()
+    for number, change in enumerate([None, *changes])
+]
+
+
+@cache
+def text(chapter: str) -> str:
+    return chapters.find(chapter).path.read_text(encoding="utf-8")
+
+
+@cache
+def cells(source: str) -> list[tuple[list[str], str]]:
+    """The code cells of a chapter's text: tags and code."""
+    code = [c for c in jupytext.reads(source, fmt="py:percent").cells if c.cell_type == "code"]
+    return [(cell.metadata.get("tags", []), cell.source) for cell in code]
+
+
+def tagged(source: str, tag: str) -> list[str]:
+    return [code for tags, code in cells(source) if tag in tags]
+
+
+def definitions(source: str) -> str:
+    """What all code cells define, in order."""
+    nodes = [node for _, code in cells(source) for node in ast.parse(code).body]
+    return "\n".join(ast.unparse(node) for node in nodes if defines(node))
+
+
+def defines(node: ast.stmt) -> bool:
+    """A function, a class, or a CONSTANT."""
+    if not isinstance(node, ast.Assign):
+        return isinstance(node, ast.FunctionDef | ast.ClassDef)
+    (name,) = (getattr(target, "id", "") for target in node.targets[:1])
+    return name.isupper() and len(name) > 1
+
+
+def run(source: str, name: str) -> None:
+    """A theorem's cell, on its own."""
+    before = tagged(source, "parameters") + tagged(source, "setup")
+    (theorem,) = tagged(source, f"theorem:{name}")
+    space: dict = {}
+    torch.manual_seed(0)
+    for part in (*before, definitions(source), theorem):
+        exec(compile(part, name, "exec"), space)
+
+
+@pytest.fixture
+def swapped(monkeypatch):
+    """Replaces a function by itself with a change of its text."""
+
+    def swap(module: ModuleType, name: str, old: str, new: str) -> None:
+        source = inspect.getsource(getattr(module, name))
+        assert source.count(old) == 1, f"{name} holds {old!r} {source.count(old)} times"
+        space = dict(vars(module))
+        head = "from __future__ import annotations\n"
+        exec(compile(head + source.replace(old, new), name, "exec"), space)
+        monkeypatch.setattr(module, name, space[name])
+
+    return swap
+
+
+@pytest.mark.parametrize(("chapter", "name", "change"), CASES)
+def test_a_theorems_cell_holds_and_can_fail(chapter, name, change, swapped):
+    source = text(chapter)
+    if change is None:
+        run(source, name)
+        return
+    if len(change) == 4:
+        module, function, old, new = change
+        swapped(importlib.import_module(module), function, old, new)
+    else:
+        old, new = change
+        assert source.count(old) == 1, f"{chapter} holds {old!r} {source.count(old)} times"
+        source = source.replace(old, new)
+    with pytest.raises(AssertionError):
+        run(source, name)
+
+
+@pytest.mark.parametrize("chapter", BREAKS)
+def test_every_theorems_cell_has_a_break(chapter):
+    tags = {tag for tags, _ in cells(text(chapter)) for tag in tags if "theorem:" in tag}
+    assert tags == {f"theorem:{name}" for name in BREAKS[chapter]}
