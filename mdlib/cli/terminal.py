@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +21,7 @@ DataRoot = Annotated[Path | None, typer.Option(help="Where the data sets lie (el
 
 
 @contextmanager
-def errors_as_messages() -> Iterator[None]:
+def errors_as_messages() -> Generator[None]:
     """Turn what a user can mend into one message and an exit code, without a traceback."""
     try:
         yield

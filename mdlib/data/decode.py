@@ -7,7 +7,7 @@ import os
 import shutil
 import struct
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +37,7 @@ def threaded(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
 
 
 @contextmanager
-def readable(name: str, what: object) -> Iterator[None]:
+def readable(name: str, what: object) -> Generator[None]:
     """Turn whatever Pillow raises on a bad image into CorruptData that names it (`what`)."""
     from PIL import Image
 

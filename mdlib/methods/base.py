@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
@@ -101,7 +101,7 @@ class Method(nn.Module):
             yield as_float(batch.to(device))
 
     @contextmanager
-    def evaluating(self) -> Iterator[None]:
+    def evaluating(self) -> Generator[None]:
         """Inside, the method is in evaluation mode; afterwards in the mode it was in before."""
         training = self.training
         self.eval()

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,7 +204,7 @@ def absolute(path: str | os.PathLike | None) -> str | None:
 
 
 @contextmanager
-def _variables(**values: str | None) -> Iterator[None]:
+def _variables(**values: str | None) -> Generator[None]:
     """Environment variables for the kernel to inherit; None leaves one as it is."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update({name: value for name, value in values.items() if value is not None})

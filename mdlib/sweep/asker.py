@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -203,7 +203,7 @@ class _Process:
 
 
 @contextmanager
-def _variables(task: Task) -> Iterator[None]:
+def _variables(task: Task) -> Generator[None]:
     """The environment that a forkserver is started in; ours again afterwards."""
     # the inline backend is what a kernel sets before matplotlib is imported
     wanted = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
@@ -252,7 +252,7 @@ def gpus() -> tuple[str, ...]:
 
 
 @contextmanager
-def _one_gpu(task: Task) -> Iterator[dict[str, str]]:
+def _one_gpu(task: Task) -> Generator[dict[str, str]]:
     """The variable that shows a run one GPU: the first that no other run of this machine uses.
 
     Other runs are known by a lock in the temporary folder, so it does not matter which worker, or

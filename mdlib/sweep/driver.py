@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -283,7 +283,7 @@ class _Driver:
             self._collect()
 
     @contextmanager
-    def _signals(self) -> Iterator[None]:
+    def _signals(self) -> Generator[None]:
         """Count Ctrl-C and SIGTERM instead of dying of them."""
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -51,7 +51,7 @@ def at_once(gpu: bool) -> int:
 
 
 @contextmanager
-def opened(scheduler: str | None, workers: int | None, gpu: bool = True) -> Iterator[Engine]:
+def opened(scheduler: str | None, workers: int | None, gpu: bool = True) -> Generator[Engine]:
     """The engine for ``--scheduler``.
 
     Args:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -170,7 +170,7 @@ def _is_free(path: Path) -> bool:
 
 
 @contextmanager
-def locked(path: Path, patience: float = 0.0) -> Iterator[None]:
+def locked(path: Path, patience: float = 0.0) -> Generator[None]:
     """Hold a file's lock, which the system takes away from whoever dies.
 
     Raises Busy if somebody else holds it for more than `patience` seconds, OSError where the file

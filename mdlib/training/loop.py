@@ -10,7 +10,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -233,7 +233,7 @@ def _order(
 
 
 @contextmanager
-def _interruptible(can_save: bool) -> Iterator[list]:
+def _interruptible(can_save: bool) -> Generator[list]:
     """Inside, the first Ctrl-C only fills the yielded list; a second one interrupts at once.
 
     Where nothing can be saved, or outside the main thread (where Python takes no signal handlers),
