@@ -22,8 +22,8 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
     return f"unknown {kind} {name!r}:{hint} Valid: {', '.join(valid) or '(none)'}"
 
 
-def need(condition: bool, message: str) -> None:
-    """ValueError with that message unless the condition holds."""
+def need(condition: object, message: str) -> None:
+    """ValueError with that message unless the condition is true, as `if` takes it."""
     if not condition:
         raise ValueError(message)
 

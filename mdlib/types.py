@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -21,8 +21,8 @@ class Learner(Protocol):
 
     uses: tuple[str, ...]
 
-    def loss(self, views: Tensor, generator, **extras) -> Loss:
-        """The total to minimise and its terms, of J views of each of B samples, [B, J, …]."""
+    def loss(self, *args: Any, **extras: Any) -> Loss:
+        """Of J views of B samples, [B, J, …], and a generator: the total to minimise, its terms."""
 
     def encode(self, images: Tensor) -> Tensor:
         """Codes [N, D] of samples [N, …]; changes nothing."""
