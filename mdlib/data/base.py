@@ -80,7 +80,8 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
-        return tuple(self.images.shape[1:])
+        _, channels, height, width = self.images.shape
+        return channels, height, width
 
     def to(self, device: str | torch.device) -> Dataset:
         """The same rows with every tensor on `device`."""

@@ -67,11 +67,6 @@ class Cifar10(Source):
 
     def verify(self, root: Path, quick: bool = False) -> None:
         found = _found(root)
-        if found is None:
-            raise FileNotFoundError(
-                f"{self.name}: neither {root / BATCHES} nor {root / JPEG_TAR.path} is there:"
-                f" {files.WHERE}"
-            )
         if found.name == BATCHES:
             files.verify_all(self.name, _batches(), root, quick)
         elif found.name == JPEG_TAR.path:
@@ -115,9 +110,13 @@ def _batches() -> list[files.File]:
     return [files.File(f"{BATCHES}/{file}", md5, algorithm="md5") for file, md5 in listed]
 
 
-def _found(root: Path) -> Path | None:
-    places = (root / name for name in (BATCHES, JPEG_TAR.path, *OWN_TARS))
-    return next((place for place in places if place.is_file() or place.is_dir()), None)
+def _found(root: Path) -> Path:
+    for name in (BATCHES, JPEG_TAR.path, *OWN_TARS):
+        if (root / name).exists():
+            return root / name
+    raise FileNotFoundError(
+        f"cifar10: neither {root / BATCHES} nor {root / JPEG_TAR.path} is there: {files.WHERE}"
+    )
 
 
 def _unpickled(root: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
@@ -172,10 +171,13 @@ def _members(tar: Path) -> dict[tuple[str, str, str], bytes]:
                 match = _MEMBER.fullmatch(member.name)
                 if not member.isreg() or not match or match[2] not in CLASSES:
                     continue  # folders, links and whatever else a tar file may hold
-                if member.size > _LARGEST or match.groups() in members:
+                key = match[1], match[2], match[3]
+                if member.size > _LARGEST or key in members:
                     problem = "too large" if member.size > _LARGEST else "there twice"
                     raise CorruptData(f"cifar10: in {tar} the member {member.name} is {problem}")
-                members[match.groups()] = stream.extractfile(member).read()
+                file = stream.extractfile(member)
+                assert file is not None  # as it is for regular members
+                members[key] = file.read()
     except (CorruptData, PermissionError):
         raise
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:

@@ -24,7 +24,8 @@ from mdlib.data.base import CorruptData
 from mdlib.io import atomic_write
 
 Pieces = Iterator[tuple[np.ndarray, np.ndarray]]  # numbers of rows, int [n], and their content
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 THREADS = min(8, os.cpu_count() or 1)
 _CHUNK = 1024  # so that an error in one file does not wait for all the others
 

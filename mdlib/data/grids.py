@@ -148,8 +148,9 @@ def cars3d(source: GridFile, path: Path) -> Pieces:
         raise CorruptData(f"{source.name}: {path} holds {len(names)} cars, expected {cars}")
     with tarfile.open(path, "r|gz") as tar:
         for member in filter(_is_car, tar):
-            content = io.BytesIO(tar.extractfile(member).read())
-            mesh = loadmat(content, variable_names=["im"])["im"]
+            file = tar.extractfile(member)
+            assert file is not None  # as it is for regular members
+            mesh = loadmat(io.BytesIO(file.read()), variable_names=["im"])["im"]
             shape = (height, width, channels, azimuths, elevations)
             decode.need_array(f"{source.name}: {member.name} in {path}", mesh, shape)
             views = mesh.transpose(4, 3, 2, 0, 1).reshape(-1, channels, height, width)
