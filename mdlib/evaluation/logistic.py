@@ -105,4 +105,5 @@ def _lbfgs(x, lower, weight, bias, y, l2, tol, max_iter) -> tuple[Tensor, Tensor
     with torch.no_grad():
         optimiser.step(closure)
         closure()  # the gradient left behind may be that of a point the line search refused
+    assert v.grad is not None  # the closure sets it
     return *unpack(), float(v.grad.abs().max())

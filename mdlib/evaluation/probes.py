@@ -56,17 +56,23 @@ class ProbeResult:
     `score` is the test score: accuracy in [0, 1], or R² (at most 1) averaged over target columns.
     `chosen` is the chosen hyper-parameter, one a column where targets are [N, T], and `held_out`
     the score there, on the held-out part. `predictions` are labels, int64 [M], or values, float64
-    [M] or [M, T]. Only regressions have `per_target`, R² float64 [T]; only `mixture` has `nmi`
-    (normalised mutual information, in [0, 1]) and `ari` (adjusted Rand index, at most 1).
+    [M] or [M, T]. Only `mixture` has `nmi` (normalised mutual information, in [0, 1]) and `ari`
+    (adjusted Rand index, at most 1).
     """
 
     score: float
     chosen: float | tuple[float, ...]
     held_out: float
     predictions: Tensor
-    per_target: Tensor | None = None
     nmi: float | None = None
     ari: float | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RegressionResult(ProbeResult):
+    """A `ProbeResult` with the R² of each target column, float64 [T]."""
+
+    per_target: Tensor
 
 
 # ---------------------------------------------------------------------------- classes
@@ -209,7 +215,7 @@ def ridge(
     train_codes: Values, train_targets: Values, test_codes: Values, test_targets: Values, *,
     seed: int = 0,
     penalties: Sequence[float] = (1e2, 1e1, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
-) -> ProbeResult:  # fmt: skip
+) -> RegressionResult:  # fmt: skip
     """Ridge regression in closed form; the penalty is chosen for each target column.
 
     Minimises ``(1/N)·‖y − X·w − b‖² + l2·‖w‖²``, which is scikit-learn's Ridge(alpha=N·l2). One
@@ -230,7 +236,7 @@ def ridge(
 def knn_regression(
     train_codes: Values, train_targets: Values, test_codes: Values, test_targets: Values, *,
     seed: int = 0, neighbours: Sequence[int] = (50, 15, 5, 1), block_bytes: int = BLOCK_BYTES,
-) -> ProbeResult:  # fmt: skip
+) -> RegressionResult:  # fmt: skip
     """Mean target of the k nearest training codes; k is chosen for each column. See `knn`."""
 
     def fit(x, y, new, grid):
@@ -306,7 +312,9 @@ def r2(
     return 1 - (truth - predicted).square().sum(0) / (truth - truth.mean(0)).square().sum(0)
 
 
-def _regress(fit, train_codes, train_targets, test_codes, test_targets, seed, grid) -> ProbeResult:
+def _regress(
+    fit, train_codes, train_targets, test_codes, test_targets, seed, grid
+) -> RegressionResult:
     x, new = checked_codes(train_codes, test_codes)
     y = checked_targets("train", train_targets, x, torch.float64)
     truth = checked_targets("test", test_targets, new, torch.float64)
@@ -331,7 +339,7 @@ def _regress(fit, train_codes, train_targets, test_codes, test_targets, seed, gr
 
     predictions, chosen, held_out = _run(fit, r2, x, y, new, held, grid)
     per_target = r2(predictions, truth)
-    return ProbeResult(
+    return RegressionResult(
         score=float(per_target.mean()),
         chosen=chosen[0] if flat else tuple(chosen),
         held_out=float(held_out.mean()),

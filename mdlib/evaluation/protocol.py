@@ -23,7 +23,8 @@ from mdlib.views import BINARY, style
 # Images [N, ...], members, generator → views [N, members, C, H, W] and what made them.
 Law = Callable[[Tensor, int, torch.Generator], tuple[Tensor, Mapping[str, Tensor]]]
 # (codes, targets, test codes, test targets) → what the probe found
-Probe = Callable[[Tensor, Tensor, Tensor, Tensor], probes.ProbeResult]
+Classifier = Callable[[Tensor, Tensor, Tensor, Tensor], probes.ProbeResult]
+Regression = Callable[[Tensor, Tensor, Tensor, Tensor], probes.RegressionResult]
 
 
 def held_out(split: Dataset, fraction: float = 0.2) -> tuple[Dataset, Dataset]:
@@ -104,8 +105,8 @@ def read_style(
     styles: Mapping[str, Tensor],
     test_codes: Float[Tensor, "test dim"],
     test_styles: Mapping[str, Tensor],
-    regress: Probe = probes.knn_regression,
-    classify: Probe = probes.mlp,
+    regress: Regression = probes.knn_regression,
+    classify: Classifier = probes.mlp,
 ) -> dict[str, float]:
     """What codes say of each column of style: R² of real numbers, the accuracy of flips.
 
@@ -166,11 +167,11 @@ def swapped(
     if hasattr(method, "parts"):
         (content, _), (_, style_part) = method.parts(code_a), method.parts(code_b)
         return method.swap(content, style_part)
-    need(
-        centre_b is not None,
-        f"{type(method).__name__} has a code without parts: expected centre_b, the mean codes of "
-        "views of B's images",
-    )
+    if centre_b is None:
+        raise ValueError(
+            f"{type(method).__name__} has a code without parts: expected centre_b, the mean codes "
+            "of views of B's images"
+        )
     return method.decode(code_a + code_b - centre_b)
 
 

@@ -29,6 +29,8 @@ class ViewsClassifier(Supervised):
     """
 
     uses = ("labels", "parameters")
+    means: Tensor
+    deviations: Tensor
 
     def __init__(
         self,
@@ -62,7 +64,7 @@ class ViewsClassifier(Supervised):
             "class": F.cross_entropy(self.head(features).float(), labels),
             "style": F.mse_loss(self.style_head(features).float(), truth),
         }
-        return sum(terms.values()), terms
+        return terms["class"] + terms["style"], terms
 
     @torch.no_grad()
     def predict(
