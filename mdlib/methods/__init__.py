@@ -91,12 +91,12 @@ def all_options() -> set[str]:
     return {option for name in REGISTRY for option in options_of(find(name))}
 
 
-def options_of(cls: type[Method]) -> dict[str, object]:
+def options_of(cls: type) -> dict[str, object]:
     """A method's options and their defaults, beside image_shape and latent_dim."""
     parameters = inspect.signature(cls).parameters.values()
     own = {p.name: p.default for p in parameters if p.default is not p.empty}
     hands_on = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    return options_of(cls.__base__) | own if hands_on else own
+    return options_of(cls.__mro__[1]) | own if hands_on else own
 
 
 def parse_option(text: str) -> dict[str, int | float]:

@@ -23,6 +23,7 @@ class AnnealedVAE(VAE):
 
     title = "AnnealedVAE"
     colour = "#08306b"
+    capacity_now: Tensor
 
     def __init__(
         self,

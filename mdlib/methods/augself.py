@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 
 import torch
@@ -46,7 +46,7 @@ class DifferencePredictor(nn.Module):
             self.networks = nn.ModuleDict({name: network(n) for name, n in columns.items()})
         self.trunk = trunk
 
-    def forward(self, codes: list[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, codes: Sequence[Tensor], parameters: Mapping[str, Tensor]) -> Tensor:
         """The loss over all ordered pairs of J views; J codes [B, dim] → a scalar.
 
         The mean over the columns of an augmentation, summed over augmentations: a crop is one, and
@@ -59,7 +59,7 @@ class DifferencePredictor(nn.Module):
             )
         pairs = list(permutations(range(len(codes)), 2))
 
-        def sides(views: list[Tensor]) -> list[Tensor]:
+        def sides(views: Sequence[Tensor]) -> list[Tensor]:
             """The first views of all pairs, and the second ones."""
             return [torch.cat([views[pair[side]] for pair in pairs]) for side in (0, 1)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class BYOL(JointEmbedding):
         """What the target network makes of each view, [B, latent_dim] each."""
         return [self.target_encoder(view) for view in views.unbind(1)]
 
-    def regression(self, codes: list[Tensor], target_codes: list[Tensor]) -> Tensor:
+    def regression(self, codes: Sequence[Tensor], target_codes: Sequence[Tensor]) -> Tensor:
         """The loss, from what the heads are to read of each view's codes; a scalar."""
         predictions = self.predict([self.projector(code).float() for code in codes])
         with torch.no_grad():

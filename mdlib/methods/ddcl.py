@@ -38,8 +38,7 @@ class DDCL(SimSiam, ProjectsParts):
         self.style_weight = style_weight
         self.projector = self.projector_of(self.parts.content_dim)
         self.style_projector = self.projector_of(self.parts.style_dim)
-        hidden = self.predictor[0].out_features
-        self.style_predictor = nets.projection(self.head_dim, hidden, self.head_dim)
+        self.style_predictor = nets.projection(self.head_dim, self.predictor_hidden, self.head_dim)
 
     def predictors(self) -> list[nn.Module]:
         return [self.predictor, self.style_predictor]

@@ -27,6 +27,8 @@ class DirectPred(BYOL):
 
     title = "DirectPred"
     colour = "#a58bd6"
+    correlation: Tensor
+    predictor: nn.Linear
 
     def __init__(
         self,

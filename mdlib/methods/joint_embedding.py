@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import permutations
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from mdlib import nets
 from mdlib.checks import check_above_zero, check_batch
 from mdlib.methods.base import Method
 from mdlib.types import ImageShape
+
+T = TypeVar("T")
 
 
 class JointEmbedding(Method):
@@ -56,9 +59,7 @@ class JointEmbedding(Method):
         return [self.projector(code).float() for code in self.codes(views)]
 
 
-def over_pairs(
-    term: Callable[[Tensor, Tensor], Tensor], first: list[Tensor], second: list[Tensor]
-) -> Tensor:
+def over_pairs(term: Callable[[T, T], Tensor], first: Sequence[T], second: Sequence[T]) -> Tensor:
     """The mean of `term(first[i], second[j])` over all ordered pairs of different views i, j."""
     pairs = permutations(range(len(first)), 2)
     return torch.stack([term(first[i], second[j]).mean() for i, j in pairs]).mean()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
+from mdlib.methods.base import Method
 
-@dataclass(frozen=True)
+
 class Partition:
     """Splits codes [..., latent_dim]: the last `style_dim` dimensions are style, the rest content.
 
@@ -16,30 +15,24 @@ class Partition:
     have a dimension.
     """
 
-    latent_dim: int
-    style_dim: int | None = None
-
-    def __post_init__(self):
-        style_dim = max(1, self.latent_dim // 4) if self.style_dim is None else self.style_dim
-        if not 0 < style_dim < self.latent_dim:
+    def __init__(self, latent_dim: int, style_dim: int | None = None):
+        self.style_dim = max(1, latent_dim // 4) if style_dim is None else style_dim
+        if not 0 < self.style_dim < latent_dim:
             raise ValueError(
-                f"style_dim={style_dim}: expected 1 or more, and less than "
-                f"latent_dim={self.latent_dim}, of which the rest is content"
+                f"style_dim={self.style_dim}: expected 1 or more, and less than "
+                f"latent_dim={latent_dim}, of which the rest is content"
             )
-        object.__setattr__(self, "style_dim", style_dim)
-
-    @property
-    def content_dim(self) -> int:
-        return self.latent_dim - self.style_dim
+        self.content_dim = latent_dim - self.style_dim
 
     def __call__(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Content [..., content_dim] and style [..., style_dim]."""
         return codes.split([self.content_dim, self.style_dim], dim=-1)
 
 
-class ProjectsParts:
+class ProjectsParts(Method):
     """What methods share that have `parts`, a Partition, and a projector on each of the two."""
 
+    parts: Partition
     projector: nn.Module
     style_projector: nn.Module
 

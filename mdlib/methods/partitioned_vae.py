@@ -41,6 +41,7 @@ class PartitionedVAE(TwoPartVAE):
 
     title = "partitioned VAE"
     colour = "#00b8a0"
+    warmth: Tensor
     least_views = 2
 
     def __init__(

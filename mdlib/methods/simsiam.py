@@ -39,7 +39,7 @@ class SimSiam(JointEmbedding):
     ):
         super().__init__(image_shape, latent_dim, **common)
         check_above_zero(predictor_hidden=predictor_hidden)
-        self.fix_predictor_lr = fix_predictor_lr
+        self.predictor_hidden, self.fix_predictor_lr = predictor_hidden, fix_predictor_lr
         self.predictor = nets.projection(self.head_dim, predictor_hidden, self.head_dim)
 
     def predictors(self) -> list[nn.Module]:

@@ -30,7 +30,7 @@ class VAE(Method):
 
     title = "VAE"
     colour = "#0173b2"
-    term_weights: Mapping[str, float] = MappingProxyType({})
+    term_weights: Mapping[str, float | Tensor] = MappingProxyType({})
 
     def __init__(
         self,

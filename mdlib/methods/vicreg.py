@@ -54,4 +54,5 @@ class VICReg(JointEmbedding):
             # A pair of views has two such penalties, and the paper sums these: hence the 2.
             "covariance": 2 * torch.stack(list(map(losses.covariance_penalty, projections))).mean(),
         }
-        return sum(self.term_weights[name] * term for name, term in terms.items()), terms
+        weighted = (self.term_weights[name] * term for name, term in terms.items())
+        return sum(weighted, views.new_zeros(())), terms
