@@ -47,14 +47,14 @@ def sap(
     if continuous:
         need(test is None, "test is given, but squared correlations need no second sample")
         codes = checked_codes(codes, least=2)
-        matrix, seed = _squared_correlations(codes, checked_factors(codes, factors)), None
+        matrix, drawn = _squared_correlations(codes, checked_factors(codes, factors)), None
     else:
         codes, labels, new, truth = checked_split(codes, factors, test, seed, least_codes=2)
-        matrix = _machine_accuracies(codes, labels, new, truth)
+        matrix, drawn = _machine_accuracies(codes, labels, new, truth), seed
     matrix = matrix.cpu()
     gaps = gap(matrix)
     return GapScore(
-        score=float(gaps.mean()), n=len(codes), seed=seed, per_factor=gaps, matrix=matrix
+        score=float(gaps.mean()), n=len(codes), seed=drawn, per_factor=gaps, matrix=matrix
     )
 
 

@@ -45,16 +45,17 @@ class Rows:
     def __init__(self, codes: Values, factors: Values):
         self._codes = checked_codes(codes)
         self._labels = checked_labels(self._codes, factors).cpu()
+        self.rows: int | None
         self.rows, self.factors = self._labels.shape
         self._order = self._labels.argsort(0)  # rows of equal value side by side
 
     def __call__(self, factor: int | None, groups: int, size: int, draw: torch.Generator) -> Tensor:
-        rows = torch.randint(self.rows, (groups, size), generator=draw)
+        rows = torch.randint(len(self._codes), (groups, size), generator=draw)
         if factor is not None:
             labels = self._labels[:, factor]
             counts = labels.bincount()
             starts = counts.cumsum(0) - counts
-            value = labels[torch.randint(self.rows, (groups, 1), generator=draw)]
+            value = labels[torch.randint(len(self._codes), (groups, 1), generator=draw)]
             part = torch.rand(groups, size, generator=draw, dtype=torch.float64)
             rows = self._order[:, factor][starts[value] + (part * counts[value]).long()]
         return self._codes[rows.to(self._codes.device)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mdlib.checks import unknown
 from mdlib.metrics.alignment import med, mig, modularity, rotation_null
-from mdlib.metrics.fitted import Test, accuracy, auc, dci, predictions, sap
+from mdlib.metrics.fitted import PredictionScore, Test, accuracy, auc, dci, predictions, sap
 from mdlib.metrics.inputs import Score, checked_codes, checked_factors
 from mdlib.metrics.robustness import irs
 from mdlib.metrics.sampled import Rows, beta_vae, factor_vae
@@ -45,13 +45,13 @@ def evaluate(
 
     given = checked_codes(codes)
     values = checked_factors(given, factors)
-    fits = {"test": test, "seed": seed}
+    fits: dict[str, Any] = {"test": test, "seed": seed}
 
     @cache
-    def regressions() -> list[Score]:  # the costliest part, for two rows
+    def regressions() -> list[PredictionScore]:  # the costliest part, for two rows
         return predictions((auc, accuracy), codes, factors, test, seed)
 
-    table = {"med": lambda: med(codes, factors, bins)}
+    table: dict[str, Callable[[], Score]] = {"med": lambda: med(codes, factors, bins)}
     for k in top_k:
         table[f"med top-{k}"] = lambda k=k: med(codes, factors, bins, k)
         table[f"med top-{k} rotated"] = lambda k=k: rotation_null(
@@ -81,7 +81,7 @@ def evaluate(
     return frame.astype({"n": "Int64", "bins": "Int64", "seed": "Int64"}).rename_axis("metric")
 
 
-def _left_out(names: Sequence[str], d: int, k: int) -> set[str]:
+def _left_out(names: Iterable[str], d: int, k: int) -> set[str]:
     out = set() if d <= TREES_UP_TO else {"dci"}
     if k == 1:
         out |= {"modularity", "dci", "beta_vae", "factor_vae"}
