@@ -274,7 +274,7 @@ def _climb(
     state, split = draw.get_state(), torch.arange(repeats, device=device)[:, None]
     train, held, test = train.to(device), held[:, :CHECK_ROWS].to(device), test.to(device)
 
-    def climbed(train: Tensor) -> tuple[Tensor, Tensor]:
+    def climbed(train: Tensor) -> tuple[Tensor, Tensor | None]:
         """Test values [methods, repeats] of critics trained on these rows; at half the steps."""
         network = critics.create(critic, x.shape[-1], y.shape[-1], members, seed, **shape)
         network = network.to(device)
@@ -299,16 +299,9 @@ def _climb(
 
     values, half_steps = climbed(train)
     half_rows = climbed(train[:, : n // 4])[0].mean(1) if check else None
-    return {
-        method: _result(
-            method, values[i], n, *(h and h[i] for h in map(_listed, (half_rows, half_steps)))
-        )
-        for i, method in enumerate(methods)
-    }
-
-
-def _listed(values: Tensor | None) -> list[float] | None:
-    return None if values is None else values.tolist()
+    halves = [[None] * len(methods) if h is None else h.tolist() for h in (half_rows, half_steps)]
+    each = zip(methods, values, *halves, strict=True)
+    return {method: _result(method, value, n, *half) for method, value, *half in each}
 
 
 def _result(

@@ -41,6 +41,8 @@ class Encoders(nn.Module):
         seed: of the first weights; torch's own generator is left as it was.
     """
 
+    tau: Tensor
+
     def __init__(self, sizes: Sequence[int], temperatures: Sequence[float], seed: int):
         super().__init__()
         need(len(sizes) >= 2, f"sizes={list(sizes)}: expected an input's and a code's at least")
@@ -69,9 +71,10 @@ def contrast(
 
     `sample(step, n)` gives n pairs in all, of which each member gets `batch_size`.
     """
-    members = len(stack.tau)
-    options = {"steps": steps, "batch_size": batch_size, "lr": lr, "seeds": members}
-    return train(stack, ["infonce"], sample, **options)["infonce"]
+    values = train(
+        stack, ["infonce"], sample, steps=steps, batch_size=batch_size, lr=lr, seeds=len(stack.tau)
+    )
+    return values["infonce"]
 
 
 def code_pairs(codes: Float[Tensor, "members N d"], task: SameClass, seed: int) -> Sample:
@@ -106,8 +109,7 @@ def information(
     """
     options = {"hidden": hidden, "layers": 1}
     critic = critics.create("separable", dim, dim, members, seed, **options).to(device)
-    options = {"steps": steps, "batch_size": batch_size, "lr": 2e-3, "seeds": members}
-    train(critic, ["infonce"], on_train, **options)
+    train(critic, ["infonce"], on_train, steps=steps, batch_size=batch_size, lr=2e-3, seeds=members)
     options = {"batches": 10, "batch_size": evaluation_size, "seeds": members}
     values = [evaluate(critic, ["infonce"], sample, **options) for sample in (on_train, on_test)]
     columns = ["MI, train", "MI, held-out"]

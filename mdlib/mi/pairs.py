@@ -223,10 +223,10 @@ class BinaryChannel(Task):
         self.title = f"Binary channel, {bits} bits, {information:.3g} nats"
 
     def sample(self, n: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
-        options = {"generator": generator, "device": checked_device(n, generator)}
-        sent = torch.randint(2, (n, self.bits), **options)
-        flipped = torch.rand(n, self.bits, **options) < self.flip_probability
-        return self._show(sent, generator), self._show(sent ^ flipped.long(), generator)
+        device = checked_device(n, generator)
+        sent = torch.randint(2, (n, self.bits), generator=generator, device=device)
+        flips = torch.rand(n, self.bits, generator=generator, device=device) < self.flip_probability
+        return self._show(sent, generator), self._show(sent ^ flips.long(), generator)
 
     def _show(self, bits: Tensor, generator: Generator | None) -> Tensor:
         images = self._classes.take(self._classes.pick(bits, generator))  # [n, bits, …, W]
@@ -328,5 +328,6 @@ class CdpMini(Task):
         return canvas.movedim(-1, 1).flatten(1)
 
     def _factors(self, n: int, generator: Generator | None) -> Tensor:
-        options = {"generator": generator, "device": checked_device(n, generator)}
-        return torch.stack([torch.randint(size, (n,), **options) for size in self.sizes], 1)
+        device = checked_device(n, generator)
+        drawn = [torch.randint(k, (n,), generator=generator, device=device) for k in self.sizes]
+        return torch.stack(drawn, 1)

@@ -224,7 +224,7 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 # --- tasks ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class VectorTask(Task):
     """x = of_x(x′), y = of_y(y′) for (x′, y′) of the base, whose information is the task's."""
 
