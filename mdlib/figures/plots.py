@@ -146,9 +146,9 @@ def forest(
     for each panel's title, and then all panels share rows, in the order in which they turn up.
     ±`margin` is shaded: within it, a difference counts for nothing.
     """
-    panels = intervals
-    if not any(isinstance(found, Mapping) for found in intervals.values()):
-        panels = {"": intervals}
+    panels = {title: rows for title, rows in intervals.items() if isinstance(rows, Mapping)}
+    if not panels:
+        panels = {"": {n: one for n, one in intervals.items() if not isinstance(one, Mapping)}}
     names = list(dict.fromkeys(name for rows in panels.values() for name in rows))
     size = (max(4, min(7, 2.5 * len(panels) + 1)), 0.23 * len(names) + 0.9)
     figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)

@@ -155,7 +155,7 @@ def film(
         ValueError: images of another shape or range, positions or labels in another number, an
             unknown start, a bad name; pictures beyond LIMIT.
     """
-    labels, start = _checked(name, sliders, start)
+    labels, at = _checked(name, sliders, start)
     lengths = tuple(map(len, labels.values()))
     shape = tuple(images.shape)
     if len(shape) != len(lengths) + 5 or shape[:-5] != lengths or shape[-3] not in (1, 3):
@@ -172,7 +172,7 @@ def film(
     alt = f"images at each position of: {', '.join(labels)}"
     frame = f'{rows}<img class="explorable-moving" alt="{escape(alt)}" width="400" src="', '">'
     pictures = [_png(grid) for grid in images.cpu().flatten(0, -6)]
-    return Explorable(name, labels, pictures, frame, "src", start)
+    return Explorable(name, labels, pictures, frame, "src", at)
 
 
 def _png(images: Tensor) -> str:
@@ -218,7 +218,7 @@ def curves(
     """
     from matplotlib.ticker import MaxNLocator
 
-    labels, start = _checked(name, sliders, start)
+    labels, at = _checked(name, sliders, start)
     if along not in labels:
         raise ValueError(f"along={along!r}: expected one of the sliders {list(labels)}")
     if not 0 < len(lines) <= len(STROKES):
@@ -242,9 +242,9 @@ def curves(
         now = every[(slice(None), *positions)]
         pictures.append(_lines(xs, ys[whole], positions[axis], list(lines), now))
     frame = _axes(xs, labels[along], along, ticks, unit), "</g></svg>"
-    chart = Explorable(name, labels, pictures, frame, "innerHTML", start)
+    chart = Explorable(name, labels, pictures, frame, "innerHTML", at)
     # Who removes scripts removes inline SVG, too, and leaves its texts; an image of it remains.
-    alone = chart.picture(start).replace("currentColor", GREY)
+    alone = chart.picture(at).replace("currentColor", GREY)
     alone = alone.replace("<svg", f'<svg xmlns="{SVG}"', 1)
     uri = "data:image/svg+xml;base64," + base64.b64encode(alone.encode()).decode()
     still = f'<img alt="{escape(", ".join(lines))} against {escape(along)}" src="{uri}">'
@@ -267,7 +267,7 @@ def _lines(xs: np.ndarray, ys: np.ndarray, at: int, names: list[str], values: np
     return "".join(reversed(parts))  # what comes last lies on top: the first line
 
 
-def _axes(xs: np.ndarray, labels: list[str], along: str, ticks: np.ndarray, unit: str) -> str:
+def _axes(xs: np.ndarray, labels: list[str], along: str, ticks: Sequence[float], unit: str) -> str:
     """What stands still in a chart, and the opening of what moves."""
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" fill="currentColor" font-family="sans-serif" '
