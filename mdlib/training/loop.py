@@ -25,6 +25,7 @@ from mdlib.devices import pick_device
 from mdlib.training.batches import Source
 from mdlib.training.callbacks import Callback
 from mdlib.training.checkpoint import Checkpoint, History, check_weights
+from mdlib.types import Learner
 
 SCHEDULES: dict[str, Callable[[float], float]] = {  # learning-rate factor at a share of the steps
     "constant": lambda share: 1.0,
@@ -35,7 +36,7 @@ ORDER, STEP = 0, 1  # the two streams of random numbers: the images' order, and 
 
 
 def fit(
-    method: nn.Module,
+    method: Learner,
     source: Source,
     *,
     epochs: int | None = None,
@@ -85,6 +86,7 @@ def fit(
             good checkpoint.
         KeyboardInterrupt: at Ctrl-C, after the step under way is finished and saved.
     """
+    assert isinstance(method, nn.Module), f"fit trains torch modules, no {type(method).__name__}"
     device = pick_device(str(device))
     need(
         hasattr(source, "draw"),
@@ -160,11 +162,12 @@ def _length(samples: int, batch_size: int, epochs: int | None, steps: int | None
         samples >= batch_size,
         f"batch_size={batch_size} is more than the {samples} samples there are",
     )
-    need(
-        (epochs is None) != (steps is None),
-        f"epochs={epochs}, steps={steps}: give exactly one of them",
-    )
-    length = epochs * (samples // batch_size) if steps is None else steps
+    if epochs is not None and steps is None:
+        length = epochs * (samples // batch_size)
+    elif steps is not None and epochs is None:
+        length = steps
+    else:
+        raise ValueError(f"epochs={epochs}, steps={steps}: give exactly one of them")
     need(length >= 1, f"epochs={epochs}, steps={steps}: expected at least one step")
     return length
 
@@ -174,10 +177,10 @@ def _check_room(method: nn.Module, source: Source) -> None:
     name, uses = type(method).__name__, getattr(method, "uses", ())
     if "labels" in uses:
         labels, classes = source.labels, getattr(method, "classes", None)
-        need(
-            labels is not None,
-            f"{name} learns from labels: give the source labels=one integer a sample",
-        )
+        if labels is None:
+            raise ValueError(
+                f"{name} learns from labels: give the source labels=one integer a sample"
+            )
         need(
             classes is None or (labels.min() >= 0 and labels.max() < classes),
             f"labels from {labels.min()} to {labels.max()}: {name} was made for 0 to "

@@ -143,12 +143,12 @@ class Views:
                 p[name] = happens(getattr(self, name))
         if self.rotation:
             p["rotation"] = uniform(-self.rotation, self.rotation)
-        jittered = happens(self.jitter_p) if jitters else None
-        for name in jitters:
-            size = getattr(self, name)
-            low, neutral = (-size, 0.0) if name == "hue" else (max(0.0, 1 - size), 1.0)
-            value = uniform(low, neutral + size)
-            p[name] = torch.where(jittered > 0, value, neutral)
+        if jitters:
+            jittered = happens(self.jitter_p) > 0
+            for name in jitters:
+                size = getattr(self, name)
+                low, neutral = (-size, 0.0) if name == "hue" else (max(0.0, 1 - size), 1.0)
+                p[name] = torch.where(jittered, uniform(low, neutral + size), neutral)
         if self.grey:
             p["grey"] = happens(self.grey)
         if self.blur is not None and self.blur_p:
