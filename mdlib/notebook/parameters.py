@@ -30,6 +30,7 @@ name is a customary one, which has the domain that all chapters give it: see CUS
 from __future__ import annotations
 
 import ast
+import builtins
 import io
 import math
 import operator
@@ -85,7 +86,7 @@ class Parameter:
         self.conform(self.default)
 
     @property
-    def type(self) -> type:
+    def type(self) -> builtins.type:
         return type(self.default)
 
     def conform(self, value: Any) -> Any:
@@ -101,12 +102,12 @@ class Parameter:
             raise ValueError(f"parameter {self.name!r} is {value}, expected a finite number")
         if self.type is int and not -(2**63) <= value < 2**63:
             raise ValueError(f"{self.mismatch(value)} (it has more than 64 bits)")
-        if self.type is str and not value.isascii():
+        if isinstance(value, str) and not value.isascii():
             try:
                 value.encode()
             except UnicodeEncodeError:
                 raise ValueError(f"{self.mismatch(value)} (it is no text in UTF-8)") from None
-        if self.type is list:
+        if isinstance(value, list):
             for item in value:
                 Parameter(self.name, item)  # or ValueError
         return self._in_domain(value)
@@ -294,14 +295,17 @@ def read(source: str) -> dict[str, Parameter]:
     comments, found = _comments(source), {}
     for line in lines:
         text = ast.get_source_segment(source, line)
-        targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
-        if len(targets) != 1 or not isinstance(targets[0], ast.Name) or line.value is None:
-            raise ValueError(f"{text!r} is not of the form `name = literal  # comment`")
-        name = targets[0].id
+        match line:
+            case ast.Assign([ast.Name(name)], value):
+                pass
+            case ast.AnnAssign(ast.Name(name), _, ast.expr() as value):
+                pass
+            case _:
+                raise ValueError(f"{text!r} is not of the form `name = literal  # comment`")
         if name in found:
             raise ValueError(f"{name!r} is set twice")
         try:
-            default = ast.literal_eval(line.value)
+            default = ast.literal_eval(value)
         except ValueError:
             hint = "derive it in the cell after the parameters"
             raise ValueError(f"{text!r} is no plain literal: {hint}") from None

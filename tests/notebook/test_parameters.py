@@ -60,6 +60,8 @@ def test_help_and_domain(line, help, domain):
         ("a = True  # [1 or more]", "no domain of a bool"),
         ("a: int = 1.5", "is annotated as int"),
         ("a: float = 1", "is annotated as float"),
+        ("a += 1", "'a += 1' is not of the form `name = literal"),
+        ("for a in (1, 2): pass", "is not of the form `name = literal"),
     ],
 )
 def test_a_malformed_line_is_refused_when_it_is_read(line, message):
