@@ -19,7 +19,7 @@ import threading
 import time
 import warnings
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 from multiprocessing import forkserver
@@ -142,8 +142,8 @@ def _end_servers() -> None:
         if not any(_key(task) == key for task in _live.values()):
             del _servers[key]
             with suppress(OSError, TypeError):
-                os.kill(server._forkserver_pid, signal.SIGKILL)
-                server._stop()
+                os.kill(server._forkserver_pid, signal.SIGKILL)  # ty: ignore[missing-attribute]
+                server._stop()  # ty: ignore[missing-attribute]  private, so its stub leaves it out
 
 
 class _Process:
@@ -241,8 +241,8 @@ def gpus() -> tuple[str, ...]:
     listed = ""
     for program in ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi"):  # WSL has no /dev/nvidia0
         with suppress(OSError, subprocess.SubprocessError):
-            listed = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=30)
-            listed = listed.stdout
+            ran = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=30)
+            listed = ran.stdout
             break
     found: list[str] = []
     for gpu in re.split(r"^(?=GPU \d+:)", listed, flags=re.MULTILINE):
@@ -262,17 +262,13 @@ def _one_gpu(task: Task) -> Generator[dict[str, str]]:
     if not devices:
         yield {}
         return
-    chosen, file = devices[task.number % len(devices)], None
-    for device in devices:
-        path = Path(tempfile.gettempdir(), f"mdlib-gpu-{os.getuid()}-{device}.lock")
-        file = open(path, "a")  # noqa: SIM115
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            chosen = device
-            break
-        except OSError:
-            file.close()
-    try:
+    chosen = devices[task.number % len(devices)]
+    with ExitStack() as files:
+        for device in devices:
+            path = Path(tempfile.gettempdir(), f"mdlib-gpu-{os.getuid()}-{device}.lock")
+            file = files.enter_context(open(path, "a"))
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                chosen = device
+                break
         yield {"CUDA_VISIBLE_DEVICES": chosen}
-    finally:
-        file.close()

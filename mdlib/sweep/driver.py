@@ -127,7 +127,8 @@ class _Driver:
     def __init__(self, spec: Spec, out: Path, engine: engines.Engine, data_root: Any, quiet: bool):
         self.spec, self.out, self.engine = spec, out, engine
         self.folders = folders(spec, out)
-        self.variables = {"MDLIB_DATA": execution.absolute(data_root)} if data_root else {}
+        root = execution.absolute(data_root)
+        self.variables = {"MDLIB_DATA": root} if root else {}
         code = [cell.source for cell in spec.chapter.cells if cell.kind == "code"]
         # all of them at once: what a run imports late might have been edited by then
         self.modules = tuple(dict.fromkeys((*imports(code), *sources.imported(spec.chapter))))

@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,6 +47,7 @@ def interrupt_children() -> None:
 
 def _start() -> Any:
     """ipykernel's application, all but its sockets."""
+    import ipykernel_launcher
     from ipykernel.inprocess.ipkernel import InProcessKernel
     from ipykernel.inprocess.socket import DummySocket
     from ipykernel.iostream import IOPubThread
@@ -61,7 +61,7 @@ def _start() -> Any:
         _supports_kernel_subshells = False
         shell_channel_thread = SimpleNamespace(parent_thread=threading.main_thread())
 
-        def _io_dispatch(self, change: Any) -> None:  # on ipykernel's thread for outputs
+        def _io_dispatch(self: Any, change: Any) -> None:  # on ipykernel's thread for outputs
             _, message = self.session.recv(self._underlying_iopub_socket, copy=False)
             if self.hear:
                 self.hear(message)
@@ -97,7 +97,7 @@ def _start() -> Any:
             self.displayhook.get_execution_count = lambda: self.kernel.execution_count
 
     words = ["-f", "none", "--log-level=CRITICAL"]
-    sys.argv = [find_spec("ipykernel_launcher").origin, *words]  # as chapters see it elsewhere
+    sys.argv = [str(ipykernel_launcher.__file__), *words]  # as chapters see it elsewhere
     app = App.instance()
     app.initialize([*words, "--HistoryManager.enabled=False"])  # no file for all runs
     return app
@@ -116,7 +116,8 @@ def _engine_class() -> type:
 
         def execute(self) -> Any:
             self.reset_execution_trackers()
-            self.kc, self.sent = self, []
+            self.kc = self  # ty: ignore[invalid-assignment]  of its face, `execute` needs no more
+            self.sent = []
             self.papermill_execute_cells()
             info = run_sync(self.ask)(_app.session.msg("kernel_info_request"))
             self.nb.metadata["language_info"] = info["content"]["language_info"]

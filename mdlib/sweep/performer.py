@@ -43,7 +43,8 @@ class Performance:
         with suppress(OSError):
             os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        asker = Connection(forkserver.get_inherited_fds()[0])
+        [theirs] = forkserver.get_inherited_fds() or []  # None: not forked by a server
+        asker = Connection(theirs)
         stopped = threading.Event()
         threading.Thread(target=_listen, args=(asker, stopped), daemon=True).start()
         asker.send(perform(self.task, stopped))

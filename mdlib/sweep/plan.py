@@ -78,7 +78,7 @@ def done(folder: Path) -> dict[str, Any] | None:
 def end(folder: Path, outcome: Outcome) -> None:
     """Log how an attempt ended, then write its status; a stopped run has none."""
     event = {"done": "end", "failed": "failure"}.get(outcome.state, "stop")
-    facts = {"attempt": outcome.attempt, "seconds": outcome.seconds}
+    facts: dict[str, Any] = {"attempt": outcome.attempt, "seconds": outcome.seconds}
     if outcome.cause:
         facts |= {"cause": outcome.cause, "message": outcome.message}
     log(folder, event, **facts)

@@ -88,7 +88,8 @@ class Live(Quiet):
         self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def look(self, counts: Counter, newest: Outcome | None = None) -> None:
-        fields = {"failed": f"{counts['failed']} failed" if counts["failed"] else ""}
+        failed = f"{counts['failed']} failed" if counts["failed"] else ""
+        fields: dict[str, Any] = {"failed": failed}
         if newest:
             fields["newest"] = _words(newest)[:60]
         self.progress.update(self.task, completed=counts["done"] + counts["failed"], **fields)

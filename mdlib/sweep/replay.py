@@ -74,7 +74,7 @@ def replay(
     spec = name if isinstance(name, Spec) else load(name, data_root)
     kept = read_csv(spec)
     need(not kept.empty, f"{spec.name} has no rows to replay: mdlib collect {spec.name}")
-    seconds = kept.groupby("number")["run_seconds"].first().sort_values(kind="stable")
+    seconds = kept.groupby("number").run_seconds.first().sort_values(kind="stable")
     need(1 <= runs <= len(seconds), f"runs={runs}: {spec.name} has rows of {len(seconds)} runs")
     numbers = list(seconds.index[:runs] if cheap else sorted(seconds.index))
     numbers = sorted(numbers if cheap else random.Random(seed).sample(numbers, runs))

@@ -160,19 +160,19 @@ class _Reader:
 
     def _node(self, node: ast.AST) -> None:
         kind, say = type(node), self.outline.append
-        if kind is ast.Import or kind is ast.ImportFrom:
+        if isinstance(node, ast.Import | ast.ImportFrom):
             return self._import(node)
-        if kind is ast.Constant:
+        if isinstance(node, ast.Constant):
             say(f"{node.value!r},")
-            if type(node.value) is str:
+            if isinstance(node.value, str):
                 self.strings.append(node.value)
             return None
-        if kind is ast.Name:
+        if isinstance(node, ast.Name):
             self.used.add(node.id)
-        elif kind is ast.Call:
+        elif isinstance(node, ast.Call):
             self._called(node)
-        elif kind is ast.If and getattr(node.test, "id", getattr(node.test, "attr", "")) == (
-            "TYPE_CHECKING"
+        elif isinstance(node, ast.If) and (
+            getattr(node.test, "id", getattr(node.test, "attr", "")) == "TYPE_CHECKING"
         ):
             return self._value(node.orelse)
         say(f"({kind.__name__}")

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from yaml.reader import ReaderError
 
 from mdlib.checks import unknown
 from mdlib.notebook import chapters, execution
@@ -112,7 +113,8 @@ class _Loader(yaml.SafeLoader):
     YAML 1.1, which PyYAML reads, takes 010 for 8, 1:30 for 90, `no` for false and 1e-3 for text.
     """
 
-    yaml_implicit_resolvers: ClassVar = {}
+    # A dict of the class, whatever the stub says.
+    yaml_implicit_resolvers: ClassVar = {}  # ty: ignore[incompatible-attribute-override]
 
 
 for _tag, _pattern in {
@@ -167,7 +169,7 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             message = f"no YAML: {error.problem}"
-        except yaml.reader.ReaderError as error:
+        except ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             message = f"no YAML: {error.reason} (character {error.character:#x})"
         except RecursionError:
@@ -235,7 +237,7 @@ class _Reader:
                 else:
                     name = ".".join(str(step) for step in where)
                     self._wrong(where, f"{name} is {one['input']!r}: {one['msg']}")
-        self._stop_if_wrong()
+        raise SpecError("\n".join(self.problems))
 
     def _chapter(self, name: str) -> Chapter:
         try:
@@ -246,7 +248,7 @@ class _Reader:
             return chapter
         except (ValueError, OSError) as error:
             self._wrong(("chapter",), str(error))
-        self._stop_if_wrong()
+        raise SpecError("\n".join(self.problems))
 
     def _check_shape(self, keys: Keys, seeds: list[int] | None, chapter: Chapter) -> None:
         if keys.grid and keys.points:
@@ -291,7 +293,7 @@ class _Reader:
     def _points(self, keys: Keys, seeds: list[int] | None, chapter: Chapter) -> list[Point]:
         found: list[Point] = []
         seen: dict[str, int] = {}
-        looked_at: set[str] = set()  # data sets may be large: each is looked at once
+        looked_at: set[Any] = set()  # data sets may be large: each is looked at once
         for where, given in _product(keys):
             for seed in [None] if seeds is None else seeds:
                 values = keys.fixed | given | ({} if seed is None else {"seed": seed})

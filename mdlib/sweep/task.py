@@ -54,5 +54,5 @@ def imports(code: Iterable[str]) -> tuple[str, ...]:
                     found |= {name.name: None for name in node.names}
                 elif isinstance(node, ast.ImportFrom) and not node.level:
                     names = [f"{node.module}.{name.name}" for name in node.names]
-                    found |= dict.fromkeys([node.module, *names])
+                    found |= dict.fromkeys([str(node.module), *names])
     return tuple(found)
