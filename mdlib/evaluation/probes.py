@@ -69,7 +69,7 @@ class ProbeResult:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class RegressionResult(ProbeResult):
+class R2Result(ProbeResult):
     """A `ProbeResult` with the R² of each target column, float64 [T]."""
 
     per_target: Tensor
@@ -215,7 +215,7 @@ def ridge(
     train_codes: Values, train_targets: Values, test_codes: Values, test_targets: Values, *,
     seed: int = 0,
     penalties: Sequence[float] = (1e2, 1e1, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
-) -> RegressionResult:  # fmt: skip
+) -> R2Result:  # fmt: skip
     """Ridge regression in closed form; the penalty is chosen for each target column.
 
     Minimises ``(1/N)·‖y − X·w − b‖² + l2·‖w‖²``, which is scikit-learn's Ridge(alpha=N·l2). One
@@ -236,7 +236,7 @@ def ridge(
 def knn_regression(
     train_codes: Values, train_targets: Values, test_codes: Values, test_targets: Values, *,
     seed: int = 0, neighbours: Sequence[int] = (50, 15, 5, 1), block_bytes: int = BLOCK_BYTES,
-) -> RegressionResult:  # fmt: skip
+) -> R2Result:  # fmt: skip
     """Mean target of the k nearest training codes; k is chosen for each column. See `knn`."""
 
     def fit(x, y, new, grid):
@@ -312,9 +312,7 @@ def r2(
     return 1 - (truth - predicted).square().sum(0) / (truth - truth.mean(0)).square().sum(0)
 
 
-def _regress(
-    fit, train_codes, train_targets, test_codes, test_targets, seed, grid
-) -> RegressionResult:
+def _regress(fit, train_codes, train_targets, test_codes, test_targets, seed, grid) -> R2Result:
     x, new = checked_codes(train_codes, test_codes)
     y = checked_targets("train", train_targets, x, torch.float64)
     truth = checked_targets("test", test_targets, new, torch.float64)
@@ -339,7 +337,7 @@ def _regress(
 
     predictions, chosen, held_out = _run(fit, r2, x, y, new, held, grid)
     per_target = r2(predictions, truth)
-    return RegressionResult(
+    return R2Result(
         score=float(per_target.mean()),
         chosen=chosen[0] if flat else tuple(chosen),
         held_out=float(held_out.mean()),

@@ -23,8 +23,7 @@ from mdlib.views import BINARY, style
 # Images [N, ...], members, generator → views [N, members, C, H, W] and what made them.
 Law = Callable[[Tensor, int, torch.Generator], tuple[Tensor, Mapping[str, Tensor]]]
 # (codes, targets, test codes, test targets) → what the probe found
-Classifier = Callable[[Tensor, Tensor, Tensor, Tensor], probes.ProbeResult]
-Regression = Callable[[Tensor, Tensor, Tensor, Tensor], probes.RegressionResult]
+Probe = Callable[[Tensor, Tensor, Tensor, Tensor], probes.ProbeResult]
 
 
 def held_out(split: Dataset, fraction: float = 0.2) -> tuple[Dataset, Dataset]:
@@ -105,8 +104,8 @@ def read_style(
     styles: Mapping[str, Tensor],
     test_codes: Float[Tensor, "test dim"],
     test_styles: Mapping[str, Tensor],
-    regress: Regression = probes.knn_regression,
-    classify: Classifier = probes.mlp,
+    regress: Callable[..., probes.R2Result] = probes.knn_regression,
+    classify: Probe = probes.mlp,
 ) -> dict[str, float]:
     """What codes say of each column of style: R² of real numbers, the accuracy of flips.
 
