@@ -7,7 +7,7 @@ all ordered pairs of views.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from mdlib import losses, nets
 from mdlib.methods.augself import DifferencePredictor
 from mdlib.methods.joint_embedding import over_pairs
 
+Codes = Sequence[Tensor]  # of each view
 Parameters = Mapping[str, Tensor]
 
 
@@ -34,12 +35,10 @@ class StyleTerm(nn.Module):
         super().__init__()
         self.projector = nets.projection(style_dim, hidden, out)
 
-    def forward(
-        self, styles: list[Tensor], targets: list[Tensor], parameters: Parameters
-    ) -> Tensor:
+    def forward(self, styles: Codes, targets: Codes, parameters: Parameters) -> Tensor:
         raise NotImplementedError
 
-    def project(self, styles: list[Tensor]) -> list[Tensor]:
+    def project(self, styles: Codes) -> list[Tensor]:
         return [self.projector(style).float() for style in styles]
 
     def averaged(self) -> list[tuple[nn.Module, nn.Module]]:
@@ -54,9 +53,7 @@ class Untrained(StyleTerm):
         super().__init__(style_dim, hidden, out)
         self.projector.requires_grad_(False)
 
-    def forward(
-        self, styles: list[Tensor], targets: list[Tensor], parameters: Parameters
-    ) -> Tensor:
+    def forward(self, styles: Codes, targets: Codes, parameters: Parameters) -> Tensor:
         return styles[0].new_zeros((), dtype=torch.float32)
 
 
@@ -68,9 +65,7 @@ class Repel(StyleTerm):
     on what made the views.
     """
 
-    def forward(
-        self, styles: list[Tensor], targets: list[Tensor], parameters: Parameters
-    ) -> Tensor:
+    def forward(self, styles: Codes, targets: Codes, parameters: Parameters) -> Tensor:
         projections = self.project(styles)
         return over_pairs(repulsion, projections, projections)
 
@@ -83,9 +78,7 @@ class Predicted(StyleTerm):
         self.predictor = nets.projection(out, hidden, out)
         self.target_projector = copy.deepcopy(self.projector).requires_grad_(False)
 
-    def forward(
-        self, styles: list[Tensor], targets: list[Tensor], parameters: Parameters
-    ) -> Tensor:
+    def forward(self, styles: Codes, targets: Codes, parameters: Parameters) -> Tensor:
         predictions = [self.predictor(z).float() for z in self.project(styles)]
         with torch.no_grad():
             projections = [self.target_projector(target).float() for target in targets]
@@ -132,9 +125,7 @@ class Shared(Predicted):
     uses = ("parameters",)
     looked = False
 
-    def forward(
-        self, styles: list[Tensor], targets: list[Tensor], parameters: Parameters
-    ) -> Tensor:
+    def forward(self, styles: Codes, targets: Codes, parameters: Parameters) -> Tensor:
         check_shared(self, parameters)
         return super().forward(styles, targets, parameters)
 
@@ -153,9 +144,7 @@ class SharedContrast(StyleTerm):
     uses = ("parameters",)
     looked = False
 
-    def forward(
-        self, styles: list[Tensor], targets: list[Tensor], parameters: Parameters
-    ) -> Tensor:
+    def forward(self, styles: Codes, targets: Codes, parameters: Parameters) -> Tensor:
         check_shared(self, parameters)
         pairs = [torch.stack(z.chunk(2), dim=1) for z in self.project(styles)]  # [B/2, 2, D]
         return losses.info_nce(torch.cat(pairs))
@@ -173,9 +162,7 @@ class Augmentation(Untrained):
         super().__init__(style_dim, hidden, out)
         self.differences = DifferencePredictor(style_dim, hidden)
 
-    def forward(
-        self, styles: list[Tensor], targets: list[Tensor], parameters: Parameters
-    ) -> Tensor:
+    def forward(self, styles: Codes, targets: Codes, parameters: Parameters) -> Tensor:
         return self.differences(styles, parameters)
 
 
