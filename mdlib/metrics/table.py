@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mdlib.checks import unknown
 from mdlib.metrics.alignment import med, mig, modularity, rotation_null
@@ -45,7 +45,6 @@ def evaluate(
 
     given = checked_codes(codes)
     values = checked_factors(given, factors)
-    fits: dict[str, Any] = {"test": test, "seed": seed}
 
     @cache
     def regressions() -> list[PredictionScore]:  # the costliest part, for two rows
@@ -60,8 +59,8 @@ def evaluate(
     table |= {
         "mig": lambda: mig(codes, factors, bins),
         "modularity": lambda: modularity(codes, factors, bins),
-        "sap": lambda: sap(codes, factors, **fits),
-        "dci": lambda: dci(codes, factors, **fits, trees="binned"),
+        "sap": lambda: sap(codes, factors, test=test, seed=seed),
+        "dci": lambda: dci(codes, factors, test=test, seed=seed, trees="binned"),
         "explicitness": lambda: regressions()[0],
         "informativeness": lambda: regressions()[1],
         "irs": lambda: irs(codes, factors, bins),

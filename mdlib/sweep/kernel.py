@@ -116,8 +116,7 @@ def _engine_class() -> type:
 
         def execute(self) -> Any:
             self.reset_execution_trackers()
-            self.kc = self  # ty: ignore[invalid-assignment]  of its face, `execute` needs no more
-            self.sent = []
+            self.kc, self.sent = self, []  # ty: ignore[invalid-assignment]  has what is asked of it
             self.papermill_execute_cells()
             info = run_sync(self.ask)(_app.session.msg("kernel_info_request"))
             self.nb.metadata["language_info"] = info["content"]["language_info"]

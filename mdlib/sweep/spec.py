@@ -113,8 +113,7 @@ class _Loader(yaml.SafeLoader):
     YAML 1.1, which PyYAML reads, takes 010 for 8, 1:30 for 90, `no` for false and 1e-3 for text.
     """
 
-    # A dict of the class, whatever the stub says.
-    yaml_implicit_resolvers: ClassVar = {}  # ty: ignore[incompatible-attribute-override]
+    yaml_implicit_resolvers: ClassVar = {}  # ty: ignore[incompatible-attribute-override]  stub errs
 
 
 for _tag, _pattern in {

@@ -125,9 +125,7 @@ class Checkpoint:
             ) from error
         ours = json.loads(json.dumps(self.settings))
         if ours["initial weights"] == weights_digest(state["method"]):
-            ours["initial weights"] = theirs[
-                "initial weights"
-            ]  # the very method that it was saved of
+            ours["initial weights"] = theirs["initial weights"]  # the very method it was saved of
         if differ := [k for k in {**theirs, **ours} if ours.get(k) != theirs.get(k)]:
             detail = "; ".join(f"{k} was {theirs.get(k)}, now {ours.get(k)}" for k in differ)
             raise ValueError(

@@ -158,10 +158,8 @@ def fit(
 
 def _length(samples: int, batch_size: int, epochs: int | None, steps: int | None) -> int:
     """The number of steps; ValueError where a setting makes no sense."""
-    need(
-        samples >= batch_size,
-        f"batch_size={batch_size} is more than the {samples} samples there are",
-    )
+    if batch_size > samples:
+        raise ValueError(f"batch_size={batch_size} is more than the {samples} samples there are")
     if epochs is not None and steps is None:
         length = epochs * (samples // batch_size)
     elif steps is not None and epochs is None:
