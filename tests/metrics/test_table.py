@@ -79,7 +79,7 @@ def test_errors():
         evaluate(CODES, FACTORS, metrics=["migg"])
     with pytest.raises(ValueError, match="factors have shape"):
         evaluate(CODES, FACTORS[1:])
-    with pytest.raises(ValueError, match="top_k is 0"):
+    with pytest.raises(ValueError, match="top_k=0: expected a whole number"):
         evaluate(CODES, FACTORS, top_k=(0,))
     with pytest.raises(ValueError, match="expected at least 2"):
         evaluate(CODES, FACTORS[:, :1], metrics=["med"])
