@@ -5,9 +5,10 @@ Nothing heavy is imported before a tensor is looked at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,19 +40,39 @@ def as_tensor(values, name: str = "values") -> Tensor:
 
     if isinstance(values, torch.Tensor):
         need(not values.is_complex(), f"{name} are complex, expected real numbers")
+        need(
+            values.layout == torch.strided
+            and not re.match("torch.(float[48]|q)", str(values.dtype)),
+            f"{name} are {values.dtype} in the layout {values.layout}, expected a dense tensor of "
+            "ordinary numbers: values.to_dense(), values.float()",
+        )
         return values.detach()
+    need(
+        not np.ma.is_masked(values),
+        f"{name} are masked in places, and what stands under a mask is no value: leave those rows "
+        "out, or fill them",
+    )
     try:
         array = np.asarray(values)
         if array.dtype == object:  # numbers may hide in there; text and None do not change
             array = np.array(array.tolist())
     except ValueError as error:
         raise ValueError(f"{name} are no array, expected rows of one length: {error}") from error
-    need(
-        array.dtype.kind in "buif",
-        f"{name} are {array.dtype}, such as {array.flat[0] if array.size else None!r}, expected "
-        "numbers: number the values of each column with numpy.unique(column, return_inverse=True)",
-    )
+    need(array.dtype.kind != "c", f"{name} are complex, expected real numbers")
+    if array.dtype.kind not in "buif":
+        numbers = (bool, int, float, np.number)
+        odd = next((v for v in array.flat if not isinstance(v, numbers)), None)
+        raise ValueError(
+            f"{name} are {array.dtype}, such as {str(odd) if array.dtype.kind in 'US' else odd!r}, "
+            "expected numbers: number the values of each column with "
+            "numpy.unique(column, return_inverse=True)"
+        )
     if array.dtype.kind == "u" and array.itemsize > 1:  # torch computes with none of these
+        need(
+            not array.size or array.max() < 2**63,
+            f"{name} hold {array.max() if array.size else 0}, expected numbers below 2^63: number "
+            "them with numpy.unique(column, return_inverse=True), or take them as floats",
+        )
         array = array.astype(np.int64)
     if array.dtype.kind == "f" and array.itemsize > 8:
         array = array.astype(np.float64)
@@ -71,17 +92,27 @@ def checked_finite(name: str, values: Tensor) -> None:
 
 
 def checked_grid(name: str, values: Sequence, whole: bool = False) -> list:
-    values, kind = list(values), "whole" if whole else "finite"
-    valid = [0 < v < float("inf") and (not whole or v == int(v)) for v in values]
-    need(values and all(valid), f"{name} is {values}, expected one or more positive {kind} numbers")
-    return values
+    kind = "whole" if whole else "finite"
+    parts = list(values) if isinstance(values, Iterable) else []
+    valid = [
+        _is_number(v) and 0 < v < float("inf") and (not whole or isinstance(v, Integral))
+        for v in parts
+    ]
+    need(
+        parts and all(valid), f"{name} is {values!r}, expected one or more positive {kind} numbers"
+    )
+    return parts
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def check_above_zero(**options: float) -> None:
     """ValueError for the first of the named options that is not above 0."""
     for name, value in options.items():
-        if not value > 0:
-            raise ValueError(f"{name}={value}: expected a number above 0")
+        if not (_is_number(value) and 0 < value < float("inf")):
+            raise ValueError(f"{name}={value!r}: expected a number above 0, and a finite one")
 
 
 def check_whole(least: int, **options: int) -> None:
@@ -96,8 +127,16 @@ def check_whole(least: int, **options: int) -> None:
 def check_not_negative(**options: float) -> None:
     """ValueError for the first of the named options that is below 0."""
     for name, value in options.items():
-        if not value >= 0:
-            raise ValueError(f"{name}={value}: expected 0 or a number above it")
+        if not (_is_number(value) and 0 <= value < float("inf")):
+            raise ValueError(f"{name}={value!r}: expected 0 or a number above it")
+
+
+def check_seed(seed: int) -> None:
+    """ValueError unless NumPy's and torch's generators alike take it."""
+    need(
+        isinstance(seed, Integral) and not isinstance(seed, bool) and 0 <= seed < 2**63,
+        f"seed={seed!r}: expected a whole number from 0 to 2^63 - 1",
+    )
 
 
 def check_one_of(choices: tuple[str, ...], **options: str) -> None:

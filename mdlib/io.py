@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -56,6 +57,15 @@ def read_text(path: str | os.PathLike) -> str:
         byte = f"byte 0x{content[error.start]:02x}"
         raise ValueError(f"{path}:{line}: {byte} is not UTF-8: save the file as UTF-8") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def check_no_conflict(path: str | os.PathLike, text: str) -> None:
+    """ValueError, with file and line, if Git left a conflict of two versions in its text."""
+    if conflict := re.search(r"^<<<<<<< .*$(?s:.*)^>>>>>>> ", text, re.MULTILINE):
+        line = text.count("\n", 0, conflict.start()) + 1
+        raise ValueError(
+            f"{path}:{line}: Git left a merge conflict here: keep one of its two sides"
+        )
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from mdlib.checks import need
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -25,16 +27,31 @@ def mean_std(rows: Any, by: str | list[str] = "method") -> pd.DataFrame:
     """
     import pandas as pd
 
-    frame = pd.DataFrame(rows)
-    names = [by] if isinstance(by, str) else by
+    frame = pd.DataFrame(rows).infer_objects()
+    names = [by] if isinstance(by, str) else list(by)
+    for name in names:
+        need(name in frame, f"by={name!r}: the rows have no such column, but {list(frame)}")
+    numbers = frame.select_dtypes(("integer", "floating")).columns
+    numbers = numbers.drop(["seed", *names], errors="ignore")
+    frame = frame.astype(dict.fromkeys(numbers, float))  # float16 and ints overflow in a sum
     groups = frame.groupby(by, sort=False, dropna=False)
-    numbers = frame.select_dtypes("number").columns.drop(["seed", *names], errors="ignore")
     counts = groups[list(numbers)].count()
     n = counts.max(axis=1) if len(numbers) else groups.size()
-    table = groups[list(numbers)].agg(lambda x: plus_minus(x.mean(), x.std()))
+    table = groups[list(numbers)].agg(lambda x: plus_minus(*_mean_and_std(x)))
     fewer = counts.lt(n, axis=0) & counts.gt(0)
     table = table.mask(fewer, table.astype(str) + " (n = " + counts.astype(str) + ")")
     return table.assign(n=n)
+
+
+def _mean_and_std(values: pd.Series) -> tuple[float, float]:
+    """Of values, scaled by the largest, whose squares may be no numbers any more."""
+    scale = values.abs().max()
+    if scale == math.inf:
+        return values.mean(), math.nan
+    if not scale > 0:  # all are 0, or there is none
+        return values.mean(), values.std()
+    values = values / scale
+    return values.mean() * scale, values.std() * scale
 
 
 def plus_minus(mean: float, std: float = math.nan) -> str:
@@ -44,7 +61,7 @@ def plus_minus(mean: float, std: float = math.nan) -> str:
     """
     if math.isnan(mean):
         return "–"
-    if math.isnan(std):
+    if not math.isfinite(std):
         return f"{number(mean)} ± ?"
     if std <= 1e-12 * abs(mean):  # of equal values, but for rounding
         return f"{number(mean)} ± 0"
@@ -56,8 +73,8 @@ def plus_minus(mean: float, std: float = math.nan) -> str:
 
 def number(value: float) -> str:
     """A number with three significant digits, and three decimals or more."""
-    if value == 0:
-        return "0"
+    if value == 0 or not math.isfinite(value):
+        return f"{abs(value) and value:.0f}"
     decimals = max(3, 2 - math.floor(math.log10(abs(value))))
     if abs(value) >= LARGE or decimals > FINEST:
         return f"{value:.4g}"

@@ -10,7 +10,7 @@ import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from mdlib.checks import unknown
+from mdlib.checks import check_seed, unknown
 from mdlib.registry import Registry, seeded
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def create(
     for option in options:
         if option not in valid:
             raise ValueError(unknown(f"option of method {name!r}", option, valid))
+    check_seed(seed)
     with seeded(seed):
         method = cls(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
     method.options, method.seed = valid | options, seed

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from mdlib.checks import check_whole, need
 from mdlib.types import ImageShape, Loss
 
 
@@ -40,8 +41,11 @@ class Method(nn.Module):
 
     def __init__(self, image_shape: ImageShape, latent_dim: int):
         super().__init__()
-        if latent_dim < 1:
-            raise ValueError(f"latent_dim={latent_dim}: expected a positive integer")
+        check_whole(1, latent_dim=latent_dim)
+        need(
+            len(image_shape) == 3 and all(isinstance(n, int) and n >= 1 for n in image_shape),
+            f"image_shape={image_shape}: expected (channels, height, width): images.shape[1:]",
+        )
         self.image_shape = image_shape
         self.latent_dim = latent_dim
 

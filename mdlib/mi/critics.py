@@ -11,11 +11,13 @@ The exact critic of a task whose density is known is the task's own `log_ratio`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from mdlib.checks import check_whole, unknown
 from mdlib.losses import gaussian_log_density
 from mdlib.registry import Registry, seeded
 
@@ -135,8 +137,14 @@ def create(
 ) -> nn.Module:
     """A critic of CRITICS with weights drawn by `seed`, touching no global random state.
 
-    Raises ValueError for an unknown name.
+    Raises ValueError for an unknown name or option, and for sizes below 1.
     """
     kind = CRITICS[name]
+    valid = [p.name for p in signature(kind).parameters.values() if p.default is not p.empty]
+    for option, value in options.items():
+        if option not in valid:
+            raise ValueError(unknown(f"option of the critic {name}", option, valid))
+        if isinstance(signature(kind).parameters[option].default, int):
+            check_whole(1, **{option: value})
     with seeded(seed):
         return kind(dim_x, dim_y, members, **options)

@@ -12,10 +12,11 @@ from inspect import signature
 import torch
 from torch import Tensor, nn
 
-from mdlib.checks import check_one_of, check_whole, unknown
+from mdlib.checks import check_above_zero, check_one_of, check_seed, check_whole, need, unknown
+from mdlib.devices import pick_device
 from mdlib.evaluation.inputs import standardise
 from mdlib.mi import classical, critics
-from mdlib.mi.inputs import checked_pair, heavy_columns, normal_scores
+from mdlib.mi.inputs import checked_pair, heavy_columns, normal_scores, squashed_columns
 from mdlib.mi.training import ESTIMATORS, Ascent
 
 CLASSICAL: dict[str, Callable[[Tensor, Tensor], float]] = {
@@ -50,8 +51,9 @@ class Estimate:
 
     `value` and `spread` in nats: neural methods give mean and standard deviation over `repeats`
     splits and initial weights, the others the value on all rows and its jackknife standard error.
-    `spread` is None where there is none: for one repeat, and where values are infinite. It is a
-    spread, not an error: a method that is too low is so each time.
+    `spread` is None where there is none: for one repeat, where values are infinite, and where the
+    method has none without a tenth of the rows. It is a spread, not an error: a method that is too
+    low is so each time.
     No value of the method exceeds `ceiling`, and `at_ceiling` says that this one is in the upper
     half of what it allows and within 1.5 nats of it. `kind` is the side of the true value on which
     the method's expectation is, were its critic trained for ever: "lower" or "neither". `n` rows
@@ -169,12 +171,14 @@ def climb(
     warnings. "club" needs another kind of critic and goes alone. Raises ValueError as `estimate`.
     """
     check_one_of(TRANSFORMS, transform=transform)
+    need(not isinstance(methods, str), f"methods={methods!r}: expected a list of names")
+    need(len(set(methods)) == len(methods), f"methods={list(methods)}: one is there twice")
     for method in methods:
         if method not in ESTIMATORS:
-            raise ValueError(unknown("method", method, METHODS))
+            raise ValueError(unknown("neural method", method, ESTIMATORS))
         _check_options(method, _climb, options)
     x, y = _transformed(*checked_pair(x, y, 40, ", ".join(methods)), transform)
-    return _climb(list(methods), x, y, check, seed, torch.device(device), **options)
+    return _climb(list(methods), x, y, check, seed, pick_device(str(device)), **options)
 
 
 def _check_options(method: str, function: Callable, options: dict) -> None:
@@ -200,6 +204,16 @@ def _warn_of_tails(x: Tensor, y: Tensor) -> None:
                 ReliabilityWarning,
                 stacklevel=3,
             )
+        elif squashed := squashed_columns(values):
+            column, reach = min(squashed, key=lambda pair: pair[1])
+            warnings.warn(
+                f"{name}: half of column {column} lies within {reach:.1g} standard deviations of "
+                f"its median ({len(squashed)} of {values.shape[1]} columns are so): far values, "
+                "such as -999 for a missing one, squash the rest, and the estimate may be far too "
+                "low: leave them out, or take transform='normal-scores'",
+                ReliabilityWarning,
+                stacklevel=3,
+            )
 
 
 def _transformed(x: Tensor, y: Tensor, transform: str) -> tuple[Tensor, Tensor]:
@@ -213,8 +227,11 @@ def _jackknife(method: str, x: Tensor, y: Tensor, check: bool, options: dict) ->
     value = estimator(x, y)
     block = torch.arange(n) * BLOCKS // n
     block = block[torch.randperm(n, generator=torch.Generator().manual_seed(0))]
-    without = torch.tensor([estimator(x[block != b], y[block != b]) for b in range(BLOCKS)])
-    spread = ((BLOCKS - 1) * without.var(correction=0)).sqrt().item()
+    try:
+        without = torch.tensor([estimator(x[block != b], y[block != b]) for b in range(BLOCKS)])
+        spread = ((BLOCKS - 1) * without.var(correction=0)).sqrt().item()
+    except ValueError:  # so few rows are none for the method, or a column varies in one block alone
+        spread = math.nan
     ceiling = _classical_ceiling(method, n, x.shape[1], y.shape[1], options)
     half = None
     if check:
@@ -261,8 +278,10 @@ def _climb(
     """`repeats` critics a method, each on a split that it shares with the other methods'."""
     check_whole(1, steps=steps, repeats=repeats)
     check_whole(2, batch_size=batch_size)
+    check_above_zero(lr=lr)
+    check_seed(seed)
     critic, members = _suitable(critic, methods), len(methods) * repeats
-    shape = SHAPES.get(critic, {}) | (critic_options or {})
+    shape = SHAPES.get(critic, {}) | dict(critic_options or {})
 
     n, draw = len(x), torch.Generator().manual_seed(seed)
     rows = torch.stack([torch.randperm(n, generator=draw) for _ in range(repeats)])

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from mdlib.checks import as_tensor, need
 
+LARGEST = 1e100  # of a column's spread: sums of squares must stay numbers, and not become 0
+
 
 def checked_pair(x, y, at_least: int, what: str) -> tuple[Tensor, Tensor]:
     """Both arrays as [N, Dx] and [N, Dy], of one floating dtype, detached, on x's device.
@@ -55,6 +57,15 @@ def _check_values(name: str, values: Tensor) -> None:
             f"{name} holds {values[row, column].item()} in row {row}, column {column}, expected "
             "finite values: look for what diverged before, or leave that pair out of both arrays"
         )
+    spread = (values.double() - values[0].double()).abs().amax(0)
+    far = ((spread > 0) & ((spread < 1 / LARGEST) | (spread > LARGEST))).nonzero()
+    if len(far):
+        column = int(far[0])
+        raise ValueError(
+            f"{name} spreads over {spread[column].item():.3g} in column {column}, expected "
+            f"{1 / LARGEST:g} to {LARGEST:g}, whose squares are numbers, too: divide the column by "
+            "its range (that changes no information), or leave outliers out"
+        )
     constant = (values == values[0]).all(0).nonzero()
     if len(constant):
         column = int(constant[0])
@@ -75,6 +86,18 @@ def normal_scores(values: Tensor) -> Tensor:
 
     ranks = torch.from_numpy(rankdata(values.cpu().numpy(), axis=0)).to(values)
     return torch.special.ndtri((ranks - 0.5) / len(values))
+
+
+def squashed_columns(values: Tensor) -> list[tuple[int, float]]:
+    """Columns of [N, D] whose rest far values squash: (column, how far half of it reaches).
+
+    Half of the values lie within that many standard deviations of the median: 0.67 of normal
+    ones, 0.34 of exponential ones. Squashed is below 0.1, as by a few per cent of -999 among
+    values around 0. Columns of which half the values are equal are left alone: they are sparse.
+    """
+    values = values.double()
+    reach = (values - values.median(0).values).abs().median(0).values / values.std(0)
+    return [(int(c), float(reach[c])) for c in ((reach > 0) & (reach < 0.1)).nonzero()[:, 0]]
 
 
 def heavy_columns(values: Tensor) -> list[tuple[int, float]]:

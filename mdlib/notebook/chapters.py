@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mdlib.checks import unknown
-from mdlib.io import read_text
+from mdlib.io import check_no_conflict, read_text
 from mdlib.notebook import parameters
 from mdlib.notebook.parameters import Parameter
 
@@ -186,11 +186,7 @@ def read_ipynb(path: str | os.PathLike) -> Any:
 def _source(path: Path) -> str:
     """The text of a file, or ValueError if Git left a conflict of two versions in it."""
     text = read_text(path)
-    if conflict := re.search(r"^<<<<<<< .*$(?s:.*)^>>>>>>> ", text, re.MULTILINE):
-        line = text.count("\n", 0, conflict.start()) + 1
-        raise ValueError(
-            f"{path}:{line}: Git left a merge conflict here: keep one of its two sides"
-        )
+    check_no_conflict(path, text)
     return text
 
 

@@ -17,10 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from yaml.reader import ReaderError
 
 from mdlib.checks import unknown
+from mdlib.io import check_no_conflict
 from mdlib.notebook import chapters, execution
 from mdlib.notebook.chapters import Chapter
 
 MOST_VALUES = 10**6  # in a file
+MOST_RUNS = 10**5  # each is checked before the first starts
 Where = tuple[str | int, ...]  # the way to a value in the file: ("grid", "rate", 1)
 
 
@@ -124,7 +126,36 @@ for _tag, _pattern in {
     "merge": "<<",
 }.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), None)
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+
+
+def _plain(kind: type, words: str):
+    """A constructor that names the words it can't take, of which `!!int abc` has some."""
+
+    def construct(loader: _Loader, node: yaml.Node) -> Any:
+        text = loader.construct_scalar(node)
+        try:
+            return kind(text)
+        except (ValueError, KeyError):  # int and float take no more than so many digits either
+            text = text if len(text) <= 40 else f"{text[:40]}…"
+            raise yaml.constructor.ConstructorError(
+                problem=f"{text!r} is no {words}", problem_mark=node.start_mark
+            ) from None
+
+    return construct
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _plain(int, "whole number that can be read"))
+_Loader.add_constructor(
+    "tag:yaml.org,2002:bool",
+    _plain(lambda text: {"true": True, "false": False}[text.lower()], "bool: say true or false"),
+)
+_Loader.add_constructor(
+    "tag:yaml.org,2002:float",
+    _plain(lambda text: float(re.sub(r"\.(?=inf|nan)", "", text.lower())), "number"),
+)
+# Of YAML 1.1's other kinds no parameter can be, and PyYAML's readers of them break on bad words.
+for _tag in ("timestamp", "binary", "set", "omap", "pairs"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", yaml.SafeLoader.construct_undefined)
 
 
 class _Reader:
@@ -146,6 +177,7 @@ class _Reader:
         self._stop_if_wrong()
         keys = self._keys(values)
         chapter = self._chapter(keys.chapter)
+        self._check_length(keys)
         seeds = list(range(keys.seeds)) if isinstance(keys.seeds, int) else keys.seeds
         self._check_shape(keys, seeds, chapter)
         self._stop_if_wrong()
@@ -159,12 +191,15 @@ class _Reader:
         content = self.path.read_bytes()
         try:
             text = content.decode()
+            check_no_conflict(self.shown, text)
             self.root = yaml.compose(text, _Loader)
             self._size(self.root or yaml.ScalarNode("", ""))
             return yaml.load(text, _Loader)
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
             message = f"byte 0x{content[error.start]:02x} is no UTF-8: save the file as UTF-8"
+        except ValueError as error:  # of a merge, with its line
+            raise SpecError(str(error)) from None
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             message = f"no YAML: {error.problem}"
@@ -237,6 +272,16 @@ class _Reader:
                     name = ".".join(str(step) for step in where)
                     self._wrong(where, f"{name} is {one['input']!r}: {one['msg']}")
         raise SpecError("\n".join(self.problems))
+
+    def _check_length(self, keys: Keys) -> None:
+        seeds = keys.seeds if isinstance(keys.seeds, int) else len(keys.seeds or [0])
+        runs = seeds * (len(keys.points) or math.prod(map(len, keys.grid.values())))
+        if runs > MOST_RUNS:
+            where = ("seeds",) if seeds > MOST_RUNS else ("grid",)
+            self._wrong(
+                where, f"these are {runs} runs, expected at most {MOST_RUNS}: leave some out"
+            )
+        self._stop_if_wrong()
 
     def _chapter(self, name: str) -> Chapter:
         try:

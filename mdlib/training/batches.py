@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float, Integer, Shaped, UInt8
 from torch import Tensor
 
-from mdlib.checks import need
+from mdlib.checks import as_tensor, check_whole, need
 
 Law = Callable[[Tensor, int, torch.Generator], tuple[Tensor, Mapping[str, Tensor]]]
 
@@ -96,9 +96,15 @@ class SampleViews:
         members: int = 2,
         labels: Integer[Tensor, " sample"] | None = None,
     ):
+        need(
+            isinstance(samples, Tensor),
+            f"samples are a {type(samples).__name__}, expected a tensor: torch.as_tensor makes one",
+        )
         need(samples.ndim > 0 and len(samples) > 0, f"samples of {tuple(samples.shape)}: none here")
-        need(members >= 1, f"members={members}: expected a number of views, 1 or more")
+        need(callable(law), f"law={law!r}: expected a function such as mdlib.views.Views()")
+        check_whole(1, members=members)
         if labels is not None:
+            labels = as_tensor(labels, "labels")
             need(
                 labels.shape == (len(samples),) and not labels.is_floating_point(),
                 f"labels of {labels.dtype} {tuple(labels.shape)}: expected integers, one for each "
@@ -115,7 +121,19 @@ class SampleViews:
         return type(self)(self.samples.to(device), self.law, self.members, labels)
 
     def draw(self, index: Tensor, generator: torch.Generator) -> Batch:
-        views, parameters = self.law(self.samples[index], self.members, generator)
+        drawn = self.law(self.samples[index], self.members, generator)
+        need(
+            isinstance(drawn, tuple) and len(drawn) == 2 and isinstance(drawn[0], Tensor),
+            f"the law of views {self.law!r} gave a {type(drawn).__name__}, expected views "
+            f"[B, {self.members}, …] and the parameters that made them, a dict",
+        )
+        views, parameters = drawn
+        need(
+            views.shape[:2] == (len(index), self.members),
+            f"the law of views {self.law!r} gave {list(views.shape)}, expected "
+            f"[{len(index)}, {self.members}, …]",
+        )
+        views = views.float() if views.is_floating_point() else views
         extras = {"parameters": parameters, "index": index}
         if self.labels is not None:
             extras["labels"] = self.labels[index]
@@ -149,8 +167,9 @@ class ImageViews(SampleViews):
         labels: Integer[Tensor, " image"] | None = None,
     ):
         need(
-            images.dtype == torch.uint8 and images.ndim == 4,
-            f"images of {images.dtype} {tuple(images.shape)}: expected uint8 [N, C, H, W]; for "
+            isinstance(images, Tensor) and images.dtype == torch.uint8 and images.ndim == 4,
+            f"images of {type(images).__name__} {getattr(images, 'dtype', '')} "
+            f"{tuple(getattr(images, 'shape', ()))}: expected a tensor, uint8 [N, C, H, W]; for "
             f"other samples there is SampleViews",
         )
         super().__init__(images, law, members, labels)

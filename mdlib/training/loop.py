@@ -20,7 +20,15 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from mdlib.checks import check_above_zero, check_batch, check_not_negative, check_one_of, need
+from mdlib.checks import (
+    check_above_zero,
+    check_batch,
+    check_not_negative,
+    check_one_of,
+    check_seed,
+    check_whole,
+    need,
+)
 from mdlib.devices import pick_device
 from mdlib.training.batches import Source
 from mdlib.training.callbacks import Callback
@@ -93,12 +101,25 @@ def fit(
         f"fit learns from a source of batches, not from a {type(source).__name__}: give it "
         f"ImageViews(images, law)",
     )
-    check_above_zero(batch_size=batch_size, lr=lr, checkpoint_every=checkpoint_every)
+    need(
+        isinstance(method, nn.Module) and hasattr(method, "loss"),
+        f"fit trains a method, not a {type(method).__name__}: make one by mdlib.methods.create, or "
+        f"see mdlib.types.Learner",
+    )
+    check_whole(1, batch_size=batch_size, checkpoint_every=checkpoint_every)
+    check_seed(seed)
+    check_above_zero(lr=lr)
+    for callback in callbacks:
+        need(callable(callback), f"callbacks hold {callback!r}, expected functions")
     check_above_zero(**({} if clip is None else {"clip": clip}))
     check_not_negative(weight_decay=weight_decay)
     check_one_of(tuple(SCHEDULES), schedule=schedule)
     steps = _length(len(source), batch_size, epochs, steps)
     check_batch(method, batch_size, source.members)
+    need(
+        not Path(checkpoint or "none").is_dir() and checkpoint != "",
+        f"checkpoint={str(checkpoint)!r} is a folder, expected the name of a file",
+    )
     _check_room(method, source)
     # Asked before the data are moved: a source that can't tell is refused before any work.
     settings = {} if checkpoint is None else _identity(method, source, device)
@@ -106,6 +127,7 @@ def fit(
     source = source.to(device)
     method.to(device).train()
     weights = [p for p in method.parameters() if p.requires_grad]
+    _check_weights(method, weights)
     groups = getattr(method, "parameter_groups", lambda: [{"params": weights}])()
     groups = [{"rate": lr, "schedule": schedule, **group} for group in groups]
     fused = device.type in ("cpu", "cuda")  # one pass over each weight instead of a dozen
@@ -129,6 +151,7 @@ def fit(
                 group["lr"] = group["rate"] * SCHEDULES[group["schedule"]](step / steps)
             with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
                 batch = source.draw(index, generator)
+                _check_views(method, batch.views)
                 loss, terms = method.loss(batch.views, generator, **batch.extras_for(method))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -161,13 +184,12 @@ def _length(samples: int, batch_size: int, epochs: int | None, steps: int | None
     if batch_size > samples:
         raise ValueError(f"batch_size={batch_size} is more than the {samples} samples there are")
     if epochs is not None and steps is None:
-        length = epochs * (samples // batch_size)
-    elif steps is not None and epochs is None:
-        length = steps
-    else:
-        raise ValueError(f"epochs={epochs}, steps={steps}: give exactly one of them")
-    need(length >= 1, f"epochs={epochs}, steps={steps}: expected at least one step")
-    return length
+        check_whole(1, epochs=epochs)
+        return epochs * (samples // batch_size)
+    if steps is not None and epochs is None:
+        check_whole(1, steps=steps)
+        return steps
+    raise ValueError(f"epochs={epochs}, steps={steps}: give exactly one of them")
 
 
 def _check_room(method: nn.Module, source: Source) -> None:
@@ -189,6 +211,32 @@ def _check_room(method: nn.Module, source: Source) -> None:
         need(
             len(source) <= instances,
             f"{len(source)} images: {name} was made for {instances}; see its option instances",
+        )
+
+
+def _check_views(method: nn.Module, views: Tensor) -> None:
+    """ValueError where a method of images is given others than it was made for."""
+    shape = getattr(method, "image_shape", None)
+    need(
+        shape is None or (tuple(views.shape[2:]) == tuple(shape) and views.is_floating_point()),
+        f"views are {views.dtype} {list(views.shape[2:])}: {type(method).__name__} was made for "
+        f"floats {list(shape or ())}; see its option image_shape",
+    )
+
+
+def _check_weights(method: nn.Module, weights: Sequence[Tensor]) -> None:
+    """ValueError where there is nothing to train, or no step can be taken from where it is."""
+    name = type(method).__name__
+    need(len(weights) > 0, f"{name} has no weight with requires_grad: there is nothing to train")
+    for key, value in method.named_parameters():
+        need(
+            value.dtype in (torch.float32, torch.complex64),
+            f"weight {key} of {name} is {value.dtype}, expected float32: method.float(); on CUDA "
+            f"fit uses bfloat16 by itself where that is safe",
+        )
+        need(
+            bool(torch.isfinite(value).all()),
+            f"weight {key} of {name} is not finite before the first step: make the method anew",
         )
 
 
