@@ -18,7 +18,6 @@ TEXT = {
     "series": pd.Series(["a", "b", "c"] * 2),
     "categorical": pd.Categorical(["a", "b", "c"] * 2),
     "dates": np.arange(6).astype("datetime64[D]"),
-    "complex": NUMBERS * 1j,
     "none": [None] * 6,
 }
 ALIKE = {
@@ -37,6 +36,35 @@ ALIKE = {
 def test_text_is_refused_by_name(name):
     with pytest.raises(ValueError, match=r"^labels are .*numpy.unique\(column, return_inverse"):
         checks.as_tensor(TEXT[name], "labels")
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        (NUMBERS * 1j, "are complex"),
+        (np.ma.masked_equal(NUMBERS, 1), "are masked in places"),
+        (torch.eye(3).to_sparse(), "expected a dense tensor"),
+        (torch.ones(3).to(torch.float8_e4m3fn), "expected a dense tensor of ordinary numbers"),
+        (np.arange(3, dtype=np.uint64) + 2**63, "hold 9223372036854775810, expected numbers below"),
+    ],
+)
+def test_numbers_that_would_become_others_are_refused(values, what):
+    with pytest.raises(ValueError, match=f"^labels .*{what}"):
+        checks.as_tensor(values, "labels")
+
+
+@pytest.mark.parametrize("value", ["1", None, True, 0, -1, float("nan"), float("inf"), 1j])
+def test_an_option_of_another_kind_is_named(value):
+    with pytest.raises(ValueError, match=r"^lr=.*expected a number above 0"):
+        checks.check_above_zero(lr=value)
+    with pytest.raises(ValueError, match=r"^grid is .*expected one or more positive"):
+        checks.checked_grid("grid", value)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "0", None, True, 2**63])
+def test_a_seed_that_no_generator_takes_is_named(seed):
+    with pytest.raises(ValueError, match="^seed=.*expected a whole number from 0"):
+        checks.check_seed(seed)
 
 
 @pytest.mark.parametrize("name", ALIKE)

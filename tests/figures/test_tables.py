@@ -1,6 +1,9 @@
 """The tables of results: NumPy's numbers, in digits that show them, and how many there were."""
 
+import math
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from mdlib.figures import tables
@@ -68,3 +71,25 @@ def test_a_group_or_column_of_nothing():
     assert list(table.n) == [0, 1]
     nothing = tables.mean_std([{"method": "a", "x": None}, {"method": "a", "x": None}])
     assert list(nothing.columns) == ["n"] and list(nothing.n) == [2]
+
+
+@pytest.mark.parametrize(
+    ("values", "cell"),
+    [
+        ([1e300, 1.5e300], "1.25e+300 ± 3.5e+299"),
+        ([1.7e308, 1.7e308], "1.7e+308 ± 0"),
+        ([1e-300, 3e-300], "2e-300 ± 1.4e-300"),
+        ([math.inf, 1.0], "inf ± ?"),
+        (np.array([1, 6e4], np.float16), "30000.500 ± 42425.700"),
+    ],
+)
+def test_values_whose_squares_are_no_numbers_have_mean_and_spread(values, cell):
+    table = tables.mean_std(pd.DataFrame({"method": "a", "x": values}))
+    assert table.loc["a", "x"] == cell
+
+
+def test_whole_numbers_may_be_missing_and_a_missing_column_is_named():
+    whole = pd.DataFrame({"method": "a", "x": pd.array([1, None, 3], dtype="Int64")})
+    assert tables.mean_std(whole).loc["a"].tolist() == ["2.000 ± 1.414", 2]
+    with pytest.raises(ValueError, match="by='arch': the rows have no such column"):
+        tables.mean_std(whole, "arch")

@@ -262,3 +262,44 @@ def test_an_option_of_another_method_is_refused():
         mi.estimate(X, X, "infonce", k=3)
     with pytest.raises(ValueError, match=r"steps=3.*ksg.*norm"):
         mi.estimate(X, X, "ksg", steps=3)
+
+
+@pytest.mark.parametrize("method", ["gaussian", "ksg", "histogram", "infonce"])
+@pytest.mark.parametrize("scale", [1e200, 1e-200, 1e-310])
+def test_a_column_whose_squares_are_no_numbers_is_refused(method, scale):
+    x = np.random.default_rng(0).normal(size=100)
+    with pytest.raises(ValueError, match=r"x spreads over .* in column 0, expected 1e-100 to"):
+        mi.estimate(x * scale, x, method)
+
+
+def test_values_that_stand_for_missing_ones_are_warned_of():
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=1000)
+    y = x + 0.5 * draw.normal(size=1000)
+    x[::30] = -999
+    with pytest.warns(UserWarning, match="half of column 0 lies within"):
+        assert float(mi.estimate(x, y, "gaussian", check=False)) < 0.1
+
+
+@pytest.mark.parametrize("method", ["gaussian", "histogram"])
+def test_a_column_that_varies_in_one_row_has_a_value_without_a_spread(method):
+    x = np.r_[np.zeros(399), 1.0]
+    with pytest.warns(UserWarning, match="one value makes up"):
+        found = mi.estimate(x, np.random.default_rng(0).normal(size=400), method, check=False)
+    assert found.spread is None and 0 <= found.value < 0.05
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"seed": -1}, {"seed": 1.5}, {"lr": "x"}, {"lr": 0}, {"device": "gpu"},
+        {"critic_options": {"foo": 1}}, {"critic_options": {"hidden": 0}},
+        {"critic_options": {"layers": 1.5}},
+    ],
+)  # fmt: skip
+def test_an_option_that_is_none_is_named(options):
+    x = np.random.default_rng(0).normal(size=100)
+    ((name, value),) = options.items()
+    ((name, value),) = value.items() if isinstance(value, dict) else options.items()
+    with pytest.raises(ValueError, match=rf"{name}"):
+        mi.estimate(x, x, "infonce", steps=2, **options)

@@ -127,6 +127,31 @@ def test_a_damaged_file_is_named(content, line, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("!!int 0x10", "'0x10' is no whole number"),
+        ("!!float abc", "'abc' is no number"),
+        ("!!bool maybe", "'maybe' is no bool"),
+        ("!!timestamp nope", "could not determine a constructor"),
+        ("9" * 5000, "is no whole number that can be read"),
+    ],
+)
+def test_words_that_are_not_of_their_tag_are_named(text, message):
+    with pytest.raises(sweep.SpecError, match=rf"s\.yaml:3: no YAML: .*{message}"):
+        load(f"fixed:\n  seed: {text}\n")
+
+
+def test_more_runs_than_anybody_waits_for_are_refused_at_once():
+    with pytest.raises(sweep.SpecError, match=r"s\.yaml:2: these are 1000000000 runs"):
+        load("seeds: 1000000000\n")
+
+
+def test_a_merge_conflict_is_called_one():
+    with pytest.raises(sweep.SpecError, match=r"s\.yaml:2: Git left a merge conflict"):
+        load("<<<<<<< HEAD\nseeds: 1\n=======\nseeds: 2\n>>>>>>> other\n")
+
+
 def test_a_chapter_whose_parameters_cannot_be_read_is_named_once(book):
     (book / "notebooks/tiny.py").write_text(CHAPTER.replace("0.5", "1 / 2"))
     with pytest.raises(sweep.SpecError, match=r"s\.yaml:1: parameters cell of .*tiny\.py") as error:

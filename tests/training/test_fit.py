@@ -827,3 +827,44 @@ def test_effective_rank_counts_the_directions_that_are_used():
     shares = torch.tensor([0.5, 0.25, 0.25])
     expected = math.exp(-float((shares * shares.log()).sum()))
     assert effective_rank(q * shares + 4) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"steps": 1.5}, {"steps": "2"}, {"batch_size": 8.0}, {"batch_size": None}, {"lr": "1e-3"},
+        {"lr": math.inf}, {"weight_decay": "a"}, {"seed": -1}, {"seed": None}, {"clip": "a"},
+        {"checkpoint": "."}, {"callbacks": [1]},
+    ],
+)  # fmt: skip
+def test_a_setting_of_another_kind_is_named(options):
+    ((name, _),) = options.items()
+    method = methods.create("vae", image_shape=SHAPE, latent_dim=2, arch="mlp-small")
+    before = [p.clone() for p in method.parameters()]
+    given = {"steps": 2, "batch_size": 8, "device": "cpu", "progress": False} | options
+    with pytest.raises(ValueError, match=rf"^{name}"):
+        fit(method, ImageViews(IMAGES, VIEWS), **given)
+    assert all(map(torch.equal, before, method.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda method: method.half(), "is torch.float16, expected float32"),
+        (lambda method: method.double(), "is torch.float64, expected float32"),
+        (lambda method: method.requires_grad_(False), "nothing to train"),
+        (lambda method: nn.init.constant_(next(method.parameters()), math.nan) * 0, "not finite"),
+    ],
+)
+def test_a_method_from_which_no_step_can_be_taken_is_refused(change, message):
+    method = methods.create("vae", image_shape=SHAPE, latent_dim=2, arch="mlp-small")
+    with torch.no_grad():
+        change(method)
+    with pytest.raises(ValueError, match=message):
+        fit(method, ImageViews(IMAGES, VIEWS), steps=1, batch_size=8, device="cpu", progress=False)
+
+
+def test_images_of_another_shape_are_refused():
+    method = methods.create("vae", image_shape=(3, 9, 9), latent_dim=2, arch="mlp-small")
+    with pytest.raises(ValueError, match=r"VAE was made for floats \[3, 9, 9\]"):
+        fit(method, ImageViews(IMAGES, VIEWS), steps=1, batch_size=8, device="cpu", progress=False)
