@@ -63,7 +63,7 @@ def test_an_option_of_another_kind_is_named(value):
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "0", None, True, 2**63])
 def test_a_seed_that_no_generator_takes_is_named(seed):
-    with pytest.raises(ValueError, match="^seed=.*expected a whole number from 0"):
+    with pytest.raises(ValueError, match=r"^seed=.*expected a whole number from 0"):
         checks.check_seed(seed)
 
 
