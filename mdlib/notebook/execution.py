@@ -244,7 +244,7 @@ def execute(
             return KernelSpecManager(kernel_dirs=[])
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it says, we raise
-    papermill.execute_notebook(
+    executed = papermill.execute_notebook(
         notebook or chapter.notebook(),
         out / NOTEBOOK,
         parameters or None,
@@ -257,3 +257,6 @@ def execute(
         kernel_manager_class=ThisPython,
         extra_arguments=["--log-level=CRITICAL"],  # the kernel's own remarks, not the chapter's
     )
+    code = [c for c in executed.cells if c.cell_type == "code" and c.source.strip()]
+    if any(cell.execution_count is None for cell in code):  # papermill thinks well of sys.exit()
+        raise RuntimeError("exit: the chapter ended itself before its last cell")

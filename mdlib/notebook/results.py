@@ -10,12 +10,9 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mdlib.io import read_json, write_json
-
-if TYPE_CHECKING:
-    pass
 
 Row = dict[str, Any]  # flat: name → number, string, bool or None
 
@@ -54,9 +51,12 @@ def read_metrics(folder: str | os.PathLike) -> list[Row]:
             f"{path} does not exist: the run recorded nothing, or has not come to it yet"
         )
     rows = read_json(path)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"{path} holds no list of rows: it was not written by mdlib.record")
-    return rows
+    try:
+        if isinstance(rows, list) and rows:
+            return [_flat(row) for row in rows]
+    except ValueError as error:
+        raise ValueError(f"{path} was not written by mdlib.record: {error}") from None
+    raise ValueError(f"{path} holds no list of rows: it was not written by mdlib.record")
 
 
 def _rows(rows: Any) -> Iterable[Mapping]:

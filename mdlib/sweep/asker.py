@@ -163,24 +163,24 @@ class _Process:
 
     def outcome(self, seconds: float | None) -> Outcome:
         """What the run came to. Raises TimeoutError after so many seconds, Lost if it died."""
-        if not self.pipe.poll(seconds):
+        code = None
+        # both: what a chapter forked may hold the pipe open after the run's own process has died
+        ready = wait([self.pipe, self.status], seconds)
+        if self.status in ready and not self.pipe.poll():
+            with suppress(OSError, EOFError):
+                code = forkserver.read_signed(self.status)
+            if code is None:  # it is the forkserver that is gone; the run goes on
+                ready = wait([self.pipe], seconds)
+        if not ready:
             raise TimeoutError
         try:
-            return self.pipe.recv()
+            if code is None:
+                return self.pipe.recv()
         except (EOFError, OSError):
-            raise Lost(self._why()) from None
-
-    def _why(self) -> str:
-        code = None
-        with suppress(OSError, EOFError):  # the forkserver may be gone too
-            if wait([self.status], timeout=5):
-                code = forkserver.read_signed(self.status)
-        if code is None:
-            return "its process is gone"
-        if code >= 0:
-            return f"its process ended with exit code {code}"
-        hints = {signal.SIGKILL: ": out of memory?", signal.SIGSEGV: ": a crash in compiled code"}
-        return f"killed by {signal.Signals(-code).name}{hints.get(-code, '')}"
+            with suppress(OSError, EOFError):  # the forkserver may be gone too
+                if wait([self.status], timeout=5):
+                    code = forkserver.read_signed(self.status)
+        raise Lost(_why(code))
 
     def stop(self) -> None:
         """Ask it to interrupt its chapter, save and end."""
@@ -200,6 +200,17 @@ class _Process:
         with suppress(OSError):
             self.pipe.close()
             os.close(self.status)
+
+
+def _why(code: int | None) -> str:
+    """What an exit code of a run's process says, as `os.waitstatus_to_exitcode` has it."""
+    if code is None:
+        return "its process is gone"
+    if code >= 0:
+        return f"its process ended with exit code {code}"
+    hints = {signal.SIGKILL: ": out of memory?", signal.SIGSEGV: ": a crash in compiled code"}
+    names = {number: number.name for number in signal.Signals}  # real-time ones have none
+    return f"killed by {names.get(-code, f'signal {-code}')}{hints.get(-code, '')}"
 
 
 @contextmanager

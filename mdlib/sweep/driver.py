@@ -156,6 +156,8 @@ class _Driver:
             self.show.say(f"{name}: {total} runs, {counts['done']} of them done, in {self.out}")
             try:
                 self._loop()
+                while self._gone():
+                    self._loop()
             finally:
                 counts["stopped"] = len(self.todo) + len(self.waiting) + len(self.unseen)
                 if not counts["stopped"]:
@@ -184,6 +186,16 @@ class _Driver:
             if self.signals:
                 self._let_go("stopping: running ones save and end; Ctrl-C again kills them")
                 raise Interrupted(self._stopped(f"{self.spec.name} was interrupted"))
+
+    def _gone(self) -> bool:
+        """Were runs done whose files are no longer here? They are done again, or have failed."""
+        for point in self.spec.points:
+            folder = self.folders[point.number]
+            if point.number not in self.summary.failures and not (folder / plan.STATUS).exists():
+                self.summary.counts["done"] -= 1
+                message = f"its files are gone from {folder}: did somebody remove them?"
+                self._failed(point, Outcome(point.number, "failed", "NotSeen", message))
+        return bool(self.todo)
 
     def _stopped(self, why: str) -> str:
         done, total = self.summary.counts["done"], len(self.spec.points)

@@ -159,6 +159,8 @@ def _engine_class() -> type:
         async def async_execute_cell(self, cell: Any, cell_index: int, **_: Any) -> Any:
             if cell.cell_type != "code" or not cell.source.strip():
                 return cell
+            if _app.shell.exit_now:  # exit() in the cell before
+                raise RuntimeError("exit: the chapter ended itself before its last cell")
             cell.outputs, cell.metadata["execution"] = [], {}
             self.clear_before_next_output = False
             self.code_cells_executed += 1
@@ -170,8 +172,11 @@ def _engine_class() -> type:
             )
             while self.sent:
                 await self.ask(self.sent.pop(0))
-            if reply is None:  # an interrupt came between two of the kernel's steps
-                raise KeyboardInterrupt
+            if reply is None:  # an exception that can't be printed, or an interrupt between steps
+                errors = [output for output in cell.outputs if output.output_type == "error"]
+                if not errors:
+                    raise KeyboardInterrupt
+                reply = {"content": {"status": "error", **errors[0]}}
             await self._check_raise_for_error(cell, cell_index, reply)
             return cell
 

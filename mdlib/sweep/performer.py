@@ -74,9 +74,7 @@ def perform(task: Task, stopped: threading.Event) -> Outcome:
             if status := plan.done(folder):  # by another worker, before this one was asked
                 attempt = plan.attempts(folder)
                 return Outcome(task.number, "done", "", "", status["seconds"], attempt, host)
-            chapter = Chapter(task.chapter, task.name)
-            notebook = chapter.notebook()  # read before it is checked: an edit may come in between
-            _check_sources(task, chapter)
+            chapter, notebook = _checked(task)
             os.environ.update(task.variables)
             attempt = plan.attempts(folder) + 1
             plan.prepare(folder, task.parameters)
@@ -84,22 +82,31 @@ def perform(task: Task, stopped: threading.Event) -> Outcome:
             outcome = _execute(task, chapter, notebook, attempt, host, stopped)
             plan.end(folder, outcome)
             return outcome
-    except (OSError, plan.Busy, SourceChanged, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:
         # not a file of the run can be written, or none may be
         state = "stopped" if stopped.is_set() else "failed"
         return Outcome(task.number, state, type(error).__name__, str(error), host=host)
 
 
-def _check_sources(task: Task, chapter: Chapter) -> None:
-    """What was imported and what lies there now are both what was asked for."""
+def _checked(task: Task) -> tuple[Chapter, Any]:
+    """The chapter and its notebook, if what was imported and what lies there now are both what was
+    asked for, else SourceChanged."""
     from mdlib.sweep import preload
 
-    then, now = preload.IMPORTED or task.imported, plan.imported_hash(chapter)
-    if (then, now, plan.source_hash(chapter)) != (task.imported, task.imported, task.source):
-        raise SourceChanged(
-            "the chapter or mdlib is another one than when the sweep was started: was it "
-            "edited, or is it not the same on this machine? Start the sweep again"
-        )
+    problem = ""
+    try:
+        chapter = Chapter(task.chapter, task.name)
+        notebook = chapter.notebook()  # read before it is checked: an edit may come in between
+        then, now = preload.IMPORTED or task.imported, plan.imported_hash(chapter)
+        same = (then, now, plan.source_hash(chapter)) == (task.imported, task.imported, task.source)
+        if same:
+            return chapter, notebook
+    except (OSError, ValueError) as error:  # no longer a chapter
+        problem = f" ({error})"
+    raise SourceChanged(
+        f"the chapter or mdlib is another one than when the sweep was started{problem}: was it "
+        f"edited, or is it not the same on this machine? Start the sweep again"
+    )
 
 
 def _execute(

@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,20 +51,24 @@ def read_status(folder: Path) -> dict[str, Any] | None:
     """
     try:
         status = read_json(folder / STATUS)
-        if any(sha256(folder / name) != digest for name, digest in status["files"].items()):
+        if status["files"] != _witnesses(folder) or status["state"] not in ("done", "failed"):
             return None
         if status["state"] == "done" and not {NOTEBOOK, ENVIRONMENT} <= status["files"].keys():
             return None
-        return status
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        datetime.fromisoformat(status["ended"])
+        return status if isinstance(status["seconds"], (int, float)) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _witnesses(folder: Path) -> dict[str, str]:
+    return {name: sha256(folder / name) for name in WITNESSES if (folder / name).exists()}
 
 
 def write_status(folder: Path, state: str, **facts: Any) -> dict[str, Any]:
     """Say how a run ended: the last file that is written."""
-    files = {name: sha256(folder / name) for name in WITNESSES if (folder / name).exists()}
     ended = datetime.now(UTC).isoformat(timespec="seconds")
-    status = {"state": state, "ended": ended, **facts, "files": files}
+    status = {"state": state, "ended": ended, **facts, "files": _witnesses(folder)}
     write_json(folder / STATUS, status)
     return status
 
@@ -94,20 +98,22 @@ def attempts(folder: Path) -> int:
 def log(folder: Path, event: str, **facts: Any) -> None:
     """Append one event to the run's log."""
     line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **facts}
-    with open(folder / LOG, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    with open(folder / LOG, "a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+        start = b"" if file.read(1) in (b"", b"\n") else b"\n"  # after a line that was cut short
+        text = json.dumps(line, ensure_ascii=False)
+        file.write(start + text.encode(errors="backslashreplace") + b"\n")
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The events of a run; a line that a crash cut short is passed over."""
+    """The events of a run; a line that a crash cut short, or that is none, is passed over."""
     events = []
     path = folder / LOG
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        with suppress(ValueError):
             events.append(json.loads(line))
-        except ValueError:
-            continue
-    return events
+    return [event for event in events if isinstance(event, dict)]
 
 
 def prepare(folder: Path, parameters: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mdlib.checks import need
 from mdlib.sweep import driver
 from mdlib.sweep.spec import Spec, load
-from mdlib.sweep.table import MACHINE, PROVENANCE, read_csv, table, used
+from mdlib.sweep.table import MACHINE, PROVENANCE, of_runs, read_csv, used
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,10 +82,7 @@ def replay(
     some = replace(spec, points=[p for p in spec.points if p.number in numbers])
     with tempfile.TemporaryDirectory() as out:
         driver.run(some, out, _workers(kept, runs), data_root=data_root, quiet=quiet)
-        try:
-            anew = table(replace(some, record=[]), out)
-        except FileNotFoundError:  # not one came to its end
-            anew = kept[:0]
+        anew = of_runs(replace(some, record=[]), out)
     return [value for n in numbers for value in _values(spec, n, kept, anew)]
 
 
@@ -98,7 +95,8 @@ def _workers(kept: pd.DataFrame, runs: int) -> int:
 
 def _values(spec: Spec, number: int, kept: pd.DataFrame, anew: pd.DataFrame) -> Iterator[Value]:
     settings = {"number", *spec.chapter.parameters, *PROVENANCE}
-    old, new = (frame[frame["number"] == number].to_dict("records") for frame in (kept, anew))
+    rows = (frame.to_dict("records") for frame in (kept, anew))
+    old, new = ([row for row in found if row["number"] == number] for found in rows)
     for n, row in enumerate(old):
         found = new[n] if n < len(new) else {}
         tolerance = 0.0 if all(row[k] == found.get(k) for k in MACHINE) else TOLERANCE

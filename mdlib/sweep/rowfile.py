@@ -68,6 +68,8 @@ def read(spec: Spec) -> list[dict[str, Any]]:
     if differs or says != is_done:
         differs = differs or f"it says {says} runs, but has {is_done}"
         raise ValueError(f"{path} is of another {spec.path.name}: {differs}: {again}")
+    if list(digests) != [number for number in points if number in digests]:
+        raise ValueError(f"{path}: its runs are not in the order of their numbers: {again}")
     if len(digests) < len(points):
         warnings.warn(f"{path} has {is_done} runs: mdlib sweep {spec.name}", stacklevel=3)
     return rows

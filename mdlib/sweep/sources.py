@@ -14,6 +14,7 @@ import ast
 import hashlib
 import re
 from functools import cache, lru_cache
+from importlib.util import decode_source
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,12 +113,17 @@ class _Code(NamedTuple):
 
 def _of_file(path: Path) -> _Code:
     facts = path.stat()
-    return _of_version(path, facts.st_mtime_ns, facts.st_size)
+    # a copy that keeps times, or a clock that was set back, leaves the time of change alone
+    return _of_version(path, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size)
 
 
 @cache
-def _of_version(path: Path, changed: int, size: int) -> _Code:
-    return _of_text(path.read_text(encoding="utf-8"))
+def _of_version(path: Path, *version: int) -> _Code:
+    content = path.read_bytes()
+    try:
+        return _of_text(decode_source(content))  # by its declared encoding, as Python does
+    except (SyntaxError, UnicodeDecodeError):  # it can't be imported, and the chapter will say so
+        return _Code(_digest(repr(content)), ())
 
 
 @lru_cache(maxsize=64)

@@ -40,12 +40,14 @@ def table(
             recorded.
         FileNotFoundError: there are no results yet.
     """
-    spec, out, rows = _found(name, out)
-    if not rows and not csv_path(spec).is_file():
+    spec = name if isinstance(name, Spec) else load(name, need_data=False)
+    frame = of_runs(spec, out)
+    if frame.empty and not csv_path(spec).is_file():
         raise FileNotFoundError(
-            f"no results of {spec.name} in {out}, nor {csv_path(spec)}: mdlib sweep {spec.name}"
+            f"no results of {spec.name} in {_folder(spec, out)}, nor {csv_path(spec)}: "
+            f"mdlib sweep {spec.name}"
         )
-    return _of_one_source(spec, _frame(rows or rowfile.read(spec)), stale)
+    return _of_one_source(spec, _frame(rowfile.read(spec)) if frame.empty else frame, stale)
 
 
 def read_csv(name: str | os.PathLike | Spec) -> pd.DataFrame:
@@ -81,13 +83,13 @@ def best(rows: pd.DataFrame, by: str, **of: Any) -> dict[str, Any] | None:
     return rows.iloc[rows[by].to_numpy().argmax()].dropna().to_dict()
 
 
-def _found(
-    name: str | os.PathLike | Spec, out: str | os.PathLike | None
-) -> tuple[Spec, Path, list[dict[str, Any]]]:
-    """The sweep, its folder, and the rows of the runs there."""
-    spec = name if isinstance(name, Spec) else load(name, need_data=False)
-    out = Path(out or driver.default_out(spec)).resolve()
-    return spec, out, _rows(spec, out)
+def of_runs(spec: Spec, out: str | os.PathLike | None) -> pd.DataFrame:
+    """The rows of the runs' folders alone, of whatever sources."""
+    return _frame(_rows(spec, _folder(spec, out)))
+
+
+def _folder(spec: Spec, out: str | os.PathLike | None) -> Path:
+    return Path(out or driver.default_out(spec)).resolve()
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -125,6 +127,7 @@ def _rows(spec: Spec, out: Path) -> list[dict[str, Any]]:
             if not older:
                 continue
             folder = older[-1]
+            status = plan.read_status(folder)
         found = results.read_metrics(folder) if (folder / results.METRICS).exists() else [{}]
         environment = read_json(folder / plan.ENVIRONMENT)
         made = {
@@ -133,7 +136,7 @@ def _rows(spec: Spec, out: Path) -> list[dict[str, Any]]:
             "run_threads": environment["threads"],
             "run_torch": environment["versions"].get("torch"),
             "run_commit": environment["commit"],
-            "run_seconds": environment["seconds"],
+            "run_seconds": status["seconds"],
             "run": folder.name,
         }
         rows += [(rowfile.settings(point), row, made) for row in found]
@@ -213,7 +216,9 @@ def collect(
         FileNotFoundError: no run is done.
         ValueError: as `table`.
     """
-    spec, out, rows = _found(name, out)
+    spec = name if isinstance(name, Spec) else load(name, need_data=False)
+    out = _folder(spec, out)
+    rows = _rows(spec, out)
     if not rows:
         raise FileNotFoundError(f"no run of {spec.name} is done in {out}: mdlib sweep {spec.name}")
     frame = _of_one_source(spec, _frame(rows), stale)
