@@ -56,7 +56,7 @@ def execute(task: Task) -> Outcome:
             process = _begin(replace(task, variables=task.variables | variables))
             outcome = process.outcome(task.time_limit)
             if outcome.cause == SourceChanged.__name__:
-                _forget_server(task)  # it may be its modules that are of another time
+                _forget_server(task, process.server)  # its modules may be of another time
             return outcome
     except TimeoutError:
         cause, message = "TimeLimit", f"it took more than {task.time_limit:g} s and was killed"
@@ -84,6 +84,8 @@ def interrupt(out: str, kill: bool = False) -> None:
     none begins there."""
     with _lock:
         _stopping.add(out)
+        for key in [*_servers]:  # if it stops for an edit, they may have imported that
+            _stop_server(key)
         for process, task in _live.items():
             if _is_stopping(task):
                 process.kill() if kill else process.stop()
@@ -130,26 +132,32 @@ def _key(task: Task) -> tuple:
     return task.imported, task.threads, task.modules
 
 
-def _forget_server(task: Task, server: forkserver.ForkServer | None = None) -> None:
+def _forget_server(task: Task, server: forkserver.ForkServer) -> None:
     with _lock:
-        if server in (None, _servers.get(_key(task))):
-            _servers.pop(_key(task), None)
+        if server is _servers.get(_key(task)):
+            _stop_server(_key(task))
 
 
 def _end_servers() -> None:
     """Be rid of forkservers, unless a run of theirs is going on."""
-    for key, server in [*_servers.items()]:
+    for key in [*_servers]:
         if not any(_key(task) == key for task in _live.values()):
-            del _servers[key]
-            with suppress(OSError, TypeError):
-                os.kill(server._forkserver_pid, signal.SIGKILL)  # ty: ignore[missing-attribute]
-                server._stop()  # ty: ignore[missing-attribute]  private, so its stub leaves it out
+            _stop_server(key)
+
+
+def _stop_server(key: tuple) -> None:
+    """End a forkserver, if there is one; its runs go on."""
+    if server := _servers.pop(key, None):
+        with suppress(OSError, TypeError):
+            os.kill(server._forkserver_pid, signal.SIGKILL)  # ty: ignore[missing-attribute]
+            server._stop()  # ty: ignore[missing-attribute]  private, so its stub leaves it out
 
 
 class _Process:
     """A run's process, from outside."""
 
     def __init__(self, server: forkserver.ForkServer, task: Task):
+        self.server = server
         ours, theirs = socket.socketpair()
         with theirs, _variables(task):
             server.set_forkserver_preload([preload.__name__])

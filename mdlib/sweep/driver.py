@@ -116,6 +116,10 @@ def run(
         ValueError, OSError: no such engine, or a folder that cannot be written.
     """
     out = Path(out or default_out(spec)).resolve()
+    try:
+        str(out).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"out {str(out)!r} is not UTF-8: choose another folder") from None
     with (
         plan.locked(out / plan.LOCK),
         engines.opened(scheduler, workers, uses_gpu(spec)) as engine,
@@ -320,10 +324,8 @@ def estimate(spec: Spec, out: str | os.PathLike | None = None) -> tuple[float | 
     """
     seconds = []
     for folder in Path(out or default_out(spec)).glob("*-*"):
-        with suppress(OSError, ValueError, KeyError):
-            status = read_json(folder / plan.STATUS)
-            if status["state"] == "done":
-                seconds.append(status["seconds"])
+        if status := plan.done(folder):
+            seconds.append(status["seconds"])
     if seconds:
         return median(seconds), f"the median of {len(seconds)} earlier runs"
     with suppress(OSError, ValueError, KeyError, SyntaxError, StopIteration):

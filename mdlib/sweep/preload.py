@@ -56,4 +56,7 @@ if VARIABLE in os.environ:
         os.setsid()  # Ctrl-C on a terminal is for the driver alone
     for _name, _value in told.pop("restore").items():
         os.environ.pop(_name, None) if _value is None else os.environ.update({_name: _value})
-    IMPORTED = _preload(**told)
+    try:
+        IMPORTED = _preload(**told)
+    except (OSError, ValueError) as error:  # edited meanwhile: each run will say so
+        IMPORTED = repr(error)
