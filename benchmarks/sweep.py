@@ -121,7 +121,7 @@ def do_nothing(task):
         (folder / name).write_text("{}")
     outcome = Outcome(task.number, "done", seconds=0.0)
     digests = dict.fromkeys((plan.NOTEBOOK, plan.ENVIRONMENT, "metrics.json"), EMPTY)
-    status = {"state": "done", "ended": "2026", "seconds": 0.0, "files": digests}
+    status = {"state": "done", "ended": "2026-01-01", "seconds": 0.0, "files": digests}
     (folder / plan.STATUS).write_text(json.dumps(status))  # without fsync, which is the disk's time
     return outcome
 

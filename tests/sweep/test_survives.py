@@ -18,6 +18,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from sweep_tools import (
+    CHAPTER,
     assert_whole,
     descendants,
     folder_of,
@@ -239,6 +240,111 @@ def test_a_file_truncated_by_hand_is_noticed(folder, out, name):
     assert events(path, out, 2) == ["start", "end"] * 2
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *("[]", "3", "{}", "[" * 100_000, '{"state": "done", "files": {}}'),
+        *({"state": "fine"}, {"seconds": None}, {"ended": 7}, {"files": []}),
+    ],
+)
+def test_a_status_that_says_nothing_true_is_none(tmp_path, damage):
+    status = plan.write_status(tmp_path, "failed", seconds=1.5)
+    assert plan.read_status(tmp_path) == status
+    text = damage if isinstance(damage, str) else json.dumps(status | damage)
+    (tmp_path / plan.STATUS).write_text(text)
+    assert plan.read_status(tmp_path) is None
+
+
+def test_a_file_that_its_status_has_not_seen(tmp_path):
+    plan.write_status(tmp_path, "failed", seconds=1.5)
+    (tmp_path / "metrics.json").write_text('[{"score": 999}]')
+    assert plan.read_status(tmp_path) is None
+
+
+def test_a_damaged_log_loses_no_attempt(tmp_path):
+    (tmp_path / plan.LOG).write_bytes(b'{"event": "start"}\n3\n\xff\n{"event": "st')
+    plan.log(tmp_path, "start", message="a name that is not UTF-8: \udcff")
+    assert plan.attempts(tmp_path) == 2
+    assert plan.read_log(tmp_path)[-1]["message"].endswith("\udcff")
+
+
+def test_runs_whose_files_are_removed_are_not_done(folder, out):
+    """A folder goes when it was counted; its run runs again, or the sweep says that it failed."""
+    path = write(folder, "fixed: {wait: 0.5}\nseeds: 3\nretries: 0\n")
+
+    def remove():
+        wait_for(lambda: (folder_of(path, out, 1) / "status").exists())
+        time.sleep(0.3)
+        shutil.rmtree(folder_of(path, out, 1))
+
+    thread = threading.Thread(target=remove)
+    thread.start()
+    done = sweep.run(sweep.load(path), out, workers=1, quiet=True)
+    thread.join()
+    assert done.counts == {"done": 2, "failed": 1}
+    assert f"its files are gone from {folder_of(path, out, 1)}" in done.failures[1]
+    with pytest.raises(ValueError, match="is not UTF-8: choose another folder"):
+        run(path, out / "bad \udcff")
+
+
+HARD = """\
+# %% tags=["parameters"]
+act = ""  # what goes wrong
+out = ""  # where to
+
+# %%
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import mdlib
+
+class Wordless(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+if act == "fork and die" and os.fork() == 0:
+    time.sleep(600)
+if act == "fork and die":
+    os._exit(3)
+elif act == "signal 40":
+    os.kill(os.getpid(), 40)
+elif act == "sys.exit":
+    sys.exit()
+elif act == "exit":
+    exit()
+elif act == "wordless":
+    raise Wordless
+elif act == "input":
+    input("name?")
+elif act == "nan":
+    Path(out, "metrics.json").write_text('[{"score": NaN}]')
+
+# %%
+mdlib.record(out, score=1.0)
+"""
+
+
+def test_what_ends_a_chapter_is_named(folder, out):
+    """Also where a child of it lives on, and where papermill takes the end for a good one."""
+    causes = {
+        "fork and die": "ProcessDied: its process ended with exit code 3",
+        "signal 40": "ProcessDied: killed by signal 40",
+        "sys.exit": "RuntimeError: exit: the chapter ended itself before its last cell",
+        "exit": "RuntimeError: exit: the chapter ended itself before its last cell",
+        "wordless": "RuntimeError: no words",
+        "input": "StdinNotImplementedError: ",
+        "nan": "ValueError: .*metrics.json was not written by mdlib.record: metric 'score' is nan",
+    }
+    text = f"grid:\n  act: {json.dumps(list(causes))}\nretries: 0\ntime_limit: 120\n"
+    done = run(write(folder, text, HARD), out, quiet=True)
+    assert done.counts == {"failed": len(causes)}
+    for number, cause in enumerate(causes.values(), 1):
+        assert re.match(f"run {number} failed: {cause}", done.failures[number])
+
+
 def test_a_full_disk(folder, tmp_path, capfd):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -303,6 +409,28 @@ def test_a_chapter_edited_while_the_sweep_runs(folder, out):
             rows = json.loads((name / "metrics.json").read_text())
             assert rows[0]["score"] == 50 + number - 1
     assert run(path, out, quiet=True).counts == {"done": 8}
+
+
+def test_an_edit_that_is_taken_back(folder, out):
+    """No process that has imported the edited module is left to stop the next sweep."""
+    chapter = CHAPTER.replace("import mdlib\n", "import mdlib\nimport helper\n")
+    path = write(folder, "fixed: {wait: 0.4}\nseeds: 6\n", chapter)
+    helper = folder / "helper.py"
+    helper.write_text("x = 1\n")
+    first = folder_of(path, out, 1)
+
+    def edit():
+        wait_for(lambda: (first / "status").exists())
+        helper.write_text("x =\n")
+
+    thread = threading.Thread(target=edit)
+    thread.start()
+    with pytest.raises(driver.SourcesEdited):
+        run(path, out, quiet=True)
+    thread.join()
+    helper.write_text("x = 1\n")
+    assert run(path, out, quiet=True).counts == {"done": 6}
+    assert_whole(path, out)
 
 
 def test_mdlib_edited_between_two_sweeps_of_one_process(tmp_path):

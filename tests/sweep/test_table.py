@@ -21,7 +21,6 @@ ENVIRONMENT = {
     "device_name": "Abacus 3",
     "threads": 2,
     "commit": "1e5",
-    "seconds": 1.5,
     "versions": {"torch": "2.15.0"},
 }
 CHAPTER = """\
@@ -50,7 +49,7 @@ def make(folder, text, *recorded, missing=()):
                 results.record(run, row)
             write_json(run / plan.ENVIRONMENT, ENVIRONMENT)
             (run / plan.NOTEBOOK).write_text("{}")
-            plan.write_status(run, "done")
+            plan.write_status(run, "done", seconds=1.5)
     return spec, folder / "runs"
 
 
