@@ -135,6 +135,64 @@ BREAKS = {
             ("agree / np.sqrt(a * b)", "agree / np.sum(weights) ** 2"),
         ],
     },
+    "theory/partitioned_loss": {
+        "agreement": [("torch.outer(p, p)", "p.diag()")],  # one style drawn for both views
+        "split": [
+            ("norm(c_a, c_p) / norm(z_a, z_p)", "norm(c_a, c_a) / norm(z_a, z_p)"),
+            ("slice(cut, None))", "slice(cut + 1, None))"),
+            ("torch.cat([F.normalize(c_a), F.normalize(s_a)], 1)", "torch.cat([c_a, s_a], 1)"),
+        ],
+        "content": [
+            ('(heads["c"](x) - heads["c"](x_p))', '(heads["c"](x) - heads["s"](x_p))'),
+            ("(lambda v: v.norm(dim=1), True)", "(lambda v: v.sum(dim=1), True)"),
+        ],
+        "bound": [
+            ("each_view = (own + swapped", "each_view = (own + own"),
+            ("mixture = density.mean(1)", "mixture = density[:, 0]"),
+            ("bound + js + kl_true", "bound + kl_true"),
+            ("kl_prior(mu_c, var_c)) / 2", "kl_prior(mu_c, var_c))"),
+        ],
+        "price": [
+            ("cost = cost + J * beta_s * rate", "cost = cost + beta_s * rate"),
+            ("split_of_a_pixel(b_s, 1.0, sigma2", "split_of_a_pixel(b_s, 0.97, sigma2"),
+        ],
+        "sign": [("plain.style.predictor[-1].weight.neg_()", "plain.style.predictor[-1].weight")],
+        "floor": [
+            ("(u(on_the_ring(radii)[0]) for _ in range(2))", "2 * [u(on_the_ring(radii)[0])]"),
+            ("lengths[name] = mean.square().sum(1)", "lengths[name] = mean.norm(dim=1)"),
+            ("F.normalize(0 * v + 1, dim=-1)", "F.normalize(v + 1, dim=-1)"),
+        ],
+        "pipelines": [
+            ("[(right, right, 1.0), (right, left, -1.0)]", "[(left, right, 1.0)]"),
+            ("left[..., 0] = right[..., 0].abs(), -left", "left[..., 0] = right[..., 0], left"),
+        ],
+        "terms": [
+            # two decoders, as this chapter once had it
+            ("entropy(s) + 2 * decoder", "entropy(s) + own + swap"),
+            ("entropy(s) + own + swap", "entropy(s) + 2 * own"),
+            (
+                "(one_hot, circle((hue_of + content_of)",
+                "(one_hot, circle((hue_of + 0 * content_of)",
+            ),
+            ('"style is one bit": (one_hot, bit)', '"style is one bit": (one_hot, bit + 2)'),
+        ],
+        "twist": [
+            ("lambda c, s: s - TURNS[c])", "lambda c, s: s - TURNS[s % 10])"),  # R of the view
+            ("lambda c, s: s + TURNS[c]", "lambda c, s: (s + TURNS[c]) // 2 * 2"),  # loses a bit
+            ("torch.arange(10) * 7 % 24", "torch.arange(10) % 2"),
+            ('cosines["turned"], cosines["straight"]', 'cosines["scrambled"], cosines["straight"]'),
+            ("quarter @ precision @ quarter.T", "precision @ quarter @ quarter.T"),
+        ],
+        "dependence": [
+            ("[0.5, 0.25, 0.25, 0, 0, 0]", "[1, 1, 1, 1, 1, 1]"),
+            ("(hue_of - content_of) % K", "(hue_of + content_of) % K"),
+            ("argsort(1)\n    about", "argsort(1) // 2\n    about"),
+        ],
+        "bits": [
+            ("1.001 * content.sign()", "0.5 * content.sign()"),
+            ("c = 1.001 * content.sign()", "c = 1.001 * content"),
+        ],
+    },
 }
 CASES = [
     pytest.param(chapter, name, change, id=f"{chapter}-{name}-{number}")
