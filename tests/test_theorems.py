@@ -148,7 +148,7 @@ BREAKS = {
         ],
         "bound": [
             ("each_view = (own + swapped", "each_view = (own + own"),
-            ("mixture = density.mean(1)", "mixture = density[:, 0]"),
+            ("((d @ P) * d).sum(1) / 4", "((d @ P) * d).sum(1) / 2"),
             ("bound + js + kl_true", "bound + kl_true"),
             ("kl_prior(mu_c, var_c)) / 2", "kl_prior(mu_c, var_c))"),
         ],
@@ -191,6 +191,44 @@ BREAKS = {
         "bits": [
             ("1.001 * content.sign()", "0.5 * content.sign()"),
             ("c = 1.001 * content.sign()", "c = 1.001 * content"),
+        ],
+    },
+    "theory/disentanglement": {
+        "impossible": [
+            ("return g(u @ Q)", "return g(u @ Q.T)"),
+            ("Q = torch.from_numpy(rotation(11, D))", "Q = torch.eye(D).double()"),
+        ],
+        "uniform": [
+            # no rotation: one coordinate's law is lost, or, with both laws, their independence
+            (
+                "torch.tensor([[1.0, -1.0], [1.0, 1.0]]).double() / 2**0.5\nsquare",
+                "torch.tensor([[1.0, -0.9], [1.0, 1.0]]).double() / 2**0.5\nsquare",
+            ),
+            (
+                "torch.tensor([[1.0, -1.0], [1.0, 1.0]]).double() / 2**0.5\nsquare",
+                "torch.tensor([[2**0.5, 0.0], [1.0, 1.0]]).double() / 2**0.5\nsquare",
+            ),
+            ("normal.log_prob((xi @ turn.T)[:, 0]) - normal", "normal.log_prob(xi[:, 0]) - normal"),
+        ],
+        "maxima": [
+            ("stats.beta((K - 1) / 2, 0.5)", "stats.beta(K / 2, 0.5)"),
+            ("stats.beta((K - 1) / 2, 0.5)", "stats.beta(0.5, (K - 1) / 2)"),
+            ("squares / squares.sum(1, keepdims=True)", "squares / 5"),
+            ("slope + 2 / (len(SIZES) - 1)", "slope + 2 / len(SIZES)"),
+        ],
+        "bias": [
+            ("(bins - 1) * (SIZES - 1)", "bins * SIZES"),
+            ("np.sqrt(2 * freedom)", "np.sqrt(freedom)"),
+            ("(SIZES + 1) / (6 * n)", "(SIZES + 1) / n"),
+        ],
+        "null": [
+            ('"standardised": True', '"standardised": False'),
+            ("size = np.exp(1.5", "size = np.exp(0.0"),
+        ],
+        "dependent": [
+            ("q = H / (3 * H", "q = H / (2 * H"),
+            ("1 - 2 / K * stats", "1 - 1 / K * stats"),
+            ("AGREE = np.eye(5, dtype=int)", "AGREE = np.zeros((5, 5), dtype=int)"),
         ],
     },
 }
