@@ -231,6 +231,36 @@ BREAKS = {
             ("AGREE = np.eye(5, dtype=int)", "AGREE = np.zeros((5, 5), dtype=int)"),
         ],
     },
+    "theory/latent_model": {
+        "infonce": [
+            (
+                "losses.info_nce(u, temperature=2 * sigma2)",
+                "losses.info_nce(u, temperature=sigma2)",
+            ),
+            ("math.log1p(-math.exp(-2 * r)) - math.log(2 * r)", "math.log1p(-math.exp(-2 * r))"),
+        ],
+        "clustering": [
+            ("math.log(2 * math.pi * sigma2) + math.log(n))", "math.log(2 * math.pi * sigma2))")
+        ],
+        "byol": [
+            ("m = cluster.mean(1, keepdim=True)", "m = cluster[:, :400].mean(1, keepdim=True)"),
+            ("2 - 2 * t.mean(1).norm(dim=-1).mean()", "2 - 2 * t.mean((0, 1)).norm()"),
+        ],
+        "simplex": [
+            ("math.exp(-(1 + 1 / (B - 1)) / tau)", "math.exp(-1 / tau)"),
+            ("math.log1p(J * (B - 1)", "math.log1p((B - 1)"),
+            ("B, J, D, tau = 6, 3, 5, 0.4", "B, J, D, tau = 6, 3, 4, 0.4"),
+        ],
+        "vicreg": [("root(target, 0.5)", "root(target, 0.0)")],
+        "price": [
+            ("(p[..., None] * p_z).sum(0)", "p.sum(0)[:, None] * torch.eye(8)"),
+            ("H(known.sum(1)) - H(p.sum(1))", "H(known.sum(1))"),
+        ],
+        "best": [
+            ("p / p.sum(1, keepdim=True) / p.sum(0)", "p / p.sum(1, keepdim=True)"),
+            ("+ randn(3, 1)  # c(z)", "+ randn(1, 4)  # c(z)"),
+        ],
+    },
 }
 CASES = [
     pytest.param(chapter, name, change, id=f"{chapter}-{name}-{number}")

@@ -20,7 +20,7 @@
 # **You need** `start_here`, Gaussian densities, Jensen's inequality, and InfoNCE from
 # `theory/infonce_bound`.
 #
-# **Time:** about 40 seconds on one CPU core.
+# **Time:** two to three hours to read (stop before *Why that collapses style* and before *The tie*); 40 seconds to run.
 #
 # The model is that of [Bizeul, Schölkopf & Allen (2024)](https://arxiv.org/abs/2402.01399), whose *abstract* and public
 # code we have read and whose text we could not. Every derivation below is therefore ours, and so are its mistakes. What
@@ -46,7 +46,7 @@ probe_views = 3000  # views that a probe learns from; half as many test it
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %%
+# %% tags=["setup"]
 import copy
 import math
 import time
@@ -58,6 +58,7 @@ import seaborn as sns
 import torch
 from IPython.display import Markdown
 from matplotlib.colors import to_rgba
+from scipy import optimize
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 from torch.nn import functional as F
@@ -154,7 +155,7 @@ plt.show()
 # ```
 #
 # The bound's encoder treats views as strangers; the posterior does not, for two views of one image have a common
-# centre. So (2) cannot be tight, even with the best $q$. What does that cost? Where everything is Gaussian one can say.
+# centre. So for $J \ge 2$ and noisy pictures (2) cannot be tight, even with the best $q$. What does that cost? Where everything is Gaussian one can say.
 # Let $x^j = z^j + \mathcal{N}(0, \sigma_x^2)$ in one dimension, so that the posterior has a precision matrix $\Lambda$.
 # The best product of Gaussians has the right means and variances $1/\Lambda_{jj}$, and the difference is $\frac12
 # (\sum_j \log \Lambda_{jj} - \log\det\Lambda)$ nats.
@@ -406,8 +407,9 @@ assert abs(change("gaussian", "variance")) > 0.1  # the ratio does matter
 # ## What five methods keep of it
 #
 # Discriminative methods have no decoder, and their encoder gives a point: (2) loses its reconstruction term, and the
-# entropy with it. What is left, the group prior alone, is largest when all codes are one point. So something must hold
-# them apart: call it **spread**. The table is our reading, and each of its lines is a proposition below.
+# entropy with it. What is left, the group prior alone, is with a flat $p(y)$ largest, by (4), whenever each *group* is a
+# point, wherever; with a Gaussian one, when all codes are one point. So something must hold groups apart: **spread**
+# (uniformity, in the field's words; the pinch is alignment). It breaks a tie more than it fights the prior. The table is our reading, and each of its lines is a proposition below.
 #
 # | method | keeps, for $\log p(z \mid y)$ | in place of reconstruction | σ² |
 # | --- | --- | --- | --- |
@@ -460,9 +462,12 @@ torch.testing.assert_close(-kept, softmax)
 # ```
 #
 # Twice the temperature of {prf:ref}`lm-instance`, because the partner stands in for the centre and is itself off by σ.
+# These are two models: there the centres lie on the sphere, here anywhere in $\mathbb{R}^D$. With a uniform centre *on the
+# sphere* integrated out, three dimensions give the score $\log (\sinh \kappa r / \kappa r)$, $\kappa = 1/\sigma^2$, $r =
+# \|z + z'\|$. It has slope $1/2\sigma^2 - \frac14$ in the cosine at 1, and falls more steeply from there.
 # SimCLR's loss, made of SimVE's prior:
 
-# %%
+# %% tags=["theorem:infonce"]
 u = F.normalize(randn(32, 2, 8), dim=-1)
 codes, partner = u.flatten(0, 1), torch.arange(64) ^ 1
 pairs = torch.stack(torch.broadcast_tensors(codes[:, None], codes), 2)
@@ -472,6 +477,24 @@ from_prior = F.cross_entropy(log_joint, partner)
 torch.testing.assert_close(
     from_prior.float(), losses.info_nce(u, temperature=2 * sigma2)
 )
+
+
+def on_sphere(cosine):
+    """Score with a centre on the sphere in three dimensions."""
+    r = (2 + 2 * cosine) ** 0.5 / sigma2
+    return r + math.log1p(-math.exp(-2 * r)) - math.log(2 * r)
+
+
+centre = F.normalize(randn(400_000, 3), dim=1)
+for cosine in (0.9, 0.5):  # by sampling the centre
+    pair = torch.tensor(
+        [[1, 0, 0], [cosine, (1 - cosine**2) ** 0.5, 0]]
+    ).double()
+    weight = (centre @ pair.sum(0) / sigma2).exp()
+    error = weight.std() / weight.mean() / 400_000**0.5
+    assert abs(weight.mean().log() - on_sphere(cosine)) < 4 * error
+slope = (on_sphere(1) - on_sphere(1 - 1e-5)) / 1e-5
+assert abs(slope - (1 / (2 * sigma2) - 0.25)) < 1e-3
 
 # %% [markdown]
 # ```{prf:proposition} Clustering (our derivation)
@@ -489,12 +512,14 @@ torch.testing.assert_close(
 # [SwAV](https://arxiv.org/abs/2006.09882), fit the model with groups that they guess, $y$ being one of few centres and
 # not one an image. Total collapse, one point in one cluster, is kept away by balance or by reassigning empty clusters.
 
-# %%
-z = randn(5, 20, 3)  # five clusters of 20
-inertia = (z - z.mean(1, keepdim=True)).square().sum()
-sizes = 3 * (19 * math.log(2 * math.pi * sigma2) + math.log(20)) / 2
-prior = losses.group_prior(z, sigma2).sum()
-torch.testing.assert_close(prior, -inertia / (2 * sigma2) - 5 * sizes)
+# %% tags=["theorem:clustering"]
+inertia, sizes, prior = 0, 0, 0
+for n in (1, 5, 20, 40):  # codes in a cluster
+    z = randn(1, n, 3)
+    inertia += (z - z.mean(1, keepdim=True)).square().sum()
+    sizes += 3 * ((n - 1) * math.log(2 * math.pi * sigma2) + math.log(n)) / 2
+    prior += losses.group_prior(z, sigma2).sum()
+torch.testing.assert_close(prior, -inertia / (2 * sigma2) - sizes)
 
 # %% [markdown]
 # ```{prf:proposition} VICReg (our derivation)
@@ -508,7 +533,9 @@ torch.testing.assert_close(prior, -inertia / (2 * sigma2) - 5 * sizes)
 # (5) with $J = 2$. The second part is the definition of the two terms.
 # ```
 #
-# A surrogate for $-\log p(z)$: of all laws with a given covariance, the Gaussian has the largest entropy.
+# They stand for the entropy of the codes, from the wrong side: of all laws with a given covariance the Gaussian has the
+# *largest* entropy, so that a covariance bounds from above what ought to be large. Codes of a few bits pass
+# (`theory/partitioned_loss`).
 #
 # ```{prf:proposition} BYOL (our derivation)
 # :label: lm-byol
@@ -530,15 +557,24 @@ torch.testing.assert_close(prior, -inertia / (2 * sigma2) - 5 * sizes)
 # that is constant makes the loss 0: nothing in BYOL's *objective* is a spread. What keeps it from there is in its
 # dynamics (`methods/negative_free`).
 
-# %%
-t = F.normalize(
-    randn(100, 1, 8) + 0.5 * randn(100, 400, 8), dim=-1
-)  # [y, view, D]
-m = t.mean(1, keepdim=True)
-best = losses.cosine_regression(m, t).mean()
-torch.testing.assert_close(best, 2 - 2 * m.norm(dim=-1).mean())
-other = losses.cosine_regression(m + 0.1 * randn(100, 400, 8), t).mean()
-assert other > best + 0.005  # a prediction with a style of its own is worse
+# %% tags=["theorem:byol"]
+t = F.normalize(randn(100, 1, 8) + 0.5 * randn(100, 400, 8), dim=-1)
+of_y = 2 - 2 * t.mean(1).norm(dim=-1).mean()  # [y, view, D]
+least = {}
+for merged in (
+    1,
+    2,
+    4,
+):  # u tells so many y's from the rest, not from each other
+    cluster = t.view(100 // merged, merged * 400, 8)
+    m = cluster.mean(1, keepdim=True)
+    least[merged] = losses.cosine_regression(m, cluster).mean()
+    torch.testing.assert_close(least[merged], 2 - 2 * m.norm(dim=-1).mean())
+    for size in (1e-3, 0.1, 1.0):  # any other prediction
+        other = m + size * randn(*m.shape)
+        assert losses.cosine_regression(other, cluster).mean() > least[merged]
+torch.testing.assert_close(least[1], of_y)  # equality: u tells y
+assert least[4] > least[2] + 0.01 > of_y + 0.02
 
 # %% [markdown]
 # ## Why that collapses style
@@ -635,12 +671,68 @@ Markdown(
 )
 
 # %% [markdown]
-# So on the sphere a finite batch may prefer a spread image to a collapsed one *in the same place*. Whether the best of
-# all batches can be spread, we do not know. With infinitely many negatives a collapsed one is among
-# the best: [Wang & Isola (2020)](https://arxiv.org/abs/2005.10242) show that the limit has an optimum that is aligned
-# (collapsed) and uniform at once.
+# So on the sphere a finite batch may prefer a spread image to a collapsed one *in the same place*. But the best of all
+# batches is collapsed, as long as there is room for all images to be equally far from each other:
 #
-# ```{prf:theorem} Collapse never hurts VICReg (our derivation)
+# ```{prf:theorem} The best batch is a collapsed simplex
+# :label: lm-simplex
+#
+# For $J$ codes of length 1 of each of $B \le D + 1$ images,
+#
+# $$ L(z) \ge \log\Big(1 + J(B-1)\, e^{-(1 + \frac{1}{B-1})/\tau}\Big), $$
+#
+# with equality if and only if the codes of each image coincide, and those of two images have cosine $-1/(B-1)$.
+# ```
+#
+# ```{prf:proof}
+# As above, $L \ge \phi(\bar v)$. By Jensen for the log-sum-exp of $J(B-1)$ terms, $\bar v \ge \log J(B-1) + (n - P)/\tau$ with
+# $n$ and $P$ the mean inner products of negative and of positive pairs. From $0 \le \|\sum z\|^2 = BJ(1 + (J-1) P +
+# J(B-1)\, n)$ follows $n \ge -(1 + (J-1)P)/J(B-1)$. The bound on $\bar v$ falls as $P$ grows to 1, where it is the one
+# stated. Equality needs $P = 1$ and equal negatives. Such unit vectors exist for $B - 1 \le D$.
+# ```
+#
+# (Simplices as optima of contrastive losses: [Lee et al. 2024](https://arxiv.org/abs/2402.12613), [Koromilas et al.
+# 2024](https://arxiv.org/abs/2405.18045), [Lee et al. 2025](https://arxiv.org/abs/2506.09781).) For $B > D + 1$, and for
+# the mean over all batches of a data set of more than $D + 1$ images, we know no proof. With infinitely many negatives a
+# collapsed optimum exists: [Wang & Isola (2020)](https://arxiv.org/abs/2005.10242), aligned and uniform at once.
+
+
+# %%
+def best_batch(B, J, D, tau):
+    """Unit codes [B, J, D] that descent on (7) ends with, from a spread start."""
+    free = randn(B, J, D).requires_grad_()
+    optimiser = torch.optim.LBFGS(
+        [free], max_iter=2000, tolerance_grad=1e-10, tolerance_change=1e-14,
+        line_search_fn="strong_wolfe",
+    )  # fmt: skip
+
+    def closure():
+        optimiser.zero_grad()
+        loss = contrast(F.normalize(free, dim=-1), tau)
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    return F.normalize(free.detach(), dim=-1)
+
+
+# %% tags=["theorem:simplex"]
+B, J, D, tau = 6, 3, 5, 0.4
+least = math.log1p(J * (B - 1) * math.exp(-(1 + 1 / (B - 1)) / tau))
+for _ in range(3):
+    z = best_batch(B, J, D, tau)
+    assert abs(contrast(z, tau) - least) < 1e-6
+    assert (z - collapsed(z)).norm() < 1e-2, "collapsed"
+    off = (z[:, 0] @ z[:, 0].T)[~torch.eye(B, dtype=torch.bool)]
+    assert (off + 1 / (B - 1)).abs().max() < 1e-2, "a simplex"
+for _ in range(300):
+    z = randn(B, 1, D) + 2 * torch.rand(1, generator=draw) * randn(B, J, D)
+    assert contrast(F.normalize(z, dim=-1), tau) > least
+# no room for a simplex: the bound holds, and is not reached
+assert contrast(best_batch(B, J, 3, tau), tau) > least + 1e-3
+
+# %% [markdown]
+# ```{prf:theorem} Collapse and a linear map never hurt VICReg (our derivation)
 # :label: lm-collapse-vicreg
 #
 # Let $z_i^1, z_i^2$ be codes of two views of $N > D$ images, whose means $m_i$ have an invertible covariance. There are
@@ -653,6 +745,9 @@ Markdown(
 # 1 - \sqrt{v + \epsilon})$ is convex in the variance $v$, and the squares of covariances are convex in $\Sigma$. So
 # both terms at $\Sigma$ are at most the means of those at $\Sigma_1$ and $\Sigma_2$.
 # ```
+#
+# The linear map is needed. Collapse alone makes the variance smaller, and where codes are small the hinge costs more than
+# the invariance gains (counted below).
 
 
 # %%
@@ -661,6 +756,8 @@ def root(matrix, power):
     return vectors @ (values**power).diag() @ vectors.T
 
 
+# %% tags=["theorem:vicreg"]
+alone = 0
 for _ in range(200):
     scale = torch.rand(1, generator=draw)
     z = scale * randn(40, 1, 5) @ randn(5, 5) + torch.rand(
@@ -671,6 +768,12 @@ for _ in range(200):
     same = m @ root(losses.covariance(m), -0.5) @ root(target, 0.5)
     for term in (losses.variance_hinge, losses.covariance_penalty):
         assert term(same) <= (term(one) + term(two)) / 2 + 1e-9
+    hinge = (losses.variance_hinge(one) + losses.variance_hinge(two)) / 2
+    alone += (losses.variance_hinge(m) > hinge + 1e-9).item()
+assert alone > 0
+Markdown(
+    f"Collapse without the linear map raises the variance term in {alone} of 200 batches."
+)
 
 # %% [markdown]
 # Behind both is one fact. Spread looks at where codes lie, and not at which picture lies there. Style that fills space
@@ -690,6 +793,35 @@ for _ in range(200):
 # y - z$ is a Markov chain. The best decoder of $z'$ costs $H(x|z') = H(x|y, z') = H(x|y) - I(x; z'|y)$.
 # ```
 #
+
+
+# %% tags=["theorem:price"]
+def H(joint):
+    return -torch.xlogy(joint, joint).sum()
+
+
+def some_law(*shape):
+    return torch.rand(*shape, generator=draw).double().pow(3)
+
+
+for _ in range(100):
+    p = some_law(3, 8)  # p(y, x), x also says which style
+    p = p / p.sum()
+    channel = some_law(3, 4)  # z of y and noise
+    p_z = (channel / channel.sum(1, keepdim=True))[:, None, :]
+    joint = (p[..., None] * p_z).sum(0)  # p(x, z)
+    cost = H(joint) - H(joint.sum(0))  # of the best decoder, H(x|z)
+    H_x_y = H(p) - H(p.sum(1))
+    assert cost >= H_x_y - 1e-9
+    # z' = (y, a part of x)
+    part = F.one_hot(torch.arange(8) // 2).double()
+    known = p[..., None] * part  # p(y, x, part)
+    told = H(known.sum(1)) - H(p.sum(1))  # I(x; z'|y) = H(part|y)
+    cost_of_style = H(known) - H(known.sum(1))
+    torch.testing.assert_close(cost_of_style, H_x_y - told)
+    assert cost >= cost_of_style + told - 1e-9
+
+# %% [markdown]
 # In (2) each nat of style that is read from the code is paid in reconstruction, against the pinch. Whoever drops the
 # reconstruction term drops the only term that pays.
 #
@@ -908,16 +1040,21 @@ looked = (
 if looked:
     assert moved["W/T"]["discriminative"] < 0.01 < 0.1 < moved["W/T"]["SimVE"]
     assert moved["W/T"]["SimVE"] < moved["W/T"]["VAE"] - 0.05
-    lost = (
-        moved["−log p(x|z)"]["discriminative"] - moved["−log p(x|z)"]["SimVE"]
-    )
-    assert lost > 50, lost
+    # no decoder of a code that is one point an image does better than its mean
+    mean_picture = turned.mean(1, keepdim=True).expand_as(turned).flatten(0, 1)
+    floor = losses.gaussian_nll(
+        mean_picture, turned.flatten(0, 1), pixel_variance
+    ).mean()
+    paid = moved["−log p(x|z)"]
+    assert paid["discriminative"] > floor - 0.5, (paid, floor)
+    assert floor > paid["SimVE"] + 50, (paid, floor)
 moved.round(3)
 
 # %% [markdown]
 # *Table 2. At the last step: variance within images (W) and of their means (B); reconstruction from the code without
-# its noise, and the group prior, in nats a view. One start, one decoder.* The difference in reconstruction is
-# {prf:ref}`lm-price` at work: the price of collapse, that the discriminative loss never gets to see.
+# its noise, and the group prior, in nats a view. One start, one decoder.* The best that any decoder makes of one point an
+# image is the mean of its views; SimVE is more than 50 nats below even that. This is the price of collapse, which the
+# discriminative loss never gets to see.
 #
 # ## What a projection head saves
 #
@@ -1041,6 +1178,8 @@ enough = dataset == "digits" and steps >= 300 and probe_views >= 3000
 if enough:
     assert (drop[True] > drop[False] + 0.05).all(), drop
     assert drop[True].mean() > 0.1 and saved.mean() > 0.04, (drop, saved)
+    code = table["code, before the head"].mean()
+    assert code[False] > code[True] > table["code, no head", True].mean(), code
 
 lost, first, spared = map(statistics.interval, (drop[True], drop[False], saved))
 Markdown(
@@ -1071,6 +1210,34 @@ Markdown(
 # to what all of a row share.
 # ```
 #
+# Exactly, for three by four symbols and three candidates: at the PMI the slope is 0, and the loss is flat in the three
+# directions $c(z)$ and in no other.
+
+
+# %%
+def exact_infonce(f, p):
+    """InfoNCE of scores [3, 4], three candidates, all batches of the law p."""
+    negatives = p.sum(0)
+    three = f[:, :, None, None].exp() + f[:, None, :, None].exp()
+    three = three + f[:, None, None, :].exp()
+    loss = three.log() - f[:, :, None, None]
+    return torch.einsum("zabc,za,b,c->", loss, p, negatives, negatives)
+
+
+# %% tags=["theorem:best"]
+p = torch.rand(3, 4, generator=draw).double() + 0.1
+p = p / p.sum()
+best_score = (p / p.sum(1, keepdim=True) / p.sum(0)).log()  # PMI
+shifted = best_score + randn(3, 1)  # c(z)
+for f in (best_score, shifted):
+    f = f.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(exact_infonce(f, p), f)
+    assert slope.abs().max() < 1e-9
+    curve = torch.autograd.functional.hessian(lambda g: exact_infonce(g, p), f)
+    curve = torch.linalg.eigvalsh(curve.reshape(12, 12))
+    assert (curve.abs() < 1e-9).sum() == 3 and curve[3] > 1e-4, curve
+
+# %% [markdown]
 # Under the model, all three densities are group priors, of two codes and of one. With a Gaussian $p(y)$ the pair is
 # jointly normal with correlation $\rho = \gamma^2/(\gamma^2 + \sigma^2)$ in each dimension, and
 #
@@ -1128,8 +1295,8 @@ assert abs(scores.diag().mean() - information(ratio)) < 4 * error
 #
 # A trap: codes drawn from the model are not fixed. They lie as far out as $\gamma$, and then the terms in the middle do
 # *not* vanish. They tend to $\|z\|^2/2\gamma^2$ for partners that lie close to each other, about $D/2$ on average.
-# InfoNCE does not mind, since this is a function of $z$ alone, the $c(z)$ of {prf:ref}`lm-best`. Whoever reports the
-# mean score *as* an information should.
+# InfoNCE does not mind: near the partner this is a function of $z$ alone, the $c(z)$ of {prf:ref}`lm-best`, and negatives
+# far from $z$, for which it is not, have no weight. Whoever reports the mean score *as* an information should.
 
 # %%
 a, b = randn(1, 2), randn(1, 2)
@@ -1158,8 +1325,8 @@ torch.testing.assert_close(
 #
 # $$ \mathrm{PMI}(z, z') = \frac{z \cdot z'}{2\sigma^2} - \log \mathbb{E}_u\big[e^{u_1/2\sigma^2}\big], \qquad u \text{ uniform on the sphere}. \tag{10} $$
 #
-# So InfoNCE with cosines is optimal at $\tau = 2\sigma^2$, and at no other temperature. The information is a ratio of
-# Bessel functions, and in three dimensions the pairs are easily drawn.
+# So InfoNCE with cosines is optimal at $\tau = 2\sigma^2$, and at no other temperature. The mean cosine is a ratio of
+# Bessel functions, the information $\kappa$ times it less the last term; in three dimensions the pairs are easily drawn.
 
 
 # %%
@@ -1323,6 +1490,10 @@ Markdown(
 # - **That a VAE or SimVE has the better code for a task.** Keeping style is a virtue only to whoever needs style.
 #   `start_here` and `experiments/simve` ask the probes.
 # - **That style along a string is disentangled.** In Figure 4 each image has its own direction for the angle.
+# - **That this is the only model.** [Aitchison & Ganev](https://arxiv.org/abs/2107.02495) read InfoNCE as the evidence bound
+#   of a model whose recognition is parameterised, and argue against mutual information as the motive; [Fleissner et
+#   al.](https://arxiv.org/abs/2501.13031) tie non-contrastive losses to maximum likelihood; [latent distribution
+#   matching](https://arxiv.org/abs/2605.03517) splits losses into a model's $\log p(z)$ and an entropy, as we do.
 # - **What the paper says.** We had its abstract and its code.
 
 # %% [markdown]
@@ -1375,24 +1546,45 @@ torch.testing.assert_close(mean, z[:, 0], rtol=1e-6, atol=1e-6)  # the identity
 
 # %% [markdown]
 # **3 (a small research question).** Between the collapsed strings of Figure 4 and the long ones lies a weight on the
-# reconstruction term. Where? With a linear decoder the model within groups is probabilistic PCA, and a direction of
-# style is alive if its variance in the pictures exceeds $\sigma_x^2$ over the weight (compare [Lucas et al.
-# 2019](https://arxiv.org/abs/1911.02469)). Write `critical_weights()`: for each image, `pixel_variance` over the
-# largest eigenvalue of the covariance of its views' pixels. Then move points with weights well below and well above.
-# Does style die where linear theory says? Is content still alive there?
+# reconstruction term. Where? Let the decoder be linear, $p(y)$ flat and a direction of style have variance $v$ (with $J -
+# 1$) in the pictures. With decoder length $u$ and $r = w u^2 \sigma^2 / \sigma_x^2$ the bound at its best *factorised* $q$ costs
+# $\frac{J-1}{2} \frac{w v}{\sigma_x^2} \frac1{1+r} + \frac J2 \log(r + \frac{J-1}J)$. Derive this, and that style is alive for
+#
+# $$ w > w^* = \Big(\frac{J}{J-1}\Big)^2 \frac{\sigma_x^2}{v}. $$
+#
+# (For the exact posterior, probabilistic PCA, the factor is 1: [Lucas et al.
+# 2019](https://arxiv.org/abs/1911.02469). Strangers for encoders kill style sooner: four times so for two views.) Write
+# `threshold(v, noise, J)`. Then move points with weights well below and above. Is content still alive where style dies?
 
 
 # %% tags=["solution", "hide-input"]
-def critical_weights():
-    """σx² / v for each image, v its views' largest principal variance."""
-    pixels = turned.flatten(2)
-    v = [torch.linalg.eigvalsh(views.T.cov())[-1] for views in pixels]
-    return (pixel_variance / torch.stack(v)).sort().values
+def threshold(v, noise, J):
+    # the derivative by r at 0: −(J − 1) w v / 2σx² + (J/2) · J/(J − 1)
+    return (J / (J - 1)) ** 2 * noise / v
 
 
 # %% tags=["check"]
-weights = critical_weights()
-assert weights.shape == (pictures,) and (weights > 0).all()
+def style_left(w, v, noise, J):
+    """Share of a style's variance that the minimum rebuilds, by descent on (2)."""
+
+    def cost(p):  # decoder, encoder and log-variance of q, none eliminated
+        u, a, log_s = p
+        error = (1 - u * a) ** 2 * (J - 1) * v + J * u**2 * math.exp(log_s)
+        pinch = (J - 1) * (a**2 * v + math.exp(log_s)) / (2 * sigma2)
+        return w * error / (2 * noise) + pinch - J * log_s / 2
+
+    found = optimize.minimize(cost, [0.5, 0.5, -1], method="BFGS", tol=1e-9)
+    return found.x[0] * found.x[1]
+
+
+for J in (2, 3, 12):
+    w = threshold(2.0, 0.05, J)
+    assert style_left(0.9 * w, 2.0, 0.05, J) < 0.01
+    assert style_left(1.1 * w, 2.0, 0.05, J) > 0.05
+v = torch.stack(
+    [torch.linalg.eigvalsh(x.T.cov())[-1] for x in turned.flatten(2)]
+)
+weights = threshold(v, pixel_variance, members).sort().values
 below, above = weights[0].item() / 2, weights[-1].item() * 2
 alive = pd.DataFrame(
     [
@@ -1414,7 +1606,7 @@ alive.round(4)
 
 # %% [markdown]
 # Style dies first, and content outlives it, as content pays $p(y)$ once for a whole group. Open ends: where in between
-# do the strings of single images come alive, and in the order of `critical_weights`? A network cannot move each code by
+# do the strings of single images come alive, and in the order of their thresholds? A network cannot move each code by
 # itself: where is *its* threshold? And is there a loss without a decoder, the sum of a discriminative one and a little
 # of something else, in which style lives?
 #
