@@ -202,7 +202,7 @@ BREAKS = {
             # no rotation: one coordinate's law is lost, or, with both laws, their independence
             (
                 "torch.tensor([[1.0, -1.0], [1.0, 1.0]]).double() / 2**0.5\nsquare",
-                "torch.tensor([[1.0, -0.9], [1.0, 1.0]]).double() / 2**0.5\nsquare",
+                "torch.tensor([[1.0, -0.5], [1.0, 1.0]]).double() / 2**0.5\nsquare",
             ),
             (
                 "torch.tensor([[1.0, -1.0], [1.0, 1.0]]).double() / 2**0.5\nsquare",
