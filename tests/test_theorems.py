@@ -251,7 +251,7 @@ BREAKS = {
             ("math.log1p(J * (B - 1)", "math.log1p((B - 1)"),
             ("B, J, D, tau = 6, 3, 5, 0.4", "B, J, D, tau = 6, 3, 4, 0.4"),
         ],
-        "vicreg": [("root(target, 0.5)", "root(target, 0.0)")],
+        "vicreg": [("root(losses.covariance(m), -0.5) @ root", "root")],
         "price": [
             ("(p[..., None] * p_z).sum(0)", "p.sum(0)[:, None] * torch.eye(8)"),
             ("H(known.sum(1)) - H(p.sum(1))", "H(known.sum(1))"),
