@@ -570,8 +570,8 @@ for merged in (
     m = cluster.mean(1, keepdim=True)
     least[merged] = losses.cosine_regression(m, cluster).mean()
     torch.testing.assert_close(least[merged], 2 - 2 * m.norm(dim=-1).mean())
-    for size in (1e-3, 0.1, 1.0):  # any other prediction
-        other = m + size * randn(*m.shape)
+    for off in (1e-3, 0.1, 1.0):  # any other prediction
+        other = m + off * randn(*m.shape)
         assert losses.cosine_regression(other, cluster).mean() > least[merged]
 torch.testing.assert_close(least[1], of_y)  # equality: u tells y
 assert least[4] > least[2] + 0.01 > of_y + 0.02
