@@ -7,13 +7,14 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
 from mdlib.checks import unknown
@@ -128,7 +129,7 @@ for _tag, _pattern in {
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), None)
 
 
-def _plain(kind: type, words: str):
+def _plain(kind: Callable[[str], Any], words: str):
     """A constructor that names the words it can't take, of which `!!int abc` has some."""
 
     def construct(loader: _Loader, node: yaml.Node) -> Any:
@@ -137,7 +138,7 @@ def _plain(kind: type, words: str):
             return kind(text)
         except (ValueError, KeyError):  # int and float take no more than so many digits either
             text = text if len(text) <= 40 else f"{text[:40]}…"
-            raise yaml.constructor.ConstructorError(
+            raise ConstructorError(
                 problem=f"{text!r} is no {words}", problem_mark=node.start_mark
             ) from None
 

@@ -127,7 +127,7 @@ def _rows(spec: Spec, out: Path) -> list[dict[str, Any]]:
             if not older:
                 continue
             folder = older[-1]
-            status = plan.read_status(folder)
+            status = plan.read_status(folder) or {}
         found = results.read_metrics(folder) if (folder / results.METRICS).exists() else [{}]
         environment = read_json(folder / plan.ENVIRONMENT)
         made = {
@@ -136,7 +136,7 @@ def _rows(spec: Spec, out: Path) -> list[dict[str, Any]]:
             "run_threads": environment["threads"],
             "run_torch": environment["versions"].get("torch"),
             "run_commit": environment["commit"],
-            "run_seconds": status["seconds"],
+            "run_seconds": status.get("seconds"),
             "run": folder.name,
         }
         rows += [(rowfile.settings(point), row, made) for row in found]

@@ -103,7 +103,7 @@ def test_wmse_whitens_each_part_of_a_large_batch_by_itself():
 
 
 def test_wmse_refuses_a_batch_that_it_cannot_whiten():
-    with pytest.raises(ValueError, match="batch_size=5: WMSE .* it needs 6 or more, not 5"):
+    with pytest.raises(ValueError, match=r"batch_size=5: WMSE .* it needs 6 or more, not 5"):
         make("wmse").loss(random_views(images=5))
     assert make("wmse", shrinkage=0.1).loss(random_views(images=5))[0].isfinite()
 
