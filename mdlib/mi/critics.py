@@ -11,13 +11,13 @@ The exact critic of a task whose density is known is the task's own `log_ratio`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from inspect import signature
+from inspect import Parameter, signature
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from mdlib.checks import check_whole, unknown
+from mdlib.checks import check_whole, need, unknown
 from mdlib.losses import gaussian_log_density
 from mdlib.registry import Registry, seeded
 
@@ -140,11 +140,14 @@ def create(
     Raises ValueError for an unknown name or option, and for sizes below 1.
     """
     kind = CRITICS[name]
-    valid = [p.name for p in signature(kind).parameters.values() if p.default is not p.empty]
+    defaults = {p.name: p.default for p in signature(kind).parameters.values()}
+    valid = [option for option, default in defaults.items() if default is not Parameter.empty]
     for option, value in options.items():
         if option not in valid:
             raise ValueError(unknown(f"option of the critic {name}", option, valid))
-        if isinstance(signature(kind).parameters[option].default, int):
+        if isinstance(defaults[option], bool):
+            need(isinstance(value, bool), f"{option}={value!r}: expected True or False")
+        elif isinstance(defaults[option], int):
             check_whole(1, **{option: value})
     with seeded(seed):
         return kind(dim_x, dim_y, members, **options)

@@ -1,5 +1,7 @@
 """Ensembles of critics against plain networks, one by one."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -108,3 +110,15 @@ def test_the_seed_decides_the_weights_and_no_global_state_moves():
 def test_an_unknown_critic_is_refused():
     with pytest.raises(ValueError, match=r"separabel.*separable"):
         critics.create("separabel", DX, DY)
+
+
+def test_options_of_a_critic_are_of_its_kinds():
+    make = partial(critics.create, "gaussian-conditional", 2, 2)
+    assert make(tanh_log_variance=True, hidden=7).tanh_log_variance is True
+    for options, words in (
+        ({"tanh_log_variance": 1}, "tanh_log_variance=1: expected True or False"),
+        ({"hidden": True}, "hidden=True: expected a whole number"),
+        ({"hiden": 3}, "did you mean 'hidden'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            make(**options)
