@@ -87,7 +87,7 @@ def test_several_methods_climb_together():
         assert result.ceiling == (math.log(1000) if method == "infonce" else math.inf)
     with pytest.raises(ValueError, match="needs gaussian-conditional and to be alone"):
         mi.climb(x, y, ["infonce", "club"])
-    with pytest.raises(ValueError, match="unknown method 'ksg'"):
+    with pytest.raises(ValueError, match="unknown neural method 'ksg'"):
         mi.climb(x, y, ["ksg"])
 
 

@@ -434,14 +434,14 @@ def test_weights_that_are_not_finite_stop_a_training_that_saves_nothing(steps):
     [
         ({"batch_size": 51}, "batch_size=51 is more than the 50 samples"),
         ({"batch_size": 0}, "batch_size=0: expected"),
-        ({"members": 0}, "members=0: expected a number of views, 1 or more"),
+        ({"members": 0}, "members=0: expected a whole number of at least 1"),
         ({"clip": 0.0}, "clip=0.0: expected a number above 0"),
         ({"weight_decay": -1.0}, "weight_decay=-1.0: expected 0 or"),
         ({"lr": -1.0}, "lr=-1.0: expected"),
         ({"schedule": "linear"}, "schedule='linear': expected one of"),
         ({"epochs": 2}, "give exactly one"),
         ({"steps": None}, "give exactly one"),
-        ({"steps": 0}, "expected at least one step"),
+        ({"steps": 0}, "steps=0: expected a whole number of at least 1"),
         ({"device": "gpu"}, "device='gpu': expected auto, cpu"),
         ({"device": "cuda:99"}, "device='cuda:99' is not on this machine"),
     ],
@@ -455,7 +455,7 @@ def test_settings_without_sense_are_refused_before_any_step(changes, message):
 
 
 def test_images_must_be_bytes():
-    with pytest.raises(ValueError, match=r"images of torch.float32 .* expected uint8 .*SampleV"):
+    with pytest.raises(ValueError, match=r"images of Tensor torch.float32 .* expected a tensor, uint8 .*SampleV"):
         ImageViews(IMAGES.float(), VIEWS)
     with pytest.raises(ValueError, match="not from a Tensor: give it ImageViews"):
         fit(make(), IMAGES, steps=1)
