@@ -3,24 +3,23 @@
 A parameter is one line of the cell tagged "parameters", ``name = default  # what it is [domain]``.
 The default is a bool, an int, a float, a str, or a list of such, whose type all values share: what
 arrives in a kernel as it was written, by papermill and by a sweep's JSON alike. The domain, in
-brackets at the end of the comment (which may open and close in comments on the lines below), is
+brackets at the end of the comment (which may open and close in comments on the lines below), is::
 
-====================================  ==============================================================
-of a number                           any of ``1 or more``, ``above 0``, ``1 or less``, ``below 1``,
-                                      ``0 to 1``, with commas between them; a limit may be the name
-                                      of another parameter, as in ``1 or more, below batch_size``
-``seed``                              a whole number that every generator takes: 0 to 2³² − 1
-``one of a, b, c``                    one of these words; one such as ``mdlib.mi.tasks`` stands for
-                                      the names in it, of a module with `names()`, a dict or a tuple
-``some of a, b, c``                   one or more of them, each once, with commas between them
-``method``, ``some methods``          names of `mdlib.methods`
-``data set``, ``some data sets``      what `mdlib.data.load` takes, as in ``images:PATH``
-``some numbers, above 0``             numbers with commas between them, each in the domain that
-                                      follows; ``some whole numbers, 1 or more`` likewise
-``option``                            one option of a method as NAME=NUMBER, or nothing
-``device``                            auto, cpu, mps, cuda or cuda:N
-``text``                              any
-====================================  ==============================================================
+    1 or more, above 0, 1 or less, below 1, 0 to 1
+                        of a number: any of these, with commas between them; a limit may be the name
+                        of another parameter, as in "1 or more, below batch_size"
+    seed                a whole number that every generator takes: 0 to 2³² − 1
+    one of a, b, c      one of these words; one such as mdlib.mi.tasks stands for the names in it,
+                        of a module with names(), a dict or a tuple
+    some of a, b, c     one or more of them, each once, with commas between them
+    method              a name of mdlib.methods; several: some methods
+    data set            what mdlib.data.load takes, as in images:PATH; several: some data sets
+    some numbers, above 0
+                        numbers with commas between them, each in the domain that follows;
+                        some whole numbers, 1 or more: likewise
+    option              one option of a method as NAME=NUMBER, or nothing
+    device              auto, cpu, mps, cuda or cuda:N
+    text                any
 
 and what begins with "some" may end on words that stand alone, as in ``some methods, or all``. A
 comment without brackets says nothing about values. Then the type is all that is checked, unless the
