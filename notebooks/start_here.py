@@ -23,7 +23,7 @@
 # %% tags=["parameters"]
 dataset = "digits"  # or fashion-mnist, mnist, sprites, images:PATH [data set]
 size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
-methods = "all"  # [some of vae, simve, infonce, byol, or all]
+methods = "all"  # what is trained [some of vae, simve, infonce, byol, or all]
 seed = 0  # the first seed [seed]
 seeds = 3  # how many, one after the other [1 or more]
 latent_dim = 16  # size of the code [1 or more]

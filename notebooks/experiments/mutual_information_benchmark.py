@@ -38,6 +38,7 @@ out = ""  # folder for the results; empty writes none [text]
 # %%
 import math
 import time
+import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -57,6 +58,8 @@ from mdlib.notebook import provenance
 plots.theme()
 started = time.time()
 device = pick_device(device)
+# heavy tails are what some of the tasks are about
+warnings.simplefilter("ignore", mi.ReliabilityWarning)
 
 # %% [markdown]
 # ## Tests that know the answer

@@ -178,6 +178,7 @@ else:
     shared_law = SharedStyle(**vars(law))
 
 
+# %%
 def rows_of(split):
     """What the law makes views of: images, or of a grid its factors."""
     return split.factors if known else split.images
@@ -463,6 +464,7 @@ def shoes_of(y):
     return torch.isin(y, torch.tensor(list(wanted), device=y.device))
 
 
+# %%
 def examine(method, s):
     """One row: what each part of a frozen code knows."""
     asked = fresh_views(train, probe_views, 1000 + s)
@@ -1163,6 +1165,7 @@ CLAIMS = [
 ]
 
 
+# %%
 def claims():
     rows = kept | IDENTIFIED
     found = pd.concat(

@@ -691,8 +691,7 @@ Markdown(
 # stated. Equality needs $P = 1$ and equal negatives. Such unit vectors exist for $B - 1 \le D$.
 # ```
 #
-# (Simplices as optima of contrastive losses: [Lee et al. 2024](https://arxiv.org/abs/2402.12613), [Koromilas et al.
-# 2024](https://arxiv.org/abs/2405.18045), [Lee et al. 2025](https://arxiv.org/abs/2506.09781).) For $B > D + 1$, and for
+# (Simplices as optima of contrastive losses: [Lee et al. 2025](https://arxiv.org/abs/2506.09781).) For $B > D + 1$, and for
 # the mean over all batches of a data set of more than $D + 1$ images, we know no proof. With infinitely many negatives a
 # collapsed optimum exists: [Wang & Isola (2020)](https://arxiv.org/abs/2005.10242), aligned and uniform at once.
 
@@ -1491,9 +1490,7 @@ Markdown(
 #   `start_here` and `experiments/simve` ask the probes.
 # - **That style along a string is disentangled.** In Figure 4 each image has its own direction for the angle.
 # - **That this is the only model.** [Aitchison & Ganev](https://arxiv.org/abs/2107.02495) read InfoNCE as the evidence bound
-#   of a model whose recognition is parameterised, and argue against mutual information as the motive; [Fleissner et
-#   al.](https://arxiv.org/abs/2501.13031) tie non-contrastive losses to maximum likelihood; [latent distribution
-#   matching](https://arxiv.org/abs/2605.03517) splits losses into a model's $\log p(z)$ and an entropy, as we do.
+#   of a model whose recognition is parameterised, and argue against mutual information as the motive.
 # - **What the paper says.** We had its abstract and its code.
 
 # %% [markdown]

@@ -430,7 +430,7 @@ for code, blind in [
 # posteriors and every term of (10) have closed forms, and only JS needs a grid. As encoders take the exact one-view
 # posteriors $p(c|v)$ and $p(s|v)$.
 
-# %% tags=["theorem:bound"]
+# %% tags=["setup"]
 noise = 0.3  # variance of the noise
 alpha, beta = torch.tensor([[1.0, 0.6, 0.2], [-0.3, 0.6, 1.0]]).double()
 pairs = 400
@@ -458,6 +458,7 @@ def kl_prior(mu, var):
     return losses.gaussian_kl(mu, var.log().expand_as(mu))
 
 
+# %% tags=["theorem:bound"]
 own, swapped = expected_log_p(mu_c, var_c), expected_log_p(mu_c.flip(1), var_c)
 each_view = (own + swapped - kl_prior(mu_c, var_c)) / 2 - kl_prior(mu_s, var_s)
 bound = each_view.sum(1)  # (10)

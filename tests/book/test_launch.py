@@ -117,7 +117,7 @@ def test_on_colab_the_cell_fetches_the_book_and_goes_to_its_folder(tmp_path):
         (origin / folder / "some.txt").write_text("")
     (origin / "mdlib" / "__init__.py").write_text("")
     (origin / "mdlib" / "notebook" / "__init__.py").write_text("")
-    for name in ("checks.py", "notebook/chapters.py"):
+    for name in ("checks.py", "io.py", "notebook/chapters.py", "notebook/parameters.py"):
         (origin / "mdlib" / name).write_text((ROOT / "mdlib" / name).read_text())
     for command in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "all"]):
         subprocess.run([*git, *command], cwd=origin, check=True)

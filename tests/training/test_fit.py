@@ -455,7 +455,9 @@ def test_settings_without_sense_are_refused_before_any_step(changes, message):
 
 
 def test_images_must_be_bytes():
-    with pytest.raises(ValueError, match=r"images of Tensor torch.float32 .* expected a tensor, uint8 .*SampleV"):
+    with pytest.raises(
+        ValueError, match=r"images of Tensor torch.float32 .* expected a tensor, uint8 .*SampleV"
+    ):
         ImageViews(IMAGES.float(), VIEWS)
     with pytest.raises(ValueError, match="not from a Tensor: give it ImageViews"):
         fit(make(), IMAGES, steps=1)
