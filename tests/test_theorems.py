@@ -181,8 +181,8 @@ BREAKS = {
             ("lambda c, s: s + TURNS[c]", "lambda c, s: (s + TURNS[c]) // 2 * 2"),  # loses a bit
             ("torch.arange(10) * 7 % 24", "torch.arange(10) % 2"),
             ('cosines["turned"], cosines["straight"]', 'cosines["scrambled"], cosines["straight"]'),
-            ("quarter @ precision @ quarter.T", "precision @ quarter @ quarter.T"),
         ],
+        "family": [("quarter @ precision @ quarter.T", "precision @ quarter @ quarter.T")],
         "dependence": [
             ("[0.5, 0.25, 0.25, 0, 0, 0]", "[1, 1, 1, 1, 1, 1]"),
             ("(hue_of - content_of) % K", "(hue_of + content_of) % K"),

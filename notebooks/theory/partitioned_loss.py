@@ -1412,6 +1412,14 @@ plots.image_grid(torch.stack(sheet), row_labels=row_names)
 # that it sees, straight, or moved by a map of the content. Two maps: turns, and a scramble that keeps the law but is no
 # rotation.
 
+
+# %%
+def see(views):
+    """Digit and hue of views [N, C, H, W]: those of the nearest picture."""
+    nearest = torch.cdist(views.flatten(1), pictures.flatten(1)).argmin(1)
+    return content[nearest], hue[nearest]
+
+
 # %% tags=["theorem:twist"]
 STEPS, TURNS = 24, torch.arange(10) * 7 % 24  # all different
 pictures = paint(
@@ -1420,12 +1428,6 @@ pictures = paint(
 )
 content, hue = torch.arange(10).repeat_interleave(STEPS), torch.arange(STEPS)
 hue = hue.repeat(10)
-
-
-def see(views):
-    """Digit and hue of views [N, C, H, W]: those of the nearest picture."""
-    nearest = torch.cdist(views.flatten(1), pictures.flatten(1)).argmin(1)
-    return content[nearest], hue[nearest]
 
 
 maps = {  # R_c, and back; 5 · 5 = 25 = 1 modulo 24
@@ -1458,6 +1460,7 @@ assert (cosines["scrambled"] - cosines["straight"]).abs().max() > 1
 assert right["straight"].all()
 torch.testing.assert_close(right["turned"], same)  # 3: only where R is one
 
+# %% tags=["theorem:family"]
 # the clause of 1: decoder of lengths 1 and 0.3, noise of variance 0.3
 precision = torch.diag(1 + torch.tensor([1, 0.3**2]).double() / 0.3)
 quarter = torch.tensor([[1, -1], [1, 1]]).double() / 2**0.5
@@ -1466,6 +1469,8 @@ loss_of_q = [
     for P in (precision, quarter @ precision @ quarter.T)
 ]
 assert loss_of_q[0] == 0 and abs(loss_of_q[1] - 0.171) < 0.001
+
+# %%
 Markdown(f"""Swaps between images are right for {right["turned"].double().mean():.0%} of the pairs with turned styles.
 A linear style with decoder of lengths 1 and 0.3 and noise of variance 0.3, turned by 45°, costs a diagonal $q$
 {loss_of_q[1]:.3f} nats a view, and unturned none.""")
