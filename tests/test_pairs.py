@@ -33,8 +33,8 @@ def chapter(tmp_path):
 
 
 def test_a_notebook_is_its_source_with_outputs_and_nothing_else(chapter):
-    pairs.refresh(chapter)
     path = chapter.path.with_suffix(".ipynb")
+    pairs.refresh(chapter, path)
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     assert Chapter(path).cells == chapter.cells
@@ -53,7 +53,7 @@ def test_a_chapter_that_fails_leaves_the_old_notebook(chapter):
     path.write_text(json.dumps({"old": 1}))
     chapter.path.write_text(SOURCE + "\nraise ValueError('as you wished')\n")
     with pytest.raises(Exception, match="as you wished"):
-        pairs.refresh(Chapter(chapter.path))
+        pairs.refresh(Chapter(chapter.path), path)
     assert json.loads(path.read_text()) == {"old": 1}
 
 
@@ -66,7 +66,7 @@ def test_a_chapter_that_fails_leaves_the_old_notebook(chapter):
     ],
 )
 def test_bad_arguments_are_refused_before_anything_runs(arguments, message, capsys, monkeypatch):
-    monkeypatch.setattr(pairs, "refresh", lambda chapter: pytest.fail("it was run"))
+    monkeypatch.setattr(pairs, "refresh", lambda *_: pytest.fail("it was run"))
     with pytest.raises(SystemExit):
         pairs.main(arguments)
     assert message in capsys.readouterr().err
@@ -83,3 +83,22 @@ def test_several_at_a_time_are_several_processes(monkeypatch):
     assert pairs.main(["--jobs", "2", "start_here"]) == 0
     assert pairs.main(["--jobs", "2", "start_here", "methods/simve"]) == 1
     assert sorted(ran) == ["methods/simve", "start_here", "start_here"]
+
+
+def test_nothing_is_put_in_its_place_before_the_last_has_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs, "ROOT", tmp_path)
+    seen = []
+
+    def alone(command):
+        into, name = command[-2:]
+        path = pairs.Path(into, "notebooks", f"{name}.ipynb")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+        seen.append([*tmp_path.rglob("*")])
+        return type("Done", (), {"returncode": 0})
+
+    monkeypatch.setattr(pairs.subprocess, "run", alone)
+    assert pairs.main(["start_here", "methods/simve"]) == 0
+    assert seen == [[], []]
+    assert (tmp_path / "notebooks/methods/simve.ipynb").read_text() == "methods/simve"
+    assert (tmp_path / "notebooks/start_here.ipynb").read_text() == "start_here"

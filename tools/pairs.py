@@ -1,11 +1,13 @@
 """Write chapters' notebooks (.ipynb) anew from their .py, executed, with clean outputs.
 
-The figure of a cell tagged "picture" goes to book/_static/NAME.png too.
+The figure of a cell tagged "picture" goes to book/_static/NAME.png too. Nothing is put in its place
+before the last chapter has run: each says in its provenance whether the tree was as committed.
 
 python tools/pairs.py [--jobs N] [CHAPTER …]      without a name: all chapters; N at a time
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 from base64 import b64decode
@@ -19,11 +21,12 @@ from mdlib.io import atomic_write
 from mdlib.notebook import chapters, execution, html
 from mdlib.sweep import plan
 
-PICTURES = chapters.root() / "book" / "_static"
+ROOT = chapters.root()
+PICTURES = Path("book", "_static")
 
 
-def refresh(chapter: chapters.Chapter) -> None:
-    """Run the chapter with its default parameters and store it beside its .py."""
+def refresh(chapter: chapters.Chapter, notebook_path: Path, root: Path = ROOT) -> None:
+    """Run the chapter with its defaults; store its notebook, and its picture under `root`."""
     made_with = {"code": plan.code_hash(chapter), "source": plan.source_hash(chapter)}
     with TemporaryDirectory() as folder:
         execution.execute(chapter, {}, Path(folder), progress=False, timeout=600)
@@ -33,9 +36,9 @@ def refresh(chapter: chapters.Chapter) -> None:
     for cell in notebook.cells:
         if "picture" in cell.metadata.get("tags", []):  # the README and the site show it
             (png,) = [o.data["image/png"] for o in cell.outputs if "image/png" in o.data]
-            with atomic_write(PICTURES / f"{chapter.path.stem}.png") as temporary:
+            with atomic_write(root / PICTURES / f"{chapter.path.stem}.png") as temporary:
                 temporary.write_bytes(b64decode(png))
-    with atomic_write(chapter.path.with_suffix(".ipynb")) as temporary:
+    with atomic_write(notebook_path) as temporary:
         nbformat.write(notebook, temporary)
 
 
@@ -56,6 +59,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("chapters", nargs="*", metavar="CHAPTER")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="chapters at a time")
+    parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     try:
         found = [chapters.find(name) for name in given.chapters or chapters.names()]
@@ -63,17 +67,24 @@ def main(arguments: list[str]) -> int:
         parser.error(str(error))
     if given.jobs < 1:
         parser.error(f"--jobs {given.jobs}: expected 1 or more")
-    if given.jobs == 1:
+    if given.into:  # one of several at a time
         for chapter in found:
             print(chapter.name, flush=True)
-            refresh(chapter)
+            path = given.into / chapter.path.relative_to(ROOT)
+            refresh(chapter, path.with_suffix(".ipynb"), given.into)
         return 0
 
-    def alone(chapter: chapters.Chapter) -> int:
-        return subprocess.run([sys.executable, __file__, chapter.name]).returncode
+    with TemporaryDirectory() as folder, ThreadPoolExecutor(given.jobs) as pool:
 
-    with ThreadPoolExecutor(given.jobs) as pool:
-        return max(pool.map(alone, found))
+        def alone(chapter: chapters.Chapter) -> int:
+            command = [sys.executable, __file__, "--into", folder, chapter.name]
+            return subprocess.run(command).returncode
+
+        worst = max(pool.map(alone, found))
+        for path in [path for path in Path(folder).rglob("*") if path.is_file()]:
+            with atomic_write(ROOT / path.relative_to(folder)) as temporary:
+                shutil.copyfile(path, temporary)
+    return worst
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mdlib.checks import need
-from mdlib.sweep import driver
+from mdlib.sweep import driver, engines
 from mdlib.sweep.spec import Spec, load
 from mdlib.sweep.table import MACHINE, PROVENANCE, of_runs, read_csv, used
 
@@ -88,7 +88,7 @@ def replay(
 
 def _workers(kept: pd.DataFrame, runs: int) -> int:
     """How many runs at once, so that each has as many threads as it had."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = engines.cores()
     threads = kept["run_threads"].dropna()
     return max(1, cores // int(threads.iloc[0])) if len(threads) else min(cores, max(2, runs))
 
