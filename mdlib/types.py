@@ -14,7 +14,7 @@ Values = Tensor | np.ndarray  # what measures take: copied, never changed
 
 @runtime_checkable
 class Learner(Protocol):
-    """What `fit` trains, and probes read: `mdlib.methods.Method` is one, as a torch module.
+    """What `fit` trains, and probes read: `mdlib.methods.base.Method` is one, as a torch module.
 
     uses: what `loss` is handed beside views, by name: see `mdlib.training.batches.Batch`.
     """

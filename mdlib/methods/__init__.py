@@ -1,7 +1,8 @@
 """Every learner under one face: `loss(views)`, `encode(images)`, `after_step(step, steps)`.
 
-To add a method: write one file with a subclass of `Method`, and add its line to `REGISTRY`. Its own
-options are keyword arguments with defaults. A `**common` after them stands for those of its parent.
+To add a method: write one file with a subclass of `methods.base.Method`, and add its line to
+`REGISTRY`. Its own options are keyword arguments with defaults. A `**common` after them stands for
+those of its parent.
 """
 
 from __future__ import annotations
@@ -47,13 +48,6 @@ REGISTRY: Registry[str] = Registry(
         "supervised": "mdlib.methods.supervised:Supervised",
     },
 )
-
-
-def __getattr__(name: str) -> type:
-    """`Method`, imported when it is asked for: names are known without waiting for torch."""
-    if name == "Method":
-        return import_module("mdlib.methods.base").Method
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def names() -> list[str]:
@@ -111,4 +105,4 @@ def parse_option(text: str) -> dict[str, int | float]:
         raise ValueError(f"option={text!r}: expected NAME=NUMBER, as in temperature=0.2") from None
 
 
-__all__ = ["REGISTRY", "Method", "create", "find", "names", "options_of", "parse_option"]
+__all__ = ["REGISTRY", "create", "find", "names", "options_of", "parse_option"]

@@ -105,8 +105,8 @@ def run(
         out: the folder of the runs' folders; else ``runs/sweeps/NAME``.
         workers: how many runs at once; else one a GPU, or one a core.
         scheduler: None for this machine; for Dask "local", "slurm", a scheduler's file (.json) or
-            address (tcp://HOST:8786). Its workers must see `out`, the chapter and the data under
-            the same paths.
+            address (``tcp://HOST:8786``). Its workers must see `out`, the chapter and the data
+            under the same paths.
         data_root: where the data sets lie; None for the usual places.
         quiet: print nothing.
 
