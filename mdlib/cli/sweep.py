@@ -12,6 +12,8 @@ from mdlib.cli import terminal as terminal
 from mdlib.cli.terminal import DataRoot, errors_as_messages
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mdlib.sweep import Spec
 
 Name = Annotated[str, typer.Argument(help="A sweep's name, or the path of its .yaml.")]
@@ -56,19 +58,28 @@ def collect(
     name: Name,
     out: Out = None,
     stale: Annotated[bool, typer.Option(help="Allow rows of different sources.")] = False,
+    claims: Annotated[
+        bool, typer.Option("--claims", help="Only judge the rows of NAME.csv.")
+    ] = False,
 ) -> None:
     """Write a sweep's results to NAME.csv; print mean ± std over the seeds.
 
-    Ends with code 4 if runs are missing: the file has those that are done, and says so.
+    What they say of the sweep's claims goes to NAME.claims.csv, and is printed. Ends with code 4
+    if runs are missing: the file has those that are done, and says so.
     """
     from mdlib import sweep as sweeps
 
     with errors_as_messages():
         spec = sweeps.load(name, need_data=False)
+        if claims:
+            _show_claims(spec, sweeps.judge(spec))
+            return
         frame, path = sweeps.collect(spec, out, stale)
         rows = sweeps.summary(frame, spec).reset_index().to_dict("records")
         runs = frame["number"].nunique()
         terminal.print_rows(rows, f"{spec.name}: {runs} of {len(spec.points)} runs")
+        if spec.claims:
+            _show_claims(spec, sweeps.claims(spec))
         terminal.console().print(f"{path}", soft_wrap=True)
         if runs < len(spec.points):
             left = len(spec.points) - runs
@@ -127,6 +138,18 @@ def replay(
     ]
     terminal.print_rows(shown, "what differs")
     raise typer.Exit(1 if differ else 0)
+
+
+def _show_claims(spec: Spec, said: pd.DataFrame) -> None:
+    rows = [
+        {"claim": one, "verdict": line["verdict"], "expected": line["expected"]}
+        | {"a − b": f"{line['a − b']:+.4g} [{line['low']:+.4g}, {line['high']:+.4g}]"}
+        | {"n": line["n"], "p (Holm)": line["p (Holm)"], "kind": line["kind"]}
+        for one, line in said.iterrows()
+    ]
+    terminal.print_rows(rows, f"{spec.name}: its claims")
+    for one, line in said[said["because"] != ""].iterrows():
+        terminal.console().print(f"{one}: exploratory, for {line['because']}", soft_wrap=True)
 
 
 def _show_plan(spec: Spec, out: Path | None, workers: int | None) -> None:

@@ -173,6 +173,31 @@ def forest(
     figure.supxlabel(xlabel, fontsize=9)
 
 
+def claims(said: pd.DataFrame, xlabel: str = "a − b") -> None:
+    """A row a claim, as `sweep.claims` gives them: its interval, and the verdict beside it.
+
+    Filled where the claim holds, hollow elsewhere; the diamond of an exploratory one says that its
+    rows were seen before it was written.
+    """
+    _, axis = plt.subplots(figsize=(7, 0.3 * len(said) + 0.9))
+    axis.axvline(0, color="k", lw=0.8)
+    for place, (_, one) in enumerate(said.iterrows()):
+        ends = [[one["a − b"] - one["low"]], [one["high"] - one["a − b"]]]
+        sure = one["verdict"] != "undecided"
+        axis.errorbar(
+            one["a − b"], place, xerr=ends if np.isfinite(ends).all() else None, capsize=2, lw=1.2,
+            fmt="D" if one["kind"] == "exploratory" else "o", ms=5,
+            color="#0173b2" if sure else "0.45", mfc=None if one["verdict"] == "holds" else "w",
+        )  # fmt: skip
+        text = f"{one['verdict']} ({one['expected'].removeprefix('a − b ')})"
+        axis.annotate(
+            text, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=8
+        )
+    axis.set_yticks(range(len(said)), said.index, fontsize=8)
+    axis.set_ylim(len(said) - 0.5, -0.5)
+    axis.set_xlabel(xlabel, fontsize=9)
+
+
 def dots(
     rows: pd.DataFrame,
     columns: Sequence[str],

@@ -2,14 +2,16 @@
 
 `load` reads and checks ``notebooks/sweeps/NAME.yaml``, `run` performs what is not done yet, `table`
 gives the results as a DataFrame, `collect` writes them to NAME.csv, `read_csv` reads that file, and
-`replay` executes rows of it once more. Of a sweep that tunes, `best` is the trial that won.
+`replay` executes rows of it once more. `claims` gives the verdicts on what the YAML claims, which
+`collect` and `judge` write to NAME.claims.csv. Of a sweep that tunes, `best` is the trial that won.
 """
 
+from mdlib.sweep.claims import claims
 from mdlib.sweep.driver import Interrupted, Stopped, Summary, estimate, run, states
 from mdlib.sweep.plan import Busy
 from mdlib.sweep.replay import replay
 from mdlib.sweep.spec import Point, Spec, SpecError, load
-from mdlib.sweep.table import best, collect, read_csv, summary, table
+from mdlib.sweep.table import best, collect, judge, read_csv, summary, table
 
 __all__ = [
     "Busy",
@@ -20,8 +22,10 @@ __all__ = [
     "Stopped",
     "Summary",
     "best",
+    "claims",
     "collect",
     "estimate",
+    "judge",
     "load",
     "read_csv",
     "replay",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,7 +18,7 @@ from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
 from mdlib.checks import unknown
-from mdlib.io import check_no_conflict
+from mdlib.io import check_no_conflict, read_text
 from mdlib.notebook import chapters, execution
 from mdlib.notebook.chapters import Chapter
 
@@ -27,8 +27,42 @@ MOST_RUNS = 10**5  # each is checked before the first starts
 Where = tuple[str | int, ...]  # the way to a value in the file: ("grid", "rate", 1)
 
 
+Side = Literal["a", "b"]  # of a claim: it is about a − b
+
+
 class SpecError(ValueError):
     """A sweep that makes no sense: one line a problem, each with file and line."""
+
+
+class Claim(BaseModel):
+    """What the rows are asked to show, written before they are: a − b in a column of the table."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    says: Annotated[str, Field(min_length=1)]  # in our words
+    source: str | list[str] = []  # whose claim it is, as keys of the bibliography; none: our own
+    metric: str | dict[Side, str]
+    # parameters' values, and words that a run records with its rows: together, one row a seed
+    a: dict[str, Any] = {}
+    b: dict[str, Any] | float = {}
+    pairs: bool = True  # by seed; else two samples
+    expected: Literal["better", "worse", "equivalent"] = "better"  # of a − b: larger, smaller
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    equivalent_within: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    family: str = ""  # whose claims are adjusted together
+    kind: Literal["confirmatory", "exploratory"] = "confirmatory"
+
+    def column(self, side: Side) -> str:
+        return self.metric if isinstance(self.metric, str) else self.metric[side]
+
+
+CLAIM_EXPECTS = {  # where pydantic would say a line for each of the kinds that a value may have
+    "source": "a key of the bibliography, or a list of them",
+    "metric": "the name of a column, or {a: COLUMN, b: COLUMN}",
+    "a": "a setting, {NAME: VALUE, …}",
+    "b": "a setting, {NAME: VALUE, …}, or a number",
+    "equivalent_within": "a number above 0",
+}
 
 
 class Keys(BaseModel):
@@ -44,6 +78,7 @@ class Keys(BaseModel):
     record: list[str] = []  # the metrics to tabulate; none: all
     time_limit: Annotated[float, Field(gt=0)] | None = None  # seconds a run may take
     retries: Annotated[int, Field(ge=0)] = 1  # how often a failed run is tried again
+    claims: dict[Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")], Claim] = {}
 
 
 @dataclass(frozen=True)
@@ -65,6 +100,7 @@ class Spec:
     record: list[str]
     time_limit: float | None
     retries: int
+    claims: dict[str, Claim]
 
     @property
     def varying(self) -> list[str]:
@@ -184,7 +220,11 @@ class _Reader:
         self._stop_if_wrong()
         points = self._points(keys, seeds, chapter)
         self._stop_if_wrong()
-        given = keys.record, keys.time_limit, keys.retries
+        for name, claim in keys.claims.items():
+            self._check_claim(name, claim, keys, chapter, points)
+        self._check_ids(keys)
+        self._stop_if_wrong()
+        given = keys.record, keys.time_limit, keys.retries, keys.claims
         return Spec(self.path.stem, self.path, chapter, points, *given)
 
     def _read(self) -> Any:
@@ -260,7 +300,12 @@ class _Reader:
         except ValidationError as error:
             for one in error.errors():
                 where, key = one["loc"], str(one["loc"][-1])
-                if one["type"] == "extra_forbidden":
+                if where[0] == "claims" and key == "[key]":
+                    message = "expected an id such as `byol-needs-no-negatives`"
+                    self._wrong(where[:2], f"claim {where[1]!r}: {message}")
+                elif where[0] == "claims" and len(where) > 2:
+                    self._wrong_in_claim(where, one, values["claims"][where[1]])
+                elif one["type"] == "extra_forbidden":
                     self._wrong(where, unknown("key", key, Keys.model_fields))
                 elif one["type"] == "too_short":
                     self._wrong(where, f"{key!r} of the grid has no values")
@@ -273,6 +318,91 @@ class _Reader:
                     name = ".".join(str(step) for step in where)
                     self._wrong(where, f"{name} is {one['input']!r}: {one['msg']}")
         raise SpecError("\n".join(self.problems))
+
+    def _wrong_in_claim(self, where: Where, error: Any, claim: dict) -> None:
+        where, key = where[:3], str(where[2])
+        if error["type"] == "extra_forbidden":
+            self._wrong(where, unknown("key", key, Claim.model_fields))
+        elif error["type"] == "missing":
+            self._wrong(where, f"claim {where[1]!r} has no {key!r}")
+        else:
+            expected = CLAIM_EXPECTS.get(key, error["msg"].replace("Input should be ", ""))
+            self._wrong(where, f"{key} is {claim[key]!r}: expected {expected}")
+
+    def _check_claim(
+        self, name: str, claim: Claim, keys: Keys, chapter: Chapter, points: list[Point]
+    ) -> None:
+        """What no rows are needed for: a and b name runs, one a seed, and differ."""
+        where = ("claims", name)
+        if isinstance(claim.metric, dict) and len(claim.metric) < 2:
+            expected = CLAIM_EXPECTS["metric"]
+            self._wrong((*where, "metric"), f"metric is {claim.metric!r}: expected {expected}")
+            return
+        if claim.a == claim.b and claim.column("a") == claim.column("b"):
+            self._wrong(where, "a and b are the same: expected two settings, or two columns")
+        if isinstance(claim.b, float) and not claim.pairs:
+            self._wrong((*where, "pairs"), "b is a number: leave `pairs` out")
+        if claim.expected == "equivalent":
+            if not claim.margin:
+                message = "a margin above 0, the largest difference that counts for nothing"
+                self._wrong((*where, "margin"), f"margin is {claim.margin}: expected {message}")
+            if claim.equivalent_within:
+                message = "`expected: equivalent` has its margin: leave this out"
+                self._wrong((*where, "equivalent_within"), message)
+        for side in ("a", "b"):
+            column = claim.column(side)
+            if column in chapter.parameters:
+                message = f"{column!r} is a parameter: expected what the chapter measures"
+                self._wrong((*where, "metric"), message)
+            elif keys.record and column not in keys.record:
+                message = unknown("metric", column, keys.record)
+                self._wrong((*where, "metric"), f"not in `record`: {message}")
+            if isinstance(setting := getattr(claim, side), dict):
+                self._check_setting((*where, side), setting, chapter, points)
+
+    def _check_setting(
+        self, where: Where, setting: dict[str, Any], chapter: Chapter, points: list[Point]
+    ) -> None:
+        given = {key: value for key, value in setting.items() if key in chapter.parameters}
+        for key, value in given.items():
+            given[key] = setting[key] = self._fits(chapter, (*where, key), key, value)
+            if all(point.parameters.get(key) != given[key] for point in points):
+                there = sorted({_text(point.parameters.get(key)) for point in points})
+                message = f"no run has {key} = {value!r}: expected one of {', '.join(there)}"
+                self._wrong((*where, key), message)
+        of_seed: dict[Any, int] = {}
+        there = [p for p in points if all(p.parameters.get(k) == v for k, v in given.items())]
+        if not (there or self.problems):
+            self._wrong(where, f"no run has all of {setting!r}")
+        for point in there if len(given) == len(setting) else []:
+            seed = point.parameters.get("seed")
+            if (other := of_seed.setdefault(seed, point.number)) != point.number:
+                values = point.parameters, points[other - 1].parameters
+                differ = [
+                    key for key in point.parameters if len({_text(v[key]) for v in values}) > 1
+                ]
+                message = f"runs {other} and {point.number} are both {setting!r} of seed {seed}"
+                self._wrong(where, f"{message}: say also {' and '.join(differ)}")
+                break
+
+    def _check_ids(self, keys: Keys) -> None:
+        """Every source is in the book's bibliography, and no id in another sweep."""
+        if not keys.claims:
+            return
+        cited = chapters.root() / "book" / "references.bib"
+        known = (
+            set(re.findall(r"^@\w+\{(.+),", read_text(cited), re.M)) if cited.is_file() else None
+        )
+        for name, claim in keys.claims.items():
+            for source in [claim.source] if isinstance(claim.source, str) else claim.source:
+                if known is not None and source not in known:
+                    message = unknown("source", source, known)
+                    self._wrong(("claims", name, "source"), f"{message} in {cited}")
+        for path in sorted(self.path.parent.glob("*.yaml")):
+            for name in claims_of(path) if path.resolve() != self.path.resolve() else {}:
+                if name in keys.claims:
+                    message = f"claim {name!r} is in {path.name} too: expected an id of its own"
+                    self._wrong(("claims", name), message)
 
     def _check_length(self, keys: Keys) -> None:
         seeds = keys.seeds if isinstance(keys.seeds, int) else len(keys.seeds or [0])
@@ -373,6 +503,16 @@ class _Reader:
         if name in (grid := self.values.get("grid", {})):
             return ("grid", name, grid[name].index(value))
         return ("fixed", name) if name in self.values.get("fixed", {}) else ("seeds",)
+
+
+def claims_of(text: Path | str) -> dict[str, Any]:
+    """The claims in a sweep's file, or in its text, unchecked; none where it makes no sense."""
+    try:
+        content = read_text(text) if isinstance(text, Path) else text
+        found = yaml.load(content, _Loader)["claims"] if "claims:" in content else {}
+        return found if isinstance(found, dict) else {}
+    except (ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError):
+        return {}
 
 
 def _product(keys: Keys) -> Iterator[tuple[Where, dict[str, Any]]]:

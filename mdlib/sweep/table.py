@@ -11,6 +11,7 @@ from mdlib.figures import tables
 from mdlib.io import read_json
 from mdlib.notebook import results
 from mdlib.sweep import driver, plan, rowfile
+from mdlib.sweep.claims import verdicts, write
 from mdlib.sweep.rowfile import csv_path
 from mdlib.sweep.spec import Spec, load
 
@@ -212,9 +213,11 @@ def collect(
 ) -> tuple[pd.DataFrame, Path]:
     """Write NAME.csv, beside NAME.yaml, from the runs' folders; return the table and its path.
 
+    NAME.claims.csv, what the rows say of the sweep's claims, is written with it.
+
     Raises:
         FileNotFoundError: no run is done.
-        ValueError: as `table`.
+        ValueError: as `table`; a claim of a column that the table doesn't have.
     """
     spec = name if isinstance(name, Spec) else load(name, need_data=False)
     out = _folder(spec, out)
@@ -222,5 +225,18 @@ def collect(
     if not rows:
         raise FileNotFoundError(f"no run of {spec.name} is done in {out}: mdlib sweep {spec.name}")
     frame = _of_one_source(spec, _frame(rows), stale)
+    said = verdicts(spec, frame)
     rowfile.write(spec, list(frame), rows)
+    write(spec, said)
     return frame, csv_path(spec)
+
+
+def judge(name: str | os.PathLike | Spec) -> pd.DataFrame:
+    """Write NAME.claims.csv from the rows of NAME.csv, as they were collected; return its table.
+
+    For claims on rows that are there: each is exploratory. Raises as `read_csv` and `collect`.
+    """
+    spec = name if isinstance(name, Spec) else load(name, need_data=False)
+    said = verdicts(spec, read_csv(spec))
+    write(spec, said)
+    return said

@@ -82,6 +82,34 @@ def test_a_forest_has_a_row_a_name_and_shows_what_is_sure():
     assert len(plt.gcf().axes) == 1
 
 
+def test_claims_show_what_holds_and_what_was_seen_before():
+    said = pd.DataFrame(
+        {
+            "a − b": [0.3, -0.2, 0.1],
+            "low": [0.1, -0.4, -np.inf],
+            "high": [0.5, -0.1, np.inf],
+            "verdict": ["holds", "fails", "undecided"],
+            "expected": "a − b > 0",
+            "kind": ["confirmatory", "confirmatory", "exploratory"],
+        },
+        index=["x", "y", "z"],
+    )
+    plots.claims(said)
+    axis = plt.gca()
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["x", "y", "z"]
+    assert [text.get_text() for text in axis.texts] == [
+        "holds (> 0)",
+        "fails (> 0)",
+        "undecided (> 0)",
+    ]
+    dots = [bar[0] for bar in axis.containers]
+    assert [dot.get_markerfacecolor() == "w" for dot in dots] == [False, True, True]
+    assert [dot.get_marker() for dot in dots] == ["o", "o", "D"]
+    ends = [axis.containers[0][2][0].get_segments()[0][:, 0], axis.containers[2][2]]
+    np.testing.assert_allclose(ends[0], [0.1, 0.5])
+    assert not ends[1]  # of a single value nothing is known
+
+
 def test_dots_are_means_and_stds_of_those_that_have_rows():
     rows = pd.DataFrame(
         {

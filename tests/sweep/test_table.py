@@ -15,7 +15,7 @@ from mdlib.sweep import plan, rowfile
 from mdlib.sweep.table import metrics
 
 SWEEPS = Path(__file__).resolve().parents[2] / "notebooks/sweeps"
-COMMITTED = sorted(path.stem for path in SWEEPS.glob("*.csv"))
+COMMITTED = sorted(p.stem for p in SWEEPS.glob("*.csv") if not p.match("*.claims.csv"))
 ENVIRONMENT = {
     "device": "cpu",
     "device_name": "Abacus 3",

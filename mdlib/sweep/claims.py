@@ -1,0 +1,220 @@
+"""What a sweep's rows say of its claims: NAME.claims.csv, beside NAME.csv.
+
+A claim is written before its rows. Whether it was is read from Git: the rows carry the commit that
+they were made at, and the claim must stand in NAME.yaml there, in the same words. One that does not
+is exploratory: the rows may have suggested it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from mdlib.checks import need, unknown
+from mdlib.io import atomic_write
+from mdlib.sweep.spec import Claim, Side, Spec, claims_of, load
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mdlib.evaluation.statistics import Interval
+
+LEVEL = 0.05
+WORDS = ("family", "because", "dataset", "run_device", "run_commit")  # columns that may be empty
+_TEXT: Any = dict.fromkeys(WORDS, str)
+
+
+def claims_path(spec: Spec) -> Path:
+    """NAME.claims.csv, beside NAME.yaml."""
+    return spec.path.with_suffix(".claims.csv")
+
+
+def claims(name: str | os.PathLike | Spec) -> pd.DataFrame:
+    """The verdicts on a sweep's claims as they were collected, by the claims' ids.
+
+    The columns are those of `verdicts`. Raises ValueError where they are not of the claims that
+    NAME.yaml has, FileNotFoundError where none were collected.
+    """
+    import pandas as pd
+
+    spec = name if isinstance(name, Spec) else load(name, need_data=False)
+    path, again = claims_path(spec), f"mdlib collect {spec.name}, or with --claims"
+    if not path.is_file():
+        raise FileNotFoundError(f"no verdicts at {path}: {again}")
+    frame = pd.read_csv(path, index_col="claim", dtype=_TEXT)
+    frame = frame.fillna(dict.fromkeys(WORDS, ""))
+    there = dict(zip(frame.index, frame["says"], strict=True))
+    need(
+        there == {one: claim.says for one, claim in spec.claims.items()},
+        f"{path} is not of the claims in {spec.path.name}: {again}",
+    )
+    return frame
+
+
+def verdicts(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:
+    """What the rows of a sweep's table say of each of its claims, by the claims' ids.
+
+    The interval of a − b is Student's at 95 %, of pairs by seed or of two samples. Of "better" with
+    a margin m, a − b > m, the verdict is *holds* where all of the interval is above m, *fails*
+    where all is below; *equivalent* where all is within ±`equivalent_within`; else *undecided*. p
+    is that of the verdict's own test, and a verdict for which it is above 5 % when adjusted (Holm)
+    over the claims of its family is *undecided*. Of *undecided*, nothing follows.
+
+    Raises ValueError for a column that the table doesn't have, and for several rows of one seed.
+    """
+    import pandas as pd
+
+    from mdlib.evaluation import statistics
+
+    lines = {one: _line(spec, one, claim, rows) for one, claim in spec.claims.items()}
+    frame = pd.DataFrame.from_dict(lines, orient="index").rename_axis("claim")
+    if frame.empty:
+        return frame
+    for _, family in frame.groupby("family"):
+        frame.loc[family.index, "p (Holm)"] = statistics.holm(family["p"])
+    frame["verdict"] = frame["verdict"].mask(frame["p (Holm)"] > LEVEL, "undecided")
+    return frame
+
+
+def write(spec: Spec, said: pd.DataFrame) -> None:
+    """NAME.claims.csv with these verdicts; without claims, there is none."""
+    if said.empty:
+        claims_path(spec).unlink(missing_ok=True)
+        return
+    with atomic_write(claims_path(spec)) as temporary:
+        said.to_csv(temporary)
+
+
+def rows_of(claim: Claim, side: Side, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the claim's setting `side`, "a" or "b"."""
+    setting = getattr(claim, side)
+    for key, value in setting.items() if isinstance(setting, dict) else ():
+        need(key in rows, unknown("column", key, rows.columns))
+        value = value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
+        rows = rows[rows[key].isna() if value is None else rows[key] == value]
+    return rows
+
+
+def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, Any]:
+    import pandas as pd
+
+    from mdlib.evaluation import statistics
+
+    try:
+        sides = [_values(claim, "a", rows), _values(claim, "b", rows)]
+        kind = statistics.paired if claim.pairs else statistics.unpaired
+
+        def over(shift: float) -> Interval | None:
+            """The interval of a − b − shift."""
+            moved = sides[0].assign(value=sides[0]["value"] - shift)
+            return kind(pd.concat([moved, sides[1]]), "a", "b", "value", "side")
+
+        word, p = _verdict(claim, over)
+        found = over(0.0) or statistics.Interval(float("nan"), float("nan"), float("nan"), 0, p)
+    except ValueError as error:
+        raise ValueError(f"{spec.path}: claim {name!r}: {error}") from None
+    used = rows_of(claim, "a", rows)
+    if isinstance(claim.b, dict):
+        used = pd.concat([used, rows_of(claim, "b", rows)])
+    commits = _distinct(used, "run_commit")
+    why = "" if claim.kind == "exploratory" else _changed(spec, name, claim, commits)
+    return {
+        "says": claim.says,
+        "verdict": word,
+        "expected": f"a − b {_expected(claim)}",
+        **{"a − b": found.mean, "low": found.low, "high": found.high, "n": found.n},
+        "p": p,
+        "p (Holm)": p,
+        "family": claim.family,
+        "kind": "exploratory" if why else claim.kind,
+        "because": why,
+        **{key: ", ".join(_distinct(used, key)) for key in ("dataset", "run_device")},
+        "run_commit": ", ".join(commits),
+    }
+
+
+def _expected(claim: Claim) -> str:
+    sign = {"better": "> ", "worse": "< −" if claim.margin else "< ", "equivalent": "within ±"}
+    more = f", or within ±{claim.equivalent_within:g}" if claim.equivalent_within else ""
+    return f"{sign[claim.expected]}{claim.margin:g}{more}"
+
+
+def _distinct(rows: pd.DataFrame, column: str) -> list[str]:
+    return [str(value) for value in rows[column].dropna().unique()] if column in rows else []
+
+
+def _values(claim: Claim, side: Side, rows: pd.DataFrame) -> pd.DataFrame:
+    """ "side", "seed" and "value" of one of the two; a number is one for each seed of a."""
+    from pandas.api.types import is_numeric_dtype
+
+    number = isinstance(claim.b, float) and side == "b"
+    column, rows = claim.column("a" if number else side), rows_of(claim, side, rows)
+    if number:
+        rows = rows_of(claim, "a", rows)
+    need(column in rows, unknown("metric", column, rows.columns))
+    need(is_numeric_dtype(rows[column]), f"{column!r} has words: expected a column of numbers")
+    seed = "seed (used)" if "seed (used)" in rows else "seed"
+    need(seed in rows, "the rows have no seed, and a claim's n are seeds")
+    rows = rows[rows[column].notna()]
+    if (twice := rows[seed].duplicated(keep=False)).any():
+        differ = [name for name in rows if rows.loc[twice, name].astype(str).nunique() > 1]
+        differ = [name for name in differ if not is_numeric_dtype(rows[name]) and name != "run"]
+        message = f"{side} has several rows of seed {rows.loc[twice, seed].iloc[0]}"
+        raise ValueError(f"{message}: say also which {' or '.join(differ) or 'of them'}")
+    found = rows[[seed, column]].set_axis(["seed", "value"], axis=1).astype({"value": float})
+    found = found.assign(side=side)
+    return found.assign(value=claim.b) if number else found
+
+
+def _verdict(claim: Claim, over) -> tuple[str, float]:
+    """The verdict of the interval alone, and the p value that it must keep when adjusted."""
+    if (found := over(0.0)) is None:
+        return "undecided", 1.0
+    margin, near = claim.margin, claim.equivalent_within
+    if claim.expected == "equivalent":
+        below, above = over(margin), over(-margin)
+        p = max(below.p, above.p)
+        if below.high < 0 < above.low:
+            return "holds", p
+        return "fails" if below.low > 0 or above.high < 0 else "undecided", p
+    if near and -near < found.low and found.high < near:
+        return "equivalent", max(over(near).p, over(-near).p)
+    test = over(margin if claim.expected == "better" else -margin)
+    larger, smaller = test.low > 0, test.high < 0
+    holds, fails = (larger, smaller) if claim.expected == "better" else (smaller, larger)
+    return "holds" if holds else "fails" if fails else "undecided", test.p
+
+
+def _changed(spec: Spec, name: str, claim: Claim, commits: list[str]) -> str:
+    """Why a claim is not one that was written before its rows; "" if it was."""
+    for commit in commits or ["unknown"]:
+        short = commit[:9]
+        try:
+            _git(spec, "cat-file", "-e", f"{commit}^{{commit}}")
+        except (OSError, subprocess.SubprocessError):
+            return f"commit {short} of its rows can't be looked at here"
+        try:
+            old = claims_of(_git(spec, "show", f"{commit}:./{spec.path.name}"))
+        except (OSError, subprocess.SubprocessError):
+            old = {}
+        if name not in old:
+            return f"it was not there at {short}, the commit of its rows"
+        try:
+            same = Claim.model_validate(old[name]) == claim
+        except ValidationError:
+            same = False
+        if not same:
+            return f"it was another one at {short}, the commit of its rows"
+        gone = [other for other in old if other not in spec.claims]
+        if gone:  # Holm's adjustment would not know of what was tried
+            return f"{', '.join(gone)} was there at {short}, the commit of its rows, and is no more"
+    return ""
+
+
+def _git(spec: Spec, *arguments: str) -> str:
+    command = ["git", "-C", str(spec.path.parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout

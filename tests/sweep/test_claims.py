@@ -1,0 +1,306 @@
+"""A claim stands before its rows, and its verdict is that of an interval and a family."""
+
+import re
+import subprocess
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from mdlib import sweep
+from mdlib.notebook import chapters
+from mdlib.sweep import plan, rowfile
+from mdlib.sweep.claims import claims_path, verdicts, write
+
+CHAPTER = """\
+# %% tags=["parameters"]
+seed = 0  # of all
+rate = 0.5  # a step
+name = ""  # anything
+out = ""  # where
+"""
+BOOK = "@misc{one2001,\n}\n@misc{two2002,\n}\n"
+HEAD = "chapter: tiny\ngrid:\n  name: [p, q]\nseeds: 8\n"
+PLAIN = """\
+claims:
+  first:
+    says: p above q
+    metric: score
+    a: {name: p}
+    b: {name: q}
+"""
+
+
+@pytest.fixture(autouse=True)
+def book(tmp_path, monkeypatch):
+    for folder in ("notebooks/sweeps", "book"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "notebooks/tiny.py").write_text(CHAPTER)
+    (tmp_path / "book/references.bib").write_text(BOOK)
+    monkeypatch.setattr(chapters, "root", lambda: tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def load(text, head=HEAD, name="s"):
+    with open(f"notebooks/sweeps/{name}.yaml", "w") as file:
+        file.write(head + text)
+    return sweep.load(name)
+
+
+def rows(p, q, **more):
+    """A table with the scores of the two names, a seed each."""
+    both = [("p", p), ("q", q)]
+    lines = [
+        {"number": n, "name": name, "seed": seed, "score": score, "run_commit": "unknown"} | more
+        for name, scores in both
+        for seed, score in enumerate(scores)
+        for n in [1]
+    ]
+    return pd.DataFrame(lines)
+
+
+def judged(more, p, q):
+    spec = load(PLAIN + textwrap.indent(textwrap.dedent(more), "    "))
+    return verdicts(spec, rows(p, q)).loc["first"]
+
+
+# Eight differences, 1 on average: the interval is [0.11, 1.89].
+D = np.array([0, 0, 2, 2, 0, 2, 0, 2.0])
+BASE = np.arange(8.0)
+
+
+@pytest.mark.parametrize(
+    ("more", "shift", "verdict"),
+    [
+        ("", 0, "holds"),
+        ("", -1, "undecided"),
+        ("", -2, "fails"),
+        ("margin: 0.1", 0, "holds"),
+        ("margin: 0.2", 0, "undecided"),
+        ("margin: 1.8", 0, "undecided"),
+        ("margin: 1.9", 0, "fails"),
+        ("expected: worse", 0, "fails"),
+        ("expected: worse", -2, "holds"),
+        ("expected: worse\nmargin: 0.1", -2, "holds"),
+        ("expected: worse\nmargin: 1.9", -2, "fails"),
+        ("expected: equivalent\nmargin: 0.9", -1, "holds"),
+        ("expected: equivalent\nmargin: 0.8", -1, "undecided"),
+        ("expected: equivalent\nmargin: 0.1", 0, "fails"),
+        ("expected: equivalent\nmargin: 0.1", -2, "fails"),
+        ("expected: equivalent\nmargin: 1", 0, "undecided"),
+        ("equivalent_within: 1.9", 0, "equivalent"),
+        ("equivalent_within: 1.8", 0, "holds"),
+        ("expected: worse\nequivalent_within: 0.9", -1, "equivalent"),
+    ],
+)
+def test_the_verdict_is_where_the_interval_lies(more, shift, verdict):
+    assert judged(more, BASE + D + shift, BASE)["verdict"] == verdict
+
+
+def test_the_numbers_are_those_of_a_paired_t_test():
+    found = judged("margin: 0.1", BASE + D, BASE)
+    expected = stats.ttest_rel(BASE + D, BASE).confidence_interval(0.95)
+    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
+    assert (found["a − b"], found["n"]) == (1, 8)
+    assert found["p"] == pytest.approx(stats.ttest_1samp(D, 0.1).pvalue)
+
+
+def test_two_samples_are_welchs():
+    found = judged("pairs: false", BASE + D, BASE)
+    expected = stats.ttest_ind(BASE + D, BASE, equal_var=False)
+    assert found["p"] == pytest.approx(expected.pvalue)
+    assert found["verdict"] == "undecided"
+
+
+def test_an_equivalence_has_the_larger_of_two_p_values():
+    found = judged("expected: equivalent\nmargin: 0.9", BASE + D - 0.95, BASE)
+    both = [stats.ttest_1samp(D - 0.95, end).pvalue for end in (0.9, -0.9)]
+    assert found["p"] == pytest.approx(max(both))
+
+
+def test_a_family_is_adjusted_and_another_one_is_not():
+    claim = "    says: so\n    metric: score\n    a: {name: p}\n    b: "
+    text = "".join(f"  c{n}:\n{claim}{n * 0.11}\n    family: {'xxy'[n]}\n" for n in range(3))
+    spec = load("claims:\n" + text)
+    found = verdicts(spec, rows(D, BASE))
+    p = [stats.ttest_1samp(D, n * 0.11).pvalue for n in range(3)]
+    assert found["p (Holm)"].tolist() == pytest.approx([2 * p[0], max(2 * p[0], p[1]), p[2]])
+    # alone, the first would hold
+    assert p[0] < 0.05 < 2 * p[0]
+    assert found["verdict"].tolist() == ["undecided", "undecided", "undecided"]
+    alone = verdicts(load("claims:\n" + text.partition("  c1")[0]), rows(D, BASE))
+    assert alone["verdict"].tolist() == ["holds"]
+
+
+def test_a_claim_of_two_columns_and_one_of_recorded_words():
+    text = """\
+claims:
+  columns:
+    says: more
+    metric: {a: score, b: other}
+    a: {name: p}
+    b: {name: p}
+  words:
+    says: more
+    metric: score
+    a: {name: p, part: u}
+    b: {name: p, part: v}
+"""
+    table = pd.concat([rows(BASE + 1, BASE, part="u"), rows(BASE, BASE, part="v")])
+    table["other"] = table["score"] - 2
+    with pytest.raises(ValueError, match=r"'columns': a has several rows of seed 0: .* part"):
+        verdicts(load(text), table)
+    found = verdicts(load(text.replace("{name: p}", "{name: p, part: u}")), table)
+    assert found["a − b"].tolist() == [2, 1]
+
+
+def test_no_rows_yet_is_undecided():
+    found = judged("", BASE, [])
+    assert (found["verdict"], found["n"], found["p"]) == ("undecided", 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("metric: score", "metric: scor", "unknown metric 'scor': did you mean 'score'"),
+        ("{name: p}", "{nam: p}", "unknown column 'nam': did you mean 'name'"),
+        ("metric: score", "metric: run_commit", "'run_commit' has words"),
+    ],
+)
+def test_what_only_the_rows_can_tell(old, new, message):
+    with pytest.raises(ValueError, match=rf"s\.yaml: claim 'first': {message}"):
+        verdicts(load(PLAIN.replace(old, new, 1)), rows(BASE, BASE))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("first", "First one", 6, "expected an id such as `byol-needs-no-negatives`"),
+        ("says:", "say:", 7, "unknown key 'say': did you mean 'says'"),
+        ("    says: p above q\n", "", 6, "claim 'first' has no 'says'"),
+        ("metric: score", "metric: rate", 8, "'rate' is a parameter"),
+        ("metric: score", "metric: {a: score}", 8, "expected the name of a column, or {a: COLUMN"),
+        ("metric: score", "metric: 3", 8, "metric is 3: expected the name of a column, or"),
+        ("{name: q}", "{name: p}", 6, "a and b are the same"),
+        ("{name: q}", "{name: r}", 10, 'no run has name = \'r\': expected one of "p", "q"'),
+        ("{name: q}", "{name: q, rate: 1}", 10, "no run has rate = 1: expected one of 0.5"),
+        ("{name: q}", "{seed: 3}", 10, "runs 4 and 12 are both {'seed': 3} of seed 3: say also"),
+        ("{name: q}", "word", 10, "b is 'word': expected a setting, {NAME: VALUE, …}, or a number"),
+        ("{name: q}", "2\n    pairs: false", 11, "b is a number: leave `pairs` out"),
+        ("{name: q}", "2\n    margin: -1", 11, "margin is -1: expected greater than or equal to 0"),
+        ("{name: q}", "2\n    margin: .inf", 11, "margin is inf: expected a finite number"),
+        ("{name: q}", "2\n    expected: equivalent", 6, "margin is 0.0: expected a margin above 0"),
+        ("{name: q}", "2\n    expected: equal", 11, "expected 'better', 'worse' or 'equivalent'"),
+        ("{name: q}", "2\n    kind: sure", 11, "expected 'confirmatory' or 'exploratory'"),
+        ("{name: q}", "2\n    source: tow2002", 11, "unknown source 'tow2002': did you mean 'two2"),
+        ("{name: q}", "2\n    source: [one2001, three]", 11, "unknown source 'three'"),
+    ],
+)
+def test_what_is_wrong_with_a_claim_has_a_line(old, new, line, message):
+    with pytest.raises(sweep.SpecError, match=rf"s\.yaml:{line}: .*{re.escape(message)}"):
+        load(PLAIN.replace(old, new, 1))
+
+
+def test_a_metric_that_is_not_recorded_is_told():
+    with pytest.raises(sweep.SpecError, match=r"not in `record`: unknown metric 'score'"):
+        load(PLAIN, HEAD + "record: [accuracy]\n")
+
+
+def test_an_id_is_in_one_sweep_only():
+    load(PLAIN, name="t")
+    with pytest.raises(sweep.SpecError, match=r"s\.yaml:6: claim 'first' is in t\.yaml too"):
+        load(PLAIN)
+
+
+# --- before the rows, or after
+
+
+def git(*arguments):
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    done = subprocess.run(
+        ["git", *who, *arguments], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout.strip()
+
+
+def committed(text):
+    load(text)
+    git("add", "-A")
+    git("commit", "-qm", "x")
+    return git("rev-parse", "HEAD")
+
+
+def kind(text, *commits):
+    table = pd.concat([rows(BASE + D, BASE, run_commit=commit) for commit in commits])
+    table["seed"] = np.arange(len(table)) % 8 + 8 * (np.arange(len(table)) // 16)
+    found = verdicts(load(text), table).loc["first"]
+    assert found["run_commit"] == ", ".join(commits)
+    return found["kind"], found["because"]
+
+
+def test_a_claim_is_confirmatory_only_where_the_commit_of_its_rows_has_it():
+    git("init", "-q")
+    nothing, there = committed(""), committed(PLAIN)
+    other = committed(PLAIN.replace("p above q", "p is above q"))
+    two = committed(PLAIN + PLAIN.partition("\n")[2].replace("first", "second"))
+    assert kind(PLAIN, there) == ("confirmatory", "")
+    assert kind("# a comment\n" + PLAIN + "    margin: 0\n", there) == ("confirmatory", "")
+    assert kind(PLAIN, there, nothing) == (
+        "exploratory",
+        f"it was not there at {nothing[:9]}, the commit of its rows",
+    )
+    assert kind(PLAIN, other)[1] == f"it was another one at {other[:9]}, the commit of its rows"
+    assert kind(PLAIN + "    margin: 0.1\n", there)[0] == "exploratory"
+    assert kind(PLAIN, two)[1].startswith("second was there")
+    assert kind(PLAIN, "unknown")[1] == "commit unknown of its rows can't be looked at here"
+    assert kind(PLAIN + "    kind: exploratory\n", there) == ("exploratory", "")
+
+
+def test_outside_git_nothing_is_confirmatory(monkeypatch):
+    assert kind(PLAIN, "1e5")[0] == "exploratory"
+    monkeypatch.setenv("PATH", "")
+    assert kind(PLAIN, "1e5")[1] == "commit 1e5 of its rows can't be looked at here"
+
+
+# --- the file
+
+
+def test_the_file_is_what_was_judged(book):
+    spec = load(PLAIN)
+    table = rows(BASE + D, BASE)
+    said = verdicts(spec, table)
+    with pytest.raises(FileNotFoundError, match=r"no verdicts at .*s\.claims\.csv: mdlib collect"):
+        sweep.claims("s")
+    write(spec, said)
+    assert claims_path(spec) == book / "notebooks/sweeps/s.claims.csv"
+    pd.testing.assert_frame_equal(sweep.claims("s"), said, check_dtype=False)
+    load(PLAIN.replace("above", "over"))
+    with pytest.raises(ValueError, match=r"s\.claims\.csv is not of the claims in s\.yaml"):
+        sweep.claims("s")
+    spec = load("")
+    write(spec, verdicts(spec, table))
+    assert not claims_path(spec).exists()
+
+
+def test_judge_reads_the_rows_that_were_collected():
+    spec = load(PLAIN)
+    scores = {1 + n: float(n % 8 + (n < 8) * D[n % 8]) for n in range(16)}
+    lines = [
+        rowfile.settings(point) | {"score": scores[point.number], "run_commit": "1e5", "run": "x"}
+        for point in spec.points
+    ]
+    rowfile.write(spec, list(lines[0]), lines)
+    said = sweep.judge("s")
+    assert said.loc["first", "a − b"] == 1
+    pd.testing.assert_frame_equal(sweep.claims("s"), said, check_dtype=False)
+
+
+def test_claims_make_no_run_stale():
+    before, after = load(""), load(PLAIN)
+    assert [p.parameters for p in before.points] == [p.parameters for p in after.points]
+    assert plan.source_hash(before.chapter) == plan.source_hash(after.chapter)
+    for one, other in zip(before.points, after.points, strict=True):
+        assert plan.run_name(one.parameters, "x") == plan.run_name(other.parameters, "x")
