@@ -8,20 +8,14 @@ the asserts silent, they prove nothing.
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
-from functools import cache
 from types import ModuleType
 
-import jupytext
-import matplotlib
+import chapter_cells
 import pytest
 import torch
-
-from mdlib.notebook import chapters
-
-matplotlib.use("Agg")
+from chapter_cells import cells, namespace, tagged, text
 
 # chapter: cell → changes, each (old, new) in the chapter, or (module, function, old, new)
 BREAKS = {
@@ -270,44 +264,12 @@ CASES = [
 ]
 
 
-@cache
-def text(chapter: str) -> str:
-    return chapters.find(chapter).path.read_text(encoding="utf-8")
-
-
-@cache
-def cells(source: str) -> list[tuple[list[str], str]]:
-    """The code cells of a chapter's text: tags and code."""
-    code = [c for c in jupytext.reads(source, fmt="py:percent").cells if c.cell_type == "code"]
-    return [(cell.metadata.get("tags", []), cell.source) for cell in code]
-
-
-def tagged(source: str, tag: str) -> list[str]:
-    return [code for tags, code in cells(source) if tag in tags]
-
-
-def definitions(source: str) -> str:
-    """What all code cells define, in order."""
-    nodes = [node for _, code in cells(source) for node in ast.parse(code).body]
-    return "\n".join(ast.unparse(node) for node in nodes if defines(node))
-
-
-def defines(node: ast.stmt) -> bool:
-    """A function, a class, or a CONSTANT."""
-    if not isinstance(node, ast.Assign):
-        return isinstance(node, ast.FunctionDef | ast.ClassDef)
-    (name,) = (getattr(target, "id", "") for target in node.targets[:1])
-    return name.isupper() and len(name) > 1
-
-
 def run(source: str, name: str) -> None:
     """A theorem's cell, on its own."""
-    before = tagged(source, "parameters") + tagged(source, "setup")
-    (theorem,) = tagged(source, f"theorem:{name}")
-    space: dict = {}
     torch.manual_seed(0)
-    for part in (*before, definitions(source), theorem):
-        exec(compile(part, name, "exec"), space)
+    space = namespace(source)
+    (theorem,) = tagged(source, f"theorem:{name}")
+    chapter_cells.run(theorem, space, name)
 
 
 @pytest.fixture
