@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,6 +130,37 @@ def check_not_negative(**options: float) -> None:
     for name, value in options.items():
         if not (_is_number(value) and 0 <= value < float("inf")):
             raise ValueError(f"{name}={value!r}: expected 0 or a number above it")
+
+
+def check_share(**options: float) -> None:
+    """ValueError for the first of the named options that is no number from 0 to 1."""
+    for name, value in options.items():
+        need(
+            _is_number(value) and 0 <= value <= 1,
+            f"{name}={value!r}: expected a number from 0 to 1",
+        )
+
+
+def check_annotated(annotation: Any, name: str, value: Any) -> None:
+    """ValueError unless `value` is what an option `name` with that annotation takes.
+
+    A `Literal` takes its words, bool True and False (or 1 and 0), int whole numbers, and
+    `Annotated[type, check]` what passes ``check(**{name: value})``, as the types of `mdlib.types`
+    do; each with None where the annotation has it. Other types are not looked at.
+    """
+    if NoneType in (kinds := get_args(annotation)):
+        if value is None:
+            return
+        annotation = next(kind for kind in kinds if kind is not NoneType)
+    if get_origin(annotation) is Annotated:
+        annotation.__metadata__[0](**{name: value})
+    elif get_origin(annotation) is Literal:
+        check_one_of(get_args(annotation), **{name: value})
+    elif annotation is bool:
+        need(value in (True, False), f"{name}={value!r}: expected True or False")
+    elif annotation is int:
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
+        need(whole, f"{name}={value!r}: expected a whole number")
 
 
 def check_seed(seed: int) -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from functools import partial
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
 
+from mdlib.checks import check_above_zero, check_not_negative, check_share, check_whole
+
 ImageShape = tuple[int, int, int]  # channels, height, width
 Loss = tuple[Tensor, dict[str, Tensor]]  # the total to minimise, and its named terms: scalars
 Values = Tensor | np.ndarray  # what measures take: copied, never changed
+
+# Numbers with their range, for `mdlib.checks.check_annotated`: a method's options are such.
+Count = Annotated[int, partial(check_whole, 1)]
+CountOrZero = Annotated[int, partial(check_whole, 0)]
+Positive = Annotated[float, check_above_zero]
+NotNegative = Annotated[float, check_not_negative]
+Share = Annotated[float, check_share]
 
 
 @runtime_checkable

@@ -1,17 +1,18 @@
 """Every learner under one face: `loss(views)`, `encode(images)`, `after_step(step, steps)`.
 
 To add a method: write one file with a subclass of `methods.base.Method`, and add its line to
-`REGISTRY`. Its own options are keyword arguments with defaults. A `**common` after them stands for
-those of its parent.
+`REGISTRY`. Its own options are keyword arguments with defaults, whose annotations say what they may
+be (`create` looks: `mdlib.checks.check_annotated`). A `**common` after them stands for those of its
+parent.
 """
 
 from __future__ import annotations
 
 import inspect
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-from mdlib.checks import check_seed, unknown
+from mdlib.checks import check_annotated, check_seed, unknown
 from mdlib.registry import Registry, seeded
 
 if TYPE_CHECKING:
@@ -67,13 +68,14 @@ def create(
     """A freshly initialised method for images of shape (C, H, W), with codes [N, latent_dim].
 
     `seed` decides the initial weights and touches no global random state. Raises ValueError for an
-    unknown method or option, naming the valid ones.
+    unknown method or option, naming the valid ones, and for an option out of its range.
     """
     cls = find(name)
-    valid = options_of(cls)
-    for option in options:
+    valid, annotations = options_of(cls), _annotations(cls)
+    for option, value in options.items():
         if option not in valid:
             raise ValueError(unknown(f"option of method {name!r}", option, valid))
+        check_annotated(annotations[option], option, value)
     check_seed(seed)
     with seeded(seed):
         method = cls(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
@@ -92,6 +94,14 @@ def options_of(cls: type) -> dict[str, object]:
     own = {p.name: p.default for p in parameters if p.default is not p.empty}
     hands_on = any(p.kind is p.VAR_KEYWORD for p in parameters)
     return options_of(cls.__mro__[1]) | own if hands_on else own
+
+
+def _annotations(cls: type) -> dict[str, Any]:
+    """Of the options of a method: its own ones count before its parents'."""
+    found = {}
+    for each in reversed(cls.__mro__[:-1]):
+        found |= get_type_hints(each.__init__, include_extras=True)
+    return found
 
 
 def parse_option(text: str) -> dict[str, int | float]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mdlib.checks import check_above_zero, check_not_negative
 from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape
+from mdlib.types import ImageShape, NotNegative, Positive
 
 
 class AnnealedVAE(VAE):
@@ -29,14 +28,12 @@ class AnnealedVAE(VAE):
         self,
         image_shape: ImageShape,
         latent_dim: int,
-        gamma: float = 10.0,
-        capacity: float = 25.0,
-        ramp: float = 1 / 3,
+        gamma: NotNegative = 10.0,
+        capacity: NotNegative = 25.0,
+        ramp: Positive = 1 / 3,
         **common,
     ):
         super().__init__(image_shape, latent_dim, **common)
-        check_not_negative(gamma=gamma, capacity=capacity)
-        check_above_zero(ramp=ramp)
         self.capacity, self.ramp = capacity, ramp
         self.term_weights = {"kl": 0.0, "capacity_gap": gamma}
         self.register_buffer("capacity_now", torch.zeros(()))  # C, saved with the weights

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.checks import check_not_negative
 from mdlib.methods.joint_embedding import JointEmbedding
-from mdlib.types import ImageShape, Loss
+from mdlib.types import ImageShape, Loss, NotNegative
 
 
 class BarlowTwins(JointEmbedding):
@@ -26,10 +25,13 @@ class BarlowTwins(JointEmbedding):
     colour = "#ca9161"
 
     def __init__(
-        self, image_shape: ImageShape, latent_dim: int, redundancy_weight: float = 0.0051, **common
+        self,
+        image_shape: ImageShape,
+        latent_dim: int,
+        redundancy_weight: NotNegative = 0.0051,
+        **common,
     ):
         super().__init__(image_shape, latent_dim, **common)
-        check_not_negative(redundancy_weight=redundancy_weight)
         self.redundancy_weight = redundancy_weight
 
     def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:

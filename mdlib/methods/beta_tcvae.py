@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.checks import check_not_negative, check_one_of
 from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape
-
-ESTIMATORS = ("weighted", "stratified")
+from mdlib.types import Count, ImageShape, NotNegative
 
 
 class BetaTCVAE(VAE):
@@ -34,14 +33,12 @@ class BetaTCVAE(VAE):
         self,
         image_shape: ImageShape,
         latent_dim: int,
-        beta: float = 6.0,
-        estimator: str = "weighted",
-        dataset_size: int | None = None,
+        beta: NotNegative = 6.0,
+        estimator: Literal["weighted", "stratified"] = "weighted",
+        dataset_size: Count | None = None,
         **common,
     ):
         super().__init__(image_shape, latent_dim, **common)
-        check_not_negative(beta=beta)
-        check_one_of(ESTIMATORS, estimator=estimator)
         if estimator == "stratified" and dataset_size is None:
             raise ValueError(
                 "estimator='stratified' weighs a batch against the data set: give "

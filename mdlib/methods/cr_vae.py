@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.checks import check_not_negative
 from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape
+from mdlib.types import ImageShape, NotNegative
 
 
 class CRVAE(VAE):
@@ -31,11 +30,10 @@ class CRVAE(VAE):
         self,
         image_shape: ImageShape,
         latent_dim: int,
-        consistency_weight: float = 1.0,
+        consistency_weight: NotNegative = 1.0,
         **common,
     ):
         super().__init__(image_shape, latent_dim, **common)
-        check_not_negative(consistency_weight=consistency_weight)
         self.term_weights = {"consistency": consistency_weight}
 
     def regularisers(

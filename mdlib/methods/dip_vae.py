@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.checks import check_not_negative, check_one_of
 from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape
-
-KINDS = ("i", "ii")
+from mdlib.types import ImageShape, NotNegative
 
 
 class DIPVAE(VAE):
@@ -30,16 +29,14 @@ class DIPVAE(VAE):
         self,
         image_shape: ImageShape,
         latent_dim: int,
-        kind: str = "ii",
-        off_diagonal_weight: float = 5.0,
-        diagonal_weight: float | None = None,
+        kind: Literal["i", "ii"] = "ii",
+        off_diagonal_weight: NotNegative = 5.0,
+        diagonal_weight: NotNegative | None = None,
         **common,
     ):
         super().__init__(image_shape, latent_dim, **common)
-        check_one_of(KINDS, kind=kind)
         if diagonal_weight is None:
             diagonal_weight = (10 if kind == "i" else 1) * off_diagonal_weight
-        check_not_negative(off_diagonal_weight=off_diagonal_weight, diagonal_weight=diagonal_weight)
         self.kind = kind
         self.term_weights = {"diagonal": diagonal_weight, "off_diagonal": off_diagonal_weight}
 

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdlib import losses
-from mdlib.checks import check_above_zero, check_not_negative
+from mdlib.checks import need
 from mdlib.methods.base import with_own_group
 from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape
+from mdlib.types import Count, ImageShape, NotNegative, Positive
 
 
 class FactorVAE(VAE):
@@ -41,28 +41,22 @@ class FactorVAE(VAE):
         self,
         image_shape: ImageShape,
         latent_dim: int,
-        gamma: float = 10.0,
-        discriminator_hidden: int = 256,
-        discriminator_layers: int = 3,
-        discriminator_lr: float | None = None,
+        gamma: NotNegative = 10.0,
+        discriminator_hidden: Count = 256,
+        discriminator_layers: Count = 3,
+        discriminator_lr: Positive | None = None,
         discriminator_betas: tuple[float, float] = (0.9, 0.999),
         **common,
     ):
         super().__init__(image_shape, latent_dim, **common)
-        check_not_negative(gamma=gamma)
-        check_above_zero(
-            discriminator_hidden=discriminator_hidden, discriminator_layers=discriminator_layers
+        need(
+            len(discriminator_betas) == 2 and all(0 <= beta < 1 for beta in discriminator_betas),
+            f"discriminator_betas={discriminator_betas}: expected two numbers from 0 to below 1",
         )
         sizes = [latent_dim, *[discriminator_hidden] * discriminator_layers]
         layers = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.LeakyReLU(0.2))]
         self.discriminator = nn.Sequential(*layers, nn.Linear(sizes[-1], 1))
         self.term_weights = {"total_correlation": gamma}
-        if discriminator_lr is not None:
-            check_above_zero(discriminator_lr=discriminator_lr)
-        if not all(0 <= beta < 1 for beta in discriminator_betas):
-            raise ValueError(
-                f"discriminator_betas={discriminator_betas}: expected two numbers from 0 to below 1"
-            )
         self.discriminator_lr, self.discriminator_betas = discriminator_lr, discriminator_betas
 
     def parameter_groups(self) -> list[dict]:

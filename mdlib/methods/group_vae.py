@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -29,8 +27,7 @@ def product_of_gaussians(mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Te
     return (weights * mean).sum(1, keepdim=True), pooled
 
 
-Pooling = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-POOLINGS: dict[str, Pooling] = {"mean": mean_of_gaussians, "product": product_of_gaussians}
+POOLINGS = {"mean": mean_of_gaussians, "product": product_of_gaussians}
 
 
 class GroupVAE(TwoPartVAE):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.checks import check_above_zero, check_not_negative, check_one_of
 from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape
-
-SCALE_TERMS = ("mean", "sum")
+from mdlib.types import Count, ImageShape, NotNegative
 
 
 class HFSVAE(VAE):
@@ -39,17 +38,14 @@ class HFSVAE(VAE):
         self,
         image_shape: ImageShape,
         latent_dim: int,
-        beta: float = 1.0,
-        gamma: float = 1.0,
-        scale_weight: float = 0.0,
-        scale_term: str = "mean",
-        pairs: int = 25,
+        beta: NotNegative = 1.0,
+        gamma: NotNegative = 1.0,
+        scale_weight: NotNegative = 0.0,
+        scale_term: Literal["mean", "sum"] = "mean",
+        pairs: Count = 25,
         **common,
     ):
         super().__init__(image_shape, latent_dim, **common)
-        check_not_negative(beta=beta, gamma=gamma, scale_weight=scale_weight)
-        check_above_zero(pairs=pairs)
-        check_one_of(SCALE_TERMS, scale_term=scale_term)
         self.pairs, self.scale_term = pairs, scale_term
         self.term_weights = {"kl": beta, "support": gamma, "scale": scale_weight}
 

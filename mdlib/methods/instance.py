@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mdlib import losses
 from mdlib.checks import check_batch
 from mdlib.methods.infonce import InfoNCE
-from mdlib.types import ImageShape, Loss
+from mdlib.types import ImageShape, Loss, Positive
 
 
 class InstanceDiscrimination(InfoNCE):
@@ -32,7 +32,7 @@ class InstanceDiscrimination(InfoNCE):
         self,
         image_shape: ImageShape,
         latent_dim: int,
-        temperature: float = 0.1,
+        temperature: Positive = 0.1,
         instances: int | None = None,
         **common,
     ):

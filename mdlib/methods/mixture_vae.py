@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import losses
-from mdlib.checks import check_above_zero
 from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape
+from mdlib.types import Count, ImageShape
 
 
 class MixtureVAE(VAE):
@@ -28,9 +27,8 @@ class MixtureVAE(VAE):
     title = "mixture VAE"
     colour = "#1c0a8a"
 
-    def __init__(self, image_shape: ImageShape, latent_dim: int, components: int = 10, **common):
+    def __init__(self, image_shape: ImageShape, latent_dim: int, components: Count = 10, **common):
         super().__init__(image_shape, latent_dim, **common)
-        check_above_zero(components=components)
         self.weight_logits = nn.Parameter(torch.zeros(components))
         # Far apart, the one that happens to be nearest to 0 would win all the first codes for good.
         self.means = nn.Parameter(0.1 * torch.randn(components, latent_dim))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.checks import check_not_negative, check_one_of
 from mdlib.methods.joint_embedding import over_pairs
 from mdlib.methods.two_part_vae import TwoPartVAE
-from mdlib.types import ImageShape
-
-CONTENT_KLS = ("group", "view")
+from mdlib.types import ImageShape, NotNegative, Share
 
 
 class PartitionedVAE(TwoPartVAE):
@@ -49,26 +47,16 @@ class PartitionedVAE(TwoPartVAE):
         image_shape: ImageShape,
         latent_dim: int,
         swap: bool = True,
-        content_kl: str = "group",
-        content_beta: float = 1.0,
-        style_beta: float = 6.0,
-        align_weight: float = 0.3,
-        repel_weight: float = 0.0,
-        repel_margin: float = 4.0,
-        warmup: float = 0.4,
+        content_kl: Literal["group", "view"] = "group",
+        content_beta: NotNegative = 1.0,
+        style_beta: NotNegative = 6.0,
+        align_weight: NotNegative = 0.3,
+        repel_weight: NotNegative = 0.0,
+        repel_margin: NotNegative = 4.0,
+        warmup: Share = 0.4,
         **common,
     ):
         super().__init__(image_shape, latent_dim, **common)
-        check_one_of(CONTENT_KLS, content_kl=content_kl)
-        check_not_negative(
-            content_beta=content_beta,
-            style_beta=style_beta,
-            align_weight=align_weight,
-            repel_weight=repel_weight,
-            repel_margin=repel_margin,
-        )
-        if not 0 <= warmup <= 1:
-            raise ValueError(f"warmup={warmup}: expected a share of the steps, from 0 to 1")
         self.swaps, self.content_kl = swap, content_kl
         self.content_beta, self.style_beta = content_beta, style_beta
         self.align_weight, self.repel_weight = align_weight, repel_weight

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from mdlib import losses
 from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape
-
-CENTRES = ("flat", "gaussian")
+from mdlib.types import ImageShape, Positive
 
 
 class SimVE(VAE):
@@ -33,21 +32,12 @@ class SimVE(VAE):
         self,
         image_shape: ImageShape,
         latent_dim: int,
-        arch: str = "mlp",
-        likelihood: str = "bernoulli",
-        pixel_variance: float = 0.01,
-        reconstruction_weight: float = 1.0,
-        variance: float = 0.15,
-        centres: str = "flat",
-        centre_variance: float | None = None,
+        variance: Positive = 0.15,
+        centres: Literal["flat", "gaussian"] = "flat",
+        centre_variance: Positive | None = None,
+        **common,
     ):
-        super().__init__(
-            image_shape, latent_dim, arch, likelihood, pixel_variance, reconstruction_weight
-        )
-        if not variance > 0:
-            raise ValueError(f"variance={variance}: expected the variance of p(z|y), above 0")
-        if centres not in CENTRES:
-            raise ValueError(f"centres={centres!r}: expected p(y) to be one of {CENTRES}")
+        super().__init__(image_shape, latent_dim, **common)
         if centres == "flat" and centre_variance is not None:
             raise ValueError(
                 f"centre_variance={centre_variance}: a flat p(y) has none; use centres='gaussian'"

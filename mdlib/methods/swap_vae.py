@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.checks import check_not_negative
 from mdlib.methods.joint_embedding import over_pairs
 from mdlib.methods.two_part_vae import TwoPartVAE
-from mdlib.types import ImageShape
+from mdlib.types import ImageShape, NotNegative
 
 
 class SwapVAE(TwoPartVAE):
@@ -30,12 +29,11 @@ class SwapVAE(TwoPartVAE):
         self,
         image_shape: ImageShape,
         latent_dim: int,
-        style_beta: float = 10.0,
-        align_weight: float = 1.0,
+        style_beta: NotNegative = 10.0,
+        align_weight: NotNegative = 1.0,
         **common,
     ):
         super().__init__(image_shape, latent_dim, **common)
-        check_not_negative(style_beta=style_beta, align_weight=align_weight)
         self.term_weights = {"style_kl": style_beta, "alignment": align_weight}
 
     def draw(self, mean: Tensor, log_variance: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from mdlib import losses, nets
-from mdlib.checks import check_above_zero, check_batch, check_one_of
+from mdlib.checks import check_above_zero, check_batch
 from mdlib.methods.base import Method
-from mdlib.types import ImageShape, Loss
-
-LIKELIHOODS = ("bernoulli", "gaussian")
+from mdlib.types import ImageShape, Loss, Positive
 
 
 class VAE(Method):
@@ -37,13 +36,11 @@ class VAE(Method):
         image_shape: ImageShape,
         latent_dim: int,
         arch: str = "mlp",
-        likelihood: str = "bernoulli",
-        pixel_variance: float = 0.01,
-        reconstruction_weight: float = 1.0,
+        likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+        pixel_variance: Positive = 0.01,
+        reconstruction_weight: Positive = 1.0,
     ):
         super().__init__(image_shape, latent_dim)
-        check_one_of(LIKELIHOODS, likelihood=likelihood)
-        check_above_zero(pixel_variance=pixel_variance, reconstruction_weight=reconstruction_weight)
         self.encoder = nets.encoder(arch, image_shape, 2 * latent_dim)
         self.decoder = nets.decoder(arch, image_shape, latent_dim)
         self.gaussian = nets.Gaussian()
