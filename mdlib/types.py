@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, Protocol, runtime_checkable
 
 import numpy as np
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mdlib.checks import check_above_zero, check_not_negative, check_share, check_whole
 
 ImageShape = tuple[int, int, int]  # channels, height, width
 Loss = tuple[Tensor, dict[str, Tensor]]  # the total to minimise, and its named terms: scalars
+# Samples [N, …], members, generator → views [N, members, …], and what made them [N, members, k].
+Law = Callable[[Tensor, int, Generator], tuple[Tensor, Mapping[str, Tensor]]]
 Values = Tensor | np.ndarray  # what measures take: copied, never changed
 
 # Numbers with their range, for `mdlib.checks.check_annotated`: a method's options are such.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mdlib.checks import need
+from mdlib.registry import random_stream
 
 SPLIT_SEED = 0  # of every split that we draw ourselves: digits, grids, folders without train/test
 
@@ -219,7 +220,7 @@ def sampled(total: int, n: int | None, seed: int = 0) -> Tensor | None:
     need(n is None or n >= 1, f"sample of {n} rows: expected at least 1")
     if n is None or n >= total:
         return None
-    return torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:n]
+    return torch.randperm(total, generator=random_stream(seed))[:n]
 
 
 def stratified(labels: np.ndarray, test_fraction: float) -> tuple[np.ndarray, np.ndarray]:

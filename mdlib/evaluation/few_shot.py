@@ -10,6 +10,7 @@ from torch import Tensor
 from mdlib.checks import check_above_zero, check_one_of, check_whole
 from mdlib.evaluation.inputs import checked_classes, checked_codes, standardise
 from mdlib.evaluation.logistic import logistic_regression
+from mdlib.registry import random_stream
 from mdlib.types import Values
 
 CLASSIFIERS = ("centroid", "linear")
@@ -47,7 +48,7 @@ def few_shot(
         train_targets, test_targets, x, new, least=shots, why=", the shots"
     )
 
-    generator = torch.Generator().manual_seed(seed)
+    generator = random_stream(seed)
     members = [(y == c).nonzero()[:, 0].cpu() for c in range(len(classes))]
     scores = []
     with torch.inference_mode(False):  # a fit needs gradients wherever it is called

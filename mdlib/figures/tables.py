@@ -17,6 +17,8 @@ FINEST = 6  # … as they are if this many decimals do not show them
 def mean_std(rows: Any, by: str | list[str] = "method") -> pd.DataFrame:
     """The table of results: "mean ± std" of every numeric column over a group's rows, and their n.
 
+    Words, truth values and dates are no numbers, and left out; ValueError for durations.
+
     Args:
         rows: a DataFrame, or the rows of `read_metrics`; a column "seed" is left out.
         by: the column that names the groups, which keep their order; or several.
@@ -31,6 +33,8 @@ def mean_std(rows: Any, by: str | list[str] = "method") -> pd.DataFrame:
     names = [by] if isinstance(by, str) else list(by)
     for name in names:
         need(name in frame, f"by={name!r}: the rows have no such column, but {list(frame)}")
+    for name in frame.select_dtypes("timedelta"):
+        raise ValueError(f"column {name!r} holds durations: give seconds, by .dt.total_seconds()")
     numbers = frame.select_dtypes(("integer", "floating")).columns
     numbers = numbers.drop(["seed", *names], errors="ignore")
     frame = frame.astype(dict.fromkeys(numbers, float))  # float16 and ints overflow in a sum

@@ -12,7 +12,7 @@ import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from mdlib.checks import check_annotated, check_seed, unknown
+from mdlib.checks import check_annotated, unknown
 from mdlib.registry import Registry, seeded
 
 if TYPE_CHECKING:
@@ -76,7 +76,6 @@ def create(
         if option not in valid:
             raise ValueError(unknown(f"option of method {name!r}", option, valid))
         check_annotated(annotations[option], option, value)
-    check_seed(seed)
     with seeded(seed):
         method = cls(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
     method.options, method.seed = valid | options, seed

@@ -13,6 +13,7 @@ from mdlib.evaluation.probes import standardise
 from mdlib.metrics.aggregate import completeness, disentanglement, gap, modular, per_factor
 from mdlib.metrics.information import Information, information
 from mdlib.metrics.inputs import Score, checked_codes
+from mdlib.registry import random_stream
 from mdlib.types import Values
 
 
@@ -92,7 +93,7 @@ def rotation_null(
     check_whole(2, rotations=rotations)
     codes = checked_codes(codes)
     (standard,) = standardise(codes.double())
-    draw = torch.Generator().manual_seed(seed)
+    draw = random_stream(seed)
     results = [
         med(standard @ random_rotation(codes.shape[1], draw).to(standard), factors, bins, top_k)
         for _ in range(rotations)

@@ -21,6 +21,7 @@ from mdlib.metrics.aggregate import completeness, disentanglement, gap
 from mdlib.metrics.alignment import GapScore
 from mdlib.metrics.inputs import Score, checked_codes, checked_factors, checked_split
 from mdlib.metrics.trees import Boosted, boost
+from mdlib.registry import random_stream
 from mdlib.types import Values
 
 Test = tuple[Values, Values]
@@ -150,7 +151,7 @@ def _exact(codes: Tensor, labels: Tensor, new: Tensor, truth: Tensor, seed: int)
 
 
 def _binned(codes: Tensor, labels: Tensor, new: Tensor, truth: Tensor, seed: int) -> Boosted:
-    return boost(codes, labels, new, truth, torch.Generator().manual_seed(seed))
+    return boost(codes, labels, new, truth, random_stream(seed))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mdlib.checks import as_tensor, check_whole, checked_finite, need
+from mdlib.registry import random_stream
 from mdlib.types import Values
 
 
@@ -94,7 +95,7 @@ def checked_split(
     if test is None:
         labels = checked_labels(codes, factors, least_factors)
         need(len(codes) > 2, f"{len(codes)} samples, expected at least 3, one of them to hold out")
-        rows = torch.randperm(len(codes), generator=torch.Generator().manual_seed(seed))
+        rows = torch.randperm(len(codes), generator=random_stream(seed))
         held, rest = rows.to(codes.device).tensor_split([len(rows) // 3])
         parts = codes[rest], labels[rest], codes[held], labels[held]
     else:

@@ -18,6 +18,7 @@ from mdlib.evaluation.inputs import standardise
 from mdlib.mi import classical, critics
 from mdlib.mi.inputs import checked_pair, heavy_columns, normal_scores, squashed_columns
 from mdlib.mi.training import ESTIMATORS, Ascent
+from mdlib.registry import random_stream
 
 CLASSICAL: dict[str, Callable[[Tensor, Tensor], float]] = {
     "gaussian": classical.gaussian,
@@ -226,7 +227,7 @@ def _jackknife(method: str, x: Tensor, y: Tensor, check: bool, options: dict) ->
     n = len(x)
     value = estimator(x, y)
     block = torch.arange(n) * BLOCKS // n
-    block = block[torch.randperm(n, generator=torch.Generator().manual_seed(0))]
+    block = block[torch.randperm(n, generator=random_stream(0))]
     try:
         without = torch.tensor([estimator(x[block != b], y[block != b]) for b in range(BLOCKS)])
         spread = ((BLOCKS - 1) * without.var(correction=0)).sqrt().item()
@@ -283,7 +284,7 @@ def _climb(
     critic, members = _suitable(critic, methods), len(methods) * repeats
     shape = SHAPES.get(critic, {}) | dict(critic_options or {})
 
-    n, draw = len(x), torch.Generator().manual_seed(seed)
+    n, draw = len(x), random_stream(seed)
     rows = torch.stack([torch.randperm(n, generator=draw) for _ in range(repeats)])
     train, held, test = rows.split([n // 2, n - n // 2 - n // 4, n // 4], 1)
     x, y = (

@@ -115,6 +115,8 @@ def find(name: str | os.PathLike) -> Path:
 
     Raises ValueError if there is none, with the nearest names.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise ValueError(f"{name!r} names no sweep: expected NAME, or the path of a .yaml")
     name = os.fspath(name)
     if name.endswith((".yaml", ".yml")):
         if not Path(name).is_file():

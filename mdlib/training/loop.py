@@ -109,8 +109,10 @@ def fit(
     check_whole(1, batch_size=batch_size, checkpoint_every=checkpoint_every)
     check_seed(seed)
     check_above_zero(lr=lr)
-    for callback in callbacks:
-        need(callable(callback), f"callbacks hold {callback!r}, expected functions")
+    need(
+        isinstance(callbacks, Sequence) and all(map(callable, callbacks)),
+        f"callbacks={callbacks!r}: expected a list of functions, [] for none",
+    )
     check_above_zero(**({} if clip is None else {"clip": clip}))
     check_not_negative(weight_decay=weight_decay)
     check_one_of(tuple(SCHEDULES), schedule=schedule)

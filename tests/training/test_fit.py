@@ -442,6 +442,9 @@ def test_weights_that_are_not_finite_stop_a_training_that_saves_nothing(steps):
         ({"epochs": 2}, "give exactly one"),
         ({"steps": None}, "give exactly one"),
         ({"steps": 0}, "steps=0: expected a whole number of at least 1"),
+        ({"callbacks": None}, "callbacks=None: expected a list of functions, .. for none"),
+        ({"callbacks": print}, "callbacks=<built-in function print>: expected a list"),
+        ({"callbacks": [1]}, "callbacks=.1.: expected a list of functions"),
         ({"device": "gpu"}, "device='gpu': expected auto, cpu"),
         ({"device": "cuda:99"}, "device='cuda:99' is not on this machine"),
     ],
@@ -621,6 +624,30 @@ def test_a_law_that_says_what_it_is_resumes(tmp_path):
         assert len(train(make(), law=Holds("a word"), steps=2, checkpoint=tmp_path / "a.pt")) == 2
     with pytest.raises(ValueError, match=r"views was Holds\(held='a word'\), now Holds\(held=2\)"):
         train(make(), law=Holds(2), steps=2, checkpoint=tmp_path / "a.pt")
+
+
+class Module(nn.Module):
+    """A law that is a network: its settings are attributes, which torch's repr leaves out."""
+
+    def __init__(self, hflip=0.5, weight=1.0):
+        super().__init__()
+        self.hflip, self.inner = hflip, nn.Linear(1, 1)
+        nn.init.constant_(self.inner.weight, weight)
+        nn.init.zeros_(self.inner.bias)
+
+    def forward(self, images, members, generator):
+        return Views(hflip=self.hflip)(images, members, generator)
+
+
+def test_a_law_that_is_a_module_says_all_it_holds(tmp_path):
+    for _ in range(2):
+        assert len(train(make(), law=Module(), steps=2, checkpoint=tmp_path / "a.pt")) == 2
+    with pytest.raises(ValueError, match=r"'hflip': 0.5,.*now .*'hflip': 0.2,"):
+        train(make(), law=Module(0.2), steps=2, checkpoint=tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="another run: views was"):
+        train(make(), law=Module(weight=2.0), steps=2, checkpoint=tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="can't say what it is"):
+        train(make(), law=Module(Silent()), steps=2, checkpoint=tmp_path / "b.pt")
 
 
 @pytest.mark.parametrize(
