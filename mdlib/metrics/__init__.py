@@ -6,9 +6,10 @@
 
 Every function returns a small frozen result: `score`, what it depends on (`n`, `bins`, `seed`), and
 the parts. Higher is better, apart from `hfs`, `gaussian_total_correlation` and `wasserstein`, which
-are 0 at best. `mcc` and `block_r2` are those of identifiability, and come with their nulls;
-`infomec` and `dci_es` follow their authors' released code; the others disentanglement_lib (Locatello et al. 2019) and the released MED (Cao et al. 2022);
-where they don't, the docstring says so. Scores are compared at equal N and bins only.
+are 0 at best. `mcc` and `block_r2` are those of identifiability, and come with their nulls.
+`infomec` and `dci_es` follow their authors' released code, the others disentanglement_lib
+(Locatello et al. 2019) and the released MED (Cao et al. 2022); where they don't, the docstring says
+so. Scores are compared at equal N and bins only.
 """
 
 from mdlib.metrics.alignment import med, mig, modularity, random_rotation, rotation_null
