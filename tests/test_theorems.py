@@ -226,6 +226,58 @@ BREAKS = {
         ],
     },
     "theory/latent_model": {
+        "elbo": [
+            ("precision.logdet()) / 2", "precision.logdet())"),
+            ("log_prob(x) - variance / (2 * noise)", "log_prob(x)"),
+            ("mean, variance = x @ precision.inverse() / noise, 1 /", "mean, variance = x, 1 /"),
+        ],
+        "centre": [
+            ("mdlib.losses", "_group_prior", " + math.log(members)\n", "\n"),
+            ("mdlib.losses", "_group_prior", "variance / members", "variance"),
+        ],
+        "moments": [
+            ("mdlib.losses", "expected_group_prior", "(1 - 1 / members) * noise", "noise"),
+            ("mdlib.losses", "expected_group_prior", "noise / members**2", "noise / members"),
+            (".square().sum((1, 2)) / (2 * J)", ".square().sum((1, 2)) / J"),
+        ],
+        "vae": [
+            ('{"centres": "gaussian", "variance"', '{"centres": "flat", "variance"'),
+            ("mdlib.losses", "_group_prior", "centre_square / (2 * total)", "centre_square"),
+        ],
+        "scale": [
+            ("constant = 4 * math.log(3) / 2", "constant = 4 * math.log(3)"),
+            ("+= 2 * math.log(alpha)", "+= math.log(alpha)"),
+        ],
+        "decoder": [
+            ("joint / joint.sum(0)  # Bayes", "joint / joint.sum(1, keepdim=True)"),
+            ("shared = 2 * H(codes.sum(1))", "shared = H(codes.sum(1))"),
+            ("shared - kl - 2 * H(p_x)", "shared - 2 * H(p_x)"),
+            ("(s.expand(2, 2) for s in styles)", "(s[:, None].expand(2, 2) for s in styles)"),
+        ],
+        "best": [
+            ("p / p.sum(1, keepdim=True) / p.sum(0)", "p / p.sum(1, keepdim=True)"),
+            ("+ randn(3, 1)  # c(z)", "+ randn(1, 4)  # c(z)"),
+        ],
+        "gaussian": [
+            ("return -D / 2 * math.log1p", "return -D * math.log1p"),
+            ("- prior(a[:, None])[:, None] - prior(b[:, None])", "- 2 * prior(b[:, None])"),
+        ],
+        "flat": [
+            ("(a - b).square().sum() / (4 * sigma2)", "(a - b).square().sum() / (2 * sigma2)"),
+            ("abs(rest.mean() - 1)", "abs(rest.mean())"),
+            ("limit = z.square().sum(1) / (2 *", "limit = z.square().sum(1) / (1 *"),
+        ],
+        "sphere": [
+            ("1 / math.tanh(kappa) - 1 / kappa", "1 / math.tanh(kappa)"),
+            ("- math.log(math.sinh(kappa) / kappa)", "- math.log(math.sinh(kappa))"),
+            ("math.exp(-2 * kappa)).log() / kappa", "math.exp(-kappa)).log() / kappa"),
+        ],
+    },
+    "theory/collapse": {
+        "instance": [
+            ("of, temperature=sigma2)", "of, temperature=2 * sigma2)"),
+            ("log_p.logsumexp(1) - math.log(50)", "log_p.logsumexp(1)"),
+        ],
         "infonce": [
             (
                 "losses.info_nce(u, temperature=2 * sigma2)",
@@ -236,23 +288,46 @@ BREAKS = {
         "clustering": [
             ("math.log(2 * math.pi * sigma2) + math.log(n))", "math.log(2 * math.pi * sigma2))")
         ],
+        "vicreg-terms": [
+            ("torch.linalg.cholesky(losses.covariance(bits)).T", "torch.eye(3).double()"),
+            ("white = losses.whiten(free) @", "white = bits @"),
+        ],
         "byol": [
             ("m = cluster.mean(1, keepdim=True)", "m = cluster[:, :400].mean(1, keepdim=True)"),
             ("2 - 2 * t.mean(1).norm(dim=-1).mean()", "2 - 2 * t.mean((0, 1)).norm()"),
         ],
+        "collapse": [
+            ("return z.mean(1, keepdim=True)", "return z.mean(0, keepdim=True)"),
+            ("return z.mean(1, keepdim=True)", "return 0.5 * z.mean(1, keepdim=True)"),
+            ("scores.masked_fill(same,", "scores.masked_fill(positive,"),
+        ],
+        "crowd": [
+            ("for delta in (0.0, 0.21)", "for delta in (0.0, 0.6)"),  # too far apart
+            ("n=100, c=0.91", "n=10, c=0.91"),  # no crowd
+            ("(1 - c**2) ** 0.5 * torch", "(1 - c**2) * torch"),  # not on the sphere
+        ],
         "simplex": [
-            ("math.exp(-(1 + 1 / (B - 1)) / tau)", "math.exp(-1 / tau)"),
-            ("math.log1p(J * (B - 1)", "math.log1p((B - 1)"),
+            (
+                "B, J, D, tau = 6, 3, 5, 0.4\nleast = math.log1p(J * (B - 1) * math.exp(-(1 +",
+                "B, J, D, tau = 6, 3, 5, 0.4\nleast = math.log1p(J * (B - 1) * math.exp(-(1.01 +",
+            ),
+            (
+                "B, J, D, tau = 6, 3, 5, 0.4\nleast = math.log1p(J * (B - 1)",
+                "B, J, D, tau = 6, 3, 5, 0.4\nleast = math.log1p((B - 1)",
+            ),
             ("B, J, D, tau = 6, 3, 5, 0.4", "B, J, D, tau = 6, 3, 4, 0.4"),
         ],
         "vicreg": [("root(losses.covariance(m), -0.5) @ root", "root")],
         "price": [
-            ("(p[..., None] * p_z).sum(0)", "p.sum(0)[:, None] * torch.eye(8)"),
+            ("(p[..., None] * law(3, 1, 4)).sum(0)", "p.sum(0)[:, None] * torch.eye(8)"),
             ("H(known.sum(1)) - H(p.sum(1))", "H(known.sum(1))"),
         ],
-        "best": [
-            ("p / p.sum(1, keepdim=True) / p.sum(0)", "p / p.sum(1, keepdim=True)"),
-            ("+ randn(3, 1)  # c(z)", "+ randn(1, 4)  # c(z)"),
+    },
+    "theory/projection_head": {
+        "sphere": [
+            ("ive(nu + 1, kappa) / ive(nu, kappa)", "ive(nu, kappa) / ive(nu - 1, kappa)"),
+            ("nu * math.log(2 / kappa)", "nu * math.log(1 / kappa)"),
+            ("kappa, nu = 1 / tau, D / 2 - 1", "kappa, nu = 1 / tau, (D - 1) / 2 - 1"),
         ],
     },
 }
