@@ -289,8 +289,8 @@ BREAKS = {
             ("math.log(2 * math.pi * sigma2) + math.log(n))", "math.log(2 * math.pi * sigma2))")
         ],
         "vicreg-terms": [
-            ("torch.linalg.cholesky(losses.covariance(bits)).T", "torch.eye(3).double()"),
-            ("white = losses.whiten(free) @", "white = bits @"),
+            ("torch.linalg.cholesky(losses.covariance(bits))", "torch.eye(3).double()"),
+            ("smooth = losses.whiten(free) @ shape.T", "smooth = bits"),
         ],
         "byol": [
             ("m = cluster.mean(1, keepdim=True)", "m = cluster[:, :400].mean(1, keepdim=True)"),
@@ -299,7 +299,7 @@ BREAKS = {
         "collapse": [
             ("return z.mean(1, keepdim=True)", "return z.mean(0, keepdim=True)"),
             ("return z.mean(1, keepdim=True)", "return 0.5 * z.mean(1, keepdim=True)"),
-            ("scores.masked_fill(same,", "scores.masked_fill(positive,"),
+            ("scores.masked_fill(same,", "scores.masked_fill(~same,"),
         ],
         "crowd": [
             ("for delta in (0.0, 0.21)", "for delta in (0.0, 0.6)"),  # too far apart

@@ -34,9 +34,9 @@ dataset = "digits"  # or fashion-mnist, mnist [data set]
 size = 0  # side of the images in pixels; 0: 16 [0 or more]
 sigma2 = 0.15  # σ², the variance of p(z|y) [above 0]
 gamma2 = 0.85  # γ², the variance of a Gaussian p(y) [above 0]
-pictures = 6  # images whose views become moving points [1 or more]
+pictures = 6  # images whose views become moving points [2 to 10]
 members = 12  # views of each of them, J [2 or more]
-moves = 1200  # steps of the moving points [1 or more]
+moves = 1200  # steps of the moving points [40 or more]
 seed = 0  # of everything that is drawn [seed]
 device = "auto"  # what the provenance cell reports [device]
 out = ""  # folder for the results; empty writes none [text]
@@ -209,7 +209,7 @@ torch.testing.assert_close(prior, -inertia / (2 * sigma2) - sizes)
 # :label: lm-byol
 #
 # Let $t$ be the target's unit vector for another view of the same image, and $u$ the online code, independent of $t$
-# given $y$. The best unit prediction from $u$ is $m/\|m\|$ with $m = \mathbb{E}[t|u]$, and BYOL's loss is then $2 -
+# given $y$. The best unit prediction from $u$ is $m/\|m\|$ with $m = \mathbb{E}[t|u]$ (any, where $m = 0$), and BYOL's loss is then $2 -
 # 2\,\mathbb{E}\|\mathbb{E}[t|u]\| \ge 2 - 2\,\mathbb{E}\|\mathbb{E}[t|y]\|$, with equality if $\mathbb{E}[t|y]$ is a
 # function of $u$.
 # ```
@@ -228,10 +228,11 @@ torch.testing.assert_close(prior, -inertia / (2 * sigma2) - sizes)
 # %% tags=["theorem:vicreg-terms"]
 free = randn(64, 3)
 bits = torch.tensor(list(itertools.product((-1, 1), repeat=3))).double()
-bits = bits.repeat(8, 1)  # eight codes, each for eight images
-white = losses.whiten(free) @ torch.linalg.cholesky(losses.covariance(bits)).T
+bits = bits.repeat(8, 1) @ randn(3, 3) / 2  # eight codes for 64 images
+shape = torch.linalg.cholesky(losses.covariance(bits))
+smooth = losses.whiten(free) @ shape.T
 spread = []
-for z in (white, bits):
+for z in (smooth, bits):
     terms = losses.variance_hinge(z), losses.covariance_penalty(z)
     spread.append(torch.stack(terms))
     nearest = torch.cdist(z, z) + 1e3 * torch.eye(64)
@@ -262,7 +263,7 @@ assert least[4] > least[2] > least[1]
 # ```{prf:theorem} Collapse never hurts InfoNCE (our derivation)
 # :label: lm-collapse
 #
-# Let $z_i^j \in \mathbb{R}^D$ be $J$ codes of each of $B$ images, $N_i$ the codes of all images but $i$, and
+# Let $z_i^j \in \mathbb{R}^D$ be $J \ge 2$ codes of each of $B \ge 2$ images, $N_i$ the codes of all images but $i$, and
 #
 # $$ L(z) = \operatorname*{mean}_{i,\; j \ne k} \log\Big(1 + \sum_{z' \in N_i} e^{(z_i^j \cdot z' \,-\, z_i^j \cdot z_i^k)/\tau}\Big). \tag{2} $$
 #
@@ -344,7 +345,7 @@ Markdown(
 # $-1/(B-1)$; then all inequalities are equalities. The Gram matrix of $B$ such vectors has rank $B - 1$.
 # ```
 #
-# (The same optimum for other losses: [Lee et al. 2025](https://arxiv.org/abs/2506.09781).) For $B > D + 1$ we know no proof. With
+# (Simplices as optima of contrastive losses: [Lee et al. 2025](https://arxiv.org/abs/2506.09781).) For $B > D + 1$ we know no proof. With
 # infinitely many negatives a collapsed optimum exists:
 # [Wang & Isola (2020)](https://arxiv.org/abs/2005.10242), aligned and uniform at once.
 
@@ -412,8 +413,8 @@ assert contrast(best_batch(B, J, 3, tau), tau) > least + 1e-3
 # ```
 #
 # ```{prf:proof}
-# Let $\Sigma_1, \Sigma_2$ be the covariances of the two views' codes, $\Sigma = \frac12(\Sigma_1 + \Sigma_2)$, and $B$
-# that of the $m_i$. The codes $\Sigma^{1/2} B^{-1/2} m_i$, for both views, have covariance $\Sigma$. The hinge $\max(0,
+# Let $\Sigma_1, \Sigma_2$ be the covariances of the two views' codes, $\Sigma = \frac12(\Sigma_1 + \Sigma_2)$, and $\Sigma_m$
+# that of the $m_i$. The codes $\Sigma^{1/2} \Sigma_m^{-1/2} m_i$, for both views, have covariance $\Sigma$. The hinge $\max(0,
 # 1 - \sqrt{v + \epsilon})$ is convex in the variance $v$, and the squares of covariances are convex in $\Sigma$. So
 # both terms at $\Sigma$ are at most the means of those at $\Sigma_1$ and $\Sigma_2$.
 # ```
@@ -656,7 +657,7 @@ for name, (_, z, _) in played.items():
     with torch.no_grad():
         cost = reconstruction(z, decoders[name]).item()
     prior = losses.group_prior(z, sigma2, gamma2).mean().item() / members
-    rows.append({"loss": TITLES[name], "W": within, "B": between, "W/T": within / (within + between),
+    rows.append({"loss": TITLES[name], "W": within, "T − W": between, "W/T": within / (within + between),
                  "−log p(x|z)": cost, "−log p(z¹…zᴶ)": -prior})  # fmt: skip
 moved = pd.DataFrame(rows).set_index("loss")
 mdlib.record(out, moved.reset_index().rename(columns={"loss": "method"}))
@@ -674,7 +675,7 @@ moved.round(3)
 
 # %% [markdown]
 # *Figure 3. Five views of two images, and what a decoder makes of their codes. Table 1. At the last step: variance within
-# images (W) and of their means (B); reconstruction from the code without its noise, and the group prior, in nats a view. One
+# images (W) and of their means (T − W); reconstruction from the code without its noise, and the group prior, in nats a view. One
 # start, one decoder: a demonstration, not a measurement.* The best that any decoder makes of one point an image is the mean of its views; SimVE is
 # more than 50 nats below even that. The discriminative loss never gets to see this cost.
 #
