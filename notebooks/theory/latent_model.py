@@ -611,14 +611,15 @@ def sphere_pairs(K, tau):
 
 
 TAU = 0.1  # σ² = 0.05
-z, z_ = sphere_pairs(20_000, TAU)
-cosine, nats = sphere(TAU)
-cosines = (z * z_).sum(1)
-assert abs(cosines.mean() - cosine) < 4 * cosines.std() / 20_000**0.5
-uniform = F.normalize(randn(200_000, 3), dim=1)[:, 0] / TAU
-weight = uniform.exp()
-error = weight.std() / weight.mean() / 200_000**0.5
-assert abs(cosine / TAU - nats - weight.mean().log()) < 4 * error  # (10)
+first = F.normalize(randn(200_000, 3), dim=1)[:, 0]  # of uniform vectors
+for tau in (TAU, 2.0):
+    cosine, nats = sphere(tau)
+    z, z_ = sphere_pairs(20_000, tau)
+    cosines = (z * z_).sum(1)
+    assert abs(cosines.mean() - cosine) < 4 * cosines.std() / 20_000**0.5
+    weight = (first / tau).exp()
+    error = weight.std() / weight.mean() / 200_000**0.5
+    assert abs(cosine / tau - nats - weight.mean().log()) < 4 * error  # (10)
 
 # %%
 K, rows = 256, []
@@ -642,7 +643,8 @@ for batch in range(batches):
         nats = bounds.infonce(z @ z_.T / tau).item()
         rows.append({"batch": batch, "tau": round(tau, 4), "nats": nats})
 by_tau = pd.DataFrame(rows)
-mdlib.record(out, by_ratio.rename(columns={"score": "method"}))
+means = by_ratio.groupby(["score", "ratio"])["nats"].mean().reset_index()
+mdlib.record(out, means.rename(columns={"score": "method"}))
 
 # %% tags=["hide-input"]
 _, (left, right) = plt.subplots(1, 2, figsize=(7, 3.1))
@@ -679,20 +681,20 @@ paired = by_ratio.pivot(
     index="ratio", columns=["score", "batch"], values="nats"
 )
 flat = paired["PMI"] - paired["−|z − z'|²/4σ²"]
-assert (surely(flat) > -4).all() and surely(flat).iloc[0] > 4
-assert (surely(paired["PMI"] - paired["z·z'/2σ²"]) > 4).all()
-assert flat.mean(axis=1).iloc[-1] < 0.1 * flat.mean(axis=1).iloc[0]
 each = by_ratio[by_ratio["score"] == "PMI"].pivot(
     index="ratio", columns="batch"
 )
 short = each["truth"] - each["nats"]
-assert (surely(short) > -4).all()  # never above I
-assert (surely(short - each["lost"]) < 4).all()  # nor further below
-paired = by_tau.pivot(index="tau", columns="batch", values="nats")
-worse = surely((paired.loc[TAU] - paired).drop(TAU))
-assert (worse > -4).all() and (
-    worse[np.abs(np.log(worse.index / TAU)) > 0.5] > 4
-).all()
+by_batch = by_tau.pivot(index="tau", columns="batch", values="nats")
+worse = surely((by_batch.loc[TAU] - by_batch).drop(TAU))
+far = np.abs(np.log(worse.index / TAU)) > 0.5
+if batches >= 20:
+    assert (surely(flat) > -4).all() and surely(flat).iloc[0] > 4
+    assert flat.mean(axis=1).iloc[-1] < 0.1 * flat.mean(axis=1).iloc[0]
+    assert (surely(paired["PMI"] - paired["z·z'/2σ²"]) > 4).all()
+    assert (surely(short) > -4).all()  # never above I
+    assert (surely(short - each["lost"]) < 4).all()  # nor further below
+    assert (worse > -4).all() and (worse[far] > 4).all()
 
 # %% [markdown]
 # The PMI attains the information, less what $\log K$ costs at most (`theory/infonce_bound`). The flat score joins it when there is room for the
