@@ -209,9 +209,9 @@ torch.testing.assert_close(prior, -inertia / (2 * sigma2) - sizes)
 # :label: lm-byol
 #
 # Let $t$ be the target's unit vector for another view of the same image, and $u$ the online code, independent of $t$
-# given $y$. The best unit prediction from $u$ is $m/\|m\|$ with $m = \mathbb{E}[t|u]$ (any, where $m = 0$), and BYOL's loss is then $2 -
-# 2\,\mathbb{E}\|\mathbb{E}[t|u]\| \ge 2 - 2\,\mathbb{E}\|\mathbb{E}[t|y]\|$, with equality if $\mathbb{E}[t|y]$ is a
-# function of $u$.
+# given $y$. The best unit prediction from $u$ is $m/\|m\|$ with $m = \mathbb{E}[t|u]$ (any, where $m = 0$), and
+# BYOL's loss is then $2 - 2\,\mathbb{E}\|\mathbb{E}[t|u]\| \ge 2 - 2\,\mathbb{E}\|\mathbb{E}[t|y]\|$, with equality
+# if $\mathbb{E}[t|y]$ is a function of $u$.
 # ```
 #
 # ```{prf:proof}
@@ -256,8 +256,8 @@ assert least[4] > least[2] > least[1]
 # %% [markdown]
 # ## Why that collapses style
 #
-# Uniformity keeps *images* apart. Does anything keep the *views* of an image apart? For codes that are free to move, on any
-# finite batch, one can say exactly.
+# Uniformity keeps *images* apart. Does anything keep the *views* of an image apart? For codes that are free to move,
+# on any finite batch, one can say exactly.
 #
 # ```{prf:theorem} Collapse never hurts InfoNCE (our derivation)
 # :label: lm-collapse
@@ -337,16 +337,17 @@ Markdown(
 # ```
 #
 # ```{prf:proof}
-# As above, $L \ge \phi(\bar v)$, with the mean also over $i$. By Jensen for the log-sum-exp of $J(B-1)$ terms, $\bar v \ge
-# \log J(B-1) + (n - P)/\tau$ with $n$ and $P$ the mean inner products of negative and of positive pairs. From $0 \le
-# \|\sum z\|^2 = BJ(1 + (J-1) P + J(B-1)\, n)$ follows $n \ge -(1 + (J-1)P)/J(B-1)$. The bound on $\bar v$ falls as $P$
-# grows to 1, where it is (3). Equality needs $P = 1$, so that codes of an image coincide, and equal negatives, of mean
-# $-1/(B-1)$; then all inequalities are equalities. The Gram matrix of $B$ such vectors has rank $B - 1$.
+# As above, $L \ge \phi(\bar v)$, with the mean also over $i$. By Jensen for the log-sum-exp of $J(B-1)$ terms,
+# $\bar v \ge \log J(B-1) + (n - P)/\tau$ with $n$ and $P$ the mean inner products of negative and of positive pairs.
+# From $0 \le \|\sum z\|^2 = BJ(1 + (J-1) P + J(B-1)\, n)$ follows $n \ge -(1 + (J-1)P)/J(B-1)$. The bound on $\bar v$
+# falls as $P$ grows to 1, where it is (3). Equality needs $P = 1$, so that codes of an image coincide, and equal
+# negatives, of mean $-1/(B-1)$; then all inequalities are equalities. The Gram matrix of $B$ such vectors has rank
+# $B - 1$.
 # ```
 #
-# (Simplices as optima of contrastive losses: [Lee et al. 2025](https://arxiv.org/abs/2506.09781).) For $B > D + 1$ we know no proof. With
-# infinitely many negatives a collapsed optimum exists:
-# [Wang & Isola (2020)](https://arxiv.org/abs/2005.10242), aligned and uniform at once.
+# (Simplices as optima of contrastive losses: [Lee et al. 2025](https://arxiv.org/abs/2506.09781).) For $B > D + 1$ we
+# know no proof. With infinitely many negatives a collapsed optimum exists: [Wang & Isola
+# (2020)](https://arxiv.org/abs/2005.10242), aligned and uniform at once.
 
 
 # %% tags=["theorem:crowd"]
@@ -412,10 +413,10 @@ assert contrast(best_batch(B, J, 3, tau), tau) > least + 1e-3
 # ```
 #
 # ```{prf:proof}
-# Let $\Sigma_1, \Sigma_2$ be the covariances of the two views' codes, $\Sigma = \frac12(\Sigma_1 + \Sigma_2)$, and $\Sigma_m$
-# that of the $m_i$. The codes $\Sigma^{1/2} \Sigma_m^{-1/2} m_i$, for both views, have covariance $\Sigma$. The hinge $\max(0,
-# 1 - \sqrt{v + \epsilon})$ is convex in the variance $v$, and the squares of covariances are convex in $\Sigma$. So
-# both terms at $\Sigma$ are at most the means of those at $\Sigma_1$ and $\Sigma_2$.
+# Let $\Sigma_1, \Sigma_2$ be the covariances of the two views' codes, $\Sigma = \frac12(\Sigma_1 + \Sigma_2)$, and
+# $\Sigma_m$ that of the $m_i$. The codes $\Sigma^{1/2} \Sigma_m^{-1/2} m_i$, for both views, have covariance
+# $\Sigma$. The hinge $\max(0, 1 - \sqrt{v + \epsilon})$ is convex in the variance $v$, and the squares of covariances
+# are convex in $\Sigma$. So both terms at $\Sigma$ are at most the means of those at $\Sigma_1$ and $\Sigma_2$.
 # ```
 #
 # The linear map is needed. Collapse alone makes the variance smaller, and where codes are small the hinge costs more than
@@ -606,9 +607,9 @@ panels[0].set_ylabel("$z_2$")
 plt.show()
 
 # %% [markdown]
-# *Figure 1. Codes in the plane under three losses. A string joins the views of one image in the order of their angle; dots
-# show the angle. W/T is the variance within images over the total. Figure 2. The codes of the last step, every third shown
-# by its view. Left, all views of an image lie on one another.*
+# *Figure 1. Codes in the plane under three losses. A string joins the views of one image in the order of their angle;
+# dots show the angle. W/T is the variance within images over the total. Figure 2. The codes of the last step, every
+# third shown by its view. Left, all views of an image lie on one another.*
 #
 # Under the discriminative loss each string pulls itself together into a point, at once and for good. Under SimVE the
 # strings straighten and part: a place for the image, and along it the angle, which nobody asked for. Under the VAE the
@@ -673,10 +674,11 @@ if looked and moves >= 1200:
 moved.round(3)
 
 # %% [markdown]
-# *Figure 3. Five views of two images, and what a decoder makes of their codes. Table 1. At the last step: variance within
-# images (W) and of their means (T − W); reconstruction from the code without its noise, and the group prior, in nats a view. One
-# start, one decoder: a demonstration, not a measurement.* The best that any decoder makes of one point an image is the mean of its views; SimVE is
-# more than 50 nats below even that. The discriminative loss never gets to see this cost.
+# *Figure 3. Five views of two images, and what a decoder makes of their codes. Table 1. At the last step: variance
+# within images (W) and of their means (T − W); reconstruction from the code without its noise, and the group prior,
+# in nats a view. One start, one decoder: a demonstration, not a measurement.* The best that any decoder makes of one
+# point an image is the mean of its views; SimVE is more than 50 nats below even that. The discriminative loss never
+# gets to see this cost.
 #
 # ## What this does not show
 #
@@ -694,8 +696,8 @@ moved.round(3)
 #
 # ## Exercises
 #
-# **1 (easy).** Build the best batch of {prf:ref}`lm-simplex`, for $D = B$: `simplex(B)`, unit vectors [B, B] with all cosines
-# $-1/(B-1)$.
+# **1 (easy).** Build the best batch of {prf:ref}`lm-simplex`, for $D = B$: `simplex(B)`, unit vectors [B, B] with all
+# cosines $-1/(B-1)$.
 
 
 # %% tags=["solution", "hide-input"]
@@ -714,9 +716,10 @@ for B, J, tau in [(2, 2, 0.5), (5, 2, 0.1), (20, 3, 0.5)]:
         assert contrast(near, tau) > least
 
 # %% [markdown]
-# **2 (medium).** Training does not see one batch. Take $N \le D + 1$ images, two views each, and the mean of (2) over *all* batches of $B$ of
-# them. Extend the proof: what is the least mean, and who attains it? Write `least_mean(N, B, tau)`. (That mini-batches and the whole data have one
-# optimum if all batches count is a result of [Cho et al. 2024](https://openreview.net/forum?id=Nux7OVXp9J).)
+# **2 (medium).** Training does not see one batch. Take $N \le D + 1$ images, two views each, and the mean of (2) over
+# *all* batches of $B$ of them. Extend the proof: what is the least mean, and who attains it? Write `least_mean(N, B,
+# tau)`. (That mini-batches and the whole data have one optimum if all batches count is a result of [Cho et al.
+# 2024](https://openreview.net/forum?id=Nux7OVXp9J).)
 
 
 # %% tags=["solution", "hide-input"]
@@ -746,10 +749,11 @@ for width in (0.05, 0.3, 2.0):
     assert mean_loss(near) > least_mean(N, B, tau)
 
 # %% [markdown]
-# **3 (a small research question).** Between collapsed strings and long ones lies a weight $w$ on the
-# reconstruction term. Where? Let the decoder be linear, $p(y)$ flat and a direction of style have variance $v$ (with $J -
-# 1$) in the pictures. With decoder length $u$ and $r = w u^2 \sigma^2 / \sigma_x^2$ the bound at its best *factorised* $q$ costs
-# $\frac{J-1}{2} \frac{w v}{\sigma_x^2} \frac1{1+r} + \frac J2 \log(r + \frac{J-1}J)$. Derive this, and that style is alive for
+# **3 (a small research question).** Between collapsed strings and long ones lies a weight $w$ on the reconstruction
+# term. Where? Let the decoder be linear, $p(y)$ flat and a direction of style have variance $v$ (with $J - 1$) in the
+# pictures. With decoder length $u$ and $r = w u^2 \sigma^2 / \sigma_x^2$ the bound at its best *factorised* $q$ costs
+# $\frac{J-1}{2} \frac{w v}{\sigma_x^2} \frac1{1+r} + \frac J2 \log(r + \frac{J-1}J)$. Derive this, and that style is
+# alive for
 #
 # $$ w > w^* = \Big(\frac{J}{J-1}\Big)^2 \frac{\sigma_x^2}{v}. $$
 #

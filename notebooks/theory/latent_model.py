@@ -11,10 +11,10 @@
 #
 # *Which probability model do self-supervised losses fit, and what does the bound on its likelihood ask of a code?*
 #
-# The codes of an image's views lie around a common centre. This one assumption changes one term of a VAE's bound. With one view
-# it *is* the VAE's; with the best decoder, what remains is alignment and uniformity; and two codes of one image have a
-# pointwise mutual information in closed form, which is InfoNCE's best score. We derive each, and ask every formula's value of
-# another one.
+# The codes of an image's views lie around a common centre. This one assumption changes one term of a VAE's bound.
+# With one view it *is* the VAE's; with the best decoder, what remains is alignment and uniformity; and two codes of
+# one image have a pointwise mutual information in closed form, which is InfoNCE's best score. We derive each, and ask
+# every formula's value of another one.
 #
 # **You will learn**
 # - to derive the bound of SimVE, and to integrate the unknown centre of a group out,
@@ -191,8 +191,9 @@ gaps.round(4)
 # $$ \log p(z^1 \dots z^J) = \underbrace{-\frac{1}{2\sigma^2} \sum_j \|z^j - \bar z\|^2}_{\text{alignment}}
 #    - \frac{D(J-1)}{2} \log 2\pi\sigma^2 - \frac D2 \log J + \log (p * \mathcal{N}_{\sigma^2/J})(\bar z), \tag{4} $$
 #
-# where the last term is the density of $y$ plus noise of variance $\sigma^2/J$, at $\bar z$. It is $\log c$ if $p(y) =
-# c$ is flat (and improper), and $\log \mathcal{N}(\bar z; 0, (\gamma^2 + \sigma^2/J) I)$ if $p(y) = \mathcal{N}(0, \gamma^2 I)$.
+# where the last term is the density of $y$ plus noise of variance $\sigma^2/J$, at $\bar z$. It is $\log c$ if
+# $p(y) = c$ is flat (and improper), and $\log \mathcal{N}(\bar z; 0, (\gamma^2 + \sigma^2/J) I)$ if
+# $p(y) = \mathcal{N}(0, \gamma^2 I)$.
 # ```
 #
 # ```{prf:proof}
@@ -218,9 +219,9 @@ for J in (1, 2, 5):
     torch.testing.assert_close(losses.group_prior(z, sigma2), slow)
 
 # %% [markdown]
-# Three facts are needed later. Alignment may be written with **pairs** only; its **gradient** pulls each view to the mean,
-# whether or not one differentiates through the mean; and under the encoder's Gaussians, of means $\mu^j$ and variances
-# $s_{jd}^2$, its **expectation** is exact, so that nothing needs to be sampled:
+# Three facts are needed later. Alignment may be written with **pairs** only; its **gradient** pulls each view to the
+# mean, whether or not one differentiates through the mean; and under the encoder's Gaussians, of means $\mu^j$ and
+# variances $s_{jd}^2$, its **expectation** is exact, so that nothing needs to be sampled:
 #
 # \begin{align*} \sum_j \|z^j - \bar z\|^2 & = \frac1J \sum_{i<j} \|z^i - z^j\|^2, \qquad
 #    \frac{\partial}{\partial z^j} \sum_k \|z^k - \bar z\|^2 = 2 (z^j - \bar z), \tag{5} \\
@@ -274,9 +275,9 @@ panels[0].set_ylabel("$z^2$")
 plt.show()
 
 # %% [markdown]
-# *Figure 2. What the group prior asks of two views in one dimension: log p(z¹, z²) below its maximum, in nats. A VAE asks
-# both codes to be near 0, each by itself. The group prior asks them to be near each other. With a flat p(y) nothing else is
-# asked: content is free of charge, and only style pays.*
+# *Figure 2. What the group prior asks of two views in one dimension: log p(z¹, z²) below its maximum, in nats. A VAE
+# asks both codes to be near 0, each by itself. The group prior asks them to be near each other. With a flat p(y)
+# nothing else is asked: content is free of charge, and only style pays.*
 #
 # ### With one view, this is the VAE
 #
@@ -375,24 +376,26 @@ assert abs(change("gaussian", "variance")) > 0.1  # the ratio does matter
 # $$ \mathbb{E}[\log p(z^1 \dots z^J)] + \textstyle\sum_j H(z^j) - \sum_j H(x^j)
 #    = \mathrm{TC}(z^1 \dots z^J) - \mathrm{KL}\big(q(z^1 \dots z^J) \,\|\, p(z^1 \dots z^J)\big) - \sum_j H(x^j), \tag{7} $$
 #
-# if these entropies are finite, and the decoder $p(x|z) \propto p(x)\, q(z|x)$ attains it. Here $q(z^1 \dots z^J)$ is the law of the codes over data and encoder,
-# $H(z^j)$ its margins' entropy, and $\mathrm{TC} = \sum_j H(z^j) - H(z^1 \dots z^J)$ what the codes share: $I(z^1; z^2)$ for two.
+# if these entropies are finite, and the decoder $p(x|z) \propto p(x)\, q(z|x)$ attains it. Here $q(z^1 \dots z^J)$ is
+# the law of the codes over data and encoder, $H(z^j)$ its margins' entropy, and
+# $\mathrm{TC} = \sum_j H(z^j) - H(z^1 \dots z^J)$ what the codes share: $I(z^1; z^2)$ for two.
 # ```
 #
 # ```{prf:proof}
-# $\mathbb{E}[\log p_\theta(x^j|z^j)] \le -H(x^j|z^j) = H(z^j) - H(z^j|x^j) - H(x^j)$, with equality for Bayes' $p(x|z)$.
-# The second term of (2) is $\sum_j H(z^j|x^j)$. The other form follows from $\mathbb{E}[\log p] = -H(z^1 \dots z^J) - \mathrm{KL}$.
+# $\mathbb{E}[\log p_\theta(x^j|z^j)] \le -H(x^j|z^j) = H(z^j) - H(z^j|x^j) - H(x^j)$, with equality for Bayes'
+# $p(x|z)$. The second term of (2) is $\sum_j H(z^j|x^j)$. The other form follows from
+# $\mathbb{E}[\log p] = -H(z^1 \dots z^J) - \mathrm{KL}$.
 # ```
 #
-# So at its best decoder the bound is **alignment**, the group prior, and **uniformity**, the entropy $H(z^j)$: the two goals of
-# [Wang & Isola (2020)](https://arxiv.org/abs/2005.10242), on a sphere there. Two things follow.
+# So at its best decoder the bound is **alignment**, the group prior, and **uniformity**, the entropy $H(z^j)$: the
+# two goals of [Wang & Isola (2020)](https://arxiv.org/abs/2005.10242), on a sphere there. Two things follow.
 #
 # - *What views share is enough.* The likelihood itself is at most $-H(x^1 \dots x^J)$. (7) gets there if codes follow the
 #   prior and share what pictures share, $\mathrm{TC}(z) = \mathrm{TC}(x)$. Style need not be in them.
-# - *Style is not seen as such.* (7) depends on the law of the codes, and not on which picture has which. Put noise of the same law
-#   in the place of style, and it does not change. What keeps style in a code is a decoder that is *not* free, such as a
-#   Gaussian of fixed variance: it must be told what differs between views. (That models of one ELBO may have codes that know much or
-#   nothing is known of VAEs: [Alemi et al. 2018](https://arxiv.org/abs/1711.00464).)
+# - *Style is not seen as such.* (7) depends on the law of the codes, and not on which picture has which. Put noise of
+#   the same law in the place of style, and it does not change. What keeps style in a code is a decoder that is *not*
+#   free, such as a Gaussian of fixed variance: it must be told what differs between views. (That models of one ELBO
+#   may have codes that know much or nothing is known of VAEs: [Alemi et al. 2018](https://arxiv.org/abs/1711.00464).)
 
 
 # %%
@@ -456,10 +459,10 @@ torch.testing.assert_close(known, [H(p), H(p.sum(1))])  # all, or y alone
 # | [Fleissner, Esser & Ghoshdastidar 2025](https://arxiv.org/abs/2501.13031) | by a latent-variable model at maximum likelihood | PCA, or nearly a simple non-contrastive loss: it depends on how informative augmentations are |
 # | [Mikulasch & Zenke 2026](https://arxiv.org/abs/2605.03517) | not at all: codes match a latent model (alignment) at large entropy (uniformity) | contrastive, non-contrastive and predictive losses; identifiability of the latter |
 #
-# We read the second line as (7) by definition, with Bayes' decoder put in. With the best prior its KL is 0, and $I(z^1; z^2)$
-# less a constant remains. Its authors argue that the likelihood is the better motive: invertible maps do not change mutual information,
-# and InfoNCE bounds it loosely. The fourth line maximises the first two terms of (7). What sets SimVE apart from both is its decoder,
-# and by {prf:ref}`lm-decoder` *that decoder's limits*.
+# We read the second line as (7) by definition, with Bayes' decoder put in. With the best prior its KL is 0, and
+# $I(z^1; z^2)$ less a constant remains. Its authors argue that the likelihood is the better motive: invertible maps
+# do not change mutual information, and InfoNCE bounds it loosely. The fourth line maximises the first two terms of
+# (7). What sets SimVE apart from both is its decoder, and by {prf:ref}`lm-decoder` *that decoder's limits*.
 #
 # ## The tie to mutual information
 #
@@ -468,9 +471,9 @@ torch.testing.assert_close(known, [H(p), H(p.sum(1))])  # all, or y alone
 # ```{prf:proposition} The best score (van den Oord et al. 2018; proof in our words)
 # :label: lm-best
 #
-# Among $K \ge 2$ candidates, one of them drawn from $p(z'|z)$ and the others from $p(z')$, InfoNCE's loss is least exactly for
-# scores $f(z, z') = \mathrm{PMI}(z, z') + c(z)$, where $\mathrm{PMI}(z, z') = \log \frac{p(z, z')}{p(z)\,p(z')}$ and
-# $c$ is any function.
+# Among $K \ge 2$ candidates, one of them drawn from $p(z'|z)$ and the others from $p(z')$, InfoNCE's loss is least
+# exactly for scores $f(z, z') = \mathrm{PMI}(z, z') + c(z)$, where
+# $\mathrm{PMI}(z, z') = \log \frac{p(z, z')}{p(z)\,p(z')}$ and $c$ is any function.
 # ```
 #
 # ```{prf:proof}
@@ -583,14 +586,16 @@ assert (rest - limit).abs().max() < 0.05 * limit.max()
 # %% [markdown]
 # ### How much do the scores find?
 #
-# Draw pairs from the model and put three scores into InfoNCE: the PMI; the flat limit $-\|z - z'\|^2/4\sigma^2$; and the scalar product $z \cdot
-# z'/2\sigma^2$. The last two differ by $\|z\|^2$ and $\|z'\|^2$, constants on the unit sphere only. So the sphere gets its own experiment. Restrict the flat
-# prior's $p(z, z') \propto e^{z \cdot z'/2\sigma^2}$ to unit vectors: both margins are uniform for reasons of symmetry, and
+# Draw pairs from the model and put three scores into InfoNCE: the PMI; the flat limit $-\|z - z'\|^2/4\sigma^2$; and
+# the scalar product $z \cdot z'/2\sigma^2$. The last two differ by $\|z\|^2$ and $\|z'\|^2$, constants on the unit
+# sphere only. So the sphere gets its own experiment. Restrict the flat prior's
+# $p(z, z') \propto e^{z \cdot z'/2\sigma^2}$ to unit vectors: both margins are uniform for reasons of symmetry, and
 #
 # $$ \mathrm{PMI}(z, z') = \frac{z \cdot z'}{2\sigma^2} - \log \mathbb{E}_u\big[e^{u_1/2\sigma^2}\big], \qquad u \text{ uniform on the sphere}. \tag{10} $$
 #
 # By {prf:ref}`lm-best`, InfoNCE with cosines is optimal at $\tau = 2\sigma^2$, and at no other temperature. In three
-# dimensions, with $\kappa = 1/2\sigma^2$, the last term is $-\log (\sinh \kappa / \kappa)$, and the mean cosine of a pair is $\coth \kappa - 1/\kappa$.
+# dimensions, with $\kappa = 1/2\sigma^2$, the last term is $-\log (\sinh \kappa / \kappa)$, and the mean cosine of a
+# pair is $\coth \kappa - 1/\kappa$.
 
 
 # %% tags=["theorem:sphere"]
@@ -697,9 +702,9 @@ if batches >= 20:
     assert (worse > -4).all() and (worse[far] > 4).all()
 
 # %% [markdown]
-# The PMI attains the information, less what $\log K$ costs at most (`theory/infonce_bound`). The flat score joins it when there is room for the
-# centres. The scalar product without unit length does not: long codes are everybody's best match. And a temperature is
-# not a matter of taste, if codes come from the model: there is one that is right.
+# The PMI attains the information, less what $\log K$ costs at most (`theory/infonce_bound`). The flat score joins it
+# when there is room for the centres. The scalar product without unit length does not: long codes are everybody's best
+# match. And a temperature is not a matter of taste, if codes come from the model: there is one that is right.
 #
 # Can a critic find the score without being told? A small network, trained on pairs of the model with $\gamma^2 =
 # 10\,\sigma^2$:
@@ -730,9 +735,10 @@ Markdown(
 # %% [markdown]
 # ## What this does not show
 #
-# - **What training does to a network.** These are statements about formulas and about codes that the model itself has drawn.
-#   `theory/collapse` lets codes move, and shows that trained ones are *not* a sample of the model.
-# - **That σ² of a decoder does not matter.** It decides how much style is worth its alignment: Exercise 3 of `theory/collapse`.
+# - **What training does to a network.** These are statements about formulas and about codes that the model itself has
+#   drawn. `theory/collapse` lets codes move, and shows that trained ones are *not* a sample of the model.
+# - **That σ² of a decoder does not matter.** It decides how much style is worth its alignment: Exercise 3 of
+#   `theory/collapse`.
 # - **That a free decoder is what anybody has.** (7) is an upper end; a network and a Gaussian stay below it.
 # - **What the papers say.** We had the abstract and the code of one, the abstracts of three.
 #
@@ -784,11 +790,12 @@ mean, _ = predict(z[:, :1], sigma2, 1e9)
 torch.testing.assert_close(mean, z[:, 0], rtol=1e-6, atol=1e-6)  # the identity
 
 # %% [markdown]
-# **3 (a small research question).** Does it pay to read the views of an image together? $\Lambda$ has two eigenvalues.
-# Write `gap(J, noise)`, the gap of Table 1 in closed form, and `most(noise)`, its limit for $J \to \infty$: it is
-# $\frac12 [\log(1 + \rho) - \rho/(1 + \rho)]$ with $\rho = \sigma_x^2/\sigma^2$, whatever $\gamma$. So an encoder of single views never loses
-# much, in this model. Then take `methods/simve` and noisy pictures: what would an encoder of the whole group gain, content or
-# style? Which control tells that from the gain of a larger network?
+# **3 (a small research question).** Does it pay to read the views of an image together? $\Lambda$ has two
+# eigenvalues. Write `gap(J, noise)`, the gap of Table 1 in closed form, and `most(noise)`, its limit for
+# $J \to \infty$: it is $\frac12 [\log(1 + \rho) - \rho/(1 + \rho)]$ with $\rho = \sigma_x^2/\sigma^2$, whatever
+# $\gamma$. So an encoder of single views never loses much, in this model. Then take `methods/simve` and noisy
+# pictures: what would an encoder of the whole group gain, content or style? Which control tells that from the gain of
+# a larger network?
 
 
 # %% tags=["solution", "hide-input"]

@@ -80,15 +80,15 @@ draw = torch.Generator().manual_seed(seed)
 # ```
 #
 # That the code knows *at least* as much style as the head's output needs no experiment. How much more does: the
-# proposition would allow nothing at all. (The abstract of [Bizeul et al. 2024](https://arxiv.org/abs/2402.01399) says that
-# their model justifies the head. How, we do not know.)
+# proposition would allow nothing at all. (The abstract of [Bizeul et al. 2024](https://arxiv.org/abs/2402.01399) says
+# that their model justifies the head. How, we do not know.)
 #
 # ## What is measured
 #
-# Train InfoNCE briefly, with a head and without, and ask about rotation, crop and brightness at both ends of the head.
-# Three controls. The same networks before training: a head that has learned nothing might lose style by itself. A code that
-# never had a head. And a second probe: the two ends differ in dimension and shape, 16 numbers and 64 on a sphere, to which
-# nearest neighbours and a linear map are sensitive in different ways.
+# Train InfoNCE briefly, with a head and without, and ask about rotation, crop and brightness at both ends of the
+# head. Three controls. The same networks before training: a head that has learned nothing might lose style by itself.
+# A code that never had a head. And a second probe: the two ends differ in dimension and shape, 16 numbers and 64 on a
+# sphere, to which nearest neighbours and a linear map are sensitive in different ways.
 
 # %%
 train, test = (
@@ -165,9 +165,9 @@ for panel, probe in zip(panels, PROBES, strict=True):
 plt.show()
 
 # %% [markdown]
-# *Table 1. Within over total variance, mean cosine of two views of an image, and style (mean $R^2$ over the parameters of new
-# test views) by two probes: mean ± standard deviation over seeds. Figure 1. Where the style goes: a dot a seed; before the
-# head, after it, and in a network without one.*
+# *Table 1. Within over total variance, mean cosine of two views of an image, and style (mean $R^2$ over the
+# parameters of new test views) by two probes: mean ± standard deviation over seeds. Figure 1. Where the style goes: a
+# dot a seed; before the head, after it, and in a network without one.*
 
 # %%
 lines = []
@@ -267,7 +267,8 @@ Markdown(
 #
 # ## What this does not show
 #
-# - **That style is gone.** A probe finds less of it. {prf:ref}`lm-head` is about information, and a better probe may find more.
+# - **That style is gone.** A probe finds less of it. {prf:ref}`lm-head` is about information, and a better probe may
+#   find more.
 # - **Large networks, long training.** Three seeds of a small network, 300 steps, small grey images.
 # - **Why a head helps with the class.** Only style was asked for.
 #
@@ -289,9 +290,9 @@ v = unseen(W)
 assert abs(v.norm() - 1) < 1e-9 and (W @ v).norm() < 1e-9
 
 # %% [markdown]
-# **2 (medium).** Which temperature would have been right for the vectors that we got? Write `temperature(cosine, D)`, the
-# inverse of (1) in its first part, and compare it with the one that they were trained at. Why does training at the new one
-# not end the matter?
+# **2 (medium).** Which temperature would have been right for the vectors that we got? Write `temperature(cosine, D)`,
+# the inverse of (1) in its first part, and compare it with the one that they were trained at. Why does training at
+# the new one not end the matter?
 
 
 # %% tags=["solution", "hide-input"]
