@@ -393,8 +393,8 @@ assert abs(change("gaussian", "variance")) > 0.1  # the ratio does matter
 # - *What views share is enough.* The likelihood itself is at most $-H(x^1 \dots x^J)$. (7) gets there if codes follow the
 #   prior and share what pictures share, $\mathrm{TC}(z) = \mathrm{TC}(x)$. Style need not be in them.
 # - *Style is not seen as such.* (7) depends on the law of the codes, and not on which picture has which. Put noise of
-#   the same law in the place of style, and it does not change. What keeps style in a code is a decoder that is *not*
-#   free, such as a Gaussian of fixed variance: it must be told what differs between views. (That models of one ELBO
+#   the same law in the place of style, and it does not change. Only a decoder that is *not* free can ask for
+#   style: a Gaussian of fixed variance must be told what differs between views. (That models of one ELBO
 #   may have codes that know much or nothing is known of VAEs: [Alemi et al. 2018](https://arxiv.org/abs/1711.00464).)
 
 
