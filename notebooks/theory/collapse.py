@@ -611,9 +611,10 @@ plt.show()
 # dots show the angle. W/T is the variance within images over the total. Figure 2. The codes of the last step, every
 # third shown by its view. Left, all views of an image lie on one another.*
 #
-# Under the discriminative loss each string pulls itself together into a point, at once and for good. Under SimVE the
-# strings straighten and part: a place for the image, and along it the angle, which nobody asked for. Under the VAE the
-# strings are longer, compared with the distances between them: nothing says that a string is one thing.
+# Under the discriminative loss each string pulls itself together into a point, at once and for good. Under SimVE an image
+# gets a place, and within it most of its views line up by their angle, which nobody asked for. (A point that is left
+# behind is in a local optimum: it has no encoder to bring it along.) Under the VAE the strings are longer, compared with
+# the distances between them: nothing says that a string is one thing.
 #
 # What could a decoder still do with collapsed codes? Give them one that learns afterwards, for as many steps:
 
