@@ -318,7 +318,7 @@ BREAKS = {
             ("B, J, D, tau = 6, 3, 5, 0.4", "B, J, D, tau = 6, 3, 4, 0.4"),
         ],
         "vicreg": [("root(losses.covariance(m), -0.5) @ root", "root")],
-        "price": [
+        "reconstruction": [
             ("(p[..., None] * law(3, 1, 4)).sum(0)", "p.sum(0)[:, None] * torch.eye(8)"),
             ("H(known.sum(1)) - H(p.sum(1))", "H(known.sum(1))"),
         ],
