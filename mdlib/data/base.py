@@ -211,6 +211,9 @@ class Source:
         """`verify`, quickly, and whatever else `read` would refuse that can be told beforehand."""
         self.verify(root, quick=True)
 
+    def _dataset(self, split, images, labels, class_names, **factors) -> Dataset:
+        return Dataset(self.name, self.title, split, images, labels, class_names, **factors)
+
     def _facts(self, image_shape, class_names, train, test) -> Facts:
         return Facts(self.name, self.title, image_shape, class_names, tuple(train), tuple(test))
 

@@ -115,7 +115,7 @@ def download(file: File, root: Path) -> None:
     import pooch
 
     path, packed = root / file.path, file.url.endswith(".gz") and not file.path.endswith(".gz")
-    set_aside(path)
+    _set_aside(path)
     name = f"{path.name}.gz" if packed else path.name
     known = None if packed else f"{file.algorithm}:{file.digest}"
     fetcher = pooch.create(path.parent, "", registry={name: known}, urls={name: file.url})
@@ -136,7 +136,7 @@ def download(file: File, root: Path) -> None:
             path.with_name(name).unlink()
 
 
-def set_aside(path: Path) -> None:
+def _set_aside(path: Path) -> None:
     """What is at `path`, though it is not what should be there, is kept as NAME.corrupt."""
     if os.path.lexists(path):
         path.replace(path.with_name(f"{path.name}.corrupt"))
@@ -176,7 +176,7 @@ class Idx(Source):
             try:
                 file.verify(self.name, root)
             except (CorruptData, FileNotFoundError):
-                set_aside(root / file.path)
+                _set_aside(root / file.path)
         getattr(torchvision.datasets, self._class)(root, download=True)
 
     def describe(self, root: Path, size: int | None) -> Facts:
@@ -196,14 +196,8 @@ class Idx(Source):
         parts = {"train": ["train"], "test": ["t10k"], "all": ["train", "t10k"]}[split]
         images = [read_image_file(str(raw / f"{part}-images-idx3-ubyte")) for part in parts]
         labels = [read_label_file(str(raw / f"{part}-labels-idx1-ubyte")) for part in parts]
-        return Dataset(
-            name=self.name,
-            title=self.title,
-            split=split,
-            images=torch.cat(images)[:, None],
-            labels=torch.cat(labels),
-            class_names=self.class_names,
-        )
+        pixels = torch.cat(images)[:, None]
+        return self._dataset(split, pixels, torch.cat(labels), self.class_names)
 
 
 def _idx(part: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING
 
 from mdlib.checks import check_annotated, unknown
 from mdlib.registry import Registry, seeded
@@ -71,14 +71,14 @@ def create(
     unknown method or option, naming the valid ones, and for an option out of its range.
     """
     cls = find(name)
-    valid, annotations = options_of(cls), _annotations(cls)
+    valid = _options(cls)
     for option, value in options.items():
         if option not in valid:
             raise ValueError(unknown(f"option of method {name!r}", option, valid))
-        check_annotated(annotations[option], option, value)
+        check_annotated(valid[option].annotation, option, value)
     with seeded(seed):
         method = cls(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
-    method.options, method.seed = valid | options, seed
+    method.options, method.seed = options_of(cls) | options, seed
     return method
 
 
@@ -89,18 +89,14 @@ def all_options() -> set[str]:
 
 def options_of(cls: type) -> dict[str, object]:
     """A method's options and their defaults, beside image_shape and latent_dim."""
-    parameters = inspect.signature(cls).parameters.values()
-    own = {p.name: p.default for p in parameters if p.default is not p.empty}
+    return {name: option.default for name, option in _options(cls).items()}
+
+
+def _options(cls: type) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(cls, eval_str=True).parameters.values()
+    own = {p.name: p for p in parameters if p.default is not p.empty}
     hands_on = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    return options_of(cls.__mro__[1]) | own if hands_on else own
-
-
-def _annotations(cls: type) -> dict[str, Any]:
-    """Of the options of a method: its own ones count before its parents'."""
-    found = {}
-    for each in reversed(cls.__mro__[:-1]):
-        found |= get_type_hints(each.__init__, include_extras=True)
-    return found
+    return _options(cls.__mro__[1]) | own if hands_on else own
 
 
 def parse_option(text: str) -> dict[str, int | float]:

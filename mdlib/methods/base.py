@@ -102,7 +102,7 @@ class Method(nn.Module):
             )
         device = next(self.parameters()).device
         for batch in images.split(batch_size):
-            yield as_float(batch.to(device))
+            yield _as_float(batch.to(device))
 
     @contextmanager
     def evaluating(self) -> Generator[None]:
@@ -115,7 +115,7 @@ class Method(nn.Module):
             self.train(training)
 
 
-def as_float(images: Tensor) -> Tensor:
+def _as_float(images: Tensor) -> Tensor:
     """Images as float32 in [0, 1], whether they come as uint8 or are so already."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images
 

@@ -155,7 +155,7 @@ def test_what_still_moves_is_said_to():
 
 
 def test_reliable_means_that_nothing_moves():
-    fixed = partial(mi.Estimate, "dv", 2.0, 0.1, math.inf, False, "neither", 100, 25)
+    fixed = partial(mi.Estimate, "dv", 2.0, 0.1, math.inf, "neither", 100, 25)
     assert fixed(1.9, 2.1).reliable and fixed(1.9, None).reliable
     assert not fixed(1.7, 2.0).reliable and not fixed(2.0, 2.3).reliable
     assert not fixed(math.nan, 2.0).reliable and not fixed(None, None).reliable
@@ -229,9 +229,9 @@ def test_the_seed_decides_everything():
 
 
 def test_it_reads_like_a_result():
-    text = str(mi.Estimate("infonce", 1.0, 0.02, math.log(64), False, "lower", 256, 64))
+    text = str(mi.Estimate("infonce", 1.0, 0.02, math.log(64), "lower", 256, 64))
     assert text == "1.000 ± 0.020 nats (infonce, N = 256, ceiling 4.16)"
-    assert " ± 2e-05 " in str(mi.Estimate("dv", 1.0, 2e-5, math.inf, False, "neither", 8, 2))
+    assert " ± 2e-05 " in str(mi.Estimate("dv", 1.0, 2e-5, math.inf, "neither", 8, 2))
 
 
 X = np.random.default_rng(0).normal(size=(100, 2))
