@@ -178,6 +178,7 @@ class Source:
     name: str
     title: str
     splits: tuple[str, ...] = ("train", "test", "all")
+    place: str = ""  # of the files, below the data root
     how: str = ""  # one line: how to get the files; ROOT in it stands for the data root
 
     def verify(self, root: Path, quick: bool = False) -> None:
@@ -188,7 +189,7 @@ class Source:
 
     def where(self, root: Path) -> str:
         """Where verified data come from, in one line."""
-        return "built in, nothing to fetch"
+        return str(root / self.place) if self.place else "built in, nothing to fetch"
 
     def download(self, root: Path) -> None:
         """Fetch the files into `root`; whatever this raises is reported with `how`."""

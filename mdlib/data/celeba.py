@@ -32,6 +32,7 @@ class CelebA(Source):
 
     name = "celeba"
     title = "CelebA"
+    place = FOLDER
     splits = ("train", "valid", "test", "all")
     how = (
         'load("celeba", download=True) (needs the package gdown, and Google Drive often refuses),'
@@ -52,9 +53,6 @@ class CelebA(Source):
                 path, state = root / IMAGES / name, "empty" if name in sizes else "missing"
                 error = CorruptData if name in sizes else FileNotFoundError
                 raise error(f"{self.name}: {path} is {state}: unzip img_align_celeba.zip again")
-
-    def where(self, root: Path) -> str:
-        return str(root / FOLDER)
 
     def download(self, root: Path) -> None:
         from torchvision.datasets import CelebA

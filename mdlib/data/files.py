@@ -150,7 +150,7 @@ class Idx(Source):
 
     def __init__(self, name: str, title: str, class_names: tuple[str, ...], sha256: dict[str, str]):
         folder = title.replace("-", "")  # torchvision's class has the same name
-        self.name, self.title, self.class_names, self._class = name, title, class_names, folder
+        self.name, self.title, self.class_names, self.place = name, title, class_names, folder
         sizes = {"train-images": 47_040_016, "train-labels": 60_008}
         sizes |= {"t10k-images": 7_840_016, "t10k-labels": 10_008}
         self.files = [
@@ -165,9 +165,6 @@ class Idx(Source):
     def verify(self, root: Path, quick: bool = False) -> None:
         verify_all(self.name, self.files, root, quick)
 
-    def where(self, root: Path) -> str:
-        return str(root / self._class)
-
     def download(self, root: Path) -> None:
         import torchvision
 
@@ -177,7 +174,7 @@ class Idx(Source):
                 file.verify(self.name, root)
             except (CorruptData, FileNotFoundError):
                 _set_aside(root / file.path)
-        getattr(torchvision.datasets, self._class)(root, download=True)
+        getattr(torchvision.datasets, self.place)(root, download=True)
 
     def describe(self, root: Path, size: int | None) -> Facts:
         from torchvision.datasets.mnist import read_label_file
@@ -192,7 +189,7 @@ class Idx(Source):
         # The readers, not the class MNIST: that prefers an old processed/*.pt to what is verified.
         from torchvision.datasets.mnist import read_image_file, read_label_file
 
-        raw = root / self._class / "raw"
+        raw = root / self.place / "raw"
         parts = {"train": ["train"], "test": ["t10k"], "all": ["train", "t10k"]}[split]
         images = [read_image_file(str(raw / f"{part}-images-idx3-ubyte")) for part in parts]
         labels = [read_label_file(str(raw / f"{part}-labels-idx1-ubyte")) for part in parts]

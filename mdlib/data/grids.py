@@ -55,7 +55,7 @@ class GridFile(GridSource):
         package: str = "",
     ):
         """`pieces` reads the file at `path`, by `package` if need be; people find it on `page`."""
-        self.name, self.title = name, title
+        self.name, self.title, self.place = name, title, path
         self.grid = Grid(name, tuple(factors), tuple(factors.values()))
         self.label, self.class_names, self.image_shape = label, class_names, image_shape
         self.file = files.File(path, md5, file_size, "md5", url)
@@ -72,9 +72,6 @@ class GridFile(GridSource):
                 f"{self.name}: {root / self.file.path} is read by the package {self.package}:"
                 f" pip install {self.package}"
             )
-
-    def where(self, root: Path) -> str:
-        return str(root / self.file.path)
 
     def download(self, root: Path) -> None:
         files.download(self.file, root)
@@ -250,7 +247,7 @@ class SmallNorb(Source):
     the MD5 are those which loaders of other projects check the unpacked files by.
     """
 
-    name = "smallnorb"
+    name = place = "smallnorb"
     title = "small NORB"
     how = (
         f'load("{name}", download=True), or fetch the six *.mat.gz files from'
@@ -268,9 +265,6 @@ class SmallNorb(Source):
 
     def verify(self, root: Path, quick: bool = False) -> None:
         files.verify_all(self.name, list(self.files.values()), root, quick)
-
-    def where(self, root: Path) -> str:
-        return str(root / self.name)
 
     def download(self, root: Path) -> None:
         for file in self.files.values():

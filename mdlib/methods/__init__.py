@@ -2,7 +2,7 @@
 
 To add a method: write one file with a subclass of `methods.base.Method`, and add its line to
 `REGISTRY`. Its own options are keyword arguments with defaults, whose annotations say what they may
-be (`create` looks: `mdlib.checks.check_annotated`). A `**common` after them stands for those of its
+be (`create` looks: `mdlib.checks.check_options`). A `**common` after them stands for those of its
 parent.
 """
 
@@ -12,7 +12,7 @@ import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from mdlib.checks import check_annotated, unknown
+from mdlib.checks import check_options, defaults
 from mdlib.registry import Registry, seeded
 
 if TYPE_CHECKING:
@@ -72,10 +72,7 @@ def create(
     """
     cls = find(name)
     valid = _options(cls)
-    for option, value in options.items():
-        if option not in valid:
-            raise ValueError(unknown(f"option of method {name!r}", option, valid))
-        check_annotated(valid[option].annotation, option, value)
+    check_options(f"option of method {name!r}", valid, options)
     with seeded(seed):
         method = cls(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
     method.options, method.seed = options_of(cls) | options, seed
@@ -93,10 +90,8 @@ def options_of(cls: type) -> dict[str, object]:
 
 
 def _options(cls: type) -> dict[str, inspect.Parameter]:
-    parameters = inspect.signature(cls, eval_str=True).parameters.values()
-    own = {p.name: p for p in parameters if p.default is not p.empty}
-    hands_on = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    return _options(cls.__mro__[1]) | own if hands_on else own
+    hands_on = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls).parameters.values())
+    return (_options(cls.__mro__[1]) if hands_on else {}) | defaults(cls)
 
 
 def parse_option(text: str) -> dict[str, int | float]:

@@ -8,18 +8,26 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 
 import torch
 from torch import Tensor, nn
 
-from mdlib.checks import check_above_zero, check_one_of, check_seed, check_whole, need, unknown
+from mdlib.checks import (
+    check_one_of,
+    check_options,
+    check_seed,
+    check_whole,
+    defaults,
+    need,
+    unknown,
+)
 from mdlib.devices import pick_device
 from mdlib.evaluation.inputs import standardise
 from mdlib.mi import classical, critics
 from mdlib.mi.inputs import checked_pair, heavy_columns, normal_scores, squashed_columns
 from mdlib.mi.training import ESTIMATORS, Ascent
 from mdlib.registry import random_stream
+from mdlib.types import Count, Positive
 
 CLASSICAL: dict[str, Callable[[Tensor, Tensor], float]] = {
     "gaussian": classical.gaussian,
@@ -139,7 +147,7 @@ def estimate(
     check_one_of(_TRANSFORMS, transform=transform)
     if method not in METHODS:
         raise ValueError(unknown("method", method, METHODS))
-    _check_options(method, CLASSICAL.get(method, _climb), options)
+    check_options(f"option of {method}", defaults(CLASSICAL.get(method, _climb)), options)
     x, y = checked_pair(x, y, 2 * _BLOCKS if method in CLASSICAL else 40, method)
     if transform == "none":
         _warn_of_tails(x, y)
@@ -182,16 +190,9 @@ def climb(
     for method in methods:
         if method not in ESTIMATORS:
             raise ValueError(unknown("neural method", method, ESTIMATORS))
-        _check_options(method, _climb, options)
+        check_options(f"option of {method}", defaults(_climb), options)
     x, y = _transformed(*checked_pair(x, y, 40, ", ".join(methods)), transform)
     return _climb(list(methods), x, y, check, seed, pick_device(str(device)), **options)
-
-
-def _check_options(method: str, function: Callable, options: dict) -> None:
-    valid = [p.name for p in signature(function).parameters.values() if p.default is not p.empty]
-    for option, given in options.items():
-        if option not in valid:
-            raise ValueError(f"{option}={given!r}: {unknown(f'option of {method}', option, valid)}")
 
 
 def _warn(kind: type[Warning], message: str) -> None:
@@ -262,12 +263,10 @@ def _classical_ceiling(method: str, n: int, dx: int, dy: int, options: dict) -> 
 def _climb(
     methods: list[str], x: Tensor, y: Tensor, check: bool, seed: int, device: torch.device, *,
     critic: str | None = None, critic_options: dict | None = None,
-    steps: int = 600, batch_size: int = 64, lr: float = 1e-2, repeats: int = 3,
+    steps: Count = 600, batch_size: Count = 64, lr: Positive = 1e-2, repeats: Count = 3,
 ) -> dict[str, Estimate]:  # fmt: skip
     """`repeats` critics a method, each on a split that it shares with the other methods'."""
-    check_whole(1, steps=steps, repeats=repeats)
     check_whole(2, batch_size=batch_size)
-    check_above_zero(lr=lr)
     check_seed(seed)
     critic, members = _suitable(critic, methods), len(methods) * repeats
     shape = SHAPES.get(critic, {}) | dict(critic_options or {})
