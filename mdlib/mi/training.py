@@ -85,7 +85,10 @@ class Ascent:
     def __init__(
         self, critic: nn.Module, estimators: Sequence[str], seeds: int = 1, lr: float = 5e-4
     ):
-        self.critic, self.estimators, self.seeds, self.lr = critic, named(estimators), seeds, lr
+        if not estimators:
+            raise ValueError(f"no estimator given: expected some of {', '.join(ESTIMATORS)}")
+        self.critic, self.seeds, self.lr = critic, seeds, lr
+        self.estimators = {name: ESTIMATORS[name] for name in estimators}
         for weight in critic.parameters():
             if len(weight) != seeds * len(self.estimators):
                 raise ValueError(
@@ -132,13 +135,6 @@ class Ascent:
         rows = x.shape[-2] if torch.is_grad_enabled() else 64
         scores = torch.cat([self.critic(block, y) for block in x.split(rows, -2)], -2)
         return scores.unflatten(0, (len(self.estimators), self.seeds))
-
-
-def named(estimators: Sequence[str]) -> dict[str, Estimator]:
-    """The estimators called so; ValueError for an unknown name, or none."""
-    if not estimators:
-        raise ValueError(f"no estimator given: expected some of {', '.join(ESTIMATORS)}")
-    return {name: ESTIMATORS[name] for name in estimators}
 
 
 def train(
