@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mdlib.checks import need
+from mdlib.checks import check_whole, need
 
 WORDS = ("better", "worse", "equivalent", "undecided")
 
@@ -148,7 +148,7 @@ def bootstrap(
         f"correct_a {list(a.shape)}, correct_b {list(b.shape)}: expected the same test images"
         + (" and the same seeds" if pair_seeds else ""),
     )
-    need(draws >= 100, f"draws={draws}: expected 100 or more")
+    check_whole(100, draws=draws)
     samples = [a - b] if pair_seeds else [a, -b]
     images = a.shape[1]
     by_image = sum(x.mean(0) for x in samples)

@@ -100,6 +100,7 @@ class Method(nn.Module):
                 f"images of shape {tuple(images.shape[1:])}: this method was made for "
                 f"{self.image_shape}"
             )
+        check_whole(1, batch_size=batch_size)
         device = next(self.parameters()).device
         for batch in images.split(batch_size):
             yield _as_float(batch.to(device))

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from mdlib import losses, nets
-from mdlib.checks import check_above_zero, check_batch
+from mdlib.checks import check_batch, check_whole
 from mdlib.methods.base import Method
 from mdlib.types import ImageShape, Loss, Positive, Terms
 
@@ -125,7 +125,7 @@ class VAE(Method):
         of one image by itself and no term weighted, however the method was trained. Raises
         ValueError for images of another shape, and where that prior is improper.
         """
-        check_above_zero(draws=draws)
+        check_whole(1, draws=draws)
         with self.evaluating():
             batches = self.batches(images, batch_size)
             return torch.cat([self._elbo(batch, draws, generator) for batch in batches])

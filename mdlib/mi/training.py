@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from mdlib.checks import check_whole
 from mdlib.mi import bounds
 from mdlib.registry import Registry
 
@@ -85,6 +86,7 @@ class Ascent:
     def __init__(
         self, critic: nn.Module, estimators: Sequence[str], seeds: int = 1, lr: float = 5e-4
     ):
+        check_whole(1, seeds=seeds)
         if not estimators:
             raise ValueError(f"no estimator given: expected some of {', '.join(ESTIMATORS)}")
         self.critic, self.seeds, self.lr = critic, seeds, lr
@@ -154,6 +156,7 @@ def train(
     values in nats, each measured before its step: a row a step (from 1), columns (estimator, seed).
     A member that diverges stays NaN and disturbs no other.
     """
+    check_whole(1, steps=steps)
     ascent = Ascent(critic, estimators, seeds, lr)
     values = []
     for step in tqdm(range(steps), disable=not progress, desc="critics"):
@@ -171,12 +174,14 @@ def evaluate(
     seeds: int = 1,
 ) -> pd.DataFrame:
     """The bounds of a trained `critic` on fresh batches: a row a batch, columns as `train`'s."""
+    check_whole(1, batches=batches)
     ascent = Ascent(critic, estimators, seeds)
     values = [ascent.values(*_batch(sample, i, batch_size, seeds)) for i in range(batches)]
     return _table(torch.stack(values), ascent, pd.RangeIndex(batches, name="batch"))
 
 
 def _batch(sample: Sample, step: int, size: int, seeds: int) -> tuple[Tensor, Tensor]:
+    check_whole(2, batch_size=size)
     x, y = sample(step, size * seeds)
     return (x, y) if seeds == 1 else (x.unflatten(0, (seeds, size)), y.unflatten(0, (seeds, size)))
 
