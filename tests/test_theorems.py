@@ -129,26 +129,40 @@ BREAKS = {
             ("agree / np.sqrt(a * b)", "agree / np.sum(weights) ** 2"),
         ],
     },
-    "theory/partitioned_loss": {
-        "agreement": [("torch.outer(p, p)", "p.diag()")],  # one style drawn for both views
-        "split": [
-            ("norm(c_a, c_p) / norm(z_a, z_p)", "norm(c_a, c_a) / norm(z_a, z_p)"),
-            ("slice(cut, None))", "slice(cut + 1, None))"),
-            ("torch.cat([F.normalize(c_a), F.normalize(s_a)], 1)", "torch.cat([c_a, s_a], 1)"),
-        ],
+    "theory/multiview_elbo": {
         "content": [
             ('(heads["c"](x) - heads["c"](x_p))', '(heads["c"](x) - heads["s"](x_p))'),
             ("(lambda v: v.norm(dim=1), True)", "(lambda v: v.sum(dim=1), True)"),
         ],
         "bound": [
-            ("each_view = (own + swapped", "each_view = (own + own"),
+            ("of_view = (own + swapped", "of_view = (own + own"),
             ("((d @ P) * d).sum(1) / 4", "((d @ P) * d).sum(1) / 2"),
-            ("bound + js + kl_true", "bound + kl_true"),
+            ("L + js + kl_true", "L + kl_true"),
             ("kl_prior(mu_c, var_c)) / 2", "kl_prior(mu_c, var_c))"),
         ],
+        "class": [
+            ("(nll / 2).sum()", "nll.diagonal().sum()"),  # no swap
+            ("(kl_c / 2).sum()", "kl_c.sum()"),  # content paid once a view
+            ("[z[:, j, :6], z[:, i, 6:]]", "[z[:, i, :6], z[:, j, 6:]]"),  # styles swapped
+        ],
         "price": [
-            ("cost = cost + J * beta_s * rate", "cost = cost + beta_s * rate"),
+            ("beta_c * rate_c + J * beta_s * rate_s", "beta_c * rate_c + beta_s * rate_s"),
             ("split_of_a_pixel(b_s, 1.0, sigma2", "split_of_a_pixel(b_s, 0.97, sigma2"),
+            ("best = max(1, J / (sigma2 * least))", "best = max(1, 1.1 * J / (sigma2 * least))"),
+        ],
+        "cost": [
+            ("r = mu**2 * rho2_c", "r = mu * rho2_c"),
+            ("mu = (1 + (J - 1) * kappa) / J", "mu = kappa"),
+            ("(kappa, 1 - 1 / J)):  # self", "(1, 1 - 1 / J)):  # self"),
+            ("snr = r / (1 - r) + rho2_s / (1 - rho2_s)", "snr = r + rho2_s"),
+        ],
+    },
+    "theory/byol_repulsion": {
+        "agreement": [("torch.outer(p, p)", "p.diag()")],  # one style drawn for both views
+        "split": [
+            ("norm(c_a, c_p) / norm(z_a, z_p)", "norm(c_a, c_a) / norm(z_a, z_p)"),
+            ("slice(cut, None))", "slice(cut + 1, None))"),
+            ("torch.cat([F.normalize(c_a), F.normalize(s_a)], 1)", "torch.cat([c_a, s_a], 1)"),
         ],
         "sign": [("plain.style.predictor[-1].weight.neg_()", "plain.style.predictor[-1].weight")],
         "floor": [
@@ -157,11 +171,15 @@ BREAKS = {
             ("F.normalize(0 * v + 1, dim=-1)", "F.normalize(v + 1, dim=-1)"),
         ],
         "pipelines": [
-            ("[(right, right, 1.0), (right, left, -1.0)]", "[(left, right, 1.0)]"),
-            ("left[..., 0] = right[..., 0].abs(), -left", "left[..., 0] = right[..., 0], left"),
+            ("both = A[:, :, None] * B[:, None]", "both = A[:, :, None] * A[:, None]"),
+            ("(inner >= -tv.square() - 1e-9)", "(inner >= -tv.pow(4) - 1e-9)"),
+            ("B = A.flip(1)", "B = A.roll(1, 1)"),  # laws that don't mirror each other
+            ("A[:100, 4:] = 0", "A[:100, 5:] = 0"),  # which share a view
         ],
+    },
+    "theory/style_identifiability": {
         "terms": [
-            # two decoders, as this chapter once had it
+            # two decoders, as this book once had it
             ("entropy(s) + 2 * decoder", "entropy(s) + own + swap"),
             ("entropy(s) + own + swap", "entropy(s) + 2 * own"),
             (
@@ -169,6 +187,8 @@ BREAKS = {
                 "(one_hot, circle((hue_of + 0 * content_of)",
             ),
             ('"style is one bit": (one_hot, bit)', '"style is one bit": (one_hot, bit + 2)'),
+            ("turn = (w_a - w_p) % K", "turn = w_a + K * w_p"),  # it needs the styles themselves
+            ('style_only | {"swap"}', "style_only"),
         ],
         "twist": [
             ("lambda c, s: s - TURNS[c])", "lambda c, s: s - TURNS[s % 10])"),  # R of the view
@@ -176,7 +196,16 @@ BREAKS = {
             ("torch.arange(10) * 7 % 24", "torch.arange(10) % 2"),
             ('cosines["turned"], cosines["straight"]', 'cosines["scrambled"], cosines["straight"]'),
         ],
-        "family": [("quarter @ precision @ quarter.T", "precision @ quarter @ quarter.T")],
+        "family": [
+            ("P = Q @ Lambda @ Q.T", "P = Lambda @ Q @ Q.T"),
+            ("(4 * l_1 * l_2)", "(2 * l_1 * l_2)"),
+            ("torch.tensor([1, 0.3]).double())", "torch.tensor([1, 1]).double())"),  # a circle
+        ],
+        "open": [
+            ('("twisted", -1)', '("twisted", 1)'),
+            ("2 * share * (1 - share)", "share * (1 - share)"),
+            ("math.log(2) - h_b", "math.log(2)"),
+        ],
         "dependence": [
             ("[0.5, 0.25, 0.25, 0, 0, 0]", "[1, 1, 1, 1, 1, 1]"),
             ("(hue_of - content_of) % K", "(hue_of + content_of) % K"),
@@ -184,7 +213,8 @@ BREAKS = {
         ],
         "bits": [
             ("1.001 * content.sign()", "0.5 * content.sign()"),
-            ("c = 1.001 * content.sign()", "c = 1.001 * content"),
+            ("1.001 * content.sign()", "1.001 * content"),
+            ("(2 * ties - 1).log()", "(2 * ties + 1).log()"),
         ],
     },
     "theory/disentanglement": {

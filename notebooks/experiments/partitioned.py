@@ -16,7 +16,7 @@
 # - which losses on the style part separate, and which only look as if they did,
 # - how to test "better than BYOL" against the control that such claims forget: BYOL with two heads.
 #
-# **You need** `theory/partitioned_loss` for the losses, `methods/partitioned_vae` for the pictures.
+# **You need** `theory/multiview_elbo` and `theory/byol_repulsion` for the losses, `methods/partitioned_vae` for the pictures.
 #
 # **Time:** about a minute on one CPU core; the sweeps behind the tables, six hours.
 
@@ -90,7 +90,7 @@ chosen = variants.replace(" ", "").split(",")
 # 1. for a VAE, that the two kinds of information are separated;
 # 2. for BYOL, better linear separability and few-shot classification than conventional BYOL.
 #
-# The terms are our readings of it (`theory/partitioned_loss`). Nothing here is compared with a number of the paper.
+# The terms are our readings of it (`theory/byol_repulsion`). Nothing here is compared with a number of the paper.
 #
 # ## Data and views
 #

@@ -451,7 +451,9 @@ GRID = 1 - np.exp(-STEP * np.arange(400))  # squared correlations to try
 
 def split_of_a_pixel(beta_s, kappa, sigma2=0.01, beta_c=1.0, J=2):
     """Minimum of (7): its cost, and what each part explains of the pixel."""
-    cost = cost_of_a_pixel(GRID[:, None], GRID, beta_s, kappa, sigma2, beta_c, J)
+    cost = cost_of_a_pixel(
+        GRID[:, None], GRID, beta_s, kappa, sigma2, beta_c, J
+    )
     i, k = np.unravel_index(cost.argmin(), cost.shape)
     r = ((1 + (J - 1) * kappa) / J) ** 2 * GRID[i]
     a, b = r / (1 - r), GRID[k] / (1 - GRID[k])  # snr
@@ -682,7 +684,10 @@ def tip(kappa, J):
 
 # %% tags=["check"]
 table = pd.DataFrame(
-    {kappa: {J_: tip(kappa, J_) for J_ in (2, 4, 8, 16)} for kappa in (1.0, 0.9)}
+    {
+        kappa: {J_: tip(kappa, J_) for J_ in (2, 4, 8, 16)}
+        for kappa in (1.0, 0.9)
+    }
 )
 for J_ in (2, 4, 8):  # β_c / J, between two weights
     assert 1 / (J_ * ratio) < table.loc[J_, 1.0] < ratio**2 / J_

@@ -102,7 +102,12 @@ def test_every_chapter_is_in_the_table_of_contents():
 
 
 @pytest.mark.parametrize(
-    "old", ["theory/mutual_information_bounds", "theory/rigorous_mutual_information"]
+    "old",
+    [
+        "theory/mutual_information_bounds",
+        "theory/rigorous_mutual_information",
+        "theory/partitioned_loss",
+    ],
 )
 def test_old_addresses_lead_to_a_chapter(site, old):
     page = site / "notebooks" / f"{old}.html"
