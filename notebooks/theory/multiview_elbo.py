@@ -25,7 +25,7 @@
 #
 # **You need** `start_here`, entropy, Gaussian densities.
 #
-# **Time:** 30 minutes to read; about 5 seconds to run on one CPU core.
+# **Time:** 30 minutes to read; about 10 seconds to run on one CPU core.
 #
 # This is the first of three chapters on codes in two parts; `theory/byol_repulsion` and `theory/style_identifiability`
 # follow. They start from [Lee & Choi (2022)](https://arxiv.org/abs/2203.10454), who split the code of a contrastive
@@ -38,7 +38,7 @@
 dataset = "digits"  # or fashion-mnist, mnist [data set]
 size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
 side = 8  # images are shrunk to side × side pixels [1 or more]
-noise = 0.3  # variance of the noise of the linear model [above 0]
+noise = 0.3  # variance of the noise of the linear model [0.01 or more]
 pairs = 400  # pairs of views of the linear model [100 or more]
 max_images = 500  # at most so many images [100 or more]
 seed = 0  # of everything that is drawn [seed]
@@ -334,9 +334,9 @@ plt.show()
 # together. Right: mean gap between $\log p(v_a, v_p)$ and the bound, for three ways to pool the same encoders.*
 #
 # *Measured:* with these encoders the mixture has the widest gap. It is no verdict, since encoders trained for their own
-# bound would do better, each for its own. But it has a reason. Two views know more of the content than one, so the true
-# posterior is narrower than either of theirs; a mixture's entropy is at least the mean of its parts' ($\mathrm{JS} \ge
-# 0$). The product can become narrow, the mixture can't. That is the price of encoders that read a single image.
+# bound would do better, each for its own. But it has a reason. Two views know more of the content than one, and the true
+# posterior is narrower than what either says. A product can be narrower than its parts. A mixture, on average, can't: its entropy is
+# at least the mean of theirs ($\mathrm{JS} \ge 0$). That is the price of encoders that read a single image.
 #
 # ### The package's class computes the same
 #
@@ -387,8 +387,8 @@ torch.testing.assert_close(pair / 2, fast)  # the class counts a view
 # ## Content in the style part
 #
 # Nothing in (5) says that $s$ *must not* hold content. If $s_a$ describes all of $v_a$, the decoder may ignore $c$, and
-# self and swap are both perfect. We call this a **leak**. In the words of disentanglement, the code is no longer
-# *complete* (the content is spread over two parts), nor is its style part *modular* (it serves two purposes).
+# self and swap are both perfect. We call content in $s$ a **leak**. In the words of disentanglement, the style part is not
+# *modular* (it serves two purposes), and if $c$ has the content as well, that is not *complete* (it is spread over both).
 #
 # What stands against it is the **rate**, as rate-distortion theory calls the nats that a code may hold; in (5) they are
 # the KLs. Content in $c$ is paid once a pair; in the styles it is paid in every view. How much does that help? Give the
@@ -400,8 +400,8 @@ torch.testing.assert_close(pair / 2, fast)  # the class counts a view
 # ```{prf:proposition} All or nothing
 # :label: pl-price
 #
-# Let codes be Gaussian, one number a part, and the decoder linear with noise $\sigma^2$, and let there be $J$ views. Up to
-# constants, the best decoder leaves (5), as a cost a group, at
+# Let each part of the code be a number, a multiple of the pixel plus Gaussian noise, and the decoder linear with noise
+# $\sigma^2$. For $J$ views and given $\rho_c$, $\rho_s$, the best weights leave (5), as a cost a group and up to constants, at
 #
 # \begin{align*} \frac{J}{2\sigma^2} & \cdot \frac{1}{1 + \mathrm{snr}_c + \mathrm{snr}_s}
 #    - \frac{\beta_c}2 \log(1 - \rho_c^2) - \frac{J \beta_s}2 \log(1 - \rho_s^2), \tag{7} \\
@@ -437,10 +437,8 @@ def cost_of_a_pixel(rho2_c, rho2_s, beta_s, kappa, sigma2, beta_c, J):
     """(7), for squared correlations of both codes with the pixel."""
     mu = (1 + (J - 1) * kappa) / J
     r = mu**2 * rho2_c
-    # a correlation of 1 is infinitely dear
-    with np.errstate(divide="ignore"):
-        snr = r / (1 - r) + rho2_s / (1 - rho2_s)
-        rate_c, rate_s = -0.5 * np.log1p(-rho2_c), -0.5 * np.log1p(-rho2_s)
+    snr = r / (1 - r) + rho2_s / (1 - rho2_s)
+    rate_c, rate_s = -0.5 * np.log1p(-rho2_c), -0.5 * np.log1p(-rho2_s)
     cost = J / (2 * sigma2 * (1 + snr))
     return cost + beta_c * rate_c + J * beta_s * rate_s
 
@@ -486,7 +484,7 @@ for J in (2, 5):
 def cost_of_codes(raw, rho2_c, rho2_s, beta_s, kappa, sigma2, beta_c, J):
     """(5) as a cost a group, without constants; codes are w·v + noise."""
     U, a, W, b = raw
-    rho2 = torch.tensor([rho2_c, rho2_s])
+    rho2 = torch.tensor([rho2_c, rho2_s]).double()
     noise_c, noise_s = torch.stack([a, b]) ** 2 * (1 - rho2) / rho2
     cost = 0
     for correlation, share in ((1, 1 / J), (kappa, 1 - 1 / J)):  # self, swap

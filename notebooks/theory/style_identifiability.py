@@ -15,7 +15,7 @@
 # A code in two parts is to put what the views of an image share, the **content**, into $c$, and in what they differ, the
 # **style**, into $s$. We leave training aside, and write codes by hand for a world so small that everything can be
 # counted. Then each loss can be asked which faults it sees. Every one is blind to some; and to one fault all are blind
-# that compare views of *one* image, decoders included: a style whose meaning depends on the content.
+# that compare codes and pictures of *one* image's views: a style whose meaning depends on the content.
 #
 # **You will learn**
 # - which fault each loss overlooks, and what stops it,
@@ -367,8 +367,8 @@ plt.show()
 # | content constant | attract, and all that read only style | negatives, variance, predictor with stop-gradient; swap, (1) |
 # | style constant | attract, shared; (1): what style does not say, a good decoder's noise says | repel, orthogonal, swap, differences |
 # | style one bit | attract, repel, orthogonal, shared, (1) | swap, differences |
-# | content in style | attract, repel, orthogonal, swap, differences | its price in (1), $\beta_s$, width; shared |
-# | style in content | all that read only style; swap | attract, *where it acts*; its price in (1) |
+# | content in style | attract, repel, orthogonal, swap, differences | its rate in (1), $\beta_s$, width; shared |
+# | style in content | all that read only style; swap | attract, *where it acts*; its rate in (1) |
 # | twisted style | all but shared | shared style between images |
 #
 # Content in style and style in content are **leaks**; in the words of disentanglement, such a code is not *modular*, and
