@@ -326,7 +326,7 @@ pd.DataFrame({"length of style ×": shrunk, "whole loss": muted}).round(3)
 #
 # $$ L = L_\mathrm{content}(c_a, c_p) + \lambda\, L_\mathrm{style}(s_a, s_p). \tag{5} $$
 #
-# The abstract fixes the first term and leaves the second open. These are the readings that we can think of:
+# The abstract says what the first term is for, and leaves the second open. These are the readings that we can think of:
 #
 # | reading | the style term asks | `style_term` of `partitioned_byol` |
 # |---|---|---|
