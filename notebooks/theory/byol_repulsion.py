@@ -575,8 +575,9 @@ def pairs_of(laws):
     return draw_pair
 
 
-few, many = "few hues, positives blurred", "all hues, positives blurred"
-PIPELINES = {few: 0.1, many: 0.5}  # the largest shift of the hue
+FEW = "few hues, positives blurred"
+MANY = "all hues, positives blurred"
+PIPELINES = {FEW: 0.1, MANY: 0.5}  # the largest shift of the hue
 cheats = {name: byol("repel", seed) for name in PIPELINES}
 for name, hue in PIPELINES.items():
     views = pairs_of(laws(hue))
@@ -584,8 +585,9 @@ for name, hue in PIPELINES.items():
 
 # %% tags=["hide-input"]
 _, axis = plt.subplots(figsize=(7, 3.1))
-COLOUR = {"repel_predicted": "#d55e00", "repel": "#0173b2"}
-COLOUR |= {few: "0.2", many: "0.6"}
+COLOUR = {
+    "repel_predicted": "#d55e00", "repel": "#0173b2", FEW: "0.2", MANY: "0.6",
+}  # fmt: skip
 NAMES = TERMS | {name: f"R1b, {name}" for name in PIPELINES}
 axis.axhspan(-1, 0, color="k", alpha=0.06, lw=0)
 for (term, s), values in cosine.items():
@@ -678,15 +680,15 @@ def at_the_end(term, steps=20):
 
 
 last = {
-    term: at_the_end(term) for term in ("repel_predicted", "repel", few, many)
+    term: at_the_end(term) for term in ("repel_predicted", "repel", FEW, MANY)
 }
-one, other = laws(PIPELINES[few])
+one, other = laws(PIPELINES[FEW])
 fresh = []  # (8) of the cheat on fresh pairs: of one law, of both
 with torch.no_grad():
     for both in ((one, one), (one, other)):
         g = torch.Generator(device).manual_seed(7)
         v, _ = pairs_of(both)(test.images, 2, g)
-        u = [cheats[few].project_parts(view)[1] for view in v.unbind(1)]
+        u = [cheats[FEW].project_parts(view)[1] for view in v.unbind(1)]
         fresh.append(repulsion(*u).mean().item())
 
 # %%
@@ -712,7 +714,7 @@ Markdown(f"""On {train.title}, {len(train)} images, {seeds} seeds: at the end th
 {last["repel_predicted"][0]:+.2f} with a predictor and {last["repel"][0]:+.2f} without. The style half $h_s$ knows the
 class with accuracy {m["h_s"]["repel_predicted"]:.2f} against {m["h_s"]["repel"]:.2f} (content half:
 {m["h_c"]["repel_predicted"]:.2f} and {m["h_c"]["repel"]:.2f}). With blurred positives the cosine ends at
-{last[few][0]:+.2f} where hues vary little, and at {last[many][0]:+.2f} where they vary fully. In the first case (8) is
+{last[FEW][0]:+.2f} where hues vary little, and at {last[MANY][0]:+.2f} where they vary fully. In the first case (8) is
 {fresh[1]:.2f} on fresh test pairs of sharp and blurred, and {fresh[0]:.2f} on pairs of one law, whose styles have
 become nearly the same.""")
 
