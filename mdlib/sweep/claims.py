@@ -125,7 +125,7 @@ def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, 
     return {
         "says": claim.says,
         "verdict": word,
-        "expected": f"a − b {_expected(claim)}",
+        "expected": _expected(claim),
         **{"a − b": found.mean, "low": found.low, "high": found.high, "n": found.n},
         "p": p,
         "p (Holm)": p,
@@ -138,6 +138,7 @@ def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, 
 
 
 def _expected(claim: Claim) -> str:
+    """What a − b is to be."""
     sign = {"better": "> ", "worse": "< −" if claim.margin else "< ", "equivalent": "within ±"}
     more = f", or within ±{claim.equivalent_within:g}" if claim.equivalent_within else ""
     return f"{sign[claim.expected]}{claim.margin:g}{more}"
