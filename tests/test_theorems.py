@@ -252,7 +252,10 @@ BREAKS = {
         "dependent": [
             ("q = H / (3 * H", "q = H / (2 * H"),
             ("1 - 2 / K * stats", "1 - 1 / K * stats"),
+            ("1 - 2 * (1 - q)", "1 - (1 - q)"),
+            ("mdlib.metrics.infomec", "peak", "share * columns - 1", "share * columns"),
             ("AGREE = np.eye(5, dtype=int)", "AGREE = np.zeros((5, 5), dtype=int)"),
+            ('"wrong, dependent": (bound, [0, 0, 2])', '"wrong, dependent": (bound, [0, 1, 2])'),
         ],
     },
     "theory/latent_model": {
