@@ -258,6 +258,49 @@ BREAKS = {
             ('"wrong, dependent": (bound, [0, 0, 2])', '"wrong, dependent": (bound, [0, 1, 2])'),
         ],
     },
+    "theory/identifiability": {
+        "map": [
+            ("for layer in reversed(self.layers)", "for layer in self.layers"),
+            ("halves[0]] @ first.to(x)", "halves[1]] @ first.to(x)"),  # of the half that it moves
+        ],
+        "likelihood": [
+            ("- (h(z) * h(z_)).sum(1) / tau + log_Z", "- (h(z) * h(z_)).sum(1) / tau"),
+            ("math.sinh(kappa) / kappa)", "math.sinh(kappa))"),
+            ("gap(h, 1 / kappa)", "gap(h, 2 / kappa)"),  # then a rotation isn't optimal
+        ],
+        "dots": [
+            ("a * z @ z.T + c)", "a * (z @ z.T) ** 2 + c)"),
+            ("from_dots(z, 4.0, -3.0)", "from_dots(z, 4.0, 3.0)"),
+        ],
+        "uniform": [
+            ("nu = mu / k_mu\n", "nu = mu\n"),
+            ("0.7 ** torch.arange(1, N // 2 + 1)]", "(-0.3) ** torch.arange(1, N // 2 + 1)]"),
+        ],
+        "rotation": [
+            (
+                "turned = log_density(z, z_), log_density(z @ Q",
+                "turned = log_density(z, z_), log_density(z @ shear",
+            ),
+            ("(0.2, 1, 2)) for", "(1, 1, 1)) for"),
+            ("world((z @ Q) @ Q.T)", "world((z @ Q) @ Q)"),
+        ],
+        "sparse": [
+            ("torch.randint(z.shape[1], (len(z), 1)", "torch.randint(z.shape[1], (len(z), 2)"),
+            ("loss = (d @ Q).abs().mean((1, 2))", "loss = (d @ Q).square().mean((1, 2))"),
+        ],
+        "ica": [
+            ("r.laplace(size=(4000, 3))", "r.standard_normal((4000, 3))"),
+            (
+                '"Gaussian": lambda r: r.standard_normal',
+                '"Gaussian": lambda r: r.standard_exponential',
+            ),
+        ],
+        "round": [
+            ("theta = 2 * math.pi *", "theta = math.pi *"),
+            ("c[:, :1].exp() * plane", "c[:, :1] * plane"),
+            ("torch.tensor([0, 2 * math.pi])", "torch.tensor([0, math.pi])"),
+        ],
+    },
     "theory/latent_model": {
         "elbo": [
             ("precision.logdet()) / 2", "precision.logdet())"),
