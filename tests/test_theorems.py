@@ -259,10 +259,6 @@ BREAKS = {
         ],
     },
     "theory/identifiability": {
-        "map": [
-            ("for layer in reversed(self.layers)", "for layer in self.layers"),
-            ("halves[0]] @ first.to(x)", "halves[1]] @ first.to(x)"),  # of the half that it moves
-        ],
         "likelihood": [
             ("- (h(z) * h(z_)).sum(1) / tau + log_Z", "- (h(z) * h(z_)).sum(1) / tau"),
             ("math.sinh(kappa) / kappa)", "math.sinh(kappa))"),
@@ -283,6 +279,8 @@ BREAKS = {
             ),
             ("(0.2, 1, 2)) for", "(1, 1, 1)) for"),
             ("world((z @ Q) @ Q.T)", "world((z @ Q) @ Q)"),
+            ("for layer in reversed(self.layers)", "for layer in self.layers"),
+            ("halves[0]] @ first.to(x)", "halves[1]] @ first.to(x)"),  # of what it moves
         ],
         "sparse": [
             ("torch.randint(z.shape[1], (len(z), 1)", "torch.randint(z.shape[1], (len(z), 2)"),

@@ -85,7 +85,7 @@ draw = torch.Generator().manual_seed(seed)
 
 # %%
 def sphere(N):
-    """N uniform points of the sphere in three dimensions."""
+    """N uniform points of S²."""
     return F.normalize(torch.randn(N, 3, generator=draw), dim=1)
 
 
@@ -126,10 +126,7 @@ class World:
         return x @ self.lift.T.to(x)
 
 
-# %% tags=["theorem:map"]
-g, z = World(3, seed + 1), sphere(2000).double()
-assert (g.inverse(g(z)) - z).abs().max() < 1e-12  # injective: it is undone
-f"R² of z from x, linear: {block_r2(g(z), z).score:.2f}"
+g = World(3, seed + 1)
 
 # %% [markdown]
 # ## InfoNCE is a likelihood
@@ -350,6 +347,7 @@ def train(model, pairs, g, anneal=10.0, lr=0.01):
     return torch.stack(values[-steps // 10 :]).mean(0)
 
 
+# %%
 @torch.no_grad()
 def judge(model, pairs, g, log_r, batches=16):
     """On fresh pairs, of each network: nats short of log r, R², MCC, null."""
@@ -363,8 +361,11 @@ def judge(model, pairs, g, log_r, batches=16):
     for u, lost in zip(
         model.encoders(g(z))[0], torch.stack(short).T, strict=True
     ):
-        axes = torch.linalg.svd(u - u.mean(0), full_matrices=False)[2][:3]
-        score = mcc((u - u.mean(0)) @ axes.T, z)
+        if u.shape[1] > 3:  # MCC is of three axes: the principal ones
+            axes = torch.linalg.svd(u - u.mean(0), full_matrices=False)[2]
+            score = mcc((u - u.mean(0)) @ axes[:3].T, z)
+        else:
+            score = mcc(u, z)
         rows.append({"short": lost.mean().item(), "R2": block_r2(u, z).score,
                      "MCC": score.score, "null": score.null, "linear": linear,
                      "mean": u.mean(0).norm().item()})  # fmt: skip
@@ -382,6 +383,7 @@ def experiment(model, pairs, g, log_r, names=("",), **options):
     return kept, best.tolist()
 
 
+# %%
 SHOWN = ["short", "R2", "linear", "MCC", "null", "mean"]
 
 
@@ -396,7 +398,6 @@ def vmf(z, z_):
     return kappa * z @ z_.T
 
 
-# %%
 if "sphere" in chosen:
     good = Contrast([kappa] * starts)
     plain = Contrast([kappa] * starts, linear=False)
@@ -408,50 +409,39 @@ if "sphere" in chosen:
         assert row["R2"].item() > row["linear"].item()
     display(pd.concat([row, other])[SHOWN].round(3))
 
-# %% [markdown]
-# *Table 1. On fresh pairs: nats that InfoNCE falls short of the best score; R² of $z$ from the code, linear; the same from
-# $x$; MCC and its null (codes of the same span, turned at random); length of the mean code. "Plain start": neither
-# linear path nor annealing.*
-
 # %% tags=["hide-input"]
 if "sphere" in chosen:
-    angle = torch.linspace(0, 2 * math.pi, 120)
+    angle, fixed = torch.linspace(0, 2 * math.pi, 120), sphere(1000)
+    heights = np.linspace(-0.9, 0.9, 7)
     rings = [
         torch.stack([r * angle.cos(), r * angle.sin(), 0 * angle + h], 1)
-        for h in np.linspace(-0.9, 0.9, 7)
-        for r in [(1 - h * h) ** 0.5]
+        for h, r in zip(heights, (1 - heights**2) ** 0.5, strict=True)
     ]
+
+    @torch.no_grad()
+    def code(model, k, ring):
+        """Codes of a ring, turned as near to the causes as can be."""
+        left, _, right = torch.linalg.svd(
+            model.encoders(g(fixed))[0][k].T @ fixed
+        )
+        return model.encoders(g(ring))[0][k] @ left @ right
+
     _, axes = plt.subplots(1, 4, figsize=(8, 2.3))
-    for ring, colour in zip(
-        rings, plt.cm.viridis(np.linspace(0, 1, 7)), strict=True
-    ):
-        x = g(ring)
-        with torch.no_grad():
-            u, v = good.encoders(x)[0][i], plain.encoders(x)[0][j]
-            w = good.encoders(g(sphere(1000)))[0][i]
-        z = sphere(1000)
-        codes = [
-            m.encoders(g(z))[0][k].detach() for m, k in ((good, i), (plain, j))
-        ]
-        turns = []
-        for code in codes:  # the rotation that brings codes nearest to z
-            left, _, right = torch.linalg.svd(code.T @ z)
-            turns.append(left @ right)
-        views = [ring, x[:, [0, 5]], u @ turns[0], v @ turns[1]]
+    colours = plt.cm.viridis(np.linspace(0, 1, 7))
+    for ring, colour in zip(rings, colours, strict=True):
+        views = ring, g(ring), code(good, i, ring), code(plain, j, ring)
         for axis, points in zip(axes, views, strict=True):
-            flat = points[:, [0, -1]]
-            axis.plot(*flat.T, color=colour, lw=1)
-    titles = [
-        "causes z",
-        "images x (2 of 8)",
-        "code, turned",
-        "plain start, turned",
-    ]
+            axis.plot(*points[:, [0, -1]].T, color=colour, lw=1)
+    titles = "causes z", "images x (2 of 8)", "code, turned", "plain start"
     for axis, title in zip(axes, titles, strict=True):
         axis.set(title=title, xticks=[], yticks=[], aspect="equal")
     plt.show()
 
 # %% [markdown]
+# *Table 1. On fresh pairs: nats that InfoNCE falls short of the best score; R² of $z$ from the code, linear; the same from
+# $x$; MCC and its null (codes of the same span, turned at random); length of the mean code. "Plain start": neither
+# linear path nor annealing.*
+#
 # *Figure 1. Circles of latitude, seen from the side: the causes, the images, and two codes.*
 #
 # **Measured.** R² is near 1: the code is $z$, up to a linear map. MCC is no higher than its null, and need not be: the
@@ -504,10 +494,10 @@ if "sphere" in chosen:
 # %% tags=["theorem:uniform"]
 N = 12
 eigenvalues = torch.tensor([1.0, *0.7 ** torch.arange(1, N // 2 + 1)])
-wave = torch.outer(torch.arange(N), torch.arange(N)) * 2 * math.pi / N
+points = torch.arange(N).double()
+wave = torch.outer(points, points) * 2 * math.pi / N
 weight = torch.cat([eigenvalues, eigenvalues[1 : N // 2].flip(0)]).double()
-k = (wave.double().cos() * weight) @ wave.double().cos().T
-k = k + (wave.double().sin() * weight) @ wave.double().sin().T
+k = (wave.cos() * weight) @ wave.cos().T + (wave.sin() * weight) @ wave.sin().T
 assert k.min() > 0 and abs(k.mean(1) - 1).max() < 1e-12
 for power in torch.linspace(0, 6, 200):
     mu = torch.rand(N, generator=draw).double() ** power
@@ -614,6 +604,7 @@ assert (log_density(z @ shear, z_ @ shear) - here).abs().max() > 0.1
 uneven = [log_density(a, b, (0.2, 1, 2)) for a, b in ((z, z_), (z @ Q, z_ @ Q))]
 assert (uneven[0] - uneven[1]).abs().max() > 0.1  # noise that knows the axes
 world = World(3, seed)
+assert (world.inverse(world(z)) - z).abs().max() < 1e-12  # g is injective
 torch.testing.assert_close(world((z @ Q) @ Q.T), world(z))  # g ∘ Qᵀ at Qz
 
 # %% [markdown]
@@ -704,7 +695,7 @@ if "anisotropic" in chosen:
 # (codes are free in length now). Contrast brings $z$ up to a rotation; 300 sparse pairs, shown afterwards, turn it.
 
 
-# %%
+# %% tags=["theorem:sparse"]
 def turned(d, tries=8, rounds=200):
     """The orthogonal Q [n, n] for which d Q [N, n] has the least L1 norm."""
     n = d.shape[1]
@@ -725,7 +716,6 @@ def sparse(z):
     return z.scatter(1, i, torch.randn(len(z), 1, generator=draw).to(z))
 
 
-# %% tags=["theorem:sparse"]
 z = torch.randn(2000, 3, generator=draw).double()
 A = random_rotation(3, draw).double()
 d = (sparse(z) - z) @ A.T
@@ -861,7 +851,7 @@ def round_and_round(c):
 
 
 u = round_and_round(c)
-more = torch.tensor([0, 2 * math.pi])
+more = torch.tensor([0, 2 * math.pi]).double()
 assert (round_and_round(c + more) - u).abs().max() < 1e-9  # not injective
 cells = torch.histogramdd(u.float(), bins=8, range=[0, 1, 0, 1]).hist
 chi2 = ((cells - N / 64) ** 2 / (N / 64)).sum().item()
@@ -960,13 +950,15 @@ z = sphere(1000).double()
 Q = random_rotation(3, torch.Generator().manual_seed(1)).double()
 assert abs(isometry(z @ Q, z)) < 1e-10
 stretch = torch.tensor([1.0, 1.0, 2.0]).double()
-assert abs(isometry(z * stretch, z) - z[:, 2].square().mean().item()) < 1e-6
+missed = z[:, 2].square().mean().item()  # by A = I
+assert 0.9 * missed < isometry(z * stretch, z) <= missed + 1e-9
 assert block_r2(z * stretch, z).score > 0.999  # R² does not see it
 
 # %% [markdown]
 # **3 (a small research question).** How many sparse pairs fix the axes, and what if two causes of three change at once?
-# With exact codes $u = zA$ of 2 000 normal causes and `turned`, store MCC as `few` (3 sparse pairs), `many` (300), `two`
-# (300 pairs in which two causes, drawn at random, are drawn anew). What does the proof of {prf:ref}`thm-id-sparse` say of `two`?
+# With exact codes $u = zA$ of 2 000 normal causes and `turned`, store the mean MCC of a few draws as `few` (1 sparse
+# pair), `many` (300), `two` (300 pairs in which two causes, drawn at random, are drawn anew). The proof of
+# {prf:ref}`thm-id-sparse` says nothing of `two`. Should it?
 
 
 # %% tags=["solution", "hide-input"]
@@ -980,13 +972,12 @@ def after(N, changes):
 
 
 few, many, two = (
-    np.mean([after(N, k) for _ in range(3)])
-    for N, k in ((3, 1), (300, 1), (300, 2))
+    np.mean([after(N, k) for _ in range(4)])
+    for N, k in ((1, 1), (300, 1), (300, 2))
 )
 
 # %% tags=["check"]
-assert 0 < few <= 1 and 0 < two <= 1
-assert many > 0.99
+assert few < many and many > 0.99 and 0 < two <= 1
 {"few": round(few, 3), "many": round(many, 3), "two": round(two, 3)}
 
 # %% [markdown]
