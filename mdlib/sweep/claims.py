@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from mdlib.checks import need, unknown
 from mdlib.io import atomic_write
-from mdlib.sweep.spec import Claim, Side, Spec, claims_of, load
+from mdlib.sweep.claim import Claim, Side, claims_of
+from mdlib.sweep.spec import Spec, load
 
 if TYPE_CHECKING:
     import pandas as pd

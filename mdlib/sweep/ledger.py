@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mdlib.checks import need, unknown
 from mdlib.io import read_text
 from mdlib.notebook import chapters
+from mdlib.sweep.claim import claims_of
 from mdlib.sweep.claims import read_verdicts
-from mdlib.sweep.spec import claims_of
 
 if TYPE_CHECKING:
     import pandas as pd

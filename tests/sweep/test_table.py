@@ -12,8 +12,8 @@ from mdlib import cli, sweep
 from mdlib.io import write_json
 from mdlib.notebook import results
 from mdlib.sweep import plan, rowfile
+from mdlib.sweep.claim import claims_of
 from mdlib.sweep.claims import verdicts
-from mdlib.sweep.spec import claims_of
 from mdlib.sweep.table import metrics
 
 SWEEPS = Path(__file__).resolve().parents[2] / "notebooks/sweeps"
