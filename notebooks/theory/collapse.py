@@ -438,7 +438,7 @@ def vicreg(one, two):
 
 worse = {"with": 0, "without": 0}
 for _ in range(200):
-    between, within = torch.rand(2, generator=draw)
+    between, within = 10 ** (-2 * torch.rand(2, generator=draw))  # to 0.01
     z = between * randn(40, 1, 5) @ randn(5, 5) + within * randn(40, 2, 5)
     one, two, m = z[:, 0], z[:, 1], z.mean(1)
     target = (losses.covariance(one) + losses.covariance(two)) / 2
