@@ -112,9 +112,7 @@ assert max(rotated.MED, rotated.InfoM, one.MED) < 0.05
 assert min(rotated.AUC, rotated.InfoE, one.completeness, one.InfoC) > 0.95
 assert wound.AUC < 0.8 and wound.InfoE < 0.3
 display(pd.DataFrame(rows).T.round(2))
-display(
-    caption("Table 1. Scores of each wish; the AUC of a guess is 0.5.", 4000)
-)
+display(caption("Table 1. Scores of each wish; a guess has AUC 0.5.", 4000))
 
 figure, axes = plt.subplots(1, 4, figsize=(7, 2.1))
 shown = [name for name in codes if "twice" not in name]
@@ -350,8 +348,8 @@ caption("Table 3. Before and after; a third is held out where one fits.", count)
 
 # %% [markdown]
 # *Measured.* Scores that ask about axes are ruined; MCC falls to its null, what rotated codes get by the choice of the best.
-# To a linear reader (AUC, InfoE) and to the last three nothing has happened. (Nor to DCI-ES's ease: the little that a tree
-# understands of the rotated code is understood soon.)
+# To a linear reader (AUC, InfoE) and to scores of the codes alone nothing has happened. (DCI-ES's ease stays for another
+# reason: what little a tree understands of the rotated code it understands soon.)
 #
 # ### Not only Gaussians
 #
@@ -365,7 +363,7 @@ caption("Table 3. Before and after; a third is held out where one fits.", count)
 #
 # $$ \frac{\partial f_i}{\partial z_j} = \frac{\varphi((Q\xi)_i)}{p_i(f_i(z))} \; Q_{ij} \; \frac{p_j(z_j)}{\varphi(\xi_j)}, \tag{7} $$
 #
-# nowhere 0 where the densities are not. For two uniform factors:
+# nowhere 0 where $Q_{ij}$ and the densities are not. For two uniform factors:
 
 # %% tags=["theorem:uniform"]
 normal = torch.distributions.Normal(0.0, 1.0)
@@ -417,8 +415,8 @@ Markdown(f"""*Figure 2. 4000 points of the unit square before and after (6), col
 #   least variance, relative to its variance at large, votes. Each code is given the factor it mostly votes for; the score
 #   is the share of right votes.
 #
-# And **top-k MED** keeps for each factor the $k$ codes of highest $d_i$ among those that matter most to it, and scores
-# these rows of $R$: perhaps a wide code has a clean *subset*.
+# And **top-k MED** keeps for each factor the $k$ codes of highest $d_i$ among those that matter to it more than to other
+# factors, and scores these rows of $R$: perhaps a wide code has a clean *subset*.
 
 # %%
 v = factors(0)
@@ -459,8 +457,7 @@ caption(f"""Figure 3. Codes without a meaningful axis; 64 rows a point or vote. 
 # $\sigma^2$ the noise's part. With factor $j$ fixed, its relative variance is $1 - s_{ij}$: the *largest* share wins the
 # vote, and the others don't matter.
 #
-# Nor do the two measure explicitness: in Figure 3's caption fifty codes know nothing of orientation, and the scores say
-# nothing of it. With it fixed no variance falls, and *that* is told from the others.
+# Nor do the two measure explicitness: fifty codes that know nothing of orientation score as high (Figure 3's caption). With it fixed no variance falls, and *that* is told from the others.
 #
 # ```{prf:proposition} Means and maxima
 # :label: prp-disentanglement-maxima
@@ -562,9 +559,8 @@ rows = ["MED", "corrected", "predicted", "d of useless codes"]
 by_n = pd.DataFrame(by_n, rows[:2])
 by_m = pd.DataFrame(by_m, rows, dtype=float)
 if checked:
-    assert (
-        abs(by_n[500]["MED"] - 0.483) < 0.015 > abs(by_n[50_000]["MED"] - 0.983)
-    )
+    ends = by_n.loc["MED", [500, 50_000]]
+    assert (ends - [0.483, 0.983]).abs().max() < 0.015
     assert abs(by_m[5]["MED"] - 0.90482) < 1e-3
     assert (by_m.T.MED - by_m.T.predicted).abs().max() < 0.02
     assert by_m[995]["MED"] < 0.5 < 0.9 < by_m[995]["corrected"]
@@ -592,14 +588,12 @@ cases = {
 rows = []
 for z in cases.values():
     med, mig = (score(z, v, bins) for score in (metrics.med, metrics.mig))
-    rows.append(
-        [med.score, med.bias_corrected, mig.score, mig.per_factor[2].item()]
-    )
+    third = mig.per_factor[2].item()
+    rows.append([med.score, med.bias_corrected, mig.score, third])
 names = ["MED", "corrected", "MIG", "MIG of factor 3"]
 table = pd.DataFrame(rows, cases, names)
-empty, holed, perfect, angle, skewed, blurred = (
-    row for _, row in table.iterrows()
-)
+_, rows = zip(*table.iterrows(), strict=True)
+empty, holed, perfect, angle, skewed, blurred = rows
 if checked:
     assert abs(empty.MED - 0.00349) < 1e-3 and empty.corrected > 0.1
     assert abs(holed.MED - 0.67669) < 1e-3
@@ -655,11 +649,12 @@ caption(f"Table 8. A planted subset, and the code rotated {rotations} times.")
 # %% tags=["theorem:null"]
 def beside_own_null(codes, v, standardised, seed):
     """MED of codes over that of the same codes rotated, a mean of 3."""
-    turns = [rotation(3 * seed + s, codes.shape[1]) for s in range(3)]
-    null = [metrics.med(codes @ q, v, bins).score for q in turns]
     if standardised:
         options = {"bins": bins, "rotations": 3, "seed": seed}
         null = metrics.rotation_null(codes, v, **options).full_scores.tolist()
+    else:
+        turns = [rotation(3 * seed + s, codes.shape[1]) for s in range(3)]
+        null = [metrics.med(codes @ q, v, bins).score for q in turns]
     return metrics.med(codes, v, bins).score / np.mean(null)
 
 
