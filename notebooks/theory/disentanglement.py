@@ -24,9 +24,7 @@
 # %% tags=["parameters"]
 n = 10000  # samples that a score rests on, N [100 or more]
 bins = 20  # of each code's histogram, B [2 or more]
-widths = (
-    "5,10,50,200,1000"  # of entangled codes [some whole numbers, 1 or more]
-)
+widths = "5,10,50,200,1000"  # dimensions [some whole numbers, 1 or more]
 rotations = 3  # random rotations of a null model [2 or more]
 image_sets = "sprites,scenes"  # data whose factors are known [some data sets]
 images = 3000  # images of each that are scored [100 or more]
@@ -301,7 +299,7 @@ def by_sampling(z, v):
 # Both worlds, built: a score asks in which of eight equally likely ranges each of five factors lies.
 
 # %% tags=["theorem:impossible"]
-D, count = 5, 3000
+D, count = 5, 2000
 z = torch.randn(count, D, generator=draw, dtype=torch.float64)
 octiles = torch.from_numpy(stats.norm.ppf(np.arange(1, 8) / 8))
 truth = torch.bucketize(z, octiles)  # the labels: range 0 … 7 of each factor
@@ -788,11 +786,11 @@ rows = []
 for name in image_sets.replace(" ", "").split(","):
     side = {"scenes": 16}.get(name)  # in colour: 768 values are enough
     shown = data.load(name, "all", size=side).sample(images, seed).to(device)
-    pixels = shown.images.flatten(1).double()
+    pixels = shown.images.flatten(1).cpu().double()
     centred = pixels - pixels.mean(0)
-    axes = torch.linalg.eigh((centred.T @ centred).cpu())[1].flip(1)
+    axes = torch.linalg.eigh(centred.T @ centred)[1].flip(1)
     codes = {"the factors": shown.factors, "pixels": pixels}
-    codes["PCA, 200"] = centred @ axes[:, :200].to(centred)
+    codes["PCA, 200"] = centred @ axes[:, :200]
     for kind, z in codes.items():
         z = on_device(z)
         null = metrics.rotation_null(z, shown.factors, None, **options).score
@@ -812,10 +810,10 @@ display(table.round(3))
 caption(f"Table 11. MED beside the mean of {rotations} rotations.", images)
 
 # %% [markdown]
-# *Measured.* **Pixels** of sprites have no axes that mean anything: each pixel speaks of $x$ and $y$ at once. Those of scenes do; no
-# learning did this, but a camera that hardly moves. **Principal components** beat their null untaught: a trained code needs
-# an untrained control too. **FactorVAE's score** finds the pixels of sprites near chance: among 64 images that agree in
-# anything some pixel is black in all, and wins whatever was fixed. Sparse codes, as of a ReLU, invite the same accident.
+# *Measured.* **Pixels** of sprites have no axes that mean anything: each speaks of $x$ and $y$ at once. Those of scenes do;
+# no learning did this, but a camera that hardly moves. **Principal components** beat their null untaught: a trained code
+# needs an untrained control too. **FactorVAE's score** finds the pixels of sprites near chance: among 64 images that agree
+# in anything some pixel is black in all, and wins whatever was fixed. Sparse codes, as of a ReLU, invite the same accident.
 #
 # ## Which score for which wish, and what breaks it
 #
