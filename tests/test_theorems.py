@@ -296,7 +296,7 @@ BREAKS = {
         "round": [
             ("theta = 2 * math.pi *", "theta = math.pi *"),
             ("c[:, :1].exp() * plane", "c[:, :1] * plane"),
-            ("torch.tensor([0, 2 * math.pi])", "torch.tensor([0, math.pi])"),
+            ("torch.tensor([0, 2 * math.pi]", "torch.tensor([0, math.pi]"),
         ],
     },
     "theory/latent_model": {

@@ -91,8 +91,8 @@ def sphere(N):
 
 def near(z, kappa):
     """A partner of each z [N, 3] by (1)."""
-    t = torch.rand(len(z), 1, generator=draw).to(z)  # to be the cosine
-    t = 1 + (t + (1 - t) * math.exp(-2 * kappa)).log() / kappa
+    t = torch.rand(len(z), 1, generator=draw).to(z)
+    t = 1 + (t + (1 - t) * math.exp(-2 * kappa)).log() / kappa  # the cosine
     side = F.normalize(torch.linalg.cross(z, sphere(len(z)).to(z)), dim=1)
     return t * z + (1 - t**2).clamp(min=0).sqrt() * side
 
@@ -101,14 +101,14 @@ class World:
     """The map g from causes [N, n] to images [N, 8]: smooth, injective."""
 
     def __init__(self, n, seed, strength=2.0, hidden=16):
-        fixed = torch.Generator().manual_seed(seed)
+        fixed, self.layers = torch.Generator().manual_seed(seed), []
         lift = torch.randn(8, n, generator=fixed).double()
-        self.lift, self.layers = torch.linalg.qr(lift)[0].T, []
+        self.lift = torch.linalg.qr(lift)[0].T
         for _ in range(3):
             halves = torch.randperm(8, generator=fixed).split(4)
-            first = 1.5 * torch.randn(4, hidden, generator=fixed)
-            last = torch.randn(hidden, 4, generator=fixed) / hidden**0.5
-            self.layers.append((halves, first, strength * last))
+            first, last = torch.randn(2, 4, hidden, generator=fixed)
+            last = strength * last.T / hidden**0.5
+            self.layers.append((halves, 1.5 * first, last))
 
     def added(self, x, halves, first, last):
         return (x[:, halves[0]] @ first.to(x)).sin() @ last.to(x)
@@ -120,13 +120,10 @@ class World:
         return x
 
     def inverse(self, x):
-        x = x.clone()
         for layer in reversed(self.layers):
             x[:, layer[0][1]] -= self.added(x, *layer)
         return x @ self.lift.T.to(x)
 
-
-g = World(3, seed + 1)
 
 # %% [markdown]
 # ## InfoNCE is a likelihood
@@ -232,9 +229,8 @@ squashed = torch.tensor([1.0, 1.0, 0.5]).double()
 MAPS = {
     "rotation": lambda z: z @ Q,
     "squashed": lambda z: F.normalize(z * squashed, dim=1),
-    "folded": lambda z: z * torch.tensor([1.0, 1, 0]) + z.abs() * (1 - squashed)
-    / 0.5 * torch.tensor([0.0, 0, 1]),
-}  # fmt: skip
+    "folded": lambda z: torch.cat([z[:, :2], z[:, 2:].abs()], 1),
+}
 gaps = {name: gap(h, 1 / kappa) for name, h in MAPS.items()}
 mean, error = gaps.pop("rotation")
 assert abs(mean) < 4.5 * error + 0.01, mean  # 0.01: of the grid
@@ -286,9 +282,8 @@ class Encoders(torch.nn.Module):
 
     def __init__(self, M, D, unit=True, linear=True, hidden=64):
         super().__init__()
-        self.unit = unit
+        self.unit, scales = unit, [1, 1, not linear, linear]
         sizes = [(8, hidden), (hidden, hidden), (hidden, D + 1), (8, D + 1)]
-        scales = [1, 1, not linear, linear]
         self.weight = torch.nn.ParameterList(
             scale * torch.randn(M, i, o, generator=draw) / i**0.5
             for scale, (i, o) in zip(scales, sizes, strict=True)
@@ -298,9 +293,8 @@ class Encoders(torch.nn.Module):
         )
 
     def forward(self, x):
-        one, two, three, path = self.weight
-        v = F.silu(F.silu(x @ one + self.bias[0]) @ two + self.bias[1])
-        v = v @ three + self.bias[2] + x @ path
+        (one, two, three, path), (a, b, c) = self.weight, self.bias
+        v = F.silu(F.silu(x @ one + a) @ two + b) @ three + c + x @ path
         u = F.normalize(v[..., :-1], dim=-1) if self.unit else v[..., :-1]
         return u, v[..., -1]
 
@@ -384,6 +378,7 @@ def experiment(model, pairs, g, log_r, names=("",), **options):
 
 
 # %%
+g = World(3, seed + 1)
 SHOWN = ["short", "R2", "linear", "MCC", "null", "mean"]
 
 
@@ -851,7 +846,7 @@ def round_and_round(c):
 
 
 u = round_and_round(c)
-more = torch.tensor([0, 2 * math.pi]).double()
+more = torch.tensor([0, 2 * math.pi], dtype=torch.float64)
 assert (round_and_round(c + more) - u).abs().max() < 1e-9  # not injective
 cells = torch.histogramdd(u.float(), bins=8, range=[0, 1, 0, 1]).hist
 chi2 = ((cells - N / 64) ** 2 / (N / 64)).sum().item()
