@@ -774,22 +774,23 @@ LAWS = {
 }
 rows = []
 for law, sampled in LAWS.items():
-    for i in range(12):
+    for i in range(24):
         sources = torch.from_numpy(sampled(np.random.default_rng(i)))
         rows.append((law, *ica(sources, i)))
 linear = pd.DataFrame(rows, columns=["law", "MCC", "null"])
 linear["above"] = linear["MCC"] - linear["null"]
 by_law = linear.groupby("law", sort=False)
-error = by_law["above"].std() / 12**0.5
+error = by_law["above"].std() / 24**0.5
 low = by_law["above"].mean() - 4.5 * error
-high = by_law["above"].mean() + 4.5 * error
 assert (low[["uniform", "Laplace"]] > 0).all() and low["Gaussian"] < 0
-assert high["Gaussian"] < low[["uniform", "Laplace"]].min()
-assert (by_law["MCC"].min()[["uniform", "Laplace"]] > 0.98).all()
-by_law[["MCC", "null"]].mean().round(3)
+each = linear["MCC"].to_numpy().reshape(3, 24)
+for gain in each[:2] - each[2]:  # run by run
+    assert gain.mean() > 4.5 * gain.std(ddof=1) / 24**0.5
+by_law["MCC"].agg(["mean", "min"]).join(by_law["null"].mean()).round(3)
 
 # %% [markdown]
-# *Table 6. FastICA on 12 random mixtures of three sources each.*
+# *Table 6. FastICA on 24 random mixtures of three sources each: MCC, the least of them, and the null. Its search may get
+# stuck, as a network may.*
 #
 # ## Blocks
 #
