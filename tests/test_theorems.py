@@ -283,7 +283,8 @@ BREAKS = {
             ("halves[0]] @ first.to(x)", "halves[1]] @ first.to(x)"),  # of what it moves
         ],
         "sparse": [
-            ("torch.randint(z.shape[1], (len(z), 1)", "torch.randint(z.shape[1], (len(z), 2)"),
+            # all causes drawn anew
+            ("return z.scatter(1, i, torch.randn(len(z), 1,", "return (torch.randn(len(z), 3,"),
             ("loss = (d @ Q).abs().mean((1, 2))", "loss = (d @ Q).square().mean((1, 2))"),
         ],
         "ica": [
