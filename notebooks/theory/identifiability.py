@@ -250,7 +250,7 @@ def from_dots(z, a, c):
     return vectors[:, kept] * values[kept].sqrt(), values[0].item()
 
 
-z = sphere(300).double()
+z = sphere(100).double()
 for a, c in [(1.0, 0.0), (0.25, 0.75), (4.0, 0.0)]:
     h, least = from_dots(z, a, c)
     assert least > -1e-9 and h.shape[1] == 3 + (c > 0)
@@ -434,14 +434,15 @@ if "sphere" in chosen:
 #
 # *Figure 1. Circles of latitude, seen from the side: the causes, the images, and two codes.*
 #
-# **Measured.** R² is near 1: the code is $z$, up to a linear map. MCC is no higher than its null, and need not be: the
-# rotation is left open. In three dimensions that null is about 0.8, so an MCC of 0.8 is no achievement.
+# **Measured.** R² is near 1: the code is $z$, up to a linear map. MCC is that of some random rotation, for the rotation is
+# left open. In three dimensions its null is about 0.8, with a wide spread: an MCC of 0.8 or 0.9 is no achievement.
 #
 # A plain start often *folds* the sphere: two causes, one code, R² near $\frac23$. This is no failure of the theorem, which
 # is about maximisers: the folded code falls short by half a nat, and says so. A fold has degree 0 and a rotation ±1: no
-# continuous deformation of unit codes leads from one to the other. Hence the linear path, and the annealing: to first order in $1/\tau$ the
-# loss is $(|\mathbb{E}h|^2 - \mathbb{E}[h \cdot h^+])/\tau$, which is least for rotations (see {prf:ref}`prp-id-centred`). More on
-# what the loss does not see: [Zaliaduonis et al. 2026](https://arxiv.org/abs/2606.04280).
+# continuous deformation of unit codes leads from one to the other. Hence the linear path, and the annealing: to first
+# order in $1/\tau$ the loss is $(|\mathbb{E}h|^2 - \mathbb{E}[h \cdot h^+])/\tau$, least for rotations (see
+# {prf:ref}`prp-id-centred`). More on what the loss does not see: [Zaliaduonis et al.
+# 2026](https://arxiv.org/abs/2606.04280).
 #
 # ## The wrong temperature
 #
