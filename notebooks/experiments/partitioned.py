@@ -1139,7 +1139,8 @@ clothes_table() if len(clothes) and "fashion-mnist" in kept else NOT_YET
 # %%
 JUDGED = [*list(MAIN)[:3], "partitioned_sprites", "partitioned_scenes"]
 for name in JUDGED:
-    plots.claims(sweep.claims(name), f"{name}: a − b")
+    for family, said in sweep.claims(name).groupby("family", sort=False):
+        plots.claims(said, f"{name}, {family or 'all'}: a − b")
 
 # %% [markdown]
 # *Figure 14. The claims of five sweeps: the difference with its 95 % interval, the verdict, and what was expected.*
