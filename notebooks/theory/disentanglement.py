@@ -753,8 +753,7 @@ for name, (counts, order) in cases.items():
         assert miss.abs().max() < 1e-6 > abs(at["infoc"] - at["infom"]), name
 dependent = pd.DataFrame(columns)
 falls = dependent["independent"] - dependent["dependent"]
-assert (falls[FALL] > 0.03).all() and falls["med"] > 0.3, falls
-assert (falls[STAY].abs() < 0.02).all(), falls
+assert falls[FALL].min() > 0.05 > falls[STAY].abs().max(), falls
 assert abs(dependent.loc["med", "dependent, thinned"] - 1) < 1e-6
 fooled = dependent["wrong, dependent"] - dependent["wrong, independent"]
 assert (fooled[KNOW] > 0).all() and abs(fooled["mcc"] - 0.7 / 3) < 1e-6
