@@ -373,7 +373,7 @@ def experiment(model, pairs, g, log_r, names=("",), **options):
 
 
 # %%
-g = World(3, seed + 1)
+g = World(3, seed)
 SHOWN = ["short", "R2", "linear", "MCC", "null", "mean"]
 
 
@@ -868,7 +868,7 @@ def with_style(N):
 
 
 if "blocks" in chosen:
-    g5 = World(5, seed + 1, strength=0.5)
+    g5 = World(5, seed, strength=0.5)
     model = Contrast([kappa] * starts)
     best = train(model, with_style, g5).argmax().item()
     z, _ = with_style(3000)
