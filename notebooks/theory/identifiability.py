@@ -520,7 +520,9 @@ if "temperature" in chosen:
 #
 # **Measured.** With the temperature wrong, three of four miss the optimum by half a nat and more, as they must. The cold one
 # with a dimension more reaches it, as it may: its codes lie on a cap, with a mean of length near
-# $\sqrt{1 - \tau\kappa} = 0.87$. In none does R² fall much. The temperature costs the loss; a centred code stays right.
+# $\sqrt{1 - \tau\kappa} = 0.87$. Hot codes stay linear in $z$. The cold one without room is the danger: a start that
+# keeps to a rotation has some 1.8 nats to go, and one that folds the sphere onto such a cap only 0.5. So the *better*
+# loss may have the worse code, R² near $\frac23$. It is not centred, and {prf:ref}`prp-id-centred` says nothing of it.
 #
 # ## Causes that are not uniform
 #
