@@ -743,7 +743,9 @@ if "sparse" in chosen:
         return 0.9 / 0.19 * (z @ z_.T - 0.45 * z_.square().sum(1))
 
     model = Contrast([0.9 / 0.19] * starts, b=0.45, unit=False)
-    row, [i] = experiment(model, gaussian, g, log_r_gaussian, ["Gaussian"])
+    row, [i] = experiment(
+        model, gaussian, g, log_r_gaussian, ["Gaussian"], anneal=1.0
+    )
     with torch.no_grad():
         z, few = torch.randn(2000, 3, generator=draw), torch.randn(300, 3)
         u, d, d_ = (model.encoders(g(v))[0][i] for v in (z, few, sparse(few)))
