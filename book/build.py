@@ -1,6 +1,6 @@
 """Build the site into book/_build/html. Warnings are errors; no notebook is executed.
 
-The pages of results and status are written first, from tables and notebooks; those of the package
+The pages of results, conformance and status are written first, from files; those of the package
 are sphinx-autoapi's, from docstrings, and are gone after the build.
 
 Jupyter Book wants one folder with everything below it, and the repository's root is that folder;
@@ -21,7 +21,11 @@ BUILD = BOOK / "_build"
 
 def write_pages() -> None:
     """Write the pages that git does not keep, since they follow from what it keeps."""
-    found = {"results.md": pages.results(), "status.md": pages.status()}
+    found = {
+        "results.md": pages.results(),
+        "conformance.md": pages.conformance(),
+        "status.md": pages.status(),
+    }
     for name, text in found.items():
         (BOOK / name).write_text(text, encoding="utf-8")
 

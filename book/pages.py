@@ -1,4 +1,4 @@
-"""Pages whose content comes from files: results from the ledger and sweeps, status from notebooks.
+"""Pages whose content comes from files: results, conformance with released code, and status.
 
 As a script it prints the summary of the ledger, which README.md has between its marks.
 """
@@ -10,11 +10,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import conformance as releases
 import nbformat
 import pandas as pd
 from pybtex.database import parse_file
 
-from mdlib import sweep
+from mdlib import methods, sweep
 from mdlib.notebook.chapters import Chapter, find, names
 from mdlib.sweep import ledger, plan
 from mdlib.sweep.claims import claims_path
@@ -42,6 +43,35 @@ ROWS = """## All rows
 
 Each sweep's rows and verdicts as files, to sort and to filter in any program for tables. What the
 numbers mean, and what they do not show, is for the chapters to say.
+"""
+
+CONFORMANCE = """# Conformance
+
+Our losses and schedules beside the authors' own code. The functions of each release were run once,
+on inputs made of sines, which anyone can build again; their numbers are frozen in
+{download}`conformance.yaml <../tests/conformance.yaml>` with repository, path, commit and inputs.
+Here ours are calculated when the site is built. A number is a loss, or the norm of one of its
+gradients; max |Δ| is the largest difference over an entry's numbers. About 1e-12 is float64's
+rounding, and 1e-7 float32's, in which our networks hand on what they give. A test refuses more.
+
+Where ours is on another scale, the remark says how the two are related, and the difference is from
+that. No code of others is part of this book.
+
+"""
+
+ERRS = """## Where a release errs
+
+Here the expected number is *not* the release's. What it should be was calculated another way, which
+the remark names.
+"""
+
+OPTIONS = """## Options that differ
+
+Defaults are the same for all methods of a comparison where they can be. Those of our options that
+differ from what the authors have, and the value that does as they do:
+"""
+
+NOT_COMPARED = """## Not compared
 """
 
 STATUS = """# Status
@@ -173,6 +203,67 @@ def about(spec: sweep.Spec) -> str:
     opening = re.match(r"(#.*\n)*", spec.path.read_text(encoding="utf-8"))[0]
     text = " ".join(line.lstrip("# ") for line in opening.splitlines())
     return re.sub(r"--[\w-]+", r"`\g<0>`", text)  # an option, whose dashes typography would join
+
+
+def conformance() -> str:
+    """The page of our code beside released code, as Markdown; the differences are calculated."""
+    file = releases.read()
+    found = releases.compared().groupby("entry")["difference"].max()
+    errs = [entry for entry in file["entries"] if "release" in entry]
+    right = [entry for entry in file["entries"] if entry not in errs]
+    columns = ["method", "what", "released code", "max \\|Δ\\|", "remark"]
+
+    def table(entries: list[dict[str, Any]]) -> str:
+        lines = []
+        for entry in entries:
+            source = file["sources"][entry["source"]]
+            at = (
+                f"https://github.com/{source['repository']}/blob/{source['commit']}/{entry['path']}"
+            )
+            code = f"[`{entry['released']}`]({at}), {source['repository']} `{source['commit'][:9]}`"
+            cells = [of_method(entry["method"]), entry["what"], code]
+            lines.append([*cells, f"{found[entry['id']]:.0e}", remark(entry)])
+        return markdown(columns, lines)
+
+    options = [
+        [of_method(one["method"]), f"`{one['option']}`", here(one), one["theirs"], one["says"]]
+        for one in file["options"]
+    ]
+    parts = [
+        CONFORMANCE + table(right),
+        ERRS + "\n" + table(errs),
+        OPTIONS + "\n" + markdown(["method", "option", "here", "theirs", "which is"], options),
+        NOT_COMPARED,
+        "\n".join(f"- {of_method(name)}: {why}." for name, why in file["not_compared"].items()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def of_method(name: str) -> str:
+    return methods.find(name).title if name in methods.names() else name
+
+
+def here(one: dict[str, Any]) -> Any:
+    """Our default of an option that differs."""
+    return methods.options_of(methods.find(one["method"]))[one["option"]]
+
+
+def remark(entry: dict[str, Any]) -> str:
+    """How ours is related to the release's number, and what the file says of it."""
+    scale, shift = entry.get("scale", 1), entry.get("shift", 0)
+    parts = []
+    if scale != 1 or shift:
+        times = "" if scale == 1 else f"{scale:g} · "
+        plus = entry.get("shift_is", f"{shift:g}")
+        plus = f" − {plus.lstrip('−')}" if plus.startswith("−") else f" + {plus}"
+        parts.append(f"ours = {times}theirs{plus if shift else ''}.")
+    if "release" in entry:
+        (number,) = entry["release"].values()
+        right = next(iter(entry["numbers"].values()))
+        parts.append(f"The release has {number:.4g}, right is {right:.4g}. {entry['errs']}")
+    if "remark" in entry:
+        parts.append(entry["remark"])
+    return " ".join(parts).replace("|", "\\|")
 
 
 def status() -> str:

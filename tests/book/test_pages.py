@@ -1,4 +1,4 @@
-"""The site's pages that are written from files: results, status, the package's reference."""
+"""The pages that are written from files: results, conformance, status, the reference."""
 
 import inspect
 import re
@@ -68,6 +68,35 @@ def test_works_are_named_as_people_say_them():
     assert pages.named("hjelm2019dim") == "Hjelm et al. 2019"
     assert pages.named("kim2018factorising") == "Kim and Mnih 2018"
     assert pages.named("kuegelgen2021content") == "von Kügelgen et al. 2021"
+
+
+# --- conformance
+
+
+def test_conformance_has_a_row_for_each_entry_and_its_source_at_the_commit():
+    text, file = pages.conformance(), pages.releases.read()
+    found = pages.releases.compared().groupby("entry")["difference"].max()
+    rows = [line for line in text.splitlines() if "](https://github.com/" in line]
+    right = [entry for entry in file["entries"] if "release" not in entry]
+    errs = [entry for entry in file["entries"] if "release" in entry]
+    for row, entry in zip(rows, right + errs, strict=True):
+        assert row.replace("\\|", "").count("|") == 6
+        source = file["sources"][entry["source"]]
+        assert f"{source['repository']}/blob/{source['commit']}/{entry['path']}" in row
+        assert f"| {entry['what']} |" in row and f"| {found[entry['id']]:.0e} |" in row
+        assert ("The release has" in row) == ("release" in entry)
+    for one in file["options"]:
+        assert f"| `{one['option']}` | {pages.here(one)} | {one['theirs']} |" in text
+
+
+def test_a_remark_says_how_the_two_are_related():
+    entry = {"numbers": {"loss": 1.0}, "scale": 2, "shift": 2, "remark": "A |b|."}
+    assert pages.remark(entry) == "ours = 2 · theirs + 2. A \\|b\\|."
+    entry = {"numbers": {"loss": 1.0}, "shift": -0.69, "shift_is": "−log 2"}
+    assert pages.remark(entry) == "ours = theirs − log 2."
+    assert pages.remark({"numbers": {"loss": 1.0}}) == ""
+    entry = {"numbers": {"loss": 1.5}, "release": {"loss": 0.5}, "errs": "Why."}
+    assert pages.remark(entry) == "The release has 0.5, right is 1.5. Why."
 
 
 # --- status

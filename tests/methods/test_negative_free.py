@@ -1,4 +1,7 @@
-"""BYOL's siblings: each loss from its paper's formula, and that training does not collapse."""
+"""BYOL's siblings: each loss from its paper's formula, and that training does not collapse.
+
+Against the authors' own code they are in test_conformance.py.
+"""
 
 import math
 
@@ -8,7 +11,7 @@ import torch
 from method_tools import check_resume, fall, for_digits, train
 from torch import nn
 
-from mdlib import data, losses, methods
+from mdlib import data, methods
 
 SHAPE = (1, 8, 8)
 NAMES = ("byol", "simsiam", "barlow", "vicreg", "wmse", "directpred")
@@ -209,73 +212,6 @@ def test_the_gauge_sees_byol_collapse_without_predictor_and_slow_copy():
 @pytest.mark.parametrize("name", NAMES)
 def test_stopped_and_resumed_is_never_stopped(name, tmp_path):
     check_resume(name, tmp_path / "a.pt", head_hidden=8, head_dim=4)
-
-
-# --- against the authors' code, and lightly's, written out ----------------------------------------
-
-
-@pytest.fixture
-def pair():
-    z = torch.randn(2, 200, 16, generator=generator()) @ torch.randn(16, 16, generator=generator(1))
-    return z[0], z[0] + 0.5 * z[1]
-
-
-def released_barlow(a, b, weight):
-    """barlowtwins/main.py: batch norms without weights, a product, its diagonal and the rest."""
-    norm = nn.BatchNorm1d(a.shape[1], affine=False)
-    c = norm(a).T @ norm(b) / len(a)
-    on_diagonal = torch.diagonal(c).add_(-1).pow_(2).sum()
-    n = len(c)
-    rest = c.flatten()[:-1].view(n - 1, n + 1)[:, 1:].flatten()
-    return on_diagonal + weight * rest.pow_(2).sum()
-
-
-def released_vicreg(x, y):
-    """vicreg/main_vicreg.py, on one device, with its weights 25, 25 and 1."""
-    repr_loss = nn.functional.mse_loss(x, y)
-    x, y = x - x.mean(dim=0), y - y.mean(dim=0)
-    std_x, std_y = torch.sqrt(x.var(dim=0) + 0.0001), torch.sqrt(y.var(dim=0) + 0.0001)
-    std_loss = torch.mean(torch.relu(1 - std_x)) / 2 + torch.mean(torch.relu(1 - std_y)) / 2
-    cov_x, cov_y = (x.T @ x) / (len(x) - 1), (y.T @ y) / (len(y) - 1)
-    n = len(cov_x)
-    off = [c.flatten()[:-1].view(n - 1, n + 1)[:, 1:].flatten().pow(2) for c in (cov_x, cov_y)]
-    return 25 * repr_loss + 25 * std_loss + off[0].sum() / n + off[1].sum() / n
-
-
-def released_whitening(x):
-    """htdt/self-supervised methods/whitening.py, of the whole batch and with eps = 0."""
-    x = x[:, :, None, None]
-    m = x.mean(0).view(x.shape[1], -1).mean(-1).view(1, -1, 1, 1)
-    xn = x - m
-    t = xn.permute(1, 0, 2, 3).contiguous().view(x.shape[1], -1)
-    f_cov = torch.mm(t, t.permute(1, 0)) / (t.shape[-1] - 1)
-    inv_sqrt = torch.linalg.solve_triangular(
-        torch.linalg.cholesky(f_cov), torch.eye(x.shape[1]), upper=False
-    )
-    weights = inv_sqrt.contiguous().view(x.shape[1], x.shape[1], 1, 1)
-    return nn.functional.conv2d(xn, weights)[:, :, 0, 0]
-
-
-def test_terms_are_those_of_the_authors(pair):
-    a, b = pair
-    diagonal, rest = losses.identity_gap(losses.cross_correlation(a, b))
-    torch.testing.assert_close(diagonal + 0.0051 * rest, released_barlow(a, b, 0.0051))
-
-    variance = (losses.variance_hinge(a) + losses.variance_hinge(b)) / 2
-    covariance = losses.covariance_penalty(a) + losses.covariance_penalty(b)
-    invariance = nn.functional.mse_loss(a, b)
-    torch.testing.assert_close(25 * invariance + 25 * variance + covariance, released_vicreg(a, b))
-    small = 0.1 * a, 0.1 * b  # where the hinge acts
-    variance = (losses.variance_hinge(small[0]) + losses.variance_hinge(small[1])) / 2
-    assert variance > 0.1
-    covariance = sum(map(losses.covariance_penalty, small))
-    total = 25 * nn.functional.mse_loss(*small) + 25 * variance + covariance
-    torch.testing.assert_close(total, released_vicreg(*small))
-
-    # SimSiam's criterion, −cos, and W-MSE's norm_mse_loss, 2 − 2 cos of whitened codes.
-    cosine = nn.CosineSimilarity(dim=1)(a, b).mean()
-    torch.testing.assert_close(losses.cosine_regression(a, b).mean() / 2 - 1, -cosine)
-    torch.testing.assert_close(losses.whiten(a), released_whitening(a), rtol=1e-3, atol=1e-3)
 
 
 # --- batch norm, and a predictor of its own pace --------------------------------------------------
