@@ -47,8 +47,9 @@ numbers mean, and what they do not show, is for the chapters to say.
 
 CONFORMANCE = """# Conformance
 
-Our losses and schedules beside the authors' own code. The functions of each release were run once,
-on inputs made of sines, which anyone can build again; their numbers are frozen in
+Our losses and schedules beside released code: the authors' own, or, where they have released none
+that is at hand, code of others that many use (marked †). The functions of each were run once, on
+inputs made of sines, which anyone can build again; their numbers are frozen in
 {download}`conformance.yaml <../tests/conformance.yaml>` with repository, path, commit and inputs.
 Here ours are calculated when the site is built. A number is a loss, or the norm of one of its
 gradients; max |Δ| is the largest difference over an entry's numbers. About 1e-12 is float64's
@@ -67,12 +68,11 @@ the remark names.
 
 OPTIONS = """## Options that differ
 
-Defaults are the same for all methods of a comparison where they can be. Those of our options that
-differ from what the authors have, and the value that does as they do:
+Those defaults of ours that differ from the authors', and the value that does as they do. Training
+is the same for all methods of a comparison unless it is asked for here.
 """
 
-NOT_COMPARED = """## Not compared
-"""
+NOT_COMPARED = "## Not compared"
 
 STATUS = """# Status
 
@@ -220,7 +220,8 @@ def conformance() -> str:
             at = (
                 f"https://github.com/{source['repository']}/blob/{source['commit']}/{entry['path']}"
             )
-            code = f"[`{entry['released']}`]({at}), {source['repository']} `{source['commit'][:9]}`"
+            by = "" if source["of"] == "authors" else "†"
+            code = f"[`{entry['released']}`]({at}){by}, {source['repository']} `{source['commit'][:9]}`"
             cells = [of_method(entry["method"]), entry["what"], code]
             lines.append([*cells, f"{found[entry['id']]:.0e}", remark(entry)])
         return markdown(columns, lines)

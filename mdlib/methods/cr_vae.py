@@ -16,9 +16,10 @@ class CRVAE(VAE):
     an image. Two things differ from the paper. There it is KL(q(z|augmented) ‖ q(z|clean)), with
     the image itself on one side; here views are on both. And there the VAE's losses of the two are
     added; here they are averaged, so that this weight w does what λ = 2w does there. The released
-    code has 1e-3 times a KL summed over an image's dimensions beside a reconstruction averaged over
-    its pixels: beside ours, a sum over pixels, that is 1e-3 times the number of pixels, or near 1.
-    (It also takes the exponential of the log-variance for a standard deviation; this does not.)
+    code has λ = 1e-3 times a KL summed over an image's dimensions beside a reconstruction averaged
+    over its pixels: beside ours, a sum over pixels, that is a weight of 1e-3 · pixels / 2, or 0.39
+    for 28 × 28. (It also takes the exponential of the log-variance for a standard deviation; this
+    does not.)
     """
 
     title = "CR-VAE"

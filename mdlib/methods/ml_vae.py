@@ -9,7 +9,8 @@ class MLVAE(GroupVAE):
     """Bouchacourt et al. 2018 (arXiv:1705.08841): q(c|x¹ … xᴶ) is the product of the views' own.
 
     The group VAE with pooling="product" as its default. Their code draws a c for each view out of
-    that one posterior; here one draw serves all.
+    that one posterior; here one draw serves all. (In disentanglement_lib, the pooled variance of
+    two views is twice that of the product.)
     """
 
     title = "ML-VAE"

@@ -84,7 +84,7 @@ def test_conformance_has_a_row_for_each_entry_and_its_source_at_the_commit():
         source = file["sources"][entry["source"]]
         assert f"{source['repository']}/blob/{source['commit']}/{entry['path']}" in row
         assert f"| {entry['what']} |" in row and f"| {found[entry['id']]:.0e} |" in row
-        assert ("The release has" in row) == ("release" in entry)
+        assert (", right is " in row) == ("release" in entry)
     for one in file["options"]:
         assert f"| `{one['option']}` | {pages.here(one)} | {one['theirs']} |" in text
 

@@ -1,6 +1,6 @@
 """BYOL's siblings: each loss from its paper's formula, and that training does not collapse.
 
-Against the authors' own code they are in test_conformance.py.
+Beside the authors' own code they stand in test_conformance.py.
 """
 
 import math
