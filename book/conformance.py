@@ -1,9 +1,9 @@
 """Our side of tests/conformance.yaml: what this book's code gives for each of its entries.
 
 The file has the numbers that released functions gave, most of them the authors' own. `compared`
-sets ours beside them; the site shows that as a table, and tests/test_conformance.py refuses a difference that
-rounding can't explain. A method's own `loss` or `regularisers` is asked wherever it can be, so that
-its default weights are compared too; its networks are then replaced by given codes.
+sets ours beside them; the site shows that as a table, and tests/test_conformance.py refuses a
+difference that rounding can't explain. A method's own `loss` or `regularisers` is asked wherever it
+can be, so that its default weights are compared too; its networks are then replaced by given codes.
 """
 
 from __future__ import annotations

@@ -217,11 +217,10 @@ def conformance() -> str:
         lines = []
         for entry in entries:
             source = file["sources"][entry["source"]]
-            at = (
-                f"https://github.com/{source['repository']}/blob/{source['commit']}/{entry['path']}"
-            )
+            repository, commit = source["repository"], source["commit"]
+            at = f"https://github.com/{repository}/blob/{commit}/{entry['path']}"
             by = "" if source["of"] == "authors" else "†"
-            code = f"[`{entry['released']}`]({at}){by}, {source['repository']} `{source['commit'][:9]}`"
+            code = f"[`{entry['released']}`]({at}){by}, {repository} `{commit[:9]}`"
             cells = [of_method(entry["method"]), entry["what"], code]
             lines.append([*cells, f"{found[entry['id']]:.0e}", remark(entry)])
         return markdown(columns, lines)
