@@ -1,12 +1,15 @@
-"""Things with names: one dict that says which names there are, and weights drawn by a seed."""
+"""Things with names, in one dict that says which there are; and random numbers by a seed."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from mdlib.checks import unknown
+from mdlib.checks import check_seed, unknown
+
+if TYPE_CHECKING:
+    import torch
 
 T = TypeVar("T")
 
@@ -27,9 +30,21 @@ class Registry(dict[str, T]):
 
 @contextmanager
 def seeded(seed: int) -> Generator[None]:
-    """Inside, torch's global random numbers start from `seed`; afterwards they are as before."""
+    """Inside, torch's global random numbers start from `seed`; afterwards they are as before.
+
+    ValueError for a seed that is none, as of `random_stream`.
+    """
     import torch
 
+    check_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+def random_stream(seed: int, device: str | torch.device = "cpu") -> torch.Generator:
+    """A generator that starts from `seed`; ValueError unless that is a whole number from 0 on."""
+    import torch
+
+    check_seed(seed)
+    return torch.Generator(device).manual_seed(seed)

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import numpy as np
-from torch import Tensor
+from torch import Generator, Tensor
+
+from mdlib.checks import check_above_zero, check_not_negative, check_share, check_whole
 
 ImageShape = tuple[int, int, int]  # channels, height, width
-Loss = tuple[Tensor, dict[str, Tensor]]  # the total to minimise, and its named terms: scalars
+Terms = dict[str, Tensor]  # parts of a loss by name: scalars
+Loss = tuple[Tensor, Terms]  # the total to minimise, and its terms
+# Samples [N, …], members, generator → views [N, members, …], and what made them [N, members, k].
+Law = Callable[[Tensor, int, Generator], tuple[Tensor, Mapping[str, Tensor]]]
 Values = Tensor | np.ndarray  # what measures take: copied, never changed
+
+# Numbers with their range, for `mdlib.checks.check_annotated`: a method's options are such.
+Count = Annotated[int, partial(check_whole, 1)]
+CountOrZero = Annotated[int, partial(check_whole, 0)]
+Positive = Annotated[float, check_above_zero]
+NotNegative = Annotated[float, check_not_negative]
+Share = Annotated[float, check_share]
 
 
 @runtime_checkable

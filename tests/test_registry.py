@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mdlib.registry import Registry, seeded
+from mdlib.registry import Registry, random_stream, seeded
 
 
 def test_an_unknown_name_is_refused_with_those_that_come_near():
@@ -23,3 +23,13 @@ def test_a_seed_decides_what_is_drawn_inside_and_nothing_outside():
             draws.append(torch.rand(3))
     assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_stream_is_of_its_seed_alone():
+    draws = [torch.rand(3, generator=random_stream(seed)) for seed in (1, 1, 2)]
+    assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
+    for seed in (1.0, -1, None):
+        with pytest.raises(ValueError, match=f"seed={seed!r}: expected a whole number"):
+            random_stream(seed)
+        with pytest.raises(ValueError, match=f"seed={seed!r}"), seeded(seed):
+            pass

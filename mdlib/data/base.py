@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mdlib.checks import need
+from mdlib.registry import random_stream
 
 SPLIT_SEED = 0  # of every split that we draw ourselves: digits, grids, folders without train/test
 
@@ -177,6 +178,7 @@ class Source:
     name: str
     title: str
     splits: tuple[str, ...] = ("train", "test", "all")
+    place: str = ""  # of the files, below the data root
     how: str = ""  # one line: how to get the files; ROOT in it stands for the data root
 
     def verify(self, root: Path, quick: bool = False) -> None:
@@ -187,7 +189,7 @@ class Source:
 
     def where(self, root: Path) -> str:
         """Where verified data come from, in one line."""
-        return "built in, nothing to fetch"
+        return str(root / self.place) if self.place else "built in, nothing to fetch"
 
     def download(self, root: Path) -> None:
         """Fetch the files into `root`; whatever this raises is reported with `how`."""
@@ -210,6 +212,9 @@ class Source:
         """`verify`, quickly, and whatever else `read` would refuse that can be told beforehand."""
         self.verify(root, quick=True)
 
+    def _dataset(self, split, images, labels, class_names, **factors) -> Dataset:
+        return Dataset(self.name, self.title, split, images, labels, class_names, **factors)
+
     def _facts(self, image_shape, class_names, train, test) -> Facts:
         return Facts(self.name, self.title, image_shape, class_names, tuple(train), tuple(test))
 
@@ -219,7 +224,7 @@ def sampled(total: int, n: int | None, seed: int = 0) -> Tensor | None:
     need(n is None or n >= 1, f"sample of {n} rows: expected at least 1")
     if n is None or n >= total:
         return None
-    return torch.randperm(total, generator=torch.Generator().manual_seed(seed))[:n]
+    return torch.randperm(total, generator=random_stream(seed))[:n]
 
 
 def stratified(labels: np.ndarray, test_fraction: float) -> tuple[np.ndarray, np.ndarray]:

@@ -10,9 +10,10 @@ from torch import Tensor
 from mdlib.checks import check_above_zero, check_one_of, check_whole
 from mdlib.evaluation.inputs import checked_classes, checked_codes, standardise
 from mdlib.evaluation.logistic import logistic_regression
+from mdlib.registry import random_stream
 from mdlib.types import Values
 
-CLASSIFIERS = ("centroid", "linear")
+_CLASSIFIERS = ("centroid", "linear")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,7 @@ def few_shot(
     Raises ValueError for settings out of range, a class with fewer than `shots` samples, and, as
     all probes do, for codes and labels that don't fit.
     """
-    check_one_of(CLASSIFIERS, classifier=classifier)
+    check_one_of(_CLASSIFIERS, classifier=classifier)
     check_whole(1, shots=shots, draws=draws)
     check_above_zero(penalty=penalty)
     x, new = checked_codes(train_codes, test_codes)
@@ -47,7 +48,7 @@ def few_shot(
         train_targets, test_targets, x, new, least=shots, why=", the shots"
     )
 
-    generator = torch.Generator().manual_seed(seed)
+    generator = random_stream(seed)
     members = [(y == c).nonzero()[:, 0].cpu() for c in range(len(classes))]
     scores = []
     with torch.inference_mode(False):  # a fit needs gradients wherever it is called

@@ -34,15 +34,23 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from mdlib.checks import as_tensor, checked_grid, need
+from mdlib.checks import (
+    as_tensor,
+    check_above_zero,
+    check_not_negative,
+    check_whole,
+    checked_grid,
+    need,
+)
 from mdlib.evaluation.few_shot import few_shot as few_shot  # public, and here
 from mdlib.evaluation.inputs import checked_classes, checked_codes, checked_targets
 from mdlib.evaluation.inputs import standardise as standardise  # and this
 from mdlib.evaluation.logistic import logistic_path
 from mdlib.evaluation.logistic import logistic_regression as logistic_regression  # this, too
+from mdlib.registry import random_stream
 from mdlib.types import Values
 
-HELD_OUT = 0.2  # the part of the training set that chooses the hyper-parameter
+_HELD_OUT = 0.2  # the part of the training set that chooses the hyper-parameter
 BLOCK_BYTES = 64 * 2**20  # the largest block of distances that the neighbour searches hold
 
 # A fit: (codes, targets, new codes, grid) -> predictions for the new codes, one for every value.
@@ -89,6 +97,7 @@ def linear(
     each started from the solution before it, so list them from strong to weak.
     RuntimeError if a fit does not converge.
     """
+    check_above_zero(tol=tol)
 
     def fit(x, y, new, grid):
         n_classes = int(y.max()) + 1
@@ -109,9 +118,12 @@ def mlp(
     trained anew for as long on the whole training set. `seed` sets the initial weights and the
     order of samples, through generators of its own.
     """
+    check_whole(1, hidden=hidden, batch_size=batch_size)
+    check_above_zero(lr=lr)
+    check_not_negative(weight_decay=weight_decay)
 
     def fit(x, y, new, grid):
-        draw = torch.Generator().manual_seed(seed)  # on the CPU: every device starts alike
+        draw = random_stream(seed)  # on the CPU: every device starts alike
 
         def uniform(fan_in, *shape):
             values = (2 * torch.rand(*shape, generator=draw) - 1) / fan_in**0.5
@@ -262,6 +274,7 @@ TARGET_PROBES = {"ridge": ridge, "knn_regression": knn_regression}
 
 def _nearest(x: Tensor, new: Tensor, k: int, block_bytes: int) -> Tensor:
     """Rows [M, k] of `x` nearest to each row of `new`, nearest first; all, if `x` has fewer."""
+    check_whole(1, block_bytes=block_bytes)
     k = min(k, len(x))
     half_norms = x.square().sum(1) / 2  # ‖a − b‖²/2 = ‖a‖²/2 − a·b + a term that ranks nothing
     rows = max(1, block_bytes // (len(x) * x.element_size()))
@@ -288,9 +301,9 @@ def _classify(fit, train_codes, train_targets, test_codes, test_targets, seed, g
         train_targets, test_targets, x, new, least=2, why=", one of them to hold out"
     )
     held = torch.zeros(len(y), dtype=torch.bool, device=y.device)
-    draw = torch.Generator().manual_seed(seed)
+    draw = random_stream(seed)
     for c, count in enumerate(counts.tolist()):
-        chosen = torch.randperm(count, generator=draw)[: max(1, round(HELD_OUT * count))]
+        chosen = torch.randperm(count, generator=draw)[: max(1, round(_HELD_OUT * count))]
         held[(y == c).nonzero()[chosen.to(y.device), 0]] = True
 
     def accuracy(predicted: Tensor, y: Tensor) -> Tensor:
@@ -323,7 +336,7 @@ def _regress(fit, train_codes, train_targets, test_codes, test_targets, seed, gr
     need(len(y) > 3, f"{len(y)} training samples, expected at least 4, two of them to hold out")
     flat = y.ndim == 1
     y, truth = y.reshape(len(y), -1), truth.reshape(len(truth), -1)
-    n_held, draw = max(2, round(HELD_OUT * len(y))), torch.Generator().manual_seed(seed)
+    n_held, draw = max(2, round(_HELD_OUT * len(y))), random_stream(seed)
     held = torch.zeros(len(y), dtype=torch.bool)
     held[torch.randperm(len(y), generator=draw)[:n_held]] = True
     held = held.to(y.device)

@@ -18,10 +18,10 @@ from mdlib.checks import need
 from mdlib.data.base import Dataset, stratified
 from mdlib.evaluation import probes
 from mdlib.evaluation.views_classifier import Columns, ViewsClassifier
+from mdlib.registry import random_stream
+from mdlib.types import Law
 from mdlib.views import BINARY, style
 
-# Images [N, ...], members, generator → views [N, members, C, H, W] and what made them.
-Law = Callable[[Tensor, int, torch.Generator], tuple[Tensor, Mapping[str, Tensor]]]
 # (codes, targets, test codes, test targets) → what the probe found
 Probe = Callable[[Tensor, Tensor, Tensor, Tensor], probes.ProbeResult]
 
@@ -90,7 +90,7 @@ def fresh_views(
     """
     need(n >= 1, f"n={n} views: expected at least 1")
     device = split.labels.device
-    draw = torch.Generator(device).manual_seed(seed)
+    draw = random_stream(seed, device)
     rows = torch.arange(n, device=device) % len(split)
     if shuffled:
         rows = torch.randperm(len(split), generator=draw, device=device)[rows]
@@ -134,7 +134,7 @@ def codes_of_views(
     method, law: Law, images: Tensor, members: int, seed: int
 ) -> Float[Tensor, "images members dim"]:
     """Codes of `members` fresh views of each image."""
-    draw = torch.Generator(images.device).manual_seed(seed)
+    draw = random_stream(seed, images.device)
     views, _ = law(images, members, draw)
     return method.encode(views.flatten(0, 1)).unflatten(0, views.shape[:2])
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mdlib.data.base import Dataset
 from mdlib.evaluation.probes import r2
 from mdlib.methods.supervised import Supervised
-from mdlib.registry import seeded
+from mdlib.registry import random_stream, seeded
 from mdlib.training import ImageViews, fit
 from mdlib.types import ImageShape, Loss
 from mdlib.views import style
@@ -100,7 +100,7 @@ def train_views_classifier(
 
     One seed for all methods: only what the same classifier says compares. ValueError as `fit`.
     """
-    draw = torch.Generator(device).manual_seed(seed)
+    draw = random_stream(seed, device)
     typical = columns(law(split.images[:1].to(device).expand(4096, -1, -1, -1), 1, draw)[1])
     typical = torch.cat([*typical.values()], 1)
     with seeded(seed):

@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LARGE = 1e5  # from here on numbers are written with a power of ten …
-FINEST = 6  # … as they are if this many decimals do not show them
+_FINEST = 6  # … as they are if this many decimals do not show them
 
 
 def mean_std(rows: Any, by: str | list[str] = "method") -> pd.DataFrame:
     """The table of results: "mean ± std" of every numeric column over a group's rows, and their n.
+
+    Words, truth values and dates are no numbers, and left out; ValueError for durations.
 
     Args:
         rows: a DataFrame, or the rows of `read_metrics`; a column "seed" is left out.
@@ -31,6 +33,8 @@ def mean_std(rows: Any, by: str | list[str] = "method") -> pd.DataFrame:
     names = [by] if isinstance(by, str) else list(by)
     for name in names:
         need(name in frame, f"by={name!r}: the rows have no such column, but {list(frame)}")
+    for name in frame.select_dtypes("timedelta"):
+        raise ValueError(f"column {name!r} holds durations: give seconds, by .dt.total_seconds()")
     numbers = frame.select_dtypes(("integer", "floating")).columns
     numbers = numbers.drop(["seed", *names], errors="ignore")
     frame = frame.astype(dict.fromkeys(numbers, float))  # float16 and ints overflow in a sum
@@ -66,7 +70,7 @@ def plus_minus(mean: float, std: float = math.nan) -> str:
     if std <= 1e-12 * abs(mean):  # of equal values, but for rounding
         return f"{number(mean)} ± 0"
     decimals = max(3, 1 - math.floor(math.log10(std)))
-    if max(abs(mean), std) >= LARGE or decimals > FINEST:
+    if max(abs(mean), std) >= LARGE or decimals > _FINEST:
         return f"{mean:.4g} ± {std:.2g}"
     return f"{mean:.{decimals}f} ± {std:.{decimals}f}"
 
@@ -76,6 +80,6 @@ def number(value: float) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{abs(value) and value:.0f}"
     decimals = max(3, 2 - math.floor(math.log10(abs(value))))
-    if abs(value) >= LARGE or decimals > FINEST:
+    if abs(value) >= LARGE or decimals > _FINEST:
         return f"{value:.4g}"
     return f"{value:.{decimals}f}"

@@ -1,8 +1,9 @@
 """Every learner under one face: `loss(views)`, `encode(images)`, `after_step(step, steps)`.
 
 To add a method: write one file with a subclass of `methods.base.Method`, and add its line to
-`REGISTRY`. Its own options are keyword arguments with defaults. A `**common` after them stands for
-those of its parent.
+`REGISTRY`. Its own options are keyword arguments with defaults, whose annotations say what they may
+be (`create` looks: `mdlib.checks.check_options`). A `**common` after them stands for those of its
+parent.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from mdlib.checks import check_seed, unknown
+from mdlib.checks import check_options, defaults
 from mdlib.registry import Registry, seeded
 
 if TYPE_CHECKING:
@@ -67,17 +68,14 @@ def create(
     """A freshly initialised method for images of shape (C, H, W), with codes [N, latent_dim].
 
     `seed` decides the initial weights and touches no global random state. Raises ValueError for an
-    unknown method or option, naming the valid ones.
+    unknown method or option, naming the valid ones, and for an option out of its range.
     """
     cls = find(name)
-    valid = options_of(cls)
-    for option in options:
-        if option not in valid:
-            raise ValueError(unknown(f"option of method {name!r}", option, valid))
-    check_seed(seed)
+    valid = _options(cls)
+    check_options(f"option of method {name!r}", valid, options)
     with seeded(seed):
         method = cls(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
-    method.options, method.seed = valid | options, seed
+    method.options, method.seed = options_of(cls) | options, seed
     return method
 
 
@@ -88,10 +86,12 @@ def all_options() -> set[str]:
 
 def options_of(cls: type) -> dict[str, object]:
     """A method's options and their defaults, beside image_shape and latent_dim."""
-    parameters = inspect.signature(cls).parameters.values()
-    own = {p.name: p.default for p in parameters if p.default is not p.empty}
-    hands_on = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    return options_of(cls.__mro__[1]) | own if hands_on else own
+    return {name: option.default for name, option in _options(cls).items()}
+
+
+def _options(cls: type) -> dict[str, inspect.Parameter]:
+    hands_on = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls).parameters.values())
+    return (_options(cls.__mro__[1]) if hands_on else {}) | defaults(cls)
 
 
 def parse_option(text: str) -> dict[str, int | float]:

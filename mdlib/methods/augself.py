@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import permutations
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdlib import nets
-from mdlib.checks import check_not_negative, check_one_of
 from mdlib.methods.byol import BYOL
-from mdlib.types import ImageShape, Loss
+from mdlib.types import Loss, NotNegative
 from mdlib.views import BINARY, COLUMNS, PERIODS, circular, style
 
-TRUNKS = ("shared", "separate")
+_Trunk = Literal["shared", "separate"]
 COLOUR = ("brightness", "contrast", "saturation", "hue")
 
 
@@ -30,9 +30,8 @@ class DifferencePredictor(nn.Module):
     that both views have the same.
     """
 
-    def __init__(self, dim: int, hidden: int, trunk: str = "shared"):
+    def __init__(self, dim: int, hidden: int, trunk: _Trunk = "shared"):
         super().__init__()
-        check_one_of(TRUNKS, trunk=trunk)
         # As many outputs as any law needs, for only the views will tell which it varies.
         columns = Counter(_augmentation(name) for names in COLUMNS.values() for name in names)
         columns.update(_augmentation(name) for name in PERIODS)  # a cosine and a sine, one more
@@ -101,17 +100,11 @@ class AugSelf(BYOL):
     uses = ("parameters",)
 
     def __init__(
-        self,
-        image_shape: ImageShape,
-        latent_dim: int,
-        augmentation_weight: float = 1.0,
-        trunk: str = "shared",
-        **common,
+        self, *, augmentation_weight: NotNegative = 1.0, trunk: _Trunk = "shared", **common
     ):
-        super().__init__(image_shape, latent_dim, **common)
-        check_not_negative(augmentation_weight=augmentation_weight)
+        super().__init__(**common)
         self.augmentation_weight = augmentation_weight
-        self.differences = DifferencePredictor(latent_dim, self.head_hidden, trunk)
+        self.differences = DifferencePredictor(self.latent_dim, self.head_hidden, trunk)
 
     def loss(
         self,

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.checks import check_not_negative
 from mdlib.methods.joint_embedding import JointEmbedding
-from mdlib.types import ImageShape, Loss
+from mdlib.types import Loss, NotNegative
 
 
 class BarlowTwins(JointEmbedding):
@@ -25,11 +24,8 @@ class BarlowTwins(JointEmbedding):
     title = "Barlow Twins"
     colour = "#ca9161"
 
-    def __init__(
-        self, image_shape: ImageShape, latent_dim: int, redundancy_weight: float = 0.0051, **common
-    ):
-        super().__init__(image_shape, latent_dim, **common)
-        check_not_negative(redundancy_weight=redundancy_weight)
+    def __init__(self, *, redundancy_weight: NotNegative = 0.0051, **common):
+        super().__init__(**common)
         self.redundancy_weight = redundancy_weight
 
     def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mdlib import losses
-from mdlib.checks import check_not_negative, check_one_of
-from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape
-
-ESTIMATORS = ("weighted", "stratified")
+from mdlib.methods.vae import VAE, Posterior
+from mdlib.types import Count, NotNegative, Terms
 
 
 class BetaTCVAE(VAE):
@@ -32,16 +31,13 @@ class BetaTCVAE(VAE):
 
     def __init__(
         self,
-        image_shape: ImageShape,
-        latent_dim: int,
-        beta: float = 6.0,
-        estimator: str = "weighted",
-        dataset_size: int | None = None,
+        *,
+        beta: NotNegative = 6.0,
+        estimator: Literal["weighted", "stratified"] = "weighted",
+        dataset_size: Count | None = None,
         **common,
     ):
-        super().__init__(image_shape, latent_dim, **common)
-        check_not_negative(beta=beta)
-        check_one_of(ESTIMATORS, estimator=estimator)
+        super().__init__(**common)
         if estimator == "stratified" and dataset_size is None:
             raise ValueError(
                 "estimator='stratified' weighs a batch against the data set: give "
@@ -50,10 +46,8 @@ class BetaTCVAE(VAE):
         self.dataset_size = dataset_size if estimator == "stratified" else None
         self.term_weights = {"total_correlation": beta - 1}
 
-    def regularisers(
-        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
-    ) -> dict[str, Tensor]:
-        views = zip(z.unbind(1), mean.unbind(1), log_variance.unbind(1), strict=True)
+    def regularisers(self, q: Posterior, z: Tensor, generator: Generator | None) -> Terms:
+        views = zip(z.unbind(1), q.mean.unbind(1), q.log_variance.unbind(1), strict=True)
         estimates = [losses.total_correlation(*view, self.dataset_size) for view in views]
-        terms = super().regularisers(mean, log_variance, z, generator)
+        terms = super().regularisers(q, z, generator)
         return terms | {"total_correlation": torch.stack(estimates).mean()}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from mdlib.checks import check_not_negative
 from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape
+from mdlib.types import NotNegative
 
 
 class BetaVAE(VAE):
@@ -13,7 +12,6 @@ class BetaVAE(VAE):
     title = "β-VAE"
     colour = "#56b4e9"
 
-    def __init__(self, image_shape: ImageShape, latent_dim: int, beta: float = 4.0, **common):
-        super().__init__(image_shape, latent_dim, **common)
-        check_not_negative(beta=beta)
+    def __init__(self, *, beta: NotNegative = 4.0, **common):
+        super().__init__(**common)
         self.term_weights = {"kl": beta}

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import losses
-from mdlib.checks import check_not_negative
+from mdlib.checks import need
 from mdlib.methods.byol import BYOL
-from mdlib.types import ImageShape
+from mdlib.types import NotNegative, Share
 
 
 class DirectPred(BYOL):
@@ -30,18 +30,9 @@ class DirectPred(BYOL):
     correlation: Tensor
     predictor: nn.Linear
 
-    def __init__(
-        self,
-        image_shape: ImageShape,
-        latent_dim: int,
-        memory: float = 0.3,
-        floor: float = 0.01,
-        **common,
-    ):
-        super().__init__(image_shape, latent_dim, **common)
-        if not 0 <= memory < 1:
-            raise ValueError(f"memory={memory}: expected a number from 0 to below 1")
-        check_not_negative(floor=floor)
+    def __init__(self, *, memory: Share = 0.3, floor: NotNegative = 0.01, **common):
+        super().__init__(**common)
+        need(memory < 1, f"memory={memory}: expected a number from 0 to below 1")
         self.memory, self.floor = memory, floor
         self.predictor = nn.Linear(self.head_dim, self.head_dim, bias=False).requires_grad_(False)
         nn.init.eye_(self.predictor.weight)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mdlib import losses
-from mdlib.checks import check_above_zero, check_not_negative, check_one_of
-from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape
-
-SCALE_TERMS = ("mean", "sum")
+from mdlib.methods.vae import VAE, Posterior
+from mdlib.types import Count, NotNegative, Terms
 
 
 class HFSVAE(VAE):
@@ -37,32 +36,26 @@ class HFSVAE(VAE):
 
     def __init__(
         self,
-        image_shape: ImageShape,
-        latent_dim: int,
-        beta: float = 1.0,
-        gamma: float = 1.0,
-        scale_weight: float = 0.0,
-        scale_term: str = "mean",
-        pairs: int = 25,
+        *,
+        beta: NotNegative = 1.0,
+        gamma: NotNegative = 1.0,
+        scale_weight: NotNegative = 0.0,
+        scale_term: Literal["mean", "sum"] = "mean",
+        pairs: Count = 25,
         **common,
     ):
-        super().__init__(image_shape, latent_dim, **common)
-        check_not_negative(beta=beta, gamma=gamma, scale_weight=scale_weight)
-        check_above_zero(pairs=pairs)
-        check_one_of(SCALE_TERMS, scale_term=scale_term)
+        super().__init__(**common)
         self.pairs, self.scale_term = pairs, scale_term
         self.term_weights = {"kl": beta, "support": gamma, "scale": scale_weight}
 
-    def regularisers(
-        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
-    ) -> dict[str, Tensor]:
+    def regularisers(self, q: Posterior, z: Tensor, generator: Generator | None) -> Terms:
         every = torch.combinations(torch.arange(self.latent_dim, device=z.device))
         order = torch.randperm(len(every), generator=generator, device=z.device)
         chosen = every[order[: self.pairs]]
-        views = mean.unbind(1)
+        views = q.mean.unbind(1)
         support = torch.stack([losses.factorised_support(view, chosen) for view in views]).mean()
         scale = torch.stack([losses.variance_hinge(view) for view in views]).mean()
         if self.scale_term == "sum":
             scale = scale * self.latent_dim
-        terms = super().regularisers(mean, log_variance, z, generator)
+        terms = super().regularisers(q, z, generator)
         return terms | {"support": support, "scale": scale}

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import losses, nets
-from mdlib.checks import check_above_zero, check_batch
+from mdlib.checks import check_batch
 from mdlib.methods.base import Method
-from mdlib.types import ImageShape, Loss
+from mdlib.types import Count, CountOrZero, ImageShape, Loss, Positive
 
 
 class InfoNCE(Method):
@@ -30,12 +30,11 @@ class InfoNCE(Method):
         latent_dim: int,
         arch: str = "mlp",
         code: str = "linear",
-        temperature: float = 0.5,
-        head_hidden: int = 256,
-        head_dim: int = 64,
+        temperature: Positive = 0.5,
+        head_hidden: Count = 256,
+        head_dim: CountOrZero = 64,
     ):
         super().__init__(image_shape, latent_dim)
-        check_above_zero(temperature=temperature)
         self.encoder = nets.encoder(arch, image_shape, latent_dim, code)
         self.head = (
             nets.projection(latent_dim, head_hidden, head_dim) if head_dim else nn.Identity()

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import nets
-from mdlib.checks import check_above_zero, check_batch
+from mdlib.checks import check_batch
 from mdlib.methods.base import Method
-from mdlib.types import ImageShape
+from mdlib.types import Count, ImageShape
 
 T = TypeVar("T")
 
@@ -35,11 +35,10 @@ class JointEmbedding(Method):
         latent_dim: int,
         arch: str = "mlp",
         code: str = "linear",
-        head_hidden: int = 256,
-        head_dim: int = 64,
+        head_hidden: Count = 256,
+        head_dim: Count = 64,
     ):
         super().__init__(image_shape, latent_dim)
-        check_above_zero(head_hidden=head_hidden, head_dim=head_dim)
         self.encoder = nets.encoder(arch, image_shape, latent_dim, code)
         self.head_hidden, self.head_dim = head_hidden, head_dim
         self.projector = self.projector_of(latent_dim)

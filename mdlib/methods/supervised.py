@@ -7,9 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdlib import nets
-from mdlib.checks import check_above_zero
 from mdlib.methods.base import Method
-from mdlib.types import ImageShape, Loss
+from mdlib.types import Count, ImageShape, Loss
 
 
 class Supervised(Method):
@@ -28,10 +27,9 @@ class Supervised(Method):
         latent_dim: int,
         arch: str = "mlp",
         code: str = "linear",
-        classes: int = 10,
+        classes: Count = 10,
     ):
         super().__init__(image_shape, latent_dim)
-        check_above_zero(classes=classes)
         self.encoder = nets.encoder(arch, image_shape, latent_dim, code)
         self.head = nn.Linear(latent_dim, classes)
         self.classes = classes

@@ -7,9 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mdlib import losses
-from mdlib.checks import check_not_negative
 from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
-from mdlib.types import ImageShape, Loss
+from mdlib.types import Loss, NotNegative
 
 
 class VICReg(JointEmbedding):
@@ -27,19 +26,13 @@ class VICReg(JointEmbedding):
 
     def __init__(
         self,
-        image_shape: ImageShape,
-        latent_dim: int,
-        invariance_weight: float = 25.0,
-        variance_weight: float = 25.0,
-        covariance_weight: float = 1.0,
+        *,
+        invariance_weight: NotNegative = 25.0,
+        variance_weight: NotNegative = 25.0,
+        covariance_weight: NotNegative = 1.0,
         **common,
     ):
-        super().__init__(image_shape, latent_dim, **common)
-        check_not_negative(
-            invariance_weight=invariance_weight,
-            variance_weight=variance_weight,
-            covariance_weight=covariance_weight,
-        )
+        super().__init__(**common)
         self.term_weights = {
             "invariance": invariance_weight,
             "variance": variance_weight,

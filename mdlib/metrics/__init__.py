@@ -6,14 +6,16 @@
 
 Every function returns a small frozen result: `score`, what it depends on (`n`, `bins`, `seed`), and
 the parts. Higher is better, apart from `hfs`, `gaussian_total_correlation` and `wasserstein`, which
-are 0 at best. `mcc` and `block_r2` are those of identifiability, and come with their nulls. The
-others follow disentanglement_lib (Locatello et al. 2019) and the released MED (Cao et al. 2022);
-where they don't, the docstring says so. Scores are compared at equal N and bins only.
+are 0 at best. `mcc` and `block_r2` are those of identifiability, and come with their nulls.
+`infomec` and `dci_es` follow their authors' released code, the others disentanglement_lib
+(Locatello et al. 2019) and the released MED (Cao et al. 2022); where they don't, the docstring says
+so. Scores are compared at equal N and bins only.
 """
 
 from mdlib.metrics.alignment import med, mig, modularity, random_rotation, rotation_null
-from mdlib.metrics.fitted import dci, explicitness, informativeness, sap
+from mdlib.metrics.fitted import dci, dci_es, explicitness, informativeness, sap
 from mdlib.metrics.identifiability import block_r2, mcc
+from mdlib.metrics.infomec import infomec
 from mdlib.metrics.information import mutual_information_matrix
 from mdlib.metrics.inputs import Score
 from mdlib.metrics.robustness import irs
@@ -29,11 +31,13 @@ __all__ = [
     "beta_vae",
     "block_r2",
     "dci",
+    "dci_es",
     "evaluate",
     "explicitness",
     "factor_vae",
     "gaussian_total_correlation",
     "hfs",
+    "infomec",
     "informativeness",
     "irs",
     "mcc",

@@ -3,7 +3,7 @@
 Any matrix goes with any of these: mutual information, importance for a classifier, accuracy of a
 classifier. What the literature calls MED, MIG, DCI, SAP and modularity are five of the pairs
 (Locatello et al. 2020, "A Sober Look at the Unsupervised Learning of Disentangled
-Representations").
+Representations"); InfoMEC's first two letters are two more.
 """
 
 from __future__ import annotations
@@ -70,3 +70,16 @@ def modular(matrix: Float[Tensor, "d k"]) -> Float[Tensor, " d"]:
     top = squares.amax(1)
     rest = (squares.sum(1) - top) / (matrix.shape[1] - 1)
     return torch.where(top > 0, 1 - rest / top, 0.0)
+
+
+def peak(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, " rows"]:
+    """How much of each row is in its greatest entry, [R, M] → [R]: (max/sum − 1/M)/(1 − 1/M).
+
+    1 for a row of one entry, 0 for one of equal entries and for an empty one (Hsu et al. 2023).
+    With a single column it is 1, unless that is empty.
+    """
+    total, columns = matrix.sum(1), matrix.shape[1]
+    if columns == 1:
+        return (total > 0).double()
+    share = torch.where(total > 0, matrix.amax(1) / total, 1 / columns)
+    return (share * columns - 1) / (columns - 1)

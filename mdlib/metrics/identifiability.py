@@ -15,6 +15,7 @@ from mdlib.checks import check_one_of, check_whole, need
 from mdlib.evaluation.probes import TARGET_PROBES, standardise
 from mdlib.metrics.alignment import random_rotation
 from mdlib.metrics.inputs import Score, checked_codes, checked_factors
+from mdlib.registry import random_stream
 from mdlib.types import Values
 
 
@@ -55,7 +56,7 @@ def mcc(
     factors = checked_factors(codes, factors)
     matrix = _correlations(codes, factors, kind)
     per_factor, matched = _best_matching(matrix)
-    white, draw = _whitened(codes), torch.Generator().manual_seed(seed)
+    white, draw = _whitened(codes), random_stream(seed)
     turned = [white @ random_rotation(white.shape[1], draw) for _ in range(rotations)]
     nulls = torch.stack([_best_matching(_correlations(z, factors, kind))[0].mean() for z in turned])
     return MCCScore(
@@ -134,7 +135,7 @@ def block_r2(
     factors = checked_factors(codes, factors)
     n = len(codes)
     need(n >= 12, f"{n} samples, expected at least 12: a third of them tests")
-    rows = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).to(codes.device)
+    rows = torch.randperm(n, generator=random_stream(seed)).to(codes.device)
     test, train = rows.tensor_split([n // 3])
 
     def found(given: Tensor) -> Tensor:

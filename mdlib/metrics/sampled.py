@@ -16,6 +16,7 @@ from torch import Tensor
 from mdlib.checks import check_whole, need
 from mdlib.evaluation.logistic import logistic_regression
 from mdlib.metrics.inputs import Score, checked_codes, checked_labels
+from mdlib.registry import random_stream
 from mdlib.types import Values
 
 CALL = 2**14  # samples asked of a sampler at once, and so images that one may have to encode
@@ -88,7 +89,7 @@ def beta_vae(
     """
     check_whole(1, points=points, test_points=test_points, batch=batch)
     _several_factors(sampler)
-    draw = torch.Generator().manual_seed(seed)
+    draw = random_stream(seed)
 
     def sample(count: int) -> tuple[Tensor, Tensor]:
         def differences(factor: int, count: int) -> Tensor:
@@ -149,7 +150,7 @@ def factor_vae(
     check_whole(1, votes=votes, test_votes=test_votes)
     check_whole(2, batch=batch, variance_samples=variance_samples)
     _several_factors(sampler)
-    draw = torch.Generator().manual_seed(seed)
+    draw = random_stream(seed)
     calls = [CALL] * (variance_samples // CALL) + [variance_samples % CALL]
     samples = torch.cat([sampler(None, 1, size, draw) for size in calls if size], 1)
     variance = _variance(samples)[0]

@@ -9,6 +9,7 @@ import torch
 from mdlib.checks import check_whole
 from mdlib.losses import factorised_support
 from mdlib.metrics.inputs import Score, checked_codes
+from mdlib.registry import random_stream
 from mdlib.types import Values
 
 
@@ -43,7 +44,7 @@ def hfs(
     for name, value in {"batches": batches, "pairs": pairs}.items():
         if value is not None:
             check_whole(1, **{name: value})
-    draw = torch.Generator().manual_seed(seed)
+    draw = random_stream(seed)
     d, batch = codes.shape[1], min(batch, len(codes))
     rows = torch.randperm(len(codes), generator=draw).to(codes.device)
     dealt = rows[: len(rows) // batch * batch].reshape(-1, batch)[:batches]

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from mdlib.checks import unknown
 from mdlib.metrics.alignment import med, mig, modularity, rotation_null
-from mdlib.metrics.fitted import PredictionScore, Test, accuracy, auc, dci, predictions, sap
+from mdlib.metrics.fitted import (
+    PredictionScore,
+    Test,
+    accuracy,
+    auc,
+    dci,
+    dci_es,
+    predictions,
+    sap,
+)
+from mdlib.metrics.infomec import InfoMECScore, infomec
 from mdlib.metrics.inputs import Score, checked_codes, checked_factors
 from mdlib.metrics.robustness import irs
 from mdlib.metrics.sampled import Rows, beta_vae, factor_vae
@@ -19,7 +30,7 @@ from mdlib.types import Values
 if TYPE_CHECKING:
     import pandas
 
-TREES_UP_TO = 64  # codes: beyond them even binned trees take many minutes on a CPU
+TREES_UP_TO = 64  # codes: beyond them trees take minutes on a CPU
 BATCHES, PAIRS = 10, 500  # of HFS: samples, and codes in each
 
 
@@ -32,13 +43,14 @@ def evaluate(
 
     Columns: score, n, bins and seed, where they mean something. Rows are named after the functions,
     which have their settings at the defaults, apart from: "med top-k" for each of `top_k`, and
-    below it "med top-k rotated", its null (5 rotations); "dci" with binned trees, and only up to 64
-    codes; "hfs" from 10 batches and at most 500 pairs of codes in each; "beta_vae" and "factor_vae"
-    from the given rows. A single factor leaves out all that tell factors apart, a single code all
-    that compare codes. `udr`, which needs several models, is not among them.
+    below it "med top-k rotated", its null (5 rotations); "dci" with binned trees; "dci" and
+    "dci_es" only up to 64 codes; "infom", "infoc" and "infoe", the three of `infomec`; "hfs" from
+    10 batches and at most 500 pairs of codes in each; "beta_vae" and "factor_vae" from the given
+    rows. A single factor leaves out all that tell factors apart, a single code all that compare
+    codes. `udr`, which needs several models, is not among them, nor are `mcc` and `block_r2`.
 
     `test` is a second sample (codes, factors) for what is fitted; without one a third of the rows
-    is held out. `metrics` names the rows wanted, of any width ("dci" too), instead of all.
+    is held out. `metrics` names the rows wanted, of any width (trees too), instead of all.
     ValueError for an unknown name, and as in the functions.
     """
     import pandas
@@ -49,6 +61,10 @@ def evaluate(
     @cache
     def regressions() -> list[PredictionScore]:  # the costliest part, for two rows
         return predictions((auc, accuracy), codes, factors, test, seed)
+
+    @cache
+    def mec() -> InfoMECScore:
+        return infomec(codes, factors, bins)
 
     table: dict[str, Callable[[], Score]] = {"med": lambda: med(codes, factors, bins)}
     for k in top_k:
@@ -61,6 +77,10 @@ def evaluate(
         "modularity": lambda: modularity(codes, factors, bins),
         "sap": lambda: sap(codes, factors, test=test, seed=seed),
         "dci": lambda: dci(codes, factors, test=test, seed=seed, trees="binned"),
+        "dci_es": lambda: dci_es(codes, factors, test=test, seed=seed),
+        "infom": mec,
+        "infoc": lambda: replace(mec(), score=mec().compactness),
+        "infoe": lambda: replace(mec(), score=mec().explicitness),
         "explicitness": lambda: regressions()[0],
         "informativeness": lambda: regressions()[1],
         "irs": lambda: irs(codes, factors, bins),
@@ -81,9 +101,9 @@ def evaluate(
 
 
 def _left_out(names: Iterable[str], d: int, k: int) -> set[str]:
-    out = set() if d <= TREES_UP_TO else {"dci"}
+    out = set() if d <= TREES_UP_TO else {"dci", "dci_es"}
     if k == 1:
-        out |= {"modularity", "dci", "beta_vae", "factor_vae"}
+        out |= {"modularity", "dci", "infom", "infoc", "infoe", "beta_vae", "factor_vae"}
         out |= {name for name in names if name.startswith("med")}
     if d == 1:
         out |= {"mig", "sap", "hfs"}

@@ -29,6 +29,7 @@ from mdlib.evaluation.logistic import logistic_regression
 from mdlib.mi import bounds, critics
 from mdlib.mi.pairs import SameClass, score_matrix_from_posteriors
 from mdlib.mi.training import Sample, evaluate, train
+from mdlib.registry import random_stream, seeded
 from mdlib.views import Views
 
 
@@ -49,8 +50,7 @@ class Encoders(nn.Module):
         need(len(temperatures) > 0, "temperatures=[]: expected one for each member")
         for tau in temperatures:
             check_above_zero(temperature=tau)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.h = critics.mlp(len(temperatures), list(sizes))
         self.register_buffer("tau", torch.tensor(list(temperatures))[:, None, None])
 
@@ -79,7 +79,7 @@ def contrast(
 
 def code_pairs(codes: Float[Tensor, "members N d"], task: SameClass, seed: int) -> Sample:
     """A sampler of same-class pairs of frozen codes: the same rows for all members."""
-    draw = torch.Generator(codes.device).manual_seed(seed)
+    draw = random_stream(seed, codes.device)
 
     def sample(step: int, n: int) -> tuple[Tensor, Tensor]:
         x, y = task.sample_rows(n // len(codes), draw)
@@ -154,7 +154,7 @@ def plug_in(
 
     `of_rows` are the posteriors of the task's rows. The mean over batches of `pairs` pairs.
     """
-    draw = torch.Generator(of_rows.device).manual_seed(seed)
+    draw = random_stream(seed, of_rows.device)
     prior = task.class_probabilities.to(of_rows)
     values = []
     for _ in range(batches):

@@ -22,8 +22,10 @@ import math
 from collections.abc import Iterable
 
 import torch
+from jaxtyping import Float
 from torch import Generator, Tensor
 
+from mdlib import data
 from mdlib.checks import unknown
 from mdlib.mi.tasks import LOG_2, Task, checked_device
 
@@ -189,6 +191,23 @@ class SameClass(Task):
     def sample(self, n: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         x, y = self.sample_rows(n, generator)
         return self._classes.take(x).flatten(1), self._classes.take(y).flatten(1)
+
+
+def of_split(
+    dataset: str,
+    split: str,
+    *,
+    size: int = 0,
+    max_images: int | None = None,
+    device: torch.device | str = "cpu",
+) -> tuple[data.Dataset, Float[Tensor, "n pixels"], SameClass]:
+    """A split of a data set, its images flat in [0, 1], and same-class pairs of them.
+
+    `size` 0: as they are, but digits 8×8, as small as they were published. Raises as `data.load`.
+    """
+    given = size or (8 if dataset == "digits" else None)
+    rows = data.load(dataset, split, size=given, max_images=max_images).to(device)
+    return rows, rows.images.flatten(1).float() / 255, SameClass(rows.images, rows.labels)
 
 
 class BinaryChannel(Task):

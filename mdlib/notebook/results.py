@@ -64,10 +64,12 @@ def _rows(rows: Any) -> Iterable[Mapping]:
         return []
     if hasattr(rows, "to_dict") and hasattr(rows, "columns"):  # a DataFrame, without importing it
         if any(name is not None for name in rows.index.names):
-            rows = rows.reset_index()
+            rows = rows.reset_index(allow_duplicates=True)
         if not rows.columns.is_unique:
             raise ValueError(f"two columns have one name: {list(rows.columns)}")
         return rows.to_dict("records")
+    if not isinstance(rows, Iterable):
+        raise ValueError(f"rows are {rows!r}: expected a dict, a list of dicts, or a DataFrame")
     return [rows] if isinstance(rows, Mapping) else rows
 
 

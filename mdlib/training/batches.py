@@ -14,17 +14,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float, Integer, Shaped, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from mdlib.checks import as_tensor, check_whole, need
-
-Law = Callable[[Tensor, int, torch.Generator], tuple[Tensor, Mapping[str, Tensor]]]
+from mdlib.types import Law
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ class SampleViews:
         return Batch(views, extras)
 
     def fingerprint(self) -> dict[str, Any]:
-        law = repr(self.law)
+        law = _described(self.law)
         need(
             not re.search(r"\bat 0x[0-9a-fA-F]+|\.\.\.", law),
             f"the law of views {law} can't say what it is, so nobody could tell later whether a "
@@ -173,6 +172,20 @@ class ImageViews(SampleViews):
             f"other samples there is SampleViews",
         )
         super().__init__(images, law, members, labels)
+
+
+def _described(law: Law) -> str:
+    """The law's `repr`, which a torch module has without its settings: there, with all it holds."""
+    if not isinstance(law, nn.Module):
+        return repr(law)
+    settings = {
+        f"{name}.{key}".lstrip("."): value
+        for name, module in law.named_modules()
+        for key, value in vars(module).items()
+        if not key.startswith("_") and key != "training"
+    }
+    text = " ".join(repr(law).split())
+    return f"{text} with {settings}, weights {digest(*law.state_dict().values())}"
 
 
 def digest(*tensors: Tensor) -> str:

@@ -72,16 +72,10 @@ for name in chosen:
 draw = torch.Generator().manual_seed(seed)
 
 # %% tags=["setup"]
-preferred = 8 if dataset == "digits" else None
-limits = {"size": size or preferred, "max_images": max_images}
-train, test = (
-    data.load(dataset, split, **limits).to(device)
-    for split in ("train", "test")
-)
+limits = {"size": size, "max_images": max_images, "device": device}
+train, x_train, task = pairs.of_split(dataset, "train", **limits)
+test, x_test, held_out = pairs.of_split(dataset, "test", **limits)
 M = len(train.class_names)
-x_train, x_test = (s.images.flatten(1).float() / 255 for s in (train, test))
-task = pairs.SameClass(train.images, train.labels)
-held_out = pairs.SameClass(test.images, test.labels)
 train
 
 # %% [markdown]

@@ -80,6 +80,7 @@ def test_a_strong_penalty_leaves_directions_only_and_inference_mode_is_no_troubl
     ("changes", "message"),
     [
         ({"shots": 0}, "shots=0: expected a whole number"),
+        ({"seed": 1.5}, "seed=1.5: expected a whole number"),
         ({"draws": 0}, "draws=0: expected a whole number"),
         ({"penalty": -1}, "penalty=-1: expected a number above 0"),
         ({"classifier": "svm"}, "classifier='svm': expected one of"),

@@ -321,3 +321,30 @@ def test_grid_errors():
         probes.ridge(*data("ridge"), penalties=[0.0])
     with pytest.raises(ValueError, match="positive whole"):
         probes.knn(*data("knn"), neighbours=[1.5])
+
+
+@pytest.mark.parametrize("name", [*CLASS_PROBES, *TARGET_PROBES])
+@pytest.mark.parametrize("seed", [1.5, 1.0, "1", None, True, -1])
+def test_every_probe_refuses_a_seed_that_is_none(name, seed):
+    probe = (CLASS_PROBES | TARGET_PROBES)[name]
+    with pytest.raises(ValueError, match=f"seed={seed!r}: expected a whole number"):
+        probe(*data(name), seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "values", "message"),
+    [
+        ("linear", "tol", ["a", 0, -1.0, None], "a number above 0"),
+        ("mlp", "hidden", [0, 1.5, "8"], "a whole number of at least 1"),
+        ("mlp", "batch_size", [0, 1.5, None], "a whole number of at least 1"),
+        ("mlp", "lr", ["a", 0], "a number above 0"),
+        ("mlp", "weight_decay", ["a", -1], "0 or a number above it"),
+        ("knn", "block_bytes", [0, "a"], "a whole number of at least 1"),
+        ("knn_regression", "block_bytes", [0, 1.5], "a whole number of at least 1"),
+    ],
+)
+def test_settings_without_sense_are_refused_by_name(name, option, values, message):
+    probe = (CLASS_PROBES | TARGET_PROBES)[name]
+    for value in values:
+        with pytest.raises(ValueError, match=f"{option}={value!r}: expected {message}"):
+            probe(*data(name), **{option: value})

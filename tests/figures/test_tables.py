@@ -93,3 +93,12 @@ def test_whole_numbers_may_be_missing_and_a_missing_column_is_named():
     assert tables.mean_std(whole).loc["a"].tolist() == ["2.000 ± 1.414", 2]
     with pytest.raises(ValueError, match="by='arch': the rows have no such column"):
         tables.mean_std(whole, "arch")
+
+
+def test_what_is_no_number_is_left_out_or_refused():
+    rows = pd.DataFrame({"method": ["a", "a"], "x": [1.0, 3.0], "right": [True, False]})
+    rows["day"] = pd.Timestamp("2026-01-01")
+    assert list(tables.mean_std(rows)) == ["x", "n"]
+    rows["time"] = pd.to_timedelta([1, 2], unit="s")
+    with pytest.raises(ValueError, match="column 'time' holds durations: give seconds"):
+        tables.mean_std(rows)

@@ -75,6 +75,8 @@ def test_encode_gives_codes_and_leaves_the_method_as_it_was(method):
 def test_encode_refuses_images_of_another_shape(method):
     with pytest.raises(ValueError, match=r"made for \(1, 16, 16\)"):
         method.encode(torch.zeros(2, 3, 16, 16))
+    with pytest.raises(ValueError, match="batch_size=0: expected a whole number"):
+        method.encode(torch.zeros(2, *SHAPE), batch_size=0)
 
 
 def test_the_seed_alone_decides_the_weights(method):
@@ -108,8 +110,12 @@ def test_unknown_names_are_refused_with_the_valid_ones():
         ("infonce", {"code": "tanh"}, "code='tanh': expected one of"),
         ("byol", {"momentum": 1.5}, "momentum=1.5: expected"),
         ("byol", {"code": "tanh"}, "code='tanh': expected one of"),
-        ("byol", {"head_dim": 0}, "head_dim=0: expected a number above 0"),
-        ("simsiam", {"predictor_hidden": 0}, "predictor_hidden=0: expected a number above 0"),
+        ("byol", {"head_dim": 0}, "head_dim=0: expected a whole number of at least 1"),
+        (
+            "simsiam",
+            {"predictor_hidden": 0},
+            "predictor_hidden=0: expected a whole number",
+        ),
         ("barlow", {"redundancy_weight": -1}, "redundancy_weight=-1: expected 0 or"),
         ("vicreg", {"variance_weight": -1}, "variance_weight=-1: expected 0 or"),
         ("wmse", {"shrinkage": -0.1}, "shrinkage=-0.1: expected a number from 0 to 1"),
@@ -121,27 +127,54 @@ def test_unknown_names_are_refused_with_the_valid_ones():
         ("annealed_vae", {"gamma": -1}, "gamma=-1: expected 0 or"),
         ("annealed_vae", {"ramp": 0}, "ramp=0: expected a number above 0"),
         ("factor_vae", {"gamma": -1}, "gamma=-1: expected 0 or"),
-        ("factor_vae", {"discriminator_layers": 0}, "discriminator_layers=0: expected a number"),
+        (
+            "factor_vae",
+            {"discriminator_layers": 0},
+            "discriminator_layers=0: expected a whole",
+        ),
         ("beta_tcvae", {"estimator": "exact"}, "estimator='exact': expected one of"),
         ("beta_tcvae", {"estimator": "stratified"}, "give dataset_size=the number of training"),
         ("dip_vae", {"kind": "iii"}, "kind='iii': expected one of"),
         ("dip_vae", {"diagonal_weight": -1}, "diagonal_weight=-1: expected 0 or"),
-        ("hfs_vae", {"pairs": 0}, "pairs=0: expected a number above 0"),
+        ("hfs_vae", {"pairs": 0}, "pairs=0: expected a whole number of at least 1"),
         ("hfs_vae", {"gamma": -1}, "gamma=-1: expected 0 or"),
-        ("supervised", {"classes": 0}, "classes=0: expected a number above 0"),
+        ("supervised", {"classes": 0}, "classes=0: expected a whole number of at least 1"),
         ("gvae", {"pooling": "sum"}, "pooling='sum': expected one of"),
         ("gvae", {"style_dim": 4}, "style_dim=4: expected 1 or more, and less than latent_dim=4"),
         ("ml_vae", {"style_dim": 0}, "style_dim=0: expected 1 or more"),
         ("cr_vae", {"consistency_weight": -1}, "consistency_weight=-1: expected 0 or"),
-        ("mixture_vae", {"components": 0}, "components=0: expected a number above 0"),
+        ("mixture_vae", {"components": 0}, "components=0: expected a whole number of at least 1"),
         ("instance", {"instances": None}, "give instances=the number of training images"),
         ("instance", {"instances": 0}, "instances=0: give"),
         ("instance", {"temperature": 0}, "temperature=0: expected a number above 0"),
+        ("instance", {"instances": 1.5}, "instances=1.5: expected a whole number"),
+        ("infonce", {"head_dim": -1}, "head_dim=-1: expected a whole number of at least 0"),
+        ("directpred", {"momentum": -0.1}, "momentum=-0.1: expected a number from 0 to 1"),
+        ("augself", {"trunk": "both"}, "trunk='both': expected one of"),
+        ("factor_vae", {"discriminator_betas": (0.9,)}, "expected two numbers from 0 to below 1"),
+        ("partitioned_vae", {"swap": "no"}, "swap='no': expected True or False"),
     ],
 )
 def test_options_without_sense_are_refused(name, options, message):
     with pytest.raises(ValueError, match=message):
         make(name, **options)
+
+
+def test_an_option_is_refused_where_it_is_of_another_kind_than_its_default():
+    """The kind is the rule: no method's count may be a share, no number of any a word."""
+    for name in methods.names():
+        for option, default in methods.options_of(methods.find(name)).items():
+            if isinstance(default, bool):
+                wrong = [1.5, "yes"]
+            elif isinstance(default, int):
+                wrong = [1.5, 2.0, "3", True, None]
+            elif isinstance(default, float):
+                wrong = ["a", float("nan"), True, None]
+            else:
+                continue
+            for value in wrong:
+                with pytest.raises(ValueError, match=f"{option}={value!r}: expected"):
+                    make(name, **{option: value})
 
 
 def test_options_of_a_sibling_are_its_own_and_those_it_hands_on():

@@ -505,7 +505,7 @@ def test_shared_terms_refuse_views_that_share_nothing(term):
     [
         ("partitioned_vae", {"content_kl": "pair"}, "content_kl='pair': expected one of"),
         ("partitioned_vae", {"style_beta": -1}, "style_beta=-1: expected 0 or"),
-        ("partitioned_vae", {"warmup": 1500}, "warmup=1500: expected a share of the steps"),
+        ("partitioned_vae", {"warmup": 1500}, "warmup=1500: expected a number from 0 to 1"),
         ("swap_vae", {"align_weight": -1}, "align_weight=-1: expected 0 or"),
         ("partitioned_byol", {"style_term": "push"}, "style_term='push': expected one of"),
         ("partitioned_byol", {"style_weight": -1}, "style_weight=-1: expected 0 or"),

@@ -1,4 +1,4 @@
-"""SAP, DCI, explicitness and informativeness against scikit-learn and the known scores."""
+"""SAP, DCI, DCI-ES, explicitness and informativeness against scikit-learn and the known scores."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 
-from mdlib.metrics import dci, explicitness, informativeness, med, sap
+from mdlib.metrics import dci, dci_es, explicitness, informativeness, med, sap
 from mdlib.metrics.aggregate import completeness, disentanglement
-from mdlib.metrics.fitted import auc
+from mdlib.metrics.fitted import auc, ease
 from mdlib.metrics.trees import boost
 
 TRAIN, TEST = recipe.factors(2, 2000, recipe.SMALL), recipe.factors(3, 2000, recipe.SMALL)
@@ -157,6 +158,75 @@ def test_dead_codes_have_no_importance():
     assert result.train == pytest.approx(float((labels == 0).double().mean()))  # the most frequent
 
 
+# ---------------------------------------------------------------------------- DCI-ES
+
+
+def test_ease_of_known_curves():
+    steps = torch.arange(11).double() / 10
+    flat, line = torch.full((11,), 0.3).double(), 0.8 * (1 - steps)
+    last = torch.where(steps < 1, 0.8 + 0 * steps, 0.0)
+    half = 0.8 - 0.4 * steps  # never gets there: the area is under what it reaches
+    noise = line + torch.where(steps == 0.5, 0.3, 0.0)  # worse than a smaller reader
+    curves = torch.stack([flat, line, last, half, noise])
+    expected = [1, 0, -1 + 1 / 10, 1 / 2, 0 - 2 * 0.1 * 0.08 / 0.8]
+    assert ease(curves, torch.full((5,), 0.8).double()).tolist() == pytest.approx(
+        expected, abs=1e-6
+    )
+
+
+def test_two_bits_take_two_questions():
+    bits = np.stack(np.meshgrid([0, 1], [0, 1]), -1).reshape(-1, 2).repeat(5, 0)
+    factors = np.stack([2 * bits[:, 0] + bits[:, 1], bits[:, 1]], 1)
+    result = dci_es(bits, factors, test=(bits, factors), deepest=5)
+    assert np.allclose(result.losses, [[0.5, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
+    assert result.baseline.tolist() == [0.75, 0.5]
+    assert result.per_factor.tolist() == pytest.approx([1 - 2 * (0.5 / 2 / 4) / 0.75, 1])
+    assert result.informativeness == 1 and result.size == 1
+    twice = dci_es(np.hstack([bits, bits]), factors, test=(np.hstack([bits, bits]), factors))
+    assert twice.size == 0.5 and twice.informativeness == 1
+    assert twice.per_factor[0] == pytest.approx(
+        1 - 2 * (0.5 / 2 / 19) / 0.75
+    )  # deeper, so nearer 1
+
+
+def test_a_cut_tree_is_a_tree_fitted_so_deep():
+    codes, labels = clouds(900, 4)
+    labels = labels[:, None]
+    train, test = (codes[:600], labels[:600]), (codes[600:], labels[600:])
+    result = dci_es(*train, test=test, deepest=6, seed=1)
+    again = [
+        DecisionTreeClassifier(max_depth=depth, random_state=1)
+        .fit(train[0], train[1][:, 0])
+        .score(test[0], test[1][:, 0])
+        for depth in range(1, 7)
+    ]
+    assert np.allclose(1 - result.losses[0], again, rtol=0, atol=0.01)  # ties fall elsewhere
+    assert result.baseline[0] == pytest.approx(1 - np.bincount(train[1][:, 0]).max() / 600)
+    least = np.minimum.accumulate(1 - np.array(again))
+    area = np.trapezoid(least - least[-1], dx=1 / 5)
+    assert result.score == pytest.approx(1 - 2 * area / float(result.baseline[0]), abs=0.03)
+
+
+def test_explicitness_of_codes_that_know_little_is_high():
+    codes = {name: pair(name) for name in ("perfect", "rotated", "noise")}
+    found = {name: dci_es(z, TRAIN, test=test) for name, (z, test) in codes.items()}
+    assert found["noise"].score > 0.95 and found["noise"].informativeness < 0.3
+    assert found["perfect"].informativeness == 1 > found["rotated"].informativeness
+    assert found["noise"].score > found["perfect"].score + 0.05
+
+
+def test_informativeness_of_an_ignored_factor_rises_with_dependence():
+    counts = (12 + 140 * np.eye(5, dtype=int)).flatten()
+    both = np.stack(np.meshgrid(range(5), range(5)), -1).reshape(-1, 2)
+    free, bound = both.repeat(40, 0), both.repeat(counts, 0)
+    blind, tied = (dci_es(v[:, :1], v, test=(v[:, :1], v)) for v in (free, bound))
+    assert blind.losses[1].min() == pytest.approx(0.8)  # a guess
+    assert tied.losses[1].min() == pytest.approx(1 - 152 / 200)  # how often both agree
+    perfect = dci_es(bound, bound, test=(bound, bound))
+    assert perfect.informativeness == 1
+    assert perfect.score == pytest.approx(dci_es(free, free, test=(free, free)).score, abs=0.05)
+
+
 # ---------------------------------------------------------------------------- the learners
 
 
@@ -243,7 +313,13 @@ def test_errors():
     factors = np.stack([labels, labels % 2], 1)
     rare, new = factors.copy(), factors.copy()
     rare[7, 0], new[7, 0] = 9, 9
-    every = (sap, explicitness, informativeness, lambda *a, **k: dci(*a, **k, trees="binned"))
+    every = (
+        sap,
+        dci_es,
+        explicitness,
+        informativeness,
+        lambda *a, **k: dci(*a, **k, trees="binned"),
+    )
     for score in every:
         with pytest.raises(ValueError, match="factor 0: 1 of its values occur in the test sample"):
             score(codes, factors, test=(codes, new))
@@ -259,6 +335,8 @@ def test_errors():
         dci(codes, factors[:, :1])
     with pytest.raises(ValueError, match="expected at least 2"):
         sap(codes[:, :1], factors)
+    with pytest.raises(ValueError, match="deepest=1"):
+        dci_es(codes, factors, deepest=1)
     with pytest.raises(ValueError, match="trees='forest'"):
         dci(codes, factors, trees="forest")
     with pytest.raises(ValueError, match="no second sample"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import metrics_recipe as recipe
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ CODES = np.hstack([recipe.standard(FACTORS, (3, 4, 2)), np.random.RandomState(0)
 def test_the_table_is_the_functions():
     table = evaluate(CODES, FACTORS, bins=10, top_k=(1, 2), seed=3)
     assert table.index.name == "metric"
+    mec = metrics.infomec(CODES, FACTORS, 10)
     expected = {
         "med": metrics.med(CODES, FACTORS, 10),
         "med top-1": metrics.med(CODES, FACTORS, 10, top_k=1),
@@ -27,6 +30,10 @@ def test_the_table_is_the_functions():
         "modularity": metrics.modularity(CODES, FACTORS, 10),
         "sap": metrics.sap(CODES, FACTORS, seed=3),
         "dci": metrics.dci(CODES, FACTORS, seed=3, trees="binned"),
+        "dci_es": metrics.dci_es(CODES, FACTORS, seed=3),
+        "infom": mec,
+        "infoc": replace(mec, score=mec.compactness),
+        "infoe": replace(mec, score=mec.explicitness),
         "explicitness": metrics.explicitness(CODES, FACTORS, seed=3),
         "informativeness": metrics.informativeness(CODES, FACTORS, seed=3),
         "irs": metrics.irs(CODES, FACTORS, 10),
@@ -50,7 +57,16 @@ def test_the_table_is_the_functions():
 def test_what_the_input_does_not_allow_is_left_out():
     quick = {"top_k": (1,)}
     one_factor = evaluate(CODES, FACTORS[:, :1], **quick).index
-    assert not {"med", "med top-1", "modularity", "dci", "beta_vae", "factor_vae"} & set(one_factor)
+    assert not {
+        "med",
+        "med top-1",
+        "modularity",
+        "dci",
+        "infom",
+        "infoe",
+        "beta_vae",
+        "factor_vae",
+    } & set(one_factor)
     assert {"mig", "sap", "irs", "explicitness"} <= set(one_factor)
     one_code = set(evaluate(CODES[:, :1], FACTORS[:, :2], **quick).index)
     assert not {"mig", "sap", "hfs"} & one_code and {"med", "dci"} <= one_code
@@ -61,7 +77,8 @@ def test_dci_of_wide_codes_only_on_demand(monkeypatch):
     monkeypatch.setattr(metrics.table, "dci", lambda *a, **k: metrics.Score(score=0.25, n=7))
     wide = evaluate(CODES, FACTORS, metrics=["mig", "dci"])
     assert list(wide.index) == ["mig", "dci"] and wide.score["dci"] == 0.25
-    assert metrics.table._left_out([], 5, 3) == {"dci"} and not metrics.table._left_out([], 4, 3)
+    assert metrics.table._left_out([], 5, 3) == {"dci", "dci_es"}
+    assert not metrics.table._left_out([], 4, 3)
 
 
 def test_a_test_sample_and_tensors():

@@ -17,6 +17,7 @@ from mdlib.mi.pairs import (
     CdpMini,
     SameClass,
     flip_probability,
+    of_split,
     optimal_infonce,
     optimal_nt_xent,
     score_matrix_from_posteriors,
@@ -456,3 +457,13 @@ def test_cuda(single, home):
     for source in sources:
         x, y = source.sample(50, torch.Generator("cuda").manual_seed(0))
         assert x.is_cuda and y.is_cuda
+
+
+def test_a_split_comes_with_its_pixels_and_pairs():
+    split, pixels, task = of_split("digits", "test", max_images=100)
+    assert split.image_shape == (1, 8, 8) and len(split) == 100
+    assert torch.equal(pixels, split.images.flatten(1) / 255)
+    assert task.information == pytest.approx(math.log(10))
+    x, y = task.sample_rows(50, draw())
+    assert torch.equal(split.labels[x], split.labels[y])
+    assert of_split("digits", "test", size=5, max_images=9)[1].shape == (9, 25)

@@ -67,6 +67,11 @@ def test_data_frame_keeps_only_a_named_index():
         (None, "nothing to record"),
         ([], "nothing to record"),
         (pd.DataFrame([[1, 2]], columns=["x", "x"]), "two columns have one name"),
+        (
+            pd.DataFrame({"x": [1]}, index=pd.Index([0], name="x")),
+            "two columns have one name: ['x', 'x']",
+        ),
+        (5, "rows are 5: expected a dict, a list of dicts, or a DataFrame"),
     ],
 )
 def test_bad_rows_are_refused_and_leave_the_file_alone(tmp_path, row, message):

@@ -1,5 +1,7 @@
 """A sweep is numbered alike everywhere, and what is wrong with it has a file and a line."""
 
+import re
+
 import pytest
 
 from mdlib import data, methods, sweep
@@ -259,3 +261,6 @@ def test_an_unknown_sweep_is_named():
         sweep.load("ss")
     with pytest.raises(ValueError, match=r"no sweep at x\.yaml"):
         sweep.load("x.yaml")
+    for name in (None, 5, b"s", ["s"]):
+        with pytest.raises(ValueError, match=re.escape(f"{name!r} names no sweep: expected NAME")):
+            sweep.load(name)

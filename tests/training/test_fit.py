@@ -442,6 +442,9 @@ def test_weights_that_are_not_finite_stop_a_training_that_saves_nothing(steps):
         ({"epochs": 2}, "give exactly one"),
         ({"steps": None}, "give exactly one"),
         ({"steps": 0}, "steps=0: expected a whole number of at least 1"),
+        ({"callbacks": None}, "callbacks=None: expected a list of functions, .. for none"),
+        ({"callbacks": print}, "callbacks=<built-in function print>: expected a list"),
+        ({"callbacks": [1]}, "callbacks=.1.: expected a list of functions"),
         ({"device": "gpu"}, "device='gpu': expected auto, cpu"),
         ({"device": "cuda:99"}, "device='cuda:99' is not on this machine"),
     ],
@@ -623,6 +626,30 @@ def test_a_law_that_says_what_it_is_resumes(tmp_path):
         train(make(), law=Holds(2), steps=2, checkpoint=tmp_path / "a.pt")
 
 
+class Module(nn.Module):
+    """A law that is a network: its settings are attributes, which torch's repr leaves out."""
+
+    def __init__(self, hflip=0.5, weight=1.0):
+        super().__init__()
+        self.hflip, self.inner = hflip, nn.Linear(1, 1)
+        nn.init.constant_(self.inner.weight, weight)
+        nn.init.zeros_(self.inner.bias)
+
+    def forward(self, images, members, generator):
+        return Views(hflip=self.hflip)(images, members, generator)
+
+
+def test_a_law_that_is_a_module_says_all_it_holds(tmp_path):
+    for _ in range(2):
+        assert len(train(make(), law=Module(), steps=2, checkpoint=tmp_path / "a.pt")) == 2
+    with pytest.raises(ValueError, match=r"'hflip': 0.5,.*now .*'hflip': 0.2,"):
+        train(make(), law=Module(0.2), steps=2, checkpoint=tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="another run: views was"):
+        train(make(), law=Module(weight=2.0), steps=2, checkpoint=tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="can't say what it is"):
+        train(make(), law=Module(Silent()), steps=2, checkpoint=tmp_path / "b.pt")
+
+
 @pytest.mark.parametrize(
     "images",
     [IMAGES.flip(0), IMAGES.flip(-1), IMAGES[torch.randperm(50)], IMAGES[:49], IMAGES.mT,
@@ -759,6 +786,12 @@ def test_weight_decay_reaches_the_optimiser():
     method = Idle()
     train(method, steps=2, lr=0.1, weight_decay=0.5, schedule="constant")
     torch.testing.assert_close(method.w.data, torch.full((3,), (1 - 0.1 * 0.5) ** 2))
+
+
+@pytest.mark.parametrize("every", [0, 1.5, "2", None])
+def test_a_callback_comes_every_so_many_whole_steps(every):
+    with pytest.raises(ValueError, match=f"every={every!r}: expected a whole number"):
+        Watch(len, every)
 
 
 def test_a_group_of_weights_may_have_a_rate_and_a_schedule_of_its_own():
