@@ -347,14 +347,14 @@ def walk(name, c, angles):
 shown = next(iter(trained))
 order = torch.argsort(y_test, stable=True)[:: max(1, len(y_test) // 300)]
 with torch.no_grad():
-    z = trained[shown][0](x_test[order])
+    z = F.normalize(trained[shown][0](x_test[order]), dim=1)
 _, axes = plt.subplots(1, 2, figsize=(7, 3.4), width_ratios=[1, 1.1])
 axes[0].imshow((z @ z.T).abs().cpu(), vmin=0, vmax=1, cmap="viridis")
 axes[0].set(title=f"|cosine| of test codes, {shown}", xticks=[], yticks=[])
 if trained[shown][1]:
     angles = torch.linspace(-0.8, 0.8, 5, device=device)
     strips = [walk(shown, c, angles) for c in range(min(6, classes))]
-    sheet = (torch.stack(strips).cpu() + 1) / 2
+    sheet = F.pad((torch.stack(strips).cpu() + 1) / 2, (1, 1, 1, 1), value=0.5)
     rows = sheet.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
     axes[1].imshow(rows.squeeze(-1), cmap="gray", vmin=0, vmax=1)
 axes[1].set(title="walks, two for each class", xticks=[], yticks=[])
