@@ -358,7 +358,7 @@ tables.mean_std(source[["variant", "gauge", "class of views"]], "variant")
 #   heads, at this length.
 # - **The probe tells another story.** Without predictor the gauge falls by two thirds, and whether the code lost anything
 #   cannot be told. A frozen random network as the target is already worth most of what BYOL gains.
-# - **A slow target** has no advantage here over the network itself behind a stop-gradient, as SimSiam says; that both are
+# - **A slow target** shows no advantage here over the network itself behind a stop-gradient, as SimSiam says; that both are
 #   equal within 0.03 is not shown either.
 #
 # ## What this does not show
