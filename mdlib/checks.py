@@ -166,7 +166,7 @@ def defaults(function: Callable) -> dict[str, Parameter]:
 def check_options(kind: str, valid: Mapping[str, Parameter], options: Mapping[str, Any]) -> None:
     """ValueError for an option that is none of `valid`, with these, or by its annotation."""
     for name, value in options.items():
-        need(name in valid, unknown(kind, name, valid))
+        need(name in valid, f"{name}={value!r}: {unknown(kind, name, valid)}")
         check_annotated(valid[name].annotation, name, value)
 
 

@@ -154,7 +154,7 @@ def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, 
 def _expected(claim: Claim) -> str:
     """What a − b is to be."""
     sign = {"better": "> ", "worse": "< −" if claim.margin else "< ", "equivalent": "within ±"}
-    more = f", or within ±{claim.equivalent_within:g}" if claim.equivalent_within else ""
+    more = f" (equal: ±{claim.equivalent_within:g})" if claim.equivalent_within else ""
     return f"{sign[claim.expected]}{claim.margin:g}{more}"
 
 

@@ -31,8 +31,8 @@ variants = "partitioned_vae,repel"  # the methods, see CHOICES below
 # shared_contrast, augself, ddcl]
 seed = 0  # the first seed [seed]
 seeds = 1  # how many, one after the other [1 or more]
-vae_steps = 1000  # training steps of methods with a decoder [1 or more]
-byol_steps = 400  # of all others [1 or more]
+vae_steps = 600  # training steps of methods with a decoder [1 or more]
+byol_steps = 250  # of all others [1 or more]
 batch_size = 64  # images a step, two views of each [2 or more]
 arch = "mlp-small"  # of encoder and decoder
 # [one of mlp-small, mlp, mlp-large, conv, resnet]
@@ -46,7 +46,7 @@ lr = 0.0  # learning rate; 0 takes lr and option from the tuning sweep
 option = ""  # one option of the method, as in style_weight=0.25 [option]
 held_out = False  # True to tune: a fifth of the training set is the test set
 max_images = 8000  # at most so many training images [2 or more]
-probe_views = 2000  # views that probes learn from; half as many test them
+probe_views = 1000  # views that probes learn from; half as many test them
 # [10 or more]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
@@ -1139,7 +1139,8 @@ clothes_table() if len(clothes) and "fashion-mnist" in kept else NOT_YET
 # %%
 JUDGED = [*list(MAIN)[:3], "partitioned_sprites", "partitioned_scenes"]
 for name in JUDGED:
-    plots.claims(sweep.claims(name), f"{name}: a − b")
+    for family, said in sweep.claims(name).groupby("family", sort=False):
+        plots.claims(said, f"{name}, {family or 'all'}: a − b")
 
 # %% [markdown]
 # *Figure 14. The claims of five sweeps: the difference with its 95 % interval, the verdict, and what was expected.*

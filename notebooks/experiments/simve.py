@@ -1090,7 +1090,8 @@ Markdown(
 
 # %%
 for name in ("simve", "simve_fashion", "simve_mnist"):
-    plots.claims(sweep.claims(name), f"{name}: a − b")
+    for family, said in sweep.claims(name).groupby("family", sort=False):
+        plots.claims(said, f"{name}, {family or 'all'}: a − b")
 
 # %% [markdown]
 # *Figure 15. The claims of three sweeps: the difference with its 95 % interval, the verdict, and what was expected.*

@@ -753,8 +753,7 @@ for name, (counts, order) in cases.items():
         assert miss.abs().max() < 1e-6 > abs(at["infoc"] - at["infom"]), name
 dependent = pd.DataFrame(columns)
 falls = dependent["independent"] - dependent["dependent"]
-assert (falls[FALL] > 0.03).all() and falls["med"] > 0.3, falls
-assert (falls[STAY].abs() < 0.02).all(), falls
+assert falls[FALL].min() > 0.05 > falls[STAY].abs().max(), falls
 assert abs(dependent.loc["med", "dependent, thinned"] - 1) < 1e-6
 fooled = dependent["wrong, dependent"] - dependent["wrong, independent"]
 assert (fooled[KNOW] > 0).all() and abs(fooled["mcc"] - 0.7 / 3) < 1e-6
@@ -787,6 +786,7 @@ for name in image_sets.replace(" ", "").split(","):
     side = {"scenes": 16}.get(name)  # in colour: 768 values are enough
     shown = data.load(name, "all", size=side).sample(images, seed).to(device)
     pixels = shown.images.flatten(1).cpu().double()
+    pixels = pixels[:, pixels.std(0) > 0]  # dead pixels can say nothing
     centred = pixels - pixels.mean(0)
     axes = torch.linalg.eigh(centred.T @ centred)[1].flip(1)
     codes = {"the factors": shown.factors, "pixels": pixels}
@@ -795,7 +795,9 @@ for name in image_sets.replace(" ", "").split(","):
         z = on_device(z)
         null = metrics.rotation_null(z, shown.factors, None, **options).score
         score = metrics.med(z, shown.factors, bins).score
-        vote = by_sampling(z, shown.factors)[1]
+        draws = {"votes": 2000, "test_votes": 1000, "threshold": 0.0}
+        sampler = metrics.Rows(z, shown.factors)
+        vote = metrics.factor_vae(sampler, **draws, seed=seed).score
         rows.append([name, kind, score, null, score / null, vote])
 columns = ["images", "code", "MED", "rotated", "ratio", "FactorVAE"]
 table = pd.DataFrame(rows, columns=columns)
@@ -803,17 +805,18 @@ mdlib.record(out, table.assign(experiment="images", seed=seed))
 table = table.set_index(["images", "code"])
 if (images, bins, image_sets) == (3000, 20, "sprites,scenes"):
     assert table.ratio.xs("PCA, 200", level="code").min() > 1.3
-    assert table.ratio["sprites", "pixels"] < 1.3
-    assert table.ratio["scenes", "pixels"] > 2
+    pixels = table.xs("pixels", level="code")
+    assert pixels.ratio["sprites"] < 2 < pixels.ratio["scenes"]
     assert table.FactorVAE["sprites", "pixels"] < 0.35
 display(table.round(3))
 caption(f"Table 11. MED beside the mean of {rotations} rotations.", images)
 
 # %% [markdown]
-# *Measured.* **Pixels** of sprites have no axes that mean anything: each speaks of $x$ and $y$ at once. Those of scenes do;
-# no learning did this, but a camera that hardly moves. **Principal components** beat their null untaught: a trained code
-# needs an untrained control too. **FactorVAE's score** finds the pixels of sprites near chance: among 64 images that agree
-# in anything some pixel is black in all, and wins whatever was fixed. Sparse codes, as of a ReLU, invite the same accident.
+# *Measured.* **Pixels** of sprites score next to nothing, rotated or not: each speaks of $x$ and $y$ at once. Those of scenes
+# have axes; no learning did this, but a camera that hardly moves. **Principal components** beat their null untaught: a
+# trained code needs an untrained control too. **FactorVAE's score** finds the pixels of sprites near chance: among 64 images
+# that agree in anything some pixel is black in all, and wins whatever was fixed. Sparse codes, as of a ReLU, invite the same
+# accident.
 #
 # ## Which score for which wish, and what breaks it
 #
