@@ -350,6 +350,17 @@ tables.mean_std(source[["variant", "gauge", "class of views"]], "variant")
 # %% [markdown]
 # *Table 3. The same rows, mean ± standard deviation over n seeds.*
 #
+# What the sweep of five seeds says:
+#
+# - **No negatives are needed**, and BYOL does not collapse. But "better than contrast" fails here: InfoNCE's code is ahead.
+# - **Two parts keep the projections apart:** predictor and batch norm. Without predictor a slow or frozen target only
+#   delays the fall; without batch norm every image gets one answer, and layer norm does not stand in for it. In these
+#   heads, at this length.
+# - **The probe tells another story.** Without predictor the gauge falls by two thirds, and whether the code lost anything
+#   cannot be told. A frozen random network as the target is already worth most of what BYOL gains.
+# - **A slow target** shows no advantage here over the network itself behind a stop-gradient, as SimSiam says; that both are
+#   equal within 0.03 is not shown either.
+#
 # ## What this does not show
 #
 # - **Anything about ImageNet.** Encoder, images and training are tiny. The abstract's 74.3 % there is not tested here.

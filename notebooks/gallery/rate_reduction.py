@@ -21,7 +21,7 @@
 # - a two-player game in twenty lines, and which settings keep it from failing,
 # - to read a code by its subspaces: a classifier, a picture, a walk along principal directions.
 #
-# **You need** `methods/partitioned_vae` helps; eigenvalues and the VAE suffice.
+# **You need** eigenvalues, and what a VAE is (`start_here`).
 #
 # **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
 
