@@ -12,7 +12,7 @@ CHAPTER = "gallery/reconstruction_loss"
 
 @pytest.fixture(scope="module")
 def chapter():
-    return namespace(text(CHAPTER))
+    return namespace(text(CHAPTER), channels=2, latent_dim=6)
 
 
 def test_squares_do_not_overlap_at_spacing_8(chapter):
@@ -75,6 +75,12 @@ def test_dimensions_that_agree_are_averaged(chapter):
     torch.testing.assert_close(logs[0, :, 2].exp(), log_variance[0, :, 2].exp().mean().expand(2))
 
 
+def test_variance_is_that_of_the_pixels(chapter):
+    v = torch.cartesian_prod(torch.arange(8), torch.arange(8))
+    pixels = chapter["xysquares"](v, 1, side=16, square=2)
+    assert pixels.var(correction=0).item() == pytest.approx(chapter["VARIANCE"])
+
+
 def test_view_pairs_differ_in_one_factor(chapter):
     law, draw = chapter["views"](2), torch.Generator().manual_seed(0)
     v = torch.randint(8, (50, 4), generator=draw)
@@ -92,7 +98,7 @@ def test_loss_is_the_means_of_the_paper(chapter):
     total, _ = vae.loss(images, torch.Generator().manual_seed(1))
     mean, log_variance = vae.posterior(images[:, 0])
     noise = torch.empty(6, 1, 6).normal_(generator=torch.Generator().manual_seed(1))[:, 0]
-    decoded = vae.decoder(mean + (log_variance / 2).exp() * noise).sigmoid()
+    decoded = vae.decoder(mean + (log_variance / 2).exp() * noise)
     kl = losses.gaussian_kl(mean, log_variance).mean() / 6
-    seen = chapter["perceived"](decoded, images[:, 0], 7).mean()
+    seen = chapter["perceived"](decoded, images[:, 0], 7).mean() / chapter["VARIANCE"]
     torch.testing.assert_close(total, seen + 0.5 * kl)
