@@ -236,7 +236,7 @@ for strength in (float(word) for word in strengths.split(",")):
         z = encoder(x)
         error = 0.5 * (x - decoder(z)).square().mean().item()
     again = torch.optim.Adam(regressors.parameters(), lr=1e-2)
-    for _ in range(300):  # after the game: all signals, the code held still
+    for _ in range(1000):  # after the game: all signals, the code held still
         again.zero_grad()
         regressors_loss(z, regressors(z)).backward()
         again.step()
