@@ -258,6 +258,8 @@ ARMS = [
     for method in ("beta", "pairs")
     for where in ("adversarial mse", "overlap mse", "adversarial blur")
 ]
+
+# %%
 rows = []
 for arm in ARMS if arms == "all" else arms.split(","):
     method, where, loss = arm.split()
@@ -271,12 +273,15 @@ for arm in ARMS if arms == "all" else arms.split(","):
         schedule="constant", seed=seed, progress=False,
     )  # fmt: skip
     images = xysquares(factors, spacing, side=16, square=2).to(device)
-    z = vae.encode(images)
     with torch.no_grad():
-        error = (vae.decoder(z) - images).square().mean()
+        mean, log_variance = vae.posterior(images)
+        error = (vae.decoder(mean) - images).square().mean()
+        g = torch.Generator(device).manual_seed(1000 + seed)
+        drawn = torch.randn(64, *mean.shape, generator=g, device=device)
+    z = mean + (log_variance / 2).exp() * drawn
     found = {
-        "MIG": metrics.mig(z, factors).score,
-        "MED": metrics.med(z, factors).score,
+        "MIG": metrics.mig(z.flatten(0, 1), factors.repeat(64, 1)).score,
+        "MED": metrics.med(z.flatten(0, 1), factors.repeat(64, 1)).score,
         "unexplained": error.item() / VARIANCE,
     }
     rows.append({"arm": arm.strip()} | found)
@@ -285,7 +290,7 @@ mdlib.record(out, results)
 results.set_index("arm").round(3)
 
 # %% [markdown]
-# *Table 2. This run, one seed. "unexplained" is the mean squared error over the variance of the pixels: a model that has
+# *Table 2. This run, one seed; scores of 64 sampled codes an image. "unexplained" is the mean squared error over the variance of the pixels: a model that has
 # given up has 1.*
 #
 # ## The claims, and the sweep's verdicts
