@@ -1,4 +1,7 @@
-"""Pages whose content comes from files: results from sweeps' tables, status from notebooks."""
+"""Pages whose content comes from files: results from the ledger and sweeps, status from notebooks.
+
+As a script it prints the summary of the ledger, which README.md has between its marks.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,36 @@ from typing import Any
 
 import nbformat
 import pandas as pd
+from pybtex.database import parse_file
 
 from mdlib import sweep
 from mdlib.notebook.chapters import Chapter, find, names
-from mdlib.sweep import plan
+from mdlib.sweep import ledger, plan
+from mdlib.sweep.claims import claims_path
 from mdlib.sweep.rowfile import csv_path
-from mdlib.sweep.table import metrics
 
 ROOT = Path(__file__).resolve().parents[1]
-COLUMNS = 8  # metrics that a table shows; the file has all
-ROWS = 20  # beyond which a table scrolls by itself
+WORKS = parse_file(ROOT / "book" / "references.bib").entries
 
 RESULTS = """# Results
 
-What the sweeps found. When the site is built, every number here is read from
-`notebooks/sweeps/NAME.csv`, which `mdlib collect NAME` writes from the runs. A row has the mean ±
-standard deviation of its n runs, "± ?" where there is one. What the numbers mean, and what they do
-not show, is for the chapters to say.
+What the works behind this book claim, in our words, and what came of it here. When the site is
+built, every verdict and number is read from the files that `mdlib collect` writes from the runs;
+`mdlib claims` prints the same, and `mdlib claims ID --run` runs it again.
+
+A claim is of a difference a − b, with its 95 % interval (Student's, over n seeds): it *holds* where
+the interval lies beyond its margin, also after Holm's adjustment over its family; it *fails* where
+the interval lies on the other side; *equivalent* is a difference too small to care for; of
+*undecided* nothing follows. Where several claims speak to one sentence, they are counted, and their
+differences are given from the smallest to the largest. A claim is *confirmatory* if it was
+committed before its rows were made, else *exploratory*.
+
+"""
+
+ROWS = """## All rows
+
+Each sweep's rows and verdicts as files, to sort and to filter in any program for tables. What the
+numbers mean, and what they do not show, is for the chapters to say.
 """
 
 STATUS = """# Status
@@ -49,7 +65,7 @@ def link(chapter: Chapter) -> str:
 
 
 def results() -> str:
-    """The page of results, as Markdown."""
+    """The page of results, as Markdown: the ledger, then what can be had of every sweep."""
     paths = sorted((ROOT / "notebooks" / "sweeps").glob("*.yaml"))
     specs = [sweep.load(path, need_data=False) for path in paths]
     done = [spec for spec in specs if csv_path(spec).is_file()]
@@ -59,25 +75,97 @@ def results() -> str:
         if spec not in done
     ]
     if waiting:
-        waiting = ["## Not yet run", "\n".join(waiting)]
-    return "\n\n".join([RESULTS, *map(result, done), *waiting]) + "\n"
+        waiting = ["### Not yet run", "\n".join(waiting)]
+    found = ledger.table()
+    parts = [RESULTS + summary(found), *(work(found, key) for key in found["source"].unique())]
+    return "\n\n".join([*parts, ROWS, *map(result, done), *waiting]) + "\n"
+
+
+def named(key: str) -> str:
+    """A work as people say it: Grill et al. 2020."""
+    entry = WORKS[key]
+    names = [" ".join(p.prelast_names + p.last_names) for p in entry.persons["author"]]
+    few = len(names) < 3 and names[-1] != "others"
+    who = " and ".join(names) if few else f"{names[0]} et al."
+    return f"{who} {entry.fields['year']}"
+
+
+def summary(found: pd.DataFrame) -> str:
+    """How many claims of each work came out how, as Markdown; README.md has the same."""
+    kinds = {
+        "hold": {"holds"},
+        "in part": {"holds in some"},
+        "not shown": {"fails", "equivalent", "undecided", "holds in none"},
+        "proved, tested": {"proved", "tested"},
+        "not testable": {"not testable here"},
+        "not yet tried": {"not yet tried"},
+    }
+    counts = pd.DataFrame(
+        {kind: found["verdict"].isin(words) for kind, words in kinds.items()}
+    ).groupby(found["source"], sort=False)
+    counts = counts.sum()
+    tried = counts.drop(columns=["not testable", "not yet tried"]).any(axis=1)
+    lines = [[named(key), *map(int, counts.loc[key])] for key in counts.index[tried]]
+    lines.append([f"{(~tried).sum()} works of the gallery", *map(int, counts[~tried].sum())])
+    lines.append(["*all*", *map(int, counts.sum())])
+    return markdown(["claims of", *kinds], [[cell or "" for cell in line] for line in lines])
+
+
+def markdown(columns: list[str], lines: list[list[Any]]) -> str:
+    rows = [columns, ["---"] * len(columns), *lines]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in row)} |" for row in rows)
+
+
+def work(found: pd.DataFrame, key: str) -> str:
+    """One work's claims, what came of each, and where."""
+    rows = found[found["source"] == key]
+    lines = [
+        [one["says"], came_of_it(one), one["a − b"], one["n"], tried_by(one)]
+        for _, one in rows.iterrows()
+    ]
+    columns = ["it claims", "verdict", "a − b", "n", "tried by"]
+    return f"## {named(key)}\n\n{{cite:p}}`{key}`\n\n" + markdown(columns, lines)
+
+
+def came_of_it(one: pd.Series) -> str:
+    words = f"**{one['verdict']}**"
+    words += f": {one['counts']}" if one["verdict"].startswith("holds in") else ""
+    return words + (f" ({one['kind']})" if one["kind"] else "")
+
+
+def tried_by(one: pd.Series) -> str:
+    """The chapter or the test, or why there is none."""
+    if one["pointer"] == "theorem":
+        return f"{{prf:ref}}`{one['label']}`"
+    if one["pointer"] == "test":
+        return f"`{one['where']}`"
+    if one["pointer"] != "claim":
+        return one["where"]
+    sweeps = one["where"].split(", ")
+    there = dict.fromkeys(link(find(ledger.chapter_of(name))) for name in sweeps)
+    made = "; ".join(filter(None, [one["data"], one["device"], one["commit"]]))
+    return f"{', '.join(there)}: {', '.join(f'`{name}`' for name in sweeps)} ({made})"
 
 
 def result(spec: sweep.Spec) -> str:
-    """One sweep: what it asks, who ran it, and its table."""
+    """One sweep: what it asks, who ran it, and its files."""
     frame = sweep.read_csv(spec)
     runs = frame.drop_duplicates("run")
     present = set(runs["run"].str.rpartition("-")[2]) == {plan.source_hash(spec.chapter)}
-    file = csv_path(spec)
     commits = ", ".join(f"`{commit[:9]}`" for commit in runs["run_commit"].unique())
     missing = "**Not complete:** " if len(runs) < len(spec.points) else ""
+    files = [file for file in (csv_path(spec), claims_path(spec)) if file.is_file()]
+    places = [file.relative_to(ROOT).as_posix() for file in files]
+    downloads = [
+        f"{{download}}`{file.name} <../{place}>`" for file, place in zip(files, places, strict=True)
+    ]
     facts = (
         f"{link(spec.chapter)}. {missing}{len(runs)} of {len(spec.points)} runs on "
         f"{', '.join(runs['run_device'].unique())}, {runs['run_seconds'].median():.0f} s each "
         f"(median); commit {commits}, {'the present' if present else 'earlier'} sources. "
-        f"All columns and rows: {{download}}`{file.name} <../{file.relative_to(ROOT).as_posix()}>`."
+        f"{len(frame)} rows: {', '.join(downloads)}."
     )
-    return "\n\n".join([f"## {spec.name}", about(spec), facts, table(spec, frame)])
+    return "\n\n".join([f"### {spec.name}", about(spec), facts])
 
 
 def about(spec: sweep.Spec) -> str:
@@ -85,32 +173,6 @@ def about(spec: sweep.Spec) -> str:
     opening = re.match(r"(#.*\n)*", spec.path.read_text(encoding="utf-8"))[0]
     text = " ".join(line.lstrip("# ") for line in opening.splitlines())
     return re.sub(r"--[\w-]+", r"`\g<0>`", text)  # an option, whose dashes typography would join
-
-
-def table(spec: sweep.Spec, frame: pd.DataFrame) -> str:
-    """Mean ± std and n, as HTML that scrolls by itself."""
-    found = sweep.summary(told_apart(spec, frame), spec)
-    metrics = list(found.columns[:-1])[:COLUMNS]
-    found = found[[*metrics, "n"]].reset_index()
-    html = found.to_html(index=False, border=0, classes="table", na_rep="", justify="left")
-    html = html.replace(" ± ", "&nbsp;±&nbsp;")
-    long = " long" if len(found) > ROWS else ""
-    region = f'<div class="scrolls{long}" tabindex="0" role="region" aria-label="{spec.name}">'
-    return f"```{{raw}} html\n{region}\n{html}\n</div>\n```"
-
-
-def told_apart(spec: sweep.Spec, frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows, with words where numbers tell the rows of one run apart: a true value, say.
-
-    The summary averages over the rows that agree in all words, and these should be seeds alone.
-    """
-    measured = frame[metrics(frame, spec)]
-    numbers = list(measured.select_dtypes("number"))
-    keys = ["run", *measured.columns.difference(numbers, sort=False)]
-    while frame.duplicated(keys).any():
-        keys.append(numbers.pop(0))
-        frame = frame.assign(**{keys[-1]: frame[keys[-1]].map("{:g}".format)})
-    return frame
 
 
 def status() -> str:
@@ -168,3 +230,7 @@ def freshness(chapter: Chapter, made_with: dict[str, str] | None) -> str:
     if made_with["code"] != plan.code_hash(chapter):
         return "other code"
     return "fresh" if made_with["source"] == plan.source_hash(chapter) else "older mdlib"
+
+
+if __name__ == "__main__":
+    print(summary(ledger.table()))

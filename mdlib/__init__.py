@@ -2,7 +2,7 @@
 
 One sentence runs through the package, and each word in it is a module::
 
-    load → views → method.loss → fit → encode → probe / measure → record → sweep → table, figure
+    load → views → method.loss → fit → encode → probe, measure → record → sweep → claim → table
 
 Importing `mdlib` loads nothing heavy: torch, scikit-learn and the rest are imported by the modules
 that need them.

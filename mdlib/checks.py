@@ -6,8 +6,10 @@ Nothing heavy is imported before a tensor is looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from inspect import Parameter, signature
+from math import inf
 from numbers import Integral, Real
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
@@ -96,8 +98,7 @@ def checked_grid(name: str, values: Sequence, whole: bool = False) -> list:
     kind = "whole" if whole else "finite"
     parts = list(values) if isinstance(values, Iterable) else []
     valid = [
-        _is_number(v) and 0 < v < float("inf") and (not whole or isinstance(v, Integral))
-        for v in parts
+        _is_number(v) and 0 < v < inf and (not whole or isinstance(v, Integral)) for v in parts
     ]
     need(
         parts and all(valid), f"{name} is {values!r}, expected one or more positive {kind} numbers"
@@ -109,36 +110,30 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
+def _check_numbers(options: Mapping[str, Any], holds: Callable, wanted: str) -> None:
+    for name, value in options.items():
+        need(_is_number(value) and holds(value), f"{name}={value!r}: expected {wanted}")
+
+
 def check_above_zero(**options: float) -> None:
     """ValueError for the first of the named options that is not above 0."""
-    for name, value in options.items():
-        if not (_is_number(value) and 0 < value < float("inf")):
-            raise ValueError(f"{name}={value!r}: expected a number above 0, and a finite one")
+    _check_numbers(options, lambda x: 0 < x < inf, "a number above 0, and a finite one")
 
 
 def check_whole(least: int, **options: int) -> None:
     """ValueError for the first of the named options that is no whole number from `least` on."""
-    for name, value in options.items():
-        need(
-            isinstance(value, Integral) and not isinstance(value, bool) and value >= least,
-            f"{name}={value!r}: expected a whole number of at least {least}",
-        )
+    wanted = f"a whole number of at least {least}"
+    _check_numbers(options, lambda x: isinstance(x, Integral) and x >= least, wanted)
 
 
 def check_not_negative(**options: float) -> None:
     """ValueError for the first of the named options that is below 0."""
-    for name, value in options.items():
-        if not (_is_number(value) and 0 <= value < float("inf")):
-            raise ValueError(f"{name}={value!r}: expected 0 or a number above it")
+    _check_numbers(options, lambda x: 0 <= x < inf, "0 or a number above it")
 
 
 def check_share(**options: float) -> None:
     """ValueError for the first of the named options that is no number from 0 to 1."""
-    for name, value in options.items():
-        need(
-            _is_number(value) and 0 <= value <= 1,
-            f"{name}={value!r}: expected a number from 0 to 1",
-        )
+    _check_numbers(options, lambda x: 0 <= x <= 1, "a number from 0 to 1")
 
 
 def check_annotated(annotation: Any, name: str, value: Any) -> None:
@@ -159,16 +154,26 @@ def check_annotated(annotation: Any, name: str, value: Any) -> None:
     elif annotation is bool:
         need(value in (True, False), f"{name}={value!r}: expected True or False")
     elif annotation is int:
-        whole = isinstance(value, Integral) and not isinstance(value, bool)
-        need(whole, f"{name}={value!r}: expected a whole number")
+        _check_numbers({name: value}, lambda x: isinstance(x, Integral), "a whole number")
+
+
+def defaults(function: Callable) -> dict[str, Parameter]:
+    """The parameters of a function, or of a class, that have a default: its options."""
+    parameters = signature(function, eval_str=True).parameters.values()
+    return {p.name: p for p in parameters if p.default is not p.empty}
+
+
+def check_options(kind: str, valid: Mapping[str, Parameter], options: Mapping[str, Any]) -> None:
+    """ValueError for an option that is none of `valid`, with these, or by its annotation."""
+    for name, value in options.items():
+        need(name in valid, f"{name}={value!r}: {unknown(kind, name, valid)}")
+        check_annotated(valid[name].annotation, name, value)
 
 
 def check_seed(seed: int) -> None:
     """ValueError unless NumPy's and torch's generators alike take it."""
-    need(
-        isinstance(seed, Integral) and not isinstance(seed, bool) and 0 <= seed < 2**63,
-        f"seed={seed!r}: expected a whole number from 0 to 2^63 - 1",
-    )
+    wanted = "a whole number from 0 to 2^63 - 1"
+    _check_numbers({"seed": seed}, lambda x: isinstance(x, Integral) and 0 <= x < 2**63, wanted)
 
 
 def check_one_of(choices: tuple[str, ...], **options: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-HALF = (torch.bfloat16, torch.float16)
+_HALF = (torch.bfloat16, torch.float16)
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -36,7 +36,7 @@ def full_precision(function: Callable) -> Callable:
     """Tensors of half precision reach `function` as float32, and no autocast makes new ones."""
 
     def full(value: Any) -> Any:
-        return value.float() if isinstance(value, Tensor) and value.dtype in HALF else value
+        return value.float() if isinstance(value, Tensor) and value.dtype in _HALF else value
 
     @functools.wraps(function)
     def wrapped(*args, **named):

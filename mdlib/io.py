@@ -1,4 +1,4 @@
-"""Files written whole or not at all, JSON, and checksums."""
+"""Files written whole or not at all, JSON, checksums, and the environment of other processes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 # Read once, while there is no second thread: to ask for it one has to set it.
-UMASK = os.umask(0)
-os.umask(UMASK)
+_UMASK = os.umask(0)
+os.umask(_UMASK)
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def atomic_write(path: str | os.PathLike) -> Generator[Path]:
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~UMASK)  # mkstemp makes it private; give it the usual rights
+        temporary.chmod(0o666 & ~_UMASK)  # mkstemp makes it private; give it the usual rights
         os.replace(temporary, path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
@@ -42,6 +42,19 @@ def atomic_write(path: str | os.PathLike) -> Generator[Path]:
             os.close(folder)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def environment(**values: str | None) -> Generator[None]:
+    """Environment variables for processes to inherit, for a while; None leaves one as it is."""
+    given = {name: value for name, value in values.items() if value is not None}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def read_text(path: str | os.PathLike) -> str:

@@ -12,7 +12,8 @@ from torch import Generator, Tensor
 from mdlib.checks import check_above_zero, check_not_negative, check_share, check_whole
 
 ImageShape = tuple[int, int, int]  # channels, height, width
-Loss = tuple[Tensor, dict[str, Tensor]]  # the total to minimise, and its named terms: scalars
+Terms = dict[str, Tensor]  # parts of a loss by name: scalars
+Loss = tuple[Tensor, Terms]  # the total to minimise, and its terms
 # Samples [N, …], members, generator → views [N, members, …], and what made them [N, members, k].
 Law = Callable[[Tensor, int, Generator], tuple[Tensor, Mapping[str, Tensor]]]
 Values = Tensor | np.ndarray  # what measures take: copied, never changed

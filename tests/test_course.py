@@ -49,7 +49,7 @@ def files():
     return course.course()
 
 
-def test_three_exercises_from_easy_to_research(pair, request):
+def test_exercises_from_easy_to_research(pair, request):
     prose = "\n".join(c.source for c in pair[0].cells if c.cell_type == "markdown")
     numbered = re.findall(r"^\*\*(\d+) \(([^)]+)\)\.\*\*", prose, re.MULTILINE)
     assert [int(number) for number, _ in numbered] == list(range(1, len(numbered) + 1))

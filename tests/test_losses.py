@@ -82,7 +82,7 @@ def test_flat_group_prior_is_the_numerical_integral_over_the_centre(generator):
         assert value.item() == pytest.approx(math.log(integral), abs=1e-8)
 
 
-def test_two_views_are_pinched_by_their_squared_distance(generator):
+def test_two_views_are_aligned_by_their_squared_distance(generator):
     z = normal(7, 2, 5, generator=generator)
     nearer = z.clone()
     nearer[:, 1] = nearer[:, 0]

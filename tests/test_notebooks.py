@@ -24,6 +24,7 @@ STEMS = sorted(
     }
 )
 LONGEST_CELL = 40  # lines
+LONGER_CELLS = {"byol_in_one_page": 60}  # chapters of which a long cell is the point
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:work|home|root|tmp|Users|mnt)/[\w.]")
 
 
@@ -77,9 +78,10 @@ def test_chapter_opens_with_title_question_and_time(pair):
 
 
 def test_cells_are_short(pair):
-    cells = Chapter(pair[0]).cells
-    lengths = [len(cell.source.splitlines()) for cell in cells if cell.kind == "code"]
-    assert max(lengths) <= LONGEST_CELL
+    chapter = Chapter(pair[0])
+    code = [cell.source for cell in chapter.cells if cell.kind == "code"]
+    longest = LONGER_CELLS.get(chapter.name, LONGEST_CELL)
+    assert max(len(source.splitlines()) for source in code) <= longest
 
 
 def test_every_code_cell_was_executed(code_cells):

@@ -129,26 +129,40 @@ BREAKS = {
             ("agree / np.sqrt(a * b)", "agree / np.sum(weights) ** 2"),
         ],
     },
-    "theory/partitioned_loss": {
-        "agreement": [("torch.outer(p, p)", "p.diag()")],  # one style drawn for both views
-        "split": [
-            ("norm(c_a, c_p) / norm(z_a, z_p)", "norm(c_a, c_a) / norm(z_a, z_p)"),
-            ("slice(cut, None))", "slice(cut + 1, None))"),
-            ("torch.cat([F.normalize(c_a), F.normalize(s_a)], 1)", "torch.cat([c_a, s_a], 1)"),
-        ],
+    "theory/multiview_elbo": {
         "content": [
             ('(heads["c"](x) - heads["c"](x_p))', '(heads["c"](x) - heads["s"](x_p))'),
             ("(lambda v: v.norm(dim=1), True)", "(lambda v: v.sum(dim=1), True)"),
         ],
         "bound": [
-            ("each_view = (own + swapped", "each_view = (own + own"),
+            ("of_view = (own + swapped", "of_view = (own + own"),
             ("((d @ P) * d).sum(1) / 4", "((d @ P) * d).sum(1) / 2"),
-            ("bound + js + kl_true", "bound + kl_true"),
+            ("L + js + kl_true", "L + kl_true"),
             ("kl_prior(mu_c, var_c)) / 2", "kl_prior(mu_c, var_c))"),
         ],
+        "class": [
+            ("(nll / 2).sum()", "nll.diagonal().sum()"),  # no swap
+            ("(kl_c / 2).sum()", "kl_c.sum()"),  # content paid once a view
+            ("[z[:, j, :6], z[:, i, 6:]]", "[z[:, i, :6], z[:, j, 6:]]"),  # styles swapped
+        ],
         "price": [
-            ("cost = cost + J * beta_s * rate", "cost = cost + beta_s * rate"),
+            ("beta_c * rate_c + J * beta_s * rate_s", "beta_c * rate_c + beta_s * rate_s"),
             ("split_of_a_pixel(b_s, 1.0, sigma2", "split_of_a_pixel(b_s, 0.97, sigma2"),
+            ("best = max(1, J / (sigma2 * least))", "best = max(1, 1.1 * J / (sigma2 * least))"),
+        ],
+        "cost": [
+            ("r = mu**2 * rho2_c", "r = mu * rho2_c"),
+            ("mu = (1 + (J - 1) * kappa) / J", "mu = kappa"),
+            ("(kappa, 1 - 1 / J)):  # self", "(1, 1 - 1 / J)):  # self"),
+            ("snr = r / (1 - r) + rho2_s / (1 - rho2_s)", "snr = r + rho2_s"),
+        ],
+    },
+    "theory/byol_repulsion": {
+        "agreement": [("torch.outer(p, p)", "p.diag()")],  # one style drawn for both views
+        "split": [
+            ("norm(c_a, c_p) / norm(z_a, z_p)", "norm(c_a, c_a) / norm(z_a, z_p)"),
+            ("slice(cut, None))", "slice(cut + 1, None))"),
+            ("torch.cat([F.normalize(c_a), F.normalize(s_a)], 1)", "torch.cat([c_a, s_a], 1)"),
         ],
         "sign": [("plain.style.predictor[-1].weight.neg_()", "plain.style.predictor[-1].weight")],
         "floor": [
@@ -157,11 +171,15 @@ BREAKS = {
             ("F.normalize(0 * v + 1, dim=-1)", "F.normalize(v + 1, dim=-1)"),
         ],
         "pipelines": [
-            ("[(right, right, 1.0), (right, left, -1.0)]", "[(left, right, 1.0)]"),
-            ("left[..., 0] = right[..., 0].abs(), -left", "left[..., 0] = right[..., 0], left"),
+            ("both = A[:, :, None] * B[:, None]", "both = A[:, :, None] * A[:, None]"),
+            ("(inner >= -tv.square() - 1e-9)", "(inner >= -tv.pow(4) - 1e-9)"),
+            ("B = A.flip(1)", "B = A.roll(1, 1)"),  # laws that don't mirror each other
+            ("A[:100, 4:] = 0", "A[:100, 5:] = 0"),  # which share a view
         ],
+    },
+    "theory/style_identifiability": {
         "terms": [
-            # two decoders, as this chapter once had it
+            # two decoders, as this book once had it
             ("entropy(s) + 2 * decoder", "entropy(s) + own + swap"),
             ("entropy(s) + own + swap", "entropy(s) + 2 * own"),
             (
@@ -169,6 +187,8 @@ BREAKS = {
                 "(one_hot, circle((hue_of + 0 * content_of)",
             ),
             ('"style is one bit": (one_hot, bit)', '"style is one bit": (one_hot, bit + 2)'),
+            ("turn = (w_a - w_p) % K", "turn = w_a + K * w_p"),  # it needs the styles themselves
+            ('style_only | {"swap"}', "style_only"),
         ],
         "twist": [
             ("lambda c, s: s - TURNS[c])", "lambda c, s: s - TURNS[s % 10])"),  # R of the view
@@ -176,7 +196,16 @@ BREAKS = {
             ("torch.arange(10) * 7 % 24", "torch.arange(10) % 2"),
             ('cosines["turned"], cosines["straight"]', 'cosines["scrambled"], cosines["straight"]'),
         ],
-        "family": [("quarter @ precision @ quarter.T", "precision @ quarter @ quarter.T")],
+        "family": [
+            ("P = Q @ Lambda @ Q.T", "P = Lambda @ Q @ Q.T"),
+            ("(4 * l_1 * l_2)", "(2 * l_1 * l_2)"),
+            ("torch.tensor([1, 0.3]).double())", "torch.tensor([1, 1]).double())"),  # a circle
+        ],
+        "open": [
+            ('("twisted", -1)', '("twisted", 1)'),
+            ("2 * share * (1 - share)", "share * (1 - share)"),
+            ("math.log(2) - h_b", "math.log(2)"),
+        ],
         "dependence": [
             ("[0.5, 0.25, 0.25, 0, 0, 0]", "[1, 1, 1, 1, 1, 1]"),
             ("(hue_of - content_of) % K", "(hue_of + content_of) % K"),
@@ -184,7 +213,8 @@ BREAKS = {
         ],
         "bits": [
             ("1.001 * content.sign()", "0.5 * content.sign()"),
-            ("c = 1.001 * content.sign()", "c = 1.001 * content"),
+            ("1.001 * content.sign()", "1.001 * content"),
+            ("(2 * ties - 1).log()", "(2 * ties + 1).log()"),
         ],
     },
     "theory/disentanglement": {
@@ -222,10 +252,107 @@ BREAKS = {
         "dependent": [
             ("q = H / (3 * H", "q = H / (2 * H"),
             ("1 - 2 / K * stats", "1 - 1 / K * stats"),
+            ("1 - 2 * (1 - q)", "1 - (1 - q)"),
+            ("mdlib.metrics.infomec", "peak", "share * columns - 1", "share * columns"),
             ("AGREE = np.eye(5, dtype=int)", "AGREE = np.zeros((5, 5), dtype=int)"),
+            ('"wrong, dependent": (bound, [0, 0, 2])', '"wrong, dependent": (bound, [0, 1, 2])'),
+        ],
+    },
+    "theory/identifiability": {
+        "likelihood": [
+            ("- (h(z) * h(z_)).sum(1) / tau + log_Z", "- (h(z) * h(z_)).sum(1) / tau"),
+            ("math.sinh(kappa) / kappa)", "math.sinh(kappa))"),
+            ("gap(h, 1 / kappa)", "gap(h, 2 / kappa)"),  # then a rotation isn't optimal
+        ],
+        "dots": [
+            ("a * z @ z.T + c)", "a * (z @ z.T) ** 2 + c)"),
+            ("from_dots(z, 4.0, -3.0)", "from_dots(z, 4.0, 3.0)"),
+        ],
+        "uniform": [
+            ("nu = mu / k_mu\n", "nu = mu\n"),
+            ("0.7 ** torch.arange(1, N // 2 + 1)]", "(-0.3) ** torch.arange(1, N // 2 + 1)]"),
+        ],
+        "rotation": [
+            (
+                "turned = log_density(z, z_), log_density(z @ Q",
+                "turned = log_density(z, z_), log_density(z @ shear",
+            ),
+            ("(0.2, 1, 2)) for", "(1, 1, 1)) for"),
+            ("world((z @ Q) @ Q.T)", "world((z @ Q) @ Q)"),
+            ("for layer in reversed(self.layers)", "for layer in self.layers"),
+            ("halves[0]] @ first.to(x)", "halves[1]] @ first.to(x)"),  # of what it moves
+        ],
+        "sparse": [
+            # all causes drawn anew
+            ("return z.scatter(1, i, torch.randn(len(z), 1,", "return (torch.randn(len(z), 3,"),
+            ("loss = (d @ Q).abs().mean((1, 2))", "loss = (d @ Q).square().mean((1, 2))"),
+        ],
+        "ica": [
+            ("r.laplace(size=(4000, 3))", "r.standard_normal((4000, 3))"),
+            (
+                '"Gaussian": lambda r: r.standard_normal',
+                '"Gaussian": lambda r: r.standard_exponential',
+            ),
+        ],
+        "round": [
+            ("theta = 2 * math.pi *", "theta = math.pi *"),
+            ("c[:, :1].exp() * plane", "c[:, :1] * plane"),
+            ("torch.tensor([0, 2 * math.pi]", "torch.tensor([0, math.pi]"),
         ],
     },
     "theory/latent_model": {
+        "elbo": [
+            ("precision.logdet()) / 2", "precision.logdet())"),
+            ("log_prob(x) - variance / (2 * noise)", "log_prob(x)"),
+            ("mean, variance = x @ precision.inverse() / noise, 1 /", "mean, variance = x, 1 /"),
+        ],
+        "centre": [
+            ("mdlib.losses", "_group_prior", " + math.log(members)\n", "\n"),
+            ("mdlib.losses", "_group_prior", "variance / members", "variance"),
+        ],
+        "moments": [
+            ("mdlib.losses", "expected_group_prior", "(1 - 1 / members) * noise", "noise"),
+            ("mdlib.losses", "expected_group_prior", "noise / members**2", "noise / members"),
+            (".square().sum((1, 2)) / (2 * J)", ".square().sum((1, 2)) / J"),
+        ],
+        "vae": [
+            ('{"centres": "gaussian", "variance"', '{"centres": "flat", "variance"'),
+            ("mdlib.losses", "_group_prior", "centre_square / (2 * total)", "centre_square"),
+        ],
+        "scale": [
+            ("constant = 4 * math.log(3) / 2", "constant = 4 * math.log(3)"),
+            ("+= 2 * math.log(alpha)", "+= math.log(alpha)"),
+        ],
+        "decoder": [
+            ("joint / joint.sum(0)  # Bayes", "joint / joint.sum(1, keepdim=True)"),
+            ("shared = 2 * H(codes.sum(1))", "shared = H(codes.sum(1))"),
+            ("shared - kl - 2 * H(p_x)", "shared - 2 * H(p_x)"),
+            ("(s.expand(2, 2) for s in styles)", "(s[:, None].expand(2, 2) for s in styles)"),
+        ],
+        "best": [
+            ("p / p.sum(1, keepdim=True) / p.sum(0)", "p / p.sum(1, keepdim=True)"),
+            ("+ randn(3, 1)  # c(z)", "+ randn(1, 4)  # c(z)"),
+        ],
+        "gaussian": [
+            ("return -D / 2 * math.log1p", "return -D * math.log1p"),
+            ("- prior(a[:, None])[:, None] - prior(b[:, None])", "- 2 * prior(b[:, None])"),
+        ],
+        "flat": [
+            ("(a - b).square().sum() / (4 * sigma2)", "(a - b).square().sum() / (2 * sigma2)"),
+            ("abs(rest.mean() - 1)", "abs(rest.mean())"),
+            ("limit = z.square().sum(1) / (2 *", "limit = z.square().sum(1) / (1 *"),
+        ],
+        "sphere": [
+            ("1 / math.tanh(kappa) - 1 / kappa", "1 / math.tanh(kappa)"),
+            ("- math.log(math.sinh(kappa) / kappa)", "- math.log(math.sinh(kappa))"),
+            ("math.exp(-2 * kappa)).log() / kappa", "math.exp(-kappa)).log() / kappa"),
+        ],
+    },
+    "theory/collapse": {
+        "instance": [
+            ("of, temperature=sigma2)", "of, temperature=2 * sigma2)"),
+            ("log_p.logsumexp(1) - math.log(50)", "log_p.logsumexp(1)"),
+        ],
         "infonce": [
             (
                 "losses.info_nce(u, temperature=2 * sigma2)",
@@ -236,23 +363,46 @@ BREAKS = {
         "clustering": [
             ("math.log(2 * math.pi * sigma2) + math.log(n))", "math.log(2 * math.pi * sigma2))")
         ],
+        "vicreg-terms": [
+            ("torch.linalg.cholesky(losses.covariance(bits))", "torch.eye(3).double()"),
+            ("smooth = losses.whiten(free) @ shape.T", "smooth = bits"),
+        ],
         "byol": [
             ("m = cluster.mean(1, keepdim=True)", "m = cluster[:, :400].mean(1, keepdim=True)"),
             ("2 - 2 * t.mean(1).norm(dim=-1).mean()", "2 - 2 * t.mean((0, 1)).norm()"),
         ],
+        "collapse": [
+            ("return z.mean(1, keepdim=True)", "return z.mean(0, keepdim=True)"),
+            ("return z.mean(1, keepdim=True)", "return 0.5 * z.mean(1, keepdim=True)"),
+            ("scores.masked_fill(same,", "scores.masked_fill(~same,"),
+        ],
+        "crowd": [
+            ("for delta in (0.0, 0.21)", "for delta in (0.0, 0.6)"),  # too far apart
+            ("n=100, c=0.91", "n=10, c=0.91"),  # no crowd
+            ("(1 - c**2) ** 0.5 * torch", "(1 - c**2) * torch"),  # not on the sphere
+        ],
         "simplex": [
-            ("math.exp(-(1 + 1 / (B - 1)) / tau)", "math.exp(-1 / tau)"),
-            ("math.log1p(J * (B - 1)", "math.log1p((B - 1)"),
+            (
+                "B, J, D, tau = 6, 3, 5, 0.4\nleast = math.log1p(J * (B - 1) * math.exp(-(1 +",
+                "B, J, D, tau = 6, 3, 5, 0.4\nleast = math.log1p(J * (B - 1) * math.exp(-(1.01 +",
+            ),
+            (
+                "B, J, D, tau = 6, 3, 5, 0.4\nleast = math.log1p(J * (B - 1)",
+                "B, J, D, tau = 6, 3, 5, 0.4\nleast = math.log1p((B - 1)",
+            ),
             ("B, J, D, tau = 6, 3, 5, 0.4", "B, J, D, tau = 6, 3, 4, 0.4"),
         ],
         "vicreg": [("root(losses.covariance(m), -0.5) @ root", "root")],
-        "price": [
-            ("(p[..., None] * p_z).sum(0)", "p.sum(0)[:, None] * torch.eye(8)"),
+        "reconstruction": [
+            ("(p[..., None] * law(3, 1, 4)).sum(0)", "p.sum(0)[:, None] * torch.eye(8)"),
             ("H(known.sum(1)) - H(p.sum(1))", "H(known.sum(1))"),
         ],
-        "best": [
-            ("p / p.sum(1, keepdim=True) / p.sum(0)", "p / p.sum(1, keepdim=True)"),
-            ("+ randn(3, 1)  # c(z)", "+ randn(1, 4)  # c(z)"),
+    },
+    "theory/projection_head": {
+        "sphere": [
+            ("ive(nu + 1, kappa) / ive(nu, kappa)", "ive(nu, kappa) / ive(nu - 1, kappa)"),
+            ("nu * math.log(2 / kappa)", "nu * math.log(1 / kappa)"),
+            ("kappa, nu = 1 / tau, D / 2 - 1", "kappa, nu = 1 / tau, (D - 1) / 2 - 1"),
         ],
     },
 }

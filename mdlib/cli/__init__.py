@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from mdlib.cli import doctor, run, sweep
+from mdlib.cli import claims, doctor, run, sweep
 
 app = typer.Typer(
     help="Run the book's chapters and look after what they need.",
@@ -18,6 +18,7 @@ app.command()(doctor.doctor)
 app.command()(sweep.sweep)
 app.command()(sweep.collect)
 app.command()(sweep.replay)
+app.command()(claims.claims)
 
 
 def main() -> None:

@@ -143,7 +143,7 @@ def replay(
 def _show_claims(spec: Spec, said: pd.DataFrame) -> None:
     rows = [
         {"claim": one, "verdict": line["verdict"], "expected": line["expected"]}
-        | {"a − b": f"{line['a − b']:+.4g} [{line['low']:+.4g}, {line['high']:+.4g}]"}
+        | {"a − b": f"{line['a − b']:+.3f} [{line['low']:+.3f}, {line['high']:+.3f}]"}
         | {"n": line["n"], "p (Holm)": line["p (Holm)"], "kind": line["kind"]}
         for one, line in said.iterrows()
     ]

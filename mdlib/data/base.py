@@ -178,6 +178,7 @@ class Source:
     name: str
     title: str
     splits: tuple[str, ...] = ("train", "test", "all")
+    place: str = ""  # of the files, below the data root
     how: str = ""  # one line: how to get the files; ROOT in it stands for the data root
 
     def verify(self, root: Path, quick: bool = False) -> None:
@@ -188,7 +189,7 @@ class Source:
 
     def where(self, root: Path) -> str:
         """Where verified data come from, in one line."""
-        return "built in, nothing to fetch"
+        return str(root / self.place) if self.place else "built in, nothing to fetch"
 
     def download(self, root: Path) -> None:
         """Fetch the files into `root`; whatever this raises is reported with `how`."""
@@ -210,6 +211,9 @@ class Source:
     def check(self, root: Path, split: str | None, size: int | None, n: int | None) -> None:
         """`verify`, quickly, and whatever else `read` would refuse that can be told beforehand."""
         self.verify(root, quick=True)
+
+    def _dataset(self, split, images, labels, class_names, **factors) -> Dataset:
+        return Dataset(self.name, self.title, split, images, labels, class_names, **factors)
 
     def _facts(self, image_shape, class_names, train, test) -> Facts:
         return Facts(self.name, self.title, image_shape, class_names, tuple(train), tuple(test))

@@ -14,7 +14,7 @@ from mdlib.data.base import CorruptData, Dataset, Facts, Source
 
 FOLDER = "celeba"  # torchvision's CelebA.base_folder
 IMAGES = "celeba/img_align_celeba"
-CLASS_NAMES = ("not Male", "Male")
+_CLASS_NAMES = ("not Male", "Male")
 CROP, SIZE = 148, 64  # the centre that is kept, and the side it is shrunk to
 
 
@@ -32,6 +32,7 @@ class CelebA(Source):
 
     name = "celeba"
     title = "CelebA"
+    place = FOLDER
     splits = ("train", "valid", "test", "all")
     how = (
         'load("celeba", download=True) (needs the package gdown, and Google Drive often refuses),'
@@ -46,14 +47,12 @@ class CelebA(Source):
         if not (root / IMAGES).is_dir():
             raise FileNotFoundError(f"{self.name}: {root / IMAGES} is missing: {files.WHERE}")
         sizes = _sizes(root)
-        for name in _listed(root):
+        lines = (root / FOLDER / "list_eval_partition.txt").read_text().splitlines()
+        for name in [line.split()[0] for line in lines if line.strip()]:  # all images
             if not sizes.get(name):
                 path, state = root / IMAGES / name, "empty" if name in sizes else "missing"
                 error = CorruptData if name in sizes else FileNotFoundError
                 raise error(f"{self.name}: {path} is {state}: unzip img_align_celeba.zip again")
-
-    def where(self, root: Path) -> str:
-        return str(root / FOLDER)
 
     def download(self, root: Path) -> None:
         from torchvision.datasets import CelebA
@@ -68,7 +67,7 @@ class CelebA(Source):
             listed = CelebA(root, split=split, target_type="attr")  # a table; no image is opened
             counts.append(listed.attr[:, listed.attr_names.index("Male")].bincount(minlength=2))
         return self._facts(
-            (3, size or SIZE, size or SIZE), CLASS_NAMES, *(count.tolist() for count in counts)
+            (3, size or SIZE, size or SIZE), _CLASS_NAMES, *(count.tolist() for count in counts)
         )
 
     def read(self, split: str, root: Path, size: int | None) -> Dataset:
@@ -77,17 +76,10 @@ class CelebA(Source):
         listed = CelebA(root, split=split, target_type="attr")
         names = tuple(filter(None, listed.attr_names))  # the header line ends in a space
         factors = listed.attr.long()
-        return Dataset(
-            name=self.name,
-            title=self.title,
-            split=split,
-            images=_pixels(root, split, list(listed.filename), size or SIZE),
-            labels=factors[:, names.index("Male")].clone(),
-            class_names=CLASS_NAMES,
-            factors=factors,
-            factor_names=names,
-            factor_sizes=(2,) * len(names),
-        )
+        images = _pixels(root, split, list(listed.filename), size or SIZE)
+        known = {"factors": factors, "factor_names": names, "factor_sizes": (2,) * len(names)}
+        labels = factors[:, names.index("Male")].clone()
+        return self._dataset(split, images, labels, _CLASS_NAMES, **known)
 
 
 def _texts() -> list[files.File]:
@@ -98,12 +90,6 @@ def _texts() -> list[files.File]:
         for _, md5, name in CelebA.file_list
         if name.endswith(".txt")
     ]
-
-
-def _listed(root: Path) -> list[str]:
-    """Names of all images, from the list that says which split each is in."""
-    lines = (root / FOLDER / "list_eval_partition.txt").read_text().splitlines()
-    return [line.split()[0] for line in lines if line.strip()]
 
 
 def _sizes(root: Path) -> dict[str, int]:

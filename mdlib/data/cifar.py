@@ -8,6 +8,7 @@ import tarfile
 import warnings
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ JPEG_TAR = files.File(
 )
 # … and one that readers may pack themselves (JPEG or PNG): no checksum can be known for it, but
 # names, counts and sizes of its images are verified all the same, while it is decoded.
-OWN_TARS = ("cifar10.tar.gz", "cifar10.tar")
+_OWN_TARS = ("cifar10.tar.gz", "cifar10.tar")
 _MEMBER = re.compile(r"(?:\./)?cifar10/(train|test)/(\w+)/([\w-]+)\.(?:jpe?g|png)")
 _LARGEST = 1 << 20  # bytes; an image of 32×32 has a few thousand at most
 
@@ -92,14 +93,10 @@ class Cifar10(Source):
         else:
             title = f"{title} ({'JPEG' if found.name == JPEG_TAR.path else found.name})"
             arrays = _decoded(found, parts)
-        return Dataset(
-            name=self.name,
-            title=title,
-            split=split,
-            images=decode.channels_first(np.concatenate([images for images, _ in arrays])),
-            labels=torch.from_numpy(np.concatenate([labels for _, labels in arrays])).long(),
-            class_names=CLASSES,
-        )
+        images = torch.from_numpy(np.concatenate([images for images, _ in arrays]))
+        labels = torch.from_numpy(np.concatenate([labels for _, labels in arrays])).long()
+        images = images.permute(0, 3, 1, 2).contiguous()
+        return replace(self._dataset(split, images, labels, CLASSES), title=title)
 
 
 def _batches() -> list[files.File]:
@@ -111,7 +108,7 @@ def _batches() -> list[files.File]:
 
 
 def _found(root: Path) -> Path:
-    for name in (BATCHES, JPEG_TAR.path, *OWN_TARS):
+    for name in (BATCHES, JPEG_TAR.path, *_OWN_TARS):
         if (root / name).exists():
             return root / name
     raise FileNotFoundError(

@@ -80,10 +80,10 @@ def kept(
     return torch.from_numpy(array)
 
 
-SMALLER = "pass a smaller size"
+_SMALLER = "pass a smaller size"
 
 
-def need_memory(name: str, shape: tuple[int, ...], beside: int = 0, advice: str = SMALLER) -> None:
+def need_memory(name: str, shape: tuple[int, ...], beside: int = 0, advice: str = _SMALLER) -> None:
     """ValueError unless a uint8 array of `shape`, and `beside` bytes more, fit into memory now.
 
     Asked beforehand: what takes more than there is gets its process killed without a word.
@@ -99,19 +99,13 @@ def need_memory(name: str, shape: tuple[int, ...], beside: int = 0, advice: str 
     )
 
 
-def room_for(name: str, shape: tuple[int, ...], advice: str = SMALLER) -> np.ndarray:
+def room_for(name: str, shape: tuple[int, ...], advice: str = _SMALLER) -> np.ndarray:
     """An empty uint8 array; ValueError if there is no memory for it."""
     need_memory(name, shape, advice=advice)
     try:
         return np.empty(shape, dtype=np.uint8)
     except MemoryError as error:  # a limit of this process
         raise ValueError(f"{name}: {error}: {advice}") from None
-
-
-def channels_first(array: np.ndarray) -> UInt8[Tensor, "images channels height width"]:
-    """[N, H, W] or [N, H, W, C] to a contiguous tensor [N, C, H, W] of the same type."""
-    tensor = torch.from_numpy(array)
-    return tensor[:, None] if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2).contiguous()
 
 
 def resized(

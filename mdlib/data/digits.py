@@ -37,14 +37,9 @@ class Digits(Source):
         floats = 8 * len(small) * side**2  # the images, and they rounded, before they are bytes
         decode.need_memory(self.name, (len(small), 1, side, side), floats)
         large = F.interpolate(small, (side, side), mode="bilinear", align_corners=False)
-        data = Dataset(
-            name=self.name,
-            title=self.title,
-            split=split,
-            images=large.round().to(torch.uint8),
-            labels=torch.tensor(bunch.target, dtype=torch.int64),
-            class_names=tuple("0123456789"),
-        )
+        labels = torch.tensor(bunch.target, dtype=torch.int64)
+        names = tuple("0123456789")
+        data = self._dataset(split, large.round().to(torch.uint8), labels, names)
         if split == "all":
             return data
         train, test = stratified(bunch.target, test_fraction=0.25)

@@ -115,7 +115,7 @@ def download(file: File, root: Path) -> None:
     import pooch
 
     path, packed = root / file.path, file.url.endswith(".gz") and not file.path.endswith(".gz")
-    set_aside(path)
+    _set_aside(path)
     name = f"{path.name}.gz" if packed else path.name
     known = None if packed else f"{file.algorithm}:{file.digest}"
     fetcher = pooch.create(path.parent, "", registry={name: known}, urls={name: file.url})
@@ -136,7 +136,7 @@ def download(file: File, root: Path) -> None:
             path.with_name(name).unlink()
 
 
-def set_aside(path: Path) -> None:
+def _set_aside(path: Path) -> None:
     """What is at `path`, though it is not what should be there, is kept as NAME.corrupt."""
     if os.path.lexists(path):
         path.replace(path.with_name(f"{path.name}.corrupt"))
@@ -150,7 +150,7 @@ class Idx(Source):
 
     def __init__(self, name: str, title: str, class_names: tuple[str, ...], sha256: dict[str, str]):
         folder = title.replace("-", "")  # torchvision's class has the same name
-        self.name, self.title, self.class_names, self._class = name, title, class_names, folder
+        self.name, self.title, self.class_names, self.place = name, title, class_names, folder
         sizes = {"train-images": 47_040_016, "train-labels": 60_008}
         sizes |= {"t10k-images": 7_840_016, "t10k-labels": 10_008}
         self.files = [
@@ -165,9 +165,6 @@ class Idx(Source):
     def verify(self, root: Path, quick: bool = False) -> None:
         verify_all(self.name, self.files, root, quick)
 
-    def where(self, root: Path) -> str:
-        return str(root / self._class)
-
     def download(self, root: Path) -> None:
         import torchvision
 
@@ -176,8 +173,8 @@ class Idx(Source):
             try:
                 file.verify(self.name, root)
             except (CorruptData, FileNotFoundError):
-                set_aside(root / file.path)
-        getattr(torchvision.datasets, self._class)(root, download=True)
+                _set_aside(root / file.path)
+        getattr(torchvision.datasets, self.place)(root, download=True)
 
     def describe(self, root: Path, size: int | None) -> Facts:
         from torchvision.datasets.mnist import read_label_file
@@ -192,18 +189,12 @@ class Idx(Source):
         # The readers, not the class MNIST: that prefers an old processed/*.pt to what is verified.
         from torchvision.datasets.mnist import read_image_file, read_label_file
 
-        raw = root / self._class / "raw"
+        raw = root / self.place / "raw"
         parts = {"train": ["train"], "test": ["t10k"], "all": ["train", "t10k"]}[split]
         images = [read_image_file(str(raw / f"{part}-images-idx3-ubyte")) for part in parts]
         labels = [read_label_file(str(raw / f"{part}-labels-idx1-ubyte")) for part in parts]
-        return Dataset(
-            name=self.name,
-            title=self.title,
-            split=split,
-            images=torch.cat(images)[:, None],
-            labels=torch.cat(labels),
-            class_names=self.class_names,
-        )
+        pixels = torch.cat(images)[:, None]
+        return self._dataset(split, pixels, torch.cat(labels), self.class_names)
 
 
 def _idx(part: str) -> str:

@@ -15,7 +15,7 @@ from mdlib.checks import need
 from mdlib.data import decode
 from mdlib.data.base import CorruptData, Dataset, Facts, Source, sampled, stratified
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 _ORIENTATION = 0x0112  # the EXIF tag; its values 5 to 8 swap width and height
 _RESIZE = "pass size=64, say (on the command line -p size 64),"
 
@@ -49,6 +49,7 @@ class Folder(Source):
 
     def __init__(self, name: str):
         self.name = name
+        self._headers: dict[Path, tuple[tuple[int, int], bool]] = {}
         path = name.removeprefix("images:")
         need(path, "images: needs a path, as in images:photos")
         try:
@@ -94,14 +95,8 @@ class Folder(Source):
                 " all to be square, or turn it",
             )
             images[place] = pixels if channels == 1 else pixels.transpose(2, 0, 1)
-        return Dataset(
-            name=self.name,
-            title=self.title,
-            split=split,
-            images=torch.from_numpy(images),
-            labels=torch.from_numpy(self.listing.labels[rows]),
-            class_names=self.listing.class_names,
-        )
+        labels = torch.from_numpy(self.listing.labels[rows])
+        return self._dataset(split, torch.from_numpy(images), labels, self.listing.class_names)
 
     @cached_property
     def listing(self) -> Listing:
@@ -151,7 +146,7 @@ class Folder(Source):
             images = [
                 path
                 for path in sorted(class_folder.iterdir())
-                if path.suffix.lower() in ENDINGS and not path.name.startswith(".")
+                if path.suffix.lower() in _ENDINGS and not path.name.startswith(".")
             ]
             for path in images:
                 if not path.is_file():
@@ -161,7 +156,7 @@ class Folder(Source):
             if not images:
                 raise FileNotFoundError(
                     f"{self.name}: the class folder {class_folder} holds no image"
-                    f" ({' '.join(ENDINGS)})"
+                    f" ({' '.join(_ENDINGS)})"
                 )
             found += images
         if not found:
@@ -207,10 +202,6 @@ class Folder(Source):
         if path not in self._headers:
             self._headers[path] = _header(self.name, path)
         return self._headers[path]
-
-    @cached_property
-    def _headers(self) -> dict[Path, tuple[tuple[int, int], bool]]:
-        return {}
 
 
 _ADVICE = f"{_RESIZE} or max_images"

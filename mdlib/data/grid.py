@@ -120,13 +120,11 @@ class GridSource(Source):
 
     def read(self, split: str, root: Path, size: int | None) -> Dataset:
         factors = self.grid.factors_of(torch.from_numpy(self.grid.rows(split)))
-        return Dataset(
-            name=self.name,
-            title=self.title,
-            split=split,
-            images=self.images(split, root, size),
-            labels=factors[:, self.grid.factor_names.index(self.label)].clone(),
-            class_names=self.class_names,
+        return self._dataset(
+            split,
+            self.images(split, root, size),
+            factors[:, self.grid.factor_names.index(self.label)].clone(),
+            self.class_names,
             factors=factors,
             factor_names=self.grid.factor_names,
             factor_sizes=self.grid.factor_sizes,

@@ -55,7 +55,7 @@ class GridFile(GridSource):
         package: str = "",
     ):
         """`pieces` reads the file at `path`, by `package` if need be; people find it on `page`."""
-        self.name, self.title = name, title
+        self.name, self.title, self.place = name, title, path
         self.grid = Grid(name, tuple(factors), tuple(factors.values()))
         self.label, self.class_names, self.image_shape = label, class_names, image_shape
         self.file = files.File(path, md5, file_size, "md5", url)
@@ -72,9 +72,6 @@ class GridFile(GridSource):
                 f"{self.name}: {root / self.file.path} is read by the package {self.package}:"
                 f" pip install {self.package}"
             )
-
-    def where(self, root: Path) -> str:
-        return str(root / self.file.path)
 
     def download(self, root: Path) -> None:
         files.download(self.file, root)
@@ -170,14 +167,14 @@ def mpi3d(source: GridFile, path: Path) -> Pieces:
 # check the file by (github.com/nmichlo/disent among them).
 
 DSPRITES = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
-DEEPMIND = "google-deepmind"
-CARS = "nips2015-analogy-data.tar.gz"
-ROOM = {"floor_hue": 10, "wall_hue": 10, "object_hue": 10,
+_DEEPMIND = "google-deepmind"
+_CARS = "nips2015-analogy-data.tar.gz"
+_ROOM = {"floor_hue": 10, "wall_hue": 10, "object_hue": 10,
         "scale": 8, "shape": 4, "orientation": 15}  # fmt: skip
-ARM = {"object_color": 6, "object_shape": 6, "object_size": 2, "camera_height": 3,
+_ARM = {"object_color": 6, "object_shape": 6, "object_size": 2, "camera_height": 3,
        "background_color": 3, "horizontal_axis": 40, "vertical_axis": 40}  # fmt: skip
-ARM_SHAPES = ("cone", "cube", "cylinder", "hexagonal", "pyramid", "sphere")
-HUGGING_FACE = "huggingface.co/datasets/waleedgondal/mpi3d"
+_ARM_SHAPES = ("cone", "cube", "cylinder", "hexagonal", "pyramid", "sphere")
+_HUGGING_FACE = "huggingface.co/datasets/waleedgondal/mpi3d"
 
 # fmt: off
 GRIDS: tuple[GridFile, ...] = (
@@ -189,10 +186,10 @@ GRIDS: tuple[GridFile, ...] = (
              {"shape": 3, "scale": 6, "orientation": 40, "x": 32, "y": 32},
              "shape", ("square", "ellipse", "heart"), (1, 64, 64), dsprites,
              f"dsprites/{DSPRITES}", "7da33b31b13a06f4b04a70402ce90c2e",
-             f"https://raw.githubusercontent.com/{DEEPMIND}/dsprites-dataset/master/{DSPRITES}",
+             f"https://raw.githubusercontent.com/{_DEEPMIND}/dsprites-dataset/master/{DSPRITES}",
              page="github.com/google-deepmind/dsprites-dataset"),
     # 480 000 images. C. Burgess, H. Kim, 3D shapes dataset, 2018 (Apache 2.0).
-    GridFile("shapes3d", "3D Shapes", ROOM,
+    GridFile("shapes3d", "3D Shapes", _ROOM,
              "shape", ("cube", "cylinder", "sphere", "capsule"), (3, 64, 64), shapes3d,
              "shapes3d/3dshapes.h5", "099a2078d58cec4daad0702c55d06868",
              "https://storage.googleapis.com/3d-shapes/3dshapes.h5",
@@ -200,15 +197,15 @@ GRIDS: tuple[GridFile, ...] = (
     # 17 568 images. S. Reed, Y. Zhang, Y. Zhang, H. Lee, Deep visual analogy-making, NeurIPS 2015.
     GridFile("cars3d", "Cars3D", {"elevation": 4, "azimuth": 24, "car": 183},
              "car", tuple(f"car {k}" for k in range(183)), (3, 128, 128), cars3d,
-             f"cars3d/{CARS}", "4e866a7919c1beedf53964e6f7a23686",
-             f"http://www.scottreed.info/files/{CARS}", page="www.scottreed.info"),
+             f"cars3d/{_CARS}", "4e866a7919c1beedf53964e6f7a23686",
+             f"http://www.scottreed.info/files/{_CARS}", page="www.scottreed.info"),
     # Three times 1 036 800 images, 12.7 GB, of a robot arm that holds an object: drawn simply,
     # drawn well, photographed. M. W. Gondal et al., On the transfer of inductive bias from
     # simulation to the real world, NeurIPS 2019, arXiv:1906.03292 (CC BY 4.0).
-    *(GridFile(f"mpi3d-{kind}", f"MPI3D {kind}", ARM,
-               "object_shape", ARM_SHAPES, (3, 64, 64), mpi3d,
+    *(GridFile(f"mpi3d-{kind}", f"MPI3D {kind}", _ARM,
+               "object_shape", _ARM_SHAPES, (3, 64, 64), mpi3d,
                f"mpi3d/mpi3d_{kind}.npz", md5,
-               f"https://{HUGGING_FACE}/resolve/main/mpi3d_{kind}.npz", page=HUGGING_FACE)
+               f"https://{_HUGGING_FACE}/resolve/main/mpi3d_{kind}.npz", page=_HUGGING_FACE)
       for kind, md5 in (("toy", "55889cb7c7dfc655d6e0277beee88868"),
                         ("realistic", "59a6225b88b635365f70c91b3e52f70f"),
                         ("real", "0f33f609918fb5c97996692f91129802"))),
@@ -218,14 +215,14 @@ GRIDS: tuple[GridFile, ...] = (
 
 # One more, published in two splits of three files each.
 
-NORB_FACTORS = {"category": 5, "instance": 10, "elevation": 9, "azimuth": 18, "lighting": 6}
-NORB_URL = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small"
-NORB_NAMES = {
+_NORB_FACTORS = {"category": 5, "instance": 10, "elevation": 9, "azimuth": 18, "lighting": 6}
+_NORB_URL = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small"
+_NORB_NAMES = {
     "train": "smallnorb-5x46789x9x18x6x2x96x96-training",
     "test": "smallnorb-5x01235x9x18x6x2x96x96-testing",
 }
-NORB_SIZES = {"dat": 447_897_624, "cat": 97_220, "info": 388_820}  # 24 300 stereo pairs a split
-NORB_MD5 = {
+_NORB_SIZES = {"dat": 447_897_624, "cat": 97_220, "info": 388_820}  # 24 300 stereo pairs a split
+_NORB_MD5 = {
     ("train", "dat"): "8138a0902307b32dfa0025a36dfa45ec",
     ("train", "cat"): "fd5120d3f770ad57ebe620eb61a0b633",
     ("train", "info"): "19faee774120001fc7e17980d6960451",
@@ -234,7 +231,7 @@ NORB_MD5 = {
     ("test", "info"): "7c5b871cc69dcadec1bf6a18141f5edc",
 }
 # Of a matrix, by its first four bytes.
-NORB_TYPES = {0x1E3D4C55: np.dtype("u1"), 0x1E3D4C54: np.dtype("<i4")}
+_NORB_TYPES = {0x1E3D4C55: np.dtype("u1"), 0x1E3D4C54: np.dtype("<i4")}
 
 
 class SmallNorb(Source):
@@ -250,27 +247,24 @@ class SmallNorb(Source):
     the MD5 are those which loaders of other projects check the unpacked files by.
     """
 
-    name = "smallnorb"
+    name = place = "smallnorb"
     title = "small NORB"
     how = (
         f'load("{name}", download=True), or fetch the six *.mat.gz files from'
-        f" {NORB_URL.removeprefix('https://')} into ROOT/smallnorb and gunzip them"
+        f" {_NORB_URL.removeprefix('https://')} into ROOT/smallnorb and gunzip them"
     )
     class_names = ("animal", "human", "airplane", "truck", "car")
 
     def __init__(self):
         self.files = {}
-        for (split, kind), md5 in NORB_MD5.items():
-            name = f"{NORB_NAMES[split]}-{kind}.mat"
+        for (split, kind), md5 in _NORB_MD5.items():
+            name = f"{_NORB_NAMES[split]}-{kind}.mat"
             self.files[split, kind] = files.File(
-                f"smallnorb/{name}", md5, NORB_SIZES[kind], "md5", f"{NORB_URL}/{name}.gz"
+                f"smallnorb/{name}", md5, _NORB_SIZES[kind], "md5", f"{_NORB_URL}/{name}.gz"
             )
 
     def verify(self, root: Path, quick: bool = False) -> None:
         files.verify_all(self.name, list(self.files.values()), root, quick)
-
-    def where(self, root: Path) -> str:
-        return str(root / self.name)
 
     def download(self, root: Path) -> None:
         for file in self.files.values():
@@ -290,17 +284,9 @@ class SmallNorb(Source):
         parts = ["train", "test"] if split == "all" else [split]
         images, factors = zip(*(self._read(part, root) for part in parts), strict=True)
         images, factors = (t[0] if len(t) == 1 else torch.cat(t) for t in (images, factors))
-        return Dataset(
-            name=self.name,
-            title=self.title,
-            split=split,
-            images=images,
-            labels=factors[:, 0].clone(),
-            class_names=self.class_names,
-            factors=factors,
-            factor_names=tuple(NORB_FACTORS),
-            factor_sizes=tuple(NORB_FACTORS.values()),
-        )
+        names, sizes = zip(*_NORB_FACTORS.items(), strict=True)
+        known = {"factors": factors, "factor_names": names, "factor_sizes": sizes}
+        return self._dataset(split, images, factors[:, 0].clone(), self.class_names, **known)
 
     def _read(self, part: str, root: Path) -> tuple[torch.Tensor, torch.Tensor]:
         """Left images uint8 [N, 1, 96, 96], mapped, and factors int64 [N, 5]."""
@@ -321,6 +307,6 @@ def _norb_matrix(path: Path) -> np.ndarray:
     with open(path, "rb") as file:
         kind, ndim = np.fromfile(file, "<i4", 2)
         dimensions = np.fromfile(file, "<i4", max(ndim, 3))[:ndim]
-        if kind not in NORB_TYPES:
+        if kind not in _NORB_TYPES:
             raise CorruptData(f"smallnorb: {path} begins with {kind:#x}: not a matrix of NORB's")
-        return np.memmap(path, NORB_TYPES[kind], "c", file.tell(), tuple(dimensions.tolist()))
+        return np.memmap(path, _NORB_TYPES[kind], "c", file.tell(), tuple(dimensions.tolist()))

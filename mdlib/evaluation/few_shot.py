@@ -13,7 +13,7 @@ from mdlib.evaluation.logistic import logistic_regression
 from mdlib.registry import random_stream
 from mdlib.types import Values
 
-CLASSIFIERS = ("centroid", "linear")
+_CLASSIFIERS = ("centroid", "linear")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ def few_shot(
     Raises ValueError for settings out of range, a class with fewer than `shots` samples, and, as
     all probes do, for codes and labels that don't fit.
     """
-    check_one_of(CLASSIFIERS, classifier=classifier)
+    check_one_of(_CLASSIFIERS, classifier=classifier)
     check_whole(1, shots=shots, draws=draws)
     check_above_zero(penalty=penalty)
     x, new = checked_codes(train_codes, test_codes)

@@ -7,21 +7,28 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mdlib.checks import as_tensor, checked_finite, need
+from mdlib.types import Values
 
 
-def checked_codes(train, test) -> tuple[Tensor, Tensor]:
+def as_codes(codes: Values, name: str) -> Tensor:
+    """Finite codes [N, D] on their device, float64 if they are, else float32; or ValueError."""
+    codes = as_tensor(codes, name)
+    device = "cpu" if codes.device.type == "mps" else codes.device  # MPS lacks float64
+    codes = codes.to(device, codes.dtype if codes.dtype == torch.float64 else torch.float32)
+    need(
+        codes.ndim == 2 and 0 not in codes.shape,
+        f"{name} have shape {list(codes.shape)}, expected [samples, dimensions] and not empty: "
+        "flatten maps with codes.flatten(1)",
+    )
+    checked_finite(name, codes)
+    return codes
+
+
+def checked_codes(train: Values, test: Values) -> tuple[Tensor, Tensor]:
     """Both sets of codes as [*, D] on one device in one precision, or ValueError."""
-    train, test = as_tensor(train, "train codes"), as_tensor(test, "test codes")
-    device = "cpu" if train.device.type == "mps" else train.device
-    dtype = train.dtype if train.dtype == torch.float64 else torch.float32
-    train, test = train.to(device, dtype), test.to(device, dtype)
-    for name, codes in (("train", train), ("test", test)):
-        need(
-            codes.ndim == 2 and 0 not in codes.shape,
-            f"{name} codes have shape {list(codes.shape)}, expected [samples, features] and not "
-            "empty: flatten maps with codes.flatten(1)",
-        )
-        checked_finite(f"{name} codes", codes)
+    train = as_codes(train, "train codes")
+    test = as_codes(test, "test codes").to(train)
+    checked_finite("test codes", test)  # in the precision of the others, too
     need(
         train.shape[1] == test.shape[1],
         f"train codes have {train.shape[1]} features and test codes {test.shape[1]}, expected as "

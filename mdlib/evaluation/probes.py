@@ -50,7 +50,7 @@ from mdlib.evaluation.logistic import logistic_regression as logistic_regression
 from mdlib.registry import random_stream
 from mdlib.types import Values
 
-HELD_OUT = 0.2  # the part of the training set that chooses the hyper-parameter
+_HELD_OUT = 0.2  # the part of the training set that chooses the hyper-parameter
 BLOCK_BYTES = 64 * 2**20  # the largest block of distances that the neighbour searches hold
 
 # A fit: (codes, targets, new codes, grid) -> predictions for the new codes, one for every value.
@@ -303,7 +303,7 @@ def _classify(fit, train_codes, train_targets, test_codes, test_targets, seed, g
     held = torch.zeros(len(y), dtype=torch.bool, device=y.device)
     draw = random_stream(seed)
     for c, count in enumerate(counts.tolist()):
-        chosen = torch.randperm(count, generator=draw)[: max(1, round(HELD_OUT * count))]
+        chosen = torch.randperm(count, generator=draw)[: max(1, round(_HELD_OUT * count))]
         held[(y == c).nonzero()[chosen.to(y.device), 0]] = True
 
     def accuracy(predicted: Tensor, y: Tensor) -> Tensor:
@@ -336,7 +336,7 @@ def _regress(fit, train_codes, train_targets, test_codes, test_targets, seed, gr
     need(len(y) > 3, f"{len(y)} training samples, expected at least 4, two of them to hold out")
     flat = y.ndim == 1
     y, truth = y.reshape(len(y), -1), truth.reshape(len(truth), -1)
-    n_held, draw = max(2, round(HELD_OUT * len(y))), random_stream(seed)
+    n_held, draw = max(2, round(_HELD_OUT * len(y))), random_stream(seed)
     held = torch.zeros(len(y), dtype=torch.bool)
     held[torch.randperm(len(y), generator=draw)[:n_held]] = True
     held = held.to(y.device)

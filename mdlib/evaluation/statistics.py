@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mdlib.checks import need
+from mdlib.checks import check_whole, need
 
 WORDS = ("better", "worse", "equivalent", "undecided")
 
@@ -148,7 +148,7 @@ def bootstrap(
         f"correct_a {list(a.shape)}, correct_b {list(b.shape)}: expected the same test images"
         + (" and the same seeds" if pair_seeds else ""),
     )
-    need(draws >= 100, f"draws={draws}: expected 100 or more")
+    check_whole(100, draws=draws)
     samples = [a - b] if pair_seeds else [a, -b]
     images = a.shape[1]
     by_image = sum(x.mean(0) for x in samples)
@@ -231,9 +231,9 @@ def compare(
         for a, b, column in contrasts:
             found = kind(part, a, b, column, by) if column in part else None
             if found is not None:
-                lines.append(
-                    ({} if within is None else {within: value}) | _line(a, b, column, found)
-                )
+                line = {} if within is None else {within: value}
+                line |= {"a": a, "b": b, "column": column, "interval": found, **vars(found)}
+                lines.append(line | {"r": found.correlation})
     names = [within] if within else []
     names += ["a", "b", "column", "interval", "mean", "low", "high", "n", "r", "p"]
     table = pd.DataFrame(lines, columns=names)
@@ -243,15 +243,6 @@ def compare(
     lost = table["verdict"].isin(["better", "worse"]) & (table["p (Holm)"] > 0.05)
     table["verdict (Holm)"] = table["verdict"].mask(lost, "undecided")
     return table
-
-
-def _line(a: str, b: str, column: str, found: Interval) -> dict[str, object]:
-    """An interval as a line of `compare`."""
-    numbers = {"mean": found.mean, "low": found.low, "high": found.high, "n": found.n}
-    return {"a": a, "b": b, "column": column, "interval": found, **numbers} | {
-        "r": found.correlation,
-        "p": found.p,
-    }
 
 
 def claim(

@@ -189,7 +189,7 @@ def claims(said: pd.DataFrame, xlabel: str = "a − b") -> None:
             fmt="D" if one["kind"] == "exploratory" else "o", ms=5,
             color="#0173b2" if sure else "0.45", mfc=None if one["verdict"] == "holds" else "w",
         )  # fmt: skip
-        text = f"{one['verdict']} ({one['expected'].removeprefix('a − b ')})"
+        text = f"{one['verdict']} ({one['expected']})"
         axis.annotate(
             text, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=8
         )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LARGE = 1e5  # from here on numbers are written with a power of ten …
-FINEST = 6  # … as they are if this many decimals do not show them
+_FINEST = 6  # … as they are if this many decimals do not show them
 
 
 def mean_std(rows: Any, by: str | list[str] = "method") -> pd.DataFrame:
@@ -70,7 +70,7 @@ def plus_minus(mean: float, std: float = math.nan) -> str:
     if std <= 1e-12 * abs(mean):  # of equal values, but for rounding
         return f"{number(mean)} ± 0"
     decimals = max(3, 1 - math.floor(math.log10(std)))
-    if max(abs(mean), std) >= LARGE or decimals > FINEST:
+    if max(abs(mean), std) >= LARGE or decimals > _FINEST:
         return f"{mean:.4g} ± {std:.2g}"
     return f"{mean:.{decimals}f} ± {std:.{decimals}f}"
 
@@ -80,6 +80,6 @@ def number(value: float) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{abs(value) and value:.0f}"
     decimals = max(3, 2 - math.floor(math.log10(abs(value))))
-    if abs(value) >= LARGE or decimals > FINEST:
+    if abs(value) >= LARGE or decimals > _FINEST:
         return f"{value:.4g}"
     return f"{value:.{decimals}f}"

@@ -2,7 +2,7 @@
 
 To add a method: write one file with a subclass of `methods.base.Method`, and add its line to
 `REGISTRY`. Its own options are keyword arguments with defaults, whose annotations say what they may
-be (`create` looks: `mdlib.checks.check_annotated`). A `**common` after them stands for those of its
+be (`create` looks: `mdlib.checks.check_options`). A `**common` after them stands for those of its
 parent.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import inspect
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING
 
-from mdlib.checks import check_annotated, unknown
+from mdlib.checks import check_options, defaults
 from mdlib.registry import Registry, seeded
 
 if TYPE_CHECKING:
@@ -71,14 +71,11 @@ def create(
     unknown method or option, naming the valid ones, and for an option out of its range.
     """
     cls = find(name)
-    valid, annotations = options_of(cls), _annotations(cls)
-    for option, value in options.items():
-        if option not in valid:
-            raise ValueError(unknown(f"option of method {name!r}", option, valid))
-        check_annotated(annotations[option], option, value)
+    valid = _options(cls)
+    check_options(f"option of method {name!r}", valid, options)
     with seeded(seed):
         method = cls(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
-    method.options, method.seed = valid | options, seed
+    method.options, method.seed = options_of(cls) | options, seed
     return method
 
 
@@ -89,18 +86,12 @@ def all_options() -> set[str]:
 
 def options_of(cls: type) -> dict[str, object]:
     """A method's options and their defaults, beside image_shape and latent_dim."""
-    parameters = inspect.signature(cls).parameters.values()
-    own = {p.name: p.default for p in parameters if p.default is not p.empty}
-    hands_on = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    return options_of(cls.__mro__[1]) | own if hands_on else own
+    return {name: option.default for name, option in _options(cls).items()}
 
 
-def _annotations(cls: type) -> dict[str, Any]:
-    """Of the options of a method: its own ones count before its parents'."""
-    found = {}
-    for each in reversed(cls.__mro__[:-1]):
-        found |= get_type_hints(each.__init__, include_extras=True)
-    return found
+def _options(cls: type) -> dict[str, inspect.Parameter]:
+    hands_on = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls).parameters.values())
+    return (_options(cls.__mro__[1]) if hands_on else {}) | defaults(cls)
 
 
 def parse_option(text: str) -> dict[str, int | float]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape, NotNegative, Positive
+from mdlib.methods.vae import VAE, Posterior
+from mdlib.types import NotNegative, Positive, Terms
 
 
 class AnnealedVAE(VAE):
@@ -26,22 +26,19 @@ class AnnealedVAE(VAE):
 
     def __init__(
         self,
-        image_shape: ImageShape,
-        latent_dim: int,
+        *,
         gamma: NotNegative = 10.0,
         capacity: NotNegative = 25.0,
         ramp: Positive = 1 / 3,
         **common,
     ):
-        super().__init__(image_shape, latent_dim, **common)
+        super().__init__(**common)
         self.capacity, self.ramp = capacity, ramp
         self.term_weights = {"kl": 0.0, "capacity_gap": gamma}
         self.register_buffer("capacity_now", torch.zeros(()))  # C, saved with the weights
 
-    def regularisers(
-        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
-    ) -> dict[str, Tensor]:
-        terms = super().regularisers(mean, log_variance, z, generator)
+    def regularisers(self, q: Posterior, z: Tensor, generator: Generator | None) -> Terms:
+        terms = super().regularisers(q, z, generator)
         return terms | {"capacity_gap": (terms["kl"] - self.capacity_now).abs()}
 
     def after_step(self, step: int, steps: int) -> None:

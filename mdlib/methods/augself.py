@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from mdlib import nets
 from mdlib.methods.byol import BYOL
-from mdlib.types import ImageShape, Loss, NotNegative
+from mdlib.types import Loss, NotNegative
 from mdlib.views import BINARY, COLUMNS, PERIODS, circular, style
 
-Trunk = Literal["shared", "separate"]
+_Trunk = Literal["shared", "separate"]
 COLOUR = ("brightness", "contrast", "saturation", "hue")
 
 
@@ -30,7 +30,7 @@ class DifferencePredictor(nn.Module):
     that both views have the same.
     """
 
-    def __init__(self, dim: int, hidden: int, trunk: Trunk = "shared"):
+    def __init__(self, dim: int, hidden: int, trunk: _Trunk = "shared"):
         super().__init__()
         # As many outputs as any law needs, for only the views will tell which it varies.
         columns = Counter(_augmentation(name) for names in COLUMNS.values() for name in names)
@@ -100,16 +100,11 @@ class AugSelf(BYOL):
     uses = ("parameters",)
 
     def __init__(
-        self,
-        image_shape: ImageShape,
-        latent_dim: int,
-        augmentation_weight: NotNegative = 1.0,
-        trunk: Trunk = "shared",
-        **common,
+        self, *, augmentation_weight: NotNegative = 1.0, trunk: _Trunk = "shared", **common
     ):
-        super().__init__(image_shape, latent_dim, **common)
+        super().__init__(**common)
         self.augmentation_weight = augmentation_weight
-        self.differences = DifferencePredictor(latent_dim, self.head_hidden, trunk)
+        self.differences = DifferencePredictor(self.latent_dim, self.head_hidden, trunk)
 
     def loss(
         self,

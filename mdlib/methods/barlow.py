@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mdlib import losses
 from mdlib.methods.joint_embedding import JointEmbedding
-from mdlib.types import ImageShape, Loss, NotNegative
+from mdlib.types import Loss, NotNegative
 
 
 class BarlowTwins(JointEmbedding):
@@ -24,14 +24,8 @@ class BarlowTwins(JointEmbedding):
     title = "Barlow Twins"
     colour = "#ca9161"
 
-    def __init__(
-        self,
-        image_shape: ImageShape,
-        latent_dim: int,
-        redundancy_weight: NotNegative = 0.0051,
-        **common,
-    ):
-        super().__init__(image_shape, latent_dim, **common)
+    def __init__(self, *, redundancy_weight: NotNegative = 0.0051, **common):
+        super().__init__(**common)
         self.redundancy_weight = redundancy_weight
 
     def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:

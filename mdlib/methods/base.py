@@ -100,9 +100,10 @@ class Method(nn.Module):
                 f"images of shape {tuple(images.shape[1:])}: this method was made for "
                 f"{self.image_shape}"
             )
+        check_whole(1, batch_size=batch_size)
         device = next(self.parameters()).device
         for batch in images.split(batch_size):
-            yield as_float(batch.to(device))
+            yield _as_float(batch.to(device))
 
     @contextmanager
     def evaluating(self) -> Generator[None]:
@@ -115,7 +116,7 @@ class Method(nn.Module):
             self.train(training)
 
 
-def as_float(images: Tensor) -> Tensor:
+def _as_float(images: Tensor) -> Tensor:
     """Images as float32 in [0, 1], whether they come as uint8 or are so already."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images
 

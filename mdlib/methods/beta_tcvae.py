@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mdlib import losses
-from mdlib.methods.vae import VAE
-from mdlib.types import Count, ImageShape, NotNegative
+from mdlib.methods.vae import VAE, Posterior
+from mdlib.types import Count, NotNegative, Terms
 
 
 class BetaTCVAE(VAE):
@@ -31,14 +31,13 @@ class BetaTCVAE(VAE):
 
     def __init__(
         self,
-        image_shape: ImageShape,
-        latent_dim: int,
+        *,
         beta: NotNegative = 6.0,
         estimator: Literal["weighted", "stratified"] = "weighted",
         dataset_size: Count | None = None,
         **common,
     ):
-        super().__init__(image_shape, latent_dim, **common)
+        super().__init__(**common)
         if estimator == "stratified" and dataset_size is None:
             raise ValueError(
                 "estimator='stratified' weighs a batch against the data set: give "
@@ -47,10 +46,8 @@ class BetaTCVAE(VAE):
         self.dataset_size = dataset_size if estimator == "stratified" else None
         self.term_weights = {"total_correlation": beta - 1}
 
-    def regularisers(
-        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
-    ) -> dict[str, Tensor]:
-        views = zip(z.unbind(1), mean.unbind(1), log_variance.unbind(1), strict=True)
+    def regularisers(self, q: Posterior, z: Tensor, generator: Generator | None) -> Terms:
+        views = zip(z.unbind(1), q.mean.unbind(1), q.log_variance.unbind(1), strict=True)
         estimates = [losses.total_correlation(*view, self.dataset_size) for view in views]
-        terms = super().regularisers(mean, log_variance, z, generator)
+        terms = super().regularisers(q, z, generator)
         return terms | {"total_correlation": torch.stack(estimates).mean()}

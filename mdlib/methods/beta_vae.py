@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape, NotNegative
+from mdlib.types import NotNegative
 
 
 class BetaVAE(VAE):
@@ -12,6 +12,6 @@ class BetaVAE(VAE):
     title = "β-VAE"
     colour = "#56b4e9"
 
-    def __init__(self, image_shape: ImageShape, latent_dim: int, beta: NotNegative = 4.0, **common):
-        super().__init__(image_shape, latent_dim, **common)
+    def __init__(self, *, beta: NotNegative = 4.0, **common):
+        super().__init__(**common)
         self.term_weights = {"kl": beta}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mdlib import losses, nets
 from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
-from mdlib.types import ImageShape, Loss, Share
+from mdlib.types import Loss, Share
 
 
 class BYOL(JointEmbedding):
@@ -27,8 +27,8 @@ class BYOL(JointEmbedding):
     title = "BYOL"
     colour = "#cc78bc"
 
-    def __init__(self, image_shape: ImageShape, latent_dim: int, momentum: Share = 0.99, **common):
-        super().__init__(image_shape, latent_dim, **common)
+    def __init__(self, *, momentum: Share = 0.99, **common):
+        super().__init__(**common)
         self.predictor = nets.projection(self.head_dim, self.head_hidden, self.head_dim)
         self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
         self.target_projector = copy.deepcopy(self.projector).requires_grad_(False)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mdlib import losses
-from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape, NotNegative
+from mdlib.methods.vae import VAE, Posterior
+from mdlib.types import NotNegative, Terms
 
 
 class CRVAE(VAE):
@@ -26,22 +25,14 @@ class CRVAE(VAE):
     colour = "#2a22f0"
     least_views = 2
 
-    def __init__(
-        self,
-        image_shape: ImageShape,
-        latent_dim: int,
-        consistency_weight: NotNegative = 1.0,
-        **common,
-    ):
-        super().__init__(image_shape, latent_dim, **common)
+    def __init__(self, *, consistency_weight: NotNegative = 1.0, **common):
+        super().__init__(**common)
         self.term_weights = {"consistency": consistency_weight}
 
-    def regularisers(
-        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
-    ) -> dict[str, Tensor]:
-        batch, members, _ = mean.shape
+    def regularisers(self, q: Posterior, z: Tensor, generator: Generator | None) -> Terms:
+        batch, members, _ = q.mean.shape
         divergence = losses.gaussian_kl_between(
-            mean[:, :, None], log_variance[:, :, None], mean[:, None], log_variance[:, None]
+            q.mean[:, :, None], q.log_variance[:, :, None], q.mean[:, None], q.log_variance[:, None]
         )  # [B, J, J], 0 for i = j
         consistency = divergence.sum() / (batch * members * (members - 1))
-        return super().regularisers(mean, log_variance, z, generator) | {"consistency": consistency}
+        return super().regularisers(q, z, generator) | {"consistency": consistency}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mdlib import nets
 from mdlib.methods.partition import Partition, ProjectsParts
 from mdlib.methods.simsiam import SimSiam, regression
-from mdlib.types import ImageShape, Loss, NotNegative
+from mdlib.types import Loss, NotNegative
 
 
 class DDCL(SimSiam, ProjectsParts):
@@ -23,16 +23,9 @@ class DDCL(SimSiam, ProjectsParts):
     title = "DDCL"
     colour = "#4b1a7d"
 
-    def __init__(
-        self,
-        image_shape: ImageShape,
-        latent_dim: int,
-        style_dim: int | None = None,
-        style_weight: NotNegative = 1.0,
-        **common,
-    ):
-        super().__init__(image_shape, latent_dim, **common)
-        self.parts = Partition(latent_dim, style_dim)
+    def __init__(self, *, style_dim: int | None = None, style_weight: NotNegative = 1.0, **common):
+        super().__init__(**common)
+        self.parts = Partition(self.latent_dim, style_dim)
         self.style_weight = style_weight
         self.projector = self.projector_of(self.parts.content_dim)
         self.style_projector = self.projector_of(self.parts.style_dim)

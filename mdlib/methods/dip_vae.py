@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mdlib import losses
-from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape, NotNegative
+from mdlib.methods.vae import VAE, Posterior
+from mdlib.types import NotNegative, Terms
 
 
 class DIPVAE(VAE):
@@ -27,25 +26,22 @@ class DIPVAE(VAE):
 
     def __init__(
         self,
-        image_shape: ImageShape,
-        latent_dim: int,
+        *,
         kind: Literal["i", "ii"] = "ii",
         off_diagonal_weight: NotNegative = 5.0,
         diagonal_weight: NotNegative | None = None,
         **common,
     ):
-        super().__init__(image_shape, latent_dim, **common)
+        super().__init__(**common)
         if diagonal_weight is None:
             diagonal_weight = (10 if kind == "i" else 1) * off_diagonal_weight
         self.kind = kind
         self.term_weights = {"diagonal": diagonal_weight, "off_diagonal": off_diagonal_weight}
 
-    def regularisers(
-        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
-    ) -> dict[str, Tensor]:
-        covariance = losses.covariance(mean.flatten(0, 1), correction=0)
+    def regularisers(self, q: Posterior, z: Tensor, generator: Generator | None) -> Terms:
+        covariance = losses.covariance(q.mean.flatten(0, 1), correction=0)
         if self.kind == "ii":
-            covariance = covariance + log_variance.exp().mean((0, 1)).diag()
+            covariance = covariance + q.log_variance.exp().mean((0, 1)).diag()
         diagonal, off_diagonal = losses.identity_gap(covariance)
-        terms = super().regularisers(mean, log_variance, z, generator)
+        terms = super().regularisers(q, z, generator)
         return terms | {"diagonal": diagonal, "off_diagonal": off_diagonal}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mdlib import losses
 from mdlib.checks import need
 from mdlib.methods.byol import BYOL
-from mdlib.types import ImageShape, NotNegative, Share
+from mdlib.types import NotNegative, Share
 
 
 class DirectPred(BYOL):
@@ -30,15 +30,8 @@ class DirectPred(BYOL):
     correlation: Tensor
     predictor: nn.Linear
 
-    def __init__(
-        self,
-        image_shape: ImageShape,
-        latent_dim: int,
-        memory: Share = 0.3,
-        floor: NotNegative = 0.01,
-        **common,
-    ):
-        super().__init__(image_shape, latent_dim, **common)
+    def __init__(self, *, memory: Share = 0.3, floor: NotNegative = 0.01, **common):
+        super().__init__(**common)
         need(memory < 1, f"memory={memory}: expected a number from 0 to below 1")
         self.memory, self.floor = memory, floor
         self.predictor = nn.Linear(self.head_dim, self.head_dim, bias=False).requires_grad_(False)

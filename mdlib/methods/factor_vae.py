@@ -6,13 +6,13 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from mdlib import losses
 from mdlib.checks import need
 from mdlib.methods.base import with_own_group
-from mdlib.methods.vae import VAE
-from mdlib.types import Count, ImageShape, NotNegative, Positive
+from mdlib.methods.vae import VAE, Posterior
+from mdlib.types import Count, NotNegative, Positive, Terms
 
 
 class FactorVAE(VAE):
@@ -39,8 +39,7 @@ class FactorVAE(VAE):
 
     def __init__(
         self,
-        image_shape: ImageShape,
-        latent_dim: int,
+        *,
         gamma: NotNegative = 10.0,
         discriminator_hidden: Count = 256,
         discriminator_layers: Count = 3,
@@ -48,12 +47,12 @@ class FactorVAE(VAE):
         discriminator_betas: tuple[float, float] = (0.9, 0.999),
         **common,
     ):
-        super().__init__(image_shape, latent_dim, **common)
+        super().__init__(**common)
         need(
             len(discriminator_betas) == 2 and all(0 <= beta < 1 for beta in discriminator_betas),
             f"discriminator_betas={discriminator_betas}: expected two numbers from 0 to below 1",
         )
-        sizes = [latent_dim, *[discriminator_hidden] * discriminator_layers]
+        sizes = [self.latent_dim, *[discriminator_hidden] * discriminator_layers]
         layers = [m for i, o in pairwise(sizes) for m in (nn.Linear(i, o), nn.LeakyReLU(0.2))]
         self.discriminator = nn.Sequential(*layers, nn.Linear(sizes[-1], 1))
         self.term_weights = {"total_correlation": gamma}
@@ -65,10 +64,8 @@ class FactorVAE(VAE):
             own["rate"] = self.discriminator_lr
         return with_own_group(self, [self.discriminator], **own)
 
-    def regularisers(
-        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
-    ) -> dict[str, Tensor]:
-        terms = super().regularisers(mean, log_variance, z, generator)
+    def regularisers(self, q: Posterior, z: Tensor, generator: Generator | None) -> Terms:
+        terms = super().regularisers(q, z, generator)
         z = z.flatten(0, 1)
         constants = {name: p.detach() for name, p in self.discriminator.named_parameters()}
         logit = torch.func.functional_call(self.discriminator, constants, z).float()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mdlib import losses
 from mdlib.checks import check_one_of
 from mdlib.methods.two_part_vae import TwoPartVAE
-from mdlib.types import ImageShape
+from mdlib.methods.vae import Posterior
+from mdlib.types import Terms
 
 
 def mean_of_gaussians(mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
@@ -27,7 +28,7 @@ def product_of_gaussians(mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Te
     return (weights * mean).sum(1, keepdim=True), pooled
 
 
-POOLINGS = {"mean": mean_of_gaussians, "product": product_of_gaussians}
+_POOLINGS = {"mean": mean_of_gaussians, "product": product_of_gaussians}
 
 
 class GroupVAE(TwoPartVAE):
@@ -47,16 +48,10 @@ class GroupVAE(TwoPartVAE):
     title = "GVAE"
     colour = "#2fc41f"
 
-    def __init__(
-        self,
-        image_shape: ImageShape,
-        latent_dim: int,
-        pooling: str = "mean",
-        **common,
-    ):
-        super().__init__(image_shape, latent_dim, **common)
-        check_one_of(tuple(POOLINGS), pooling=pooling)
-        self.pool = POOLINGS[pooling]
+    def __init__(self, *, pooling: str = "mean", **common):
+        super().__init__(**common)
+        check_one_of(tuple(_POOLINGS), pooling=pooling)
+        self.pool = _POOLINGS[pooling]
 
     def group_posterior(self, mean: Tensor, log_variance: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(c, sʲ|x¹ … xᴶ), from those of each view; [B, J, D] each."""
@@ -64,19 +59,17 @@ class GroupVAE(TwoPartVAE):
         content, content_log = self.pool(content, content_log)
         return shared(content, style), shared(content_log, style_log)
 
-    def draw(self, mean: Tensor, log_variance: Tensor, generator: torch.Generator | None) -> Tensor:
+    def draw(self, mean: Tensor, log_variance: Tensor, generator: Generator | None) -> Tensor:
         mean, log_variance = self.group_posterior(mean, log_variance)
         content, style = self.parts(torch.empty_like(mean).normal_(generator=generator))
         noise = shared(content[:, :1], style)  # one draw of c for all views
         return mean + (0.5 * log_variance).exp() * noise
 
-    def regularisers(
-        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
-    ) -> dict[str, Tensor]:
-        posterior = self.group_posterior(mean, log_variance)
+    def regularisers(self, q: Posterior, z: Tensor, generator: Generator | None) -> Terms:
+        posterior = self.group_posterior(*q)
         (content, style), (content_log, style_log) = map(self.parts, posterior)
         return {  # content, the same in all views, counts once a group
-            "content_kl": losses.gaussian_kl(content, content_log).mean() / mean.shape[1],
+            "content_kl": losses.gaussian_kl(content, content_log).mean() / q.mean.shape[1],
             "style_kl": losses.gaussian_kl(style, style_log).mean(),
         }
 

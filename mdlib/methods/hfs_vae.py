@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mdlib import losses
-from mdlib.methods.vae import VAE
-from mdlib.types import Count, ImageShape, NotNegative
+from mdlib.methods.vae import VAE, Posterior
+from mdlib.types import Count, NotNegative, Terms
 
 
 class HFSVAE(VAE):
@@ -36,8 +36,7 @@ class HFSVAE(VAE):
 
     def __init__(
         self,
-        image_shape: ImageShape,
-        latent_dim: int,
+        *,
         beta: NotNegative = 1.0,
         gamma: NotNegative = 1.0,
         scale_weight: NotNegative = 0.0,
@@ -45,20 +44,18 @@ class HFSVAE(VAE):
         pairs: Count = 25,
         **common,
     ):
-        super().__init__(image_shape, latent_dim, **common)
+        super().__init__(**common)
         self.pairs, self.scale_term = pairs, scale_term
         self.term_weights = {"kl": beta, "support": gamma, "scale": scale_weight}
 
-    def regularisers(
-        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
-    ) -> dict[str, Tensor]:
+    def regularisers(self, q: Posterior, z: Tensor, generator: Generator | None) -> Terms:
         every = torch.combinations(torch.arange(self.latent_dim, device=z.device))
         order = torch.randperm(len(every), generator=generator, device=z.device)
         chosen = every[order[: self.pairs]]
-        views = mean.unbind(1)
+        views = q.mean.unbind(1)
         support = torch.stack([losses.factorised_support(view, chosen) for view in views]).mean()
         scale = torch.stack([losses.variance_hinge(view) for view in views]).mean()
         if self.scale_term == "sum":
             scale = scale * self.latent_dim
-        terms = super().regularisers(mean, log_variance, z, generator)
+        terms = super().regularisers(q, z, generator)
         return terms | {"support": support, "scale": scale}

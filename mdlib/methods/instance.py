@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mdlib import losses
 from mdlib.checks import check_batch
 from mdlib.methods.infonce import InfoNCE
-from mdlib.types import ImageShape, Loss, Positive
+from mdlib.types import Loss, Positive
 
 
 class InstanceDiscrimination(InfoNCE):
@@ -28,17 +28,10 @@ class InstanceDiscrimination(InfoNCE):
     uses = ("index",)
     least_views = 1
 
-    def __init__(
-        self,
-        image_shape: ImageShape,
-        latent_dim: int,
-        temperature: Positive = 0.1,
-        instances: int | None = None,
-        **common,
-    ):
+    def __init__(self, *, temperature: Positive = 0.1, instances: int | None = None, **common):
         if not instances or instances < 0:
             raise ValueError(f"instances={instances}: give instances=the number of training images")
-        super().__init__(image_shape, latent_dim, temperature=temperature, **common)
+        super().__init__(temperature=temperature, **common)
         # Only their directions count; of length 1, an optimiser's step turns them far enough.
         self.centres = nn.Parameter(torch.randn(instances, self.loss_dim) / self.loss_dim**0.5)
         self.instances = instances

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from mdlib import losses
-from mdlib.methods.vae import VAE
-from mdlib.types import Count, ImageShape
+from mdlib.methods.vae import VAE, Posterior
+from mdlib.types import Count, Terms
 
 
 class MixtureVAE(VAE):
@@ -27,21 +27,19 @@ class MixtureVAE(VAE):
     title = "mixture VAE"
     colour = "#1c0a8a"
 
-    def __init__(self, image_shape: ImageShape, latent_dim: int, components: Count = 10, **common):
-        super().__init__(image_shape, latent_dim, **common)
+    def __init__(self, *, components: Count = 10, **common):
+        super().__init__(**common)
         self.weight_logits = nn.Parameter(torch.zeros(components))
         # Far apart, the one that happens to be nearest to 0 would win all the first codes for good.
-        self.means = nn.Parameter(0.1 * torch.randn(components, latent_dim))
-        self.log_variances = nn.Parameter(torch.zeros(components, latent_dim))
+        self.means = nn.Parameter(0.1 * torch.randn(components, self.latent_dim))
+        self.log_variances = nn.Parameter(torch.zeros(components, self.latent_dim))
 
-    def regularisers(
-        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
-    ) -> dict[str, Tensor]:
+    def regularisers(self, q: Posterior, z: Tensor, generator: Generator | None) -> Terms:
         log_joint = self.log_joint(z)
         log_gamma = log_joint.log_softmax(-1)
         gamma = log_gamma.exp()
         to_each = losses.gaussian_kl_between(
-            mean[..., None, :], log_variance[..., None, :], self.means, self.log_variances
+            q.mean[..., None, :], q.log_variance[..., None, :], self.means, self.log_variances
         )
         to_weights = log_gamma - self.weight_logits.log_softmax(0)
         return {
@@ -59,7 +57,7 @@ class MixtureVAE(VAE):
         return self.log_joint(z).logsumexp(-1)
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, n: int, generator: Generator | None = None) -> Tensor:
         """n images [n, C, H, W] in [0, 1], decoded from draws of the mixture."""
         weights = self.weight_logits.softmax(0)
         c = torch.multinomial(weights, n, replacement=True, generator=generator)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mdlib.methods.group_vae import GroupVAE
-from mdlib.types import ImageShape
 
 
 class MLVAE(GroupVAE):
@@ -16,7 +15,5 @@ class MLVAE(GroupVAE):
     title = "ML-VAE"
     colour = "#3d6410"
 
-    def __init__(
-        self, image_shape: ImageShape, latent_dim: int, pooling: str = "product", **common
-    ):
-        super().__init__(image_shape, latent_dim, pooling, **common)
+    def __init__(self, *, pooling: str = "product", **common):
+        super().__init__(pooling=pooling, **common)

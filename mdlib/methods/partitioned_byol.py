@@ -12,7 +12,7 @@ from mdlib.checks import check_one_of
 from mdlib.methods.byol import BYOL
 from mdlib.methods.partition import Partition, ProjectsParts
 from mdlib.methods.style_terms import STYLE_TERMS
-from mdlib.types import ImageShape, Loss, NotNegative
+from mdlib.types import Loss, NotNegative
 
 
 class PartitionedBYOL(BYOL, ProjectsParts):
@@ -43,16 +43,15 @@ class PartitionedBYOL(BYOL, ProjectsParts):
 
     def __init__(
         self,
-        image_shape: ImageShape,
-        latent_dim: int,
+        *,
         style_dim: int | None = None,
         style_term: str = "repel",
         style_weight: NotNegative = 0.5,
         **common,
     ):
-        super().__init__(image_shape, latent_dim, **common)
+        super().__init__(**common)
         check_one_of(tuple(STYLE_TERMS), style_term=style_term)
-        self.parts = Partition(latent_dim, style_dim)
+        self.parts = Partition(self.latent_dim, style_dim)
         self.projector = self.projector_of(self.parts.content_dim)
         self.target_projector = copy.deepcopy(self.projector).requires_grad_(False)
         self.style = STYLE_TERMS[style_term](self.parts.style_dim, self.head_hidden, self.head_dim)

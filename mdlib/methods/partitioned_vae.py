@@ -7,12 +7,13 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mdlib import losses
 from mdlib.methods.joint_embedding import over_pairs
 from mdlib.methods.two_part_vae import TwoPartVAE
-from mdlib.types import ImageShape, NotNegative, Share
+from mdlib.methods.vae import Posterior
+from mdlib.types import NotNegative, Share, Terms
 
 
 class PartitionedVAE(TwoPartVAE):
@@ -44,8 +45,7 @@ class PartitionedVAE(TwoPartVAE):
 
     def __init__(
         self,
-        image_shape: ImageShape,
-        latent_dim: int,
+        *,
         swap: bool = True,
         content_kl: Literal["group", "view"] = "group",
         content_beta: NotNegative = 1.0,
@@ -56,7 +56,7 @@ class PartitionedVAE(TwoPartVAE):
         warmup: Share = 0.4,
         **common,
     ):
-        super().__init__(image_shape, latent_dim, **common)
+        super().__init__(**common)
         self.swaps, self.content_kl = swap, content_kl
         self.content_beta, self.style_beta = content_beta, style_beta
         self.align_weight, self.repel_weight = align_weight, repel_weight
@@ -72,20 +72,18 @@ class PartitionedVAE(TwoPartVAE):
             "repulsion": self.repel_weight,
         }
 
-    def reconstructions(self, z: Tensor, views: Tensor) -> dict[str, Tensor]:
+    def reconstructions(self, z: Tensor, views: Tensor) -> Terms:
         if not self.swaps:
             return super().reconstructions(z, views)
         own, swapped = self.exchanged(z, views)
         return {"reconstruction": own.lerp(swapped, 1 - 1 / views.shape[1]), "swapped": swapped}
 
-    def regularisers(
-        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
-    ) -> dict[str, Tensor]:
-        (content, style), (content_log, style_log) = self.parts(mean), self.parts(log_variance)
-        share = 1 / mean.shape[1]  # of a view in what counts once a group
+    def regularisers(self, q: Posterior, z: Tensor, generator: Generator | None) -> Terms:
+        (content, style), (content_log, style_log) = self.parts(q.mean), self.parts(q.log_variance)
+        share = 1 / q.mean.shape[1]  # of a view in what counts once a group
         posteriors = list(zip(content.unbind(1), content_log.unbind(1), strict=True))
         styles = style.unbind(1)
-        alignment = over_pairs(lambda p, q: losses.gaussian_kl_between(*p, *q), *[posteriors] * 2)
+        alignment = over_pairs(lambda a, b: losses.gaussian_kl_between(*a, *b), *[posteriors] * 2)
         return {
             "content_kl": losses.gaussian_kl(content, content_log).mean()
             * (share if self.content_kl == "group" else 1),

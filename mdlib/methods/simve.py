@@ -6,11 +6,11 @@ import math
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mdlib import losses
-from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape, Positive
+from mdlib.methods.vae import VAE, Posterior
+from mdlib.types import Positive, Terms
 
 
 class SimVE(VAE):
@@ -30,14 +30,13 @@ class SimVE(VAE):
 
     def __init__(
         self,
-        image_shape: ImageShape,
-        latent_dim: int,
+        *,
         variance: Positive = 0.15,
         centres: Literal["flat", "gaussian"] = "flat",
         centre_variance: Positive | None = None,
         **common,
     ):
-        super().__init__(image_shape, latent_dim, **common)
+        super().__init__(**common)
         if centres == "flat" and centre_variance is not None:
             raise ValueError(
                 f"centre_variance={centre_variance}: a flat p(y) has none; use centres='gaussian'"
@@ -52,13 +51,11 @@ class SimVE(VAE):
         self.variance = variance
         self.centre_variance = centre_variance
 
-    def regularisers(
-        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
-    ) -> dict[str, Tensor]:
-        prior = losses.expected_group_prior(mean, log_variance, self.variance, self.centre_variance)
+    def regularisers(self, q: Posterior, z: Tensor, generator: Generator | None) -> Terms:
+        prior = losses.expected_group_prior(*q, self.variance, self.centre_variance)
         return {
-            "group_prior": -prior.mean() / mean.shape[1],
-            "entropy": -losses.gaussian_entropy(log_variance).mean(),
+            "group_prior": -prior.mean() / q.mean.shape[1],
+            "entropy": -losses.gaussian_entropy(q.log_variance).mean(),
         }
 
     def log_prior(self, z: Tensor) -> Tensor:
@@ -75,7 +72,7 @@ class SimVE(VAE):
     def sample(
         self,
         n: int,
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
         centres: Tensor | None = None,
     ) -> Tensor:
         """n images [n, C, H, W] in [0, 1]: centres y, then z ~ N(y, variance·I), then the decoder.

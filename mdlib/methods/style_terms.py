@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -113,7 +114,7 @@ class Orthogonal(Predicted):
     """|mean cos|: DDCL's term (Wang et al. 2024), with BYOL's target. See `DDCL` for SimSiam's."""
 
     def compare(self, predictions: list[Tensor], targets: list[Tensor]) -> Tensor:
-        return over_pairs(_cosine, predictions, targets).abs()
+        return over_pairs(partial(F.cosine_similarity, dim=-1), predictions, targets).abs()
 
 
 class Shared(Predicted):
@@ -126,7 +127,7 @@ class Shared(Predicted):
     looked = False
 
     def forward(self, styles: Codes, targets: Codes, parameters: Parameters) -> Tensor:
-        check_shared(self, parameters)
+        _check_shared(self, parameters)
         return super().forward(styles, targets, parameters)
 
     def compare(self, predictions: list[Tensor], targets: list[Tensor]) -> Tensor:
@@ -145,7 +146,7 @@ class SharedContrast(StyleTerm):
     looked = False
 
     def forward(self, styles: Codes, targets: Codes, parameters: Parameters) -> Tensor:
-        check_shared(self, parameters)
+        _check_shared(self, parameters)
         pairs = [torch.stack(z.chunk(2), dim=1) for z in self.project(styles)]  # [B/2, 2, D]
         return losses.info_nce(torch.cat(pairs))
 
@@ -183,11 +184,7 @@ def repulsion(a: Tensor, b: Tensor) -> Tensor:
     return losses.cosine_regression(-a, b)
 
 
-def _cosine(a: Tensor, b: Tensor) -> Tensor:
-    return F.cosine_similarity(a, b, dim=-1)
-
-
-def check_shared(term: Shared | SharedContrast, parameters: Parameters) -> None:
+def _check_shared(term: Shared | SharedContrast, parameters: Parameters) -> None:
     """ValueError unless images b and b + B/2 of a batch have the same parameters.
 
     On a CPU each batch is looked at. Elsewhere only the term's first, for to look is to wait.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mdlib import losses
 from mdlib.methods.joint_embedding import over_pairs
 from mdlib.methods.two_part_vae import TwoPartVAE
-from mdlib.types import ImageShape, NotNegative
+from mdlib.methods.vae import Posterior
+from mdlib.types import NotNegative, Terms
 
 
 class SwapVAE(TwoPartVAE):
@@ -26,29 +27,22 @@ class SwapVAE(TwoPartVAE):
     least_views = 2
 
     def __init__(
-        self,
-        image_shape: ImageShape,
-        latent_dim: int,
-        style_beta: NotNegative = 10.0,
-        align_weight: NotNegative = 1.0,
-        **common,
+        self, *, style_beta: NotNegative = 10.0, align_weight: NotNegative = 1.0, **common
     ):
-        super().__init__(image_shape, latent_dim, **common)
+        super().__init__(**common)
         self.term_weights = {"style_kl": style_beta, "alignment": align_weight}
 
-    def draw(self, mean: Tensor, log_variance: Tensor, generator: torch.Generator | None) -> Tensor:
+    def draw(self, mean: Tensor, log_variance: Tensor, generator: Generator | None) -> Tensor:
         content, style = self.parts(mean)
         _, style_log_variance = self.parts(log_variance)
         return torch.cat([content, super().draw(style, style_log_variance, generator)], dim=-1)
 
-    def reconstructions(self, z: Tensor, views: Tensor) -> dict[str, Tensor]:
+    def reconstructions(self, z: Tensor, views: Tensor) -> Terms:
         own, swapped = self.exchanged(z, views)
         return {"reconstruction": own + swapped, "swapped": swapped}
 
-    def regularisers(
-        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
-    ) -> dict[str, Tensor]:
-        (content, style), (_, style_log_variance) = self.parts(mean), self.parts(log_variance)
+    def regularisers(self, q: Posterior, z: Tensor, generator: Generator | None) -> Terms:
+        (content, style), (_, style_log_variance) = self.parts(q.mean), self.parts(q.log_variance)
         contents = content.unbind(1)
         return {
             "style_kl": losses.gaussian_kl(style, style_log_variance).mean(),

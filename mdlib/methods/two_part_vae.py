@@ -7,7 +7,6 @@ from torch import Tensor
 
 from mdlib.methods.partition import Partition
 from mdlib.methods.vae import VAE
-from mdlib.types import ImageShape
 
 
 class TwoPartVAE(VAE):
@@ -16,11 +15,9 @@ class TwoPartVAE(VAE):
     See `Partition` for `style_dim`.
     """
 
-    def __init__(
-        self, image_shape: ImageShape, latent_dim: int, style_dim: int | None = None, **common
-    ):
-        super().__init__(image_shape, latent_dim, **common)
-        self.parts = Partition(latent_dim, style_dim)
+    def __init__(self, *, style_dim: int | None = None, **common):
+        super().__init__(**common)
+        self.parts = Partition(self.latent_dim, style_dim)
 
     def exchanged(self, z: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
         """−log p of views from their own style with their own content, and with another view's.

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mdlib import losses, nets
-from mdlib.checks import check_above_zero, check_batch
+from mdlib.checks import check_batch, check_whole
 from mdlib.methods.base import Method
-from mdlib.types import ImageShape, Loss, Positive
+from mdlib.types import ImageShape, Loss, Positive, Terms
+
+
+class Posterior(NamedTuple):
+    """q(z|x), a Gaussian for each view: mean and log-variance, [B, J, D] each."""
+
+    mean: Tensor
+    log_variance: Tensor
 
 
 class VAE(Method):
@@ -48,18 +55,18 @@ class VAE(Method):
         self.pixel_variance = pixel_variance
         self.reconstruction_weight = reconstruction_weight
 
-    def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:
+    def loss(self, views: Tensor, generator: Generator | None = None) -> Loss:
         check_batch(self, *views.shape[:2])
         images = views.flatten(0, 1)
-        mean, log_variance = (x.unflatten(0, views.shape[:2]) for x in self.posterior(images))
-        z = self.draw(mean, log_variance, generator)
+        q = Posterior(*(x.unflatten(0, views.shape[:2]) for x in self.posterior(images)))
+        z = self.draw(*q, generator)
         reconstructions = self.reconstructions(z, views)
-        regularisers = self.regularisers(mean, log_variance, z, generator)
+        regularisers = self.regularisers(q, z, generator)
         weighted = (self.term_weights.get(name, 1) * term for name, term in regularisers.items())
         total = self.reconstruction_weight * reconstructions["reconstruction"] + sum(weighted)
         return total, reconstructions | regularisers
 
-    def reconstructions(self, z: Tensor, views: Tensor) -> dict[str, Tensor]:
+    def reconstructions(self, z: Tensor, views: Tensor) -> Terms:
         """What z [B, J, D] says of the views, as −log p in nats a view: a term "reconstruction".
 
         That one counts in the loss; any other is only reported.
@@ -67,19 +74,14 @@ class VAE(Method):
         logits = self.decoder(z.flatten(0, 1)).float()
         return {"reconstruction": self.reconstruction_nll(logits, views.flatten(0, 1)).mean()}
 
-    def draw(self, mean: Tensor, log_variance: Tensor, generator: torch.Generator | None) -> Tensor:
+    def draw(self, mean: Tensor, log_variance: Tensor, generator: Generator | None) -> Tensor:
         """z from the posteriors of groups of views, [B, J, D] each: here, each view by itself."""
         noise = torch.empty_like(mean).normal_(generator=generator)
         return mean + (0.5 * log_variance).exp() * noise
 
-    def regularisers(
-        self, mean: Tensor, log_variance: Tensor, z: Tensor, generator: torch.Generator | None
-    ) -> dict[str, Tensor]:
-        """What the loss adds to reconstruction, in nats a view.
-
-        `mean` and `log_variance` of the posteriors and `z`, a draw from each, are [B, J, D].
-        """
-        return {"kl": losses.gaussian_kl(mean, log_variance).mean()}
+    def regularisers(self, q: Posterior, z: Tensor, generator: Generator | None) -> Terms:
+        """What the loss adds to reconstruction, in nats a view; `z` [B, J, D] is a draw from q."""
+        return {"kl": losses.gaussian_kl(*q).mean()}
 
     def reconstruction_nll(self, logits: Tensor, images: Tensor) -> Tensor:
         """−log p(x|z) in nats, [N], from the decoder's output [N, C, H, W]."""
@@ -114,7 +116,7 @@ class VAE(Method):
         self,
         images: Tensor,
         draws: int = 1,
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
         batch_size: int = 2048,
     ) -> Tensor:
         """The evidence lower bound on log p(x) in nats, [N], of images (uint8 or float).
@@ -123,12 +125,12 @@ class VAE(Method):
         of one image by itself and no term weighted, however the method was trained. Raises
         ValueError for images of another shape, and where that prior is improper.
         """
-        check_above_zero(draws=draws)
+        check_whole(1, draws=draws)
         with self.evaluating():
             batches = self.batches(images, batch_size)
             return torch.cat([self._elbo(batch, draws, generator) for batch in batches])
 
-    def _elbo(self, images: Tensor, draws: int, generator: torch.Generator | None) -> Tensor:
+    def _elbo(self, images: Tensor, draws: int, generator: Generator | None) -> Tensor:
         mean, log_variance = self.posterior(images)
         total = torch.zeros_like(mean[:, 0])
         for _ in range(draws):
@@ -139,7 +141,7 @@ class VAE(Method):
         return total / draws
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, n: int, generator: Generator | None = None) -> Tensor:
         """n images [n, C, H, W] in [0, 1], decoded from draws of the prior N(0, I)."""
         device = next(self.parameters()).device
         z = torch.empty(n, self.latent_dim, device=device).normal_(generator=generator)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mdlib import losses
 from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
-from mdlib.types import ImageShape, Loss, NotNegative
+from mdlib.types import Loss, NotNegative
 
 
 class VICReg(JointEmbedding):
@@ -26,14 +26,13 @@ class VICReg(JointEmbedding):
 
     def __init__(
         self,
-        image_shape: ImageShape,
-        latent_dim: int,
+        *,
         invariance_weight: NotNegative = 25.0,
         variance_weight: NotNegative = 25.0,
         covariance_weight: NotNegative = 1.0,
         **common,
     ):
-        super().__init__(image_shape, latent_dim, **common)
+        super().__init__(**common)
         self.term_weights = {
             "invariance": invariance_weight,
             "variance": variance_weight,

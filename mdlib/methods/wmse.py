@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mdlib import losses
 from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
-from mdlib.types import Count, ImageShape, Loss, Share
+from mdlib.types import Count, Loss, Share
 
 
 class WMSE(JointEmbedding):
@@ -23,15 +23,8 @@ class WMSE(JointEmbedding):
     title = "W-MSE"
     colour = "#7a3b10"
 
-    def __init__(
-        self,
-        image_shape: ImageShape,
-        latent_dim: int,
-        part: Count = 128,
-        shrinkage: Share = 0.0,
-        **common,
-    ):
-        super().__init__(image_shape, latent_dim, **common)
+    def __init__(self, *, part: Count = 128, shrinkage: Share = 0.0, **common):
+        super().__init__(**common)
         if part <= self.head_dim:
             raise ValueError(
                 f"part={part}: whitening needs more images than head_dim={self.head_dim}"

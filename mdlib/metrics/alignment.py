@@ -11,7 +11,7 @@ from torch import Tensor
 from mdlib.checks import check_whole
 from mdlib.evaluation.probes import standardise
 from mdlib.metrics.aggregate import completeness, disentanglement, gap, modular, per_factor
-from mdlib.metrics.information import Information, information
+from mdlib.metrics.information import information
 from mdlib.metrics.inputs import Score, checked_codes
 from mdlib.registry import random_stream
 from mdlib.types import Values
@@ -62,7 +62,24 @@ def med(codes: Values, factors: Values, bins: int = 20, top_k: int | None = None
     """
     if top_k is not None:
         check_whole(1, top_k=top_k)
-    return _med(information(codes, factors, bins, least_factors=2), bins, top_k)
+    given = information(codes, factors, bins, least_factors=2)
+    importance = _share(given.matrix)
+    full, per_code = disentanglement(importance)
+    kept, score = _scored(importance, top_k)
+    return MEDScore(
+        score=score,
+        n=given.n,
+        bins=bins,
+        top_k=top_k,
+        full=full,
+        completeness=completeness(importance[kept])[0],
+        bias_corrected=_scored(_share(given.corrected()), top_k)[1],
+        selected=kept,
+        per_code=per_code,
+        per_factor=per_factor(importance[kept], per_code[kept]),
+        importance=importance,
+        information=given.matrix,
+    )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -177,26 +194,6 @@ def modularity(codes: Values, factors: Values, bins: int = 20) -> ModularityScor
         n=given.n,
         bins=bins,
         per_code=per_code,
-        information=given.matrix,
-    )
-
-
-def _med(given: Information, bins: int, top_k: int | None) -> MEDScore:
-    importance = _share(given.matrix)
-    full, per_code = disentanglement(importance)
-    kept, score = _scored(importance, top_k)
-    return MEDScore(
-        score=score,
-        n=given.n,
-        bins=bins,
-        top_k=top_k,
-        full=full,
-        completeness=completeness(importance[kept])[0],
-        bias_corrected=_scored(_share(given.corrected()), top_k)[1],
-        selected=kept,
-        per_code=per_code,
-        per_factor=per_factor(importance[kept], per_code[kept]),
-        importance=importance,
         information=given.matrix,
     )
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mdlib.checks import as_tensor, check_whole, checked_finite, need
+from mdlib.evaluation.inputs import as_codes
 from mdlib.registry import random_stream
 from mdlib.types import Values
 
@@ -29,21 +30,13 @@ class Score:
 
 def checked_codes(codes: Values, name: str = "codes", least: int = 1) -> Tensor:
     """Codes as finite floats [N, D ≥ least] on their device, float64 if they are, else float32."""
-    codes = as_tensor(codes, name)
-    device = "cpu" if codes.device.type == "mps" else codes.device  # MPS lacks float64
-    codes = codes.to(device, codes.dtype if codes.dtype == torch.float64 else torch.float32)
-    need(
-        codes.ndim == 2 and 0 not in codes.shape,
-        f"{name} have shape {list(codes.shape)}, expected [samples, dimensions] and not empty: "
-        "flatten maps with codes.flatten(1)",
-    )
+    codes = as_codes(codes, name)
     need(len(codes) > 1, f"{name} hold 1 sample, expected at least 2")
     need(
         codes.shape[1] >= least,
         f"{name} have {codes.shape[1]} dimensions, expected at least {least}: the score compares "
         "dimensions",
     )
-    checked_finite(name, codes)
     return codes
 
 

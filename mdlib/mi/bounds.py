@@ -50,7 +50,7 @@ def tuba(
     if isinstance(log_baseline, Tensor):
         log_baseline = log_baseline[..., None, :]  # it belongs to y, which is the column
     scores = scores - log_baseline
-    return 1 + _joint_mean(scores) - _log_marginal_mean(scores).exp()
+    return 1 + joint_mean(scores) - _log_marginal_mean(scores).exp()
 
 
 def nwj(scores: Float[Tensor, "*batch b b"]) -> Float[Tensor, "*batch"]:
@@ -73,7 +73,7 @@ def dv(
     plain one divides by the same few samples that it differentiates.
     """
     _checked(scores)
-    joint, log_marginal = _joint_mean(scores), _log_marginal_mean(scores)
+    joint, log_marginal = joint_mean(scores), _log_marginal_mean(scores)
     value = joint - log_marginal
     if log_average is None:
         return value
@@ -162,7 +162,7 @@ def smile(scores: Float[Tensor, "*batch b b"], clip: float) -> Float[Tensor, "*b
     _checked(scores)
     if not clip > 0:
         raise ValueError(f"clip={clip}: expected a number above 0, or math.inf")
-    value = _joint_mean(scores) - _log_marginal_mean(scores.clamp(-clip, clip))
+    value = joint_mean(scores) - _log_marginal_mean(scores.clamp(-clip, clip))
     return _reporting(value, jensen_shannon(scores))
 
 
@@ -213,7 +213,7 @@ def club(log_conditional: Float[Tensor, "*batch b b"]) -> Float[Tensor, "*batch"
     out the diagonal, which the authors' code counts in.
     """
     size = _checked(log_conditional)
-    joint = _joint_mean(log_conditional)
+    joint = joint_mean(log_conditional)
     off = (log_conditional * _off_diagonal(log_conditional)).sum((-2, -1))
     return _reporting(joint - off / (size * (size - 1)), joint)
 
@@ -221,7 +221,7 @@ def club(log_conditional: Float[Tensor, "*batch b b"]) -> Float[Tensor, "*batch"
 # --- the parts ------------------------------------------------------------------------------------
 
 
-def _joint_mean(scores: Tensor) -> Tensor:
+def joint_mean(scores: Tensor) -> Tensor:
     """E_P[f]: the mean of the diagonal."""
     return scores.diagonal(dim1=-2, dim2=-1).mean(-1)
 

@@ -29,10 +29,10 @@ from mdlib.mi.inputs import checked_pair
 from mdlib.registry import Registry
 from mdlib.types import Values
 
-PERFECT = 1e-12  # 1 − ρ² below this is rounding error of float64, not information
+_PERFECT = 1e-12  # 1 − ρ² below this is rounding error of float64, not information
 BLOCK_BYTES = 8 * 2**20  # one block of distances; larger ones leave the CPU's cache and are slower
-TIED = 0.01  # the share of tied pairs that `ksg` lets pass; it costs thousandths of a nat
-NORMS = Registry("norm", {"max": math.inf, "euclidean": 2.0})
+_TIED = 0.01  # the share of tied pairs that `ksg` lets pass; it costs thousandths of a nat
+_NORMS = Registry("norm", {"max": math.inf, "euclidean": 2.0})
 
 
 def gaussian(x: Values, y: Values, *, unbiased: bool = False) -> float:
@@ -53,7 +53,7 @@ def gaussian(x: Values, y: Values, *, unbiased: bool = False) -> float:
     )
     of_x, of_y = _whitened(x), _whitened(y)
     unexplained = 1 - torch.linalg.svdvals(of_x.T @ of_y).square()
-    if (unexplained < PERFECT).any():
+    if (unexplained < _PERFECT).any():
         return math.inf
     bias = gaussian_bias(n, of_x.shape[1], of_y.shape[1]) if unbiased else 0.0
     return -0.5 * float(unexplained.log().sum()) - bias
@@ -99,14 +99,16 @@ def ksg(x: Values, y: Values, k: int = 10, *, standardise: bool = True, norm: st
     class, and this is the estimator of Ross (2014).
     """
     check_whole(1, k=k)
-    p, k = NORMS[norm], int(k)
+    p, k = _NORMS[norm], int(k)
     x, y = _float64_pair(x, y, k + 2, f"ksg with k={k}")
     if standardise:
         x, y = x / x.std(0), y / y.std(0)
     n = len(x)
     total, edges = 0.0, []
     for rows in torch.arange(n, device=x.device).split(max(1, BLOCK_BYTES // (8 * n))):
-        in_x, in_y = (_distances(values[rows], values, p) for values in (x, y))
+        # Never by |a|² + |b|² − 2ab: its rounding would hide ties and move samples across ε.
+        exact = {"p": p, "compute_mode": "donot_use_mm_for_euclid_dist"}
+        in_x, in_y = (torch.cdist(values[rows], values, **exact) for values in (x, y))
         # The nearest of all is the pair itself, at 0: the k-th neighbour stands at index k here,
         # and the counts below are n_x + 1 and n_y + 1.
         nearest = torch.maximum(in_x, in_y).topk(k + 2, largest=False).values
@@ -121,11 +123,6 @@ def ksg(x: Values, y: Values, k: int = 10, *, standardise: bool = True, norm: st
 def ksg_ceiling(n: int, k: int = 10) -> float:
     """ψ(n) − ψ(k): the largest value of `ksg`, for ε has at least k − 1 samples within it."""
     return float(torch.tensor(n).double().digamma() - torch.tensor(k).double().digamma())
-
-
-def _distances(some: Tensor, others: Tensor, p: float) -> Tensor:
-    # Never by |a|² + |b|² − 2ab: its rounding would hide ties and move samples across ε.
-    return torch.cdist(some, others, p, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _check_ties(edges: Tensor, k: int) -> None:
@@ -143,7 +140,7 @@ def _check_ties(edges: Tensor, k: int) -> None:
         )
     tied = float((epsilon == beyond).double().mean())
     need(
-        tied <= TIED,
+        tied <= _TIED,
         f"ksg with k={k}: neighbours {k} and {k + 1} are equally far from {tied:.1%} of the pairs, "
         f"as with rounded values or copies, expected {cure}",
     )

@@ -11,15 +11,15 @@ The exact critic of a task whose density is known is the task's own `log_ratio`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from inspect import Parameter, signature
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from mdlib.checks import check_whole, need, unknown
+from mdlib.checks import check_options, defaults
 from mdlib.losses import gaussian_log_density
 from mdlib.registry import Registry, seeded
+from mdlib.types import Count
 
 
 class Linears(nn.Module):
@@ -56,7 +56,7 @@ class Separable(nn.Module):
 
     def __init__(
         self, dim_x: int, dim_y: int, members: int = 1,
-        hidden: int = 256, layers: int = 3, embed: int = 32,
+        hidden: Count = 256, layers: Count = 3, embed: Count = 32,
     ):  # fmt: skip
         super().__init__()
         self.g = mlp(members, [dim_x, *[hidden] * layers, embed])
@@ -73,7 +73,7 @@ class Concatenated(nn.Module):
     """
 
     def __init__(
-        self, dim_x: int, dim_y: int, members: int = 1, hidden: int = 256, layers: int = 3
+        self, dim_x: int, dim_y: int, members: int = 1, hidden: Count = 256, layers: Count = 3
     ):
         super().__init__()
         self.first = Linears(members, dim_x + dim_y, hidden)
@@ -106,7 +106,7 @@ class GaussianConditional(nn.Module):
 
     def __init__(
         self, dim_x: int, dim_y: int, members: int = 1,
-        hidden: int = 64, tanh_log_variance: bool = False,
+        hidden: Count = 64, tanh_log_variance: bool = False,
     ):  # fmt: skip
         super().__init__()
         self.mean = mlp(members, [dim_x, hidden, dim_y])
@@ -140,14 +140,6 @@ def create(
     Raises ValueError for an unknown name or option, and for sizes below 1.
     """
     kind = CRITICS[name]
-    defaults = {p.name: p.default for p in signature(kind).parameters.values()}
-    valid = [option for option, default in defaults.items() if default is not Parameter.empty]
-    for option, value in options.items():
-        if option not in valid:
-            raise ValueError(unknown(f"option of the critic {name}", option, valid))
-        if isinstance(defaults[option], bool):
-            need(isinstance(value, bool), f"{option}={value!r}: expected True or False")
-        elif isinstance(defaults[option], int):
-            check_whole(1, **{option: value})
+    check_options(f"option of the critic {name}", defaults(kind), options)
     with seeded(seed):
         return kind(dim_x, dim_y, members, **options)

@@ -5,20 +5,29 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 
 import torch
 from torch import Tensor, nn
 
-from mdlib.checks import check_above_zero, check_one_of, check_seed, check_whole, need, unknown
+from mdlib.checks import (
+    check_one_of,
+    check_options,
+    check_seed,
+    check_whole,
+    defaults,
+    need,
+    unknown,
+)
 from mdlib.devices import pick_device
 from mdlib.evaluation.inputs import standardise
 from mdlib.mi import classical, critics
 from mdlib.mi.inputs import checked_pair, heavy_columns, normal_scores, squashed_columns
 from mdlib.mi.training import ESTIMATORS, Ascent
 from mdlib.registry import random_stream
+from mdlib.types import Count, Positive
 
 CLASSICAL: dict[str, Callable[[Tensor, Tensor], float]] = {
     "gaussian": classical.gaussian,
@@ -26,16 +35,16 @@ CLASSICAL: dict[str, Callable[[Tensor, Tensor], float]] = {
     "histogram": classical.histogram,
 }
 METHODS = (*ESTIMATORS, *CLASSICAL)
-TRANSFORMS = ("none", "normal-scores")
-NEAR_CEILING = 1.5  # nats. At 4 nats and K = 64, InfoNCE's best is 3.07, and 1.09 below log K
-STAYS = 0.05, 0.1  # what half the rows or steps may change: nats, or a part of the value
+_TRANSFORMS = ("none", "normal-scores")
+_NEAR_CEILING = 1.5  # nats. At 4 nats and K = 64, InfoNCE's best is 3.07, and 1.09 below log K
+_STAYS = 0.05, 0.1  # what half the rows or steps may change: nats, or a part of the value
 SHAPES = {  # small: a few thousand rows do not feed more, and the dear one has B² pairs to see
     "separable": {"hidden": 64, "layers": 2},
     "concatenated": {"hidden": 16, "layers": 2},
 }
-BLOCKS = 10  # of the jackknife
+_BLOCKS = 10  # of the jackknife
 CHECK_EVERY = 50  # steps between two looks at the pairs that choose when to stop …
-CHECK_ROWS = 512  # … of which so many are enough: a look costs the square of them
+_CHECK_ROWS = 512  # … of which so many are enough: a look costs the square of them
 
 
 class ReliabilityWarning(UserWarning):
@@ -55,23 +64,27 @@ class Estimate:
     `spread` is None where there is none: for one repeat, where values are infinite, and where the
     method has none without a tenth of the rows. It is a spread, not an error: a method that is too
     low is so each time.
-    No value of the method exceeds `ceiling`, and `at_ceiling` says that this one is in the upper
-    half of what it allows and within 1.5 nats of it. `kind` is the side of the true value on which
-    the method's expectation is, were its critic trained for ever: "lower" or "neither". `n` rows
-    were given; `n_test` of them made the value. `half_rows` and `half_steps` are the values with
-    half the rows (to train on) and half the steps (of 100 or more), None where there are none.
+    No value of the method exceeds `ceiling`. `kind` is the side of the true value on which the
+    method's expectation is, were its critic trained for ever: "lower" or "neither". `n` rows were
+    given; `n_test` of them made the value. `half_rows` and `half_steps` are the values with half
+    the rows (to train on) and half the steps (of 100 or more), None where there are none.
     """
 
     method: str
     value: float
     spread: float | None
     ceiling: float
-    at_ceiling: bool
     kind: str
     n: int
     n_test: int
     half_rows: float | None = None
     half_steps: float | None = None
+
+    @property
+    def at_ceiling(self) -> bool:
+        """In the upper half of what the ceiling allows, and within 1.5 nats of it."""
+        near = self.ceiling - min(_NEAR_CEILING, self.ceiling / 2)
+        return self.ceiling < math.inf and self.value > near
 
     @property
     def reliable(self) -> bool:
@@ -83,7 +96,7 @@ class Estimate:
         `half_rows` was not asked for.
         """
         halves = [half for half in (self.half_rows, self.half_steps) if half is not None]
-        within = max(STAYS[0], STAYS[1] * abs(self.value))
+        within = max(_STAYS[0], _STAYS[1] * abs(self.value))
         stays = [half == self.value or abs(half - self.value) <= within for half in halves]
         return not self.at_ceiling and bool(halves) and all(stays)
 
@@ -131,11 +144,11 @@ def estimate(
             or a column has heavy tails or an outlier: scaled by its deviation the rest of it is
             nearly constant, so that most methods see little of it.
     """
-    check_one_of(TRANSFORMS, transform=transform)
+    check_one_of(_TRANSFORMS, transform=transform)
     if method not in METHODS:
         raise ValueError(unknown("method", method, METHODS))
-    _check_options(method, CLASSICAL.get(method, _climb), options)
-    x, y = checked_pair(x, y, 2 * BLOCKS if method in CLASSICAL else 40, method)
+    check_options(f"option of {method}", defaults(CLASSICAL.get(method, _climb)), options)
+    x, y = checked_pair(x, y, 2 * _BLOCKS if method in CLASSICAL else 40, method)
     if transform == "none":
         _warn_of_tails(x, y)
     if method in CLASSICAL:
@@ -171,22 +184,15 @@ def climb(
     What `estimate` does for one of them, in much less time than one after the other, without its
     warnings. "club" needs another kind of critic and goes alone. Raises ValueError as `estimate`.
     """
-    check_one_of(TRANSFORMS, transform=transform)
+    check_one_of(_TRANSFORMS, transform=transform)
     need(not isinstance(methods, str), f"methods={methods!r}: expected a list of names")
     need(len(set(methods)) == len(methods), f"methods={list(methods)}: one is there twice")
     for method in methods:
         if method not in ESTIMATORS:
             raise ValueError(unknown("neural method", method, ESTIMATORS))
-        _check_options(method, _climb, options)
+        check_options(f"option of {method}", defaults(_climb), options)
     x, y = _transformed(*checked_pair(x, y, 40, ", ".join(methods)), transform)
     return _climb(list(methods), x, y, check, seed, pick_device(str(device)), **options)
-
-
-def _check_options(method: str, function: Callable, options: dict) -> None:
-    valid = [p.name for p in signature(function).parameters.values() if p.default is not p.empty]
-    for option, given in options.items():
-        if option not in valid:
-            raise ValueError(f"{option}={given!r}: {unknown(f'option of {method}', option, valid)}")
 
 
 def _warn(kind: type[Warning], message: str) -> None:
@@ -226,37 +232,24 @@ def _jackknife(method: str, x: Tensor, y: Tensor, check: bool, options: dict) ->
     estimator = partial(CLASSICAL[method], **options)
     n = len(x)
     value = estimator(x, y)
-    block = torch.arange(n) * BLOCKS // n
+    block = torch.arange(n) * _BLOCKS // n
     block = block[torch.randperm(n, generator=random_stream(0))]
     try:
-        without = torch.tensor([estimator(x[block != b], y[block != b]) for b in range(BLOCKS)])
-        spread = ((BLOCKS - 1) * without.var(correction=0)).sqrt().item()
+        without = torch.tensor([estimator(x[block != b], y[block != b]) for b in range(_BLOCKS)])
+        spread = ((_BLOCKS - 1) * without.var(correction=0)).sqrt().item()
     except ValueError:  # so few rows are none for the method, or a column varies in one block alone
         spread = math.nan
-    ceiling = _classical_ceiling(method, n, x.shape[1], y.shape[1], options)
     half = None
     if check:
-        parts = [block < BLOCKS // 2, block >= BLOCKS // 2]
-        half = _half(estimator, [(x[part], y[part]) for part in parts])
-    return Estimate(
-        method=method,
-        value=value,
-        spread=spread if math.isfinite(spread) else None,
-        ceiling=ceiling,
-        at_ceiling=_near(value, ceiling),
-        kind="neither",
-        n=n,
-        n_test=n,
-        half_rows=half,
-    )
+        parts = [block < _BLOCKS // 2, block >= _BLOCKS // 2]
+        with suppress(ValueError):  # so few rows are none for the method
+            half = sum(estimator(x[part], y[part]) for part in parts) / len(parts)
+    ceiling = _classical_ceiling(method, n, x.shape[1], y.shape[1], options)
+    return Estimate(method, value, _finite(spread), ceiling, "neither", n, n, half)
 
 
-def _half(estimator: Callable, parts: list[tuple[Tensor, Tensor]]) -> float | None:
-    """The mean over two halves of the rows; None where so few rows are none for the method."""
-    try:
-        return sum(estimator(*part) for part in parts) / len(parts)
-    except ValueError:
-        return None
+def _finite(spread: float) -> float | None:
+    return spread if math.isfinite(spread) else None
 
 
 def _classical_ceiling(method: str, n: int, dx: int, dy: int, options: dict) -> float:
@@ -267,19 +260,13 @@ def _classical_ceiling(method: str, n: int, dx: int, dy: int, options: dict) -> 
     return math.inf  # of "gaussian", as of x with itself
 
 
-def _near(value: float, ceiling: float) -> bool:
-    return ceiling < math.inf and value > ceiling - min(NEAR_CEILING, ceiling / 2)
-
-
 def _climb(
     methods: list[str], x: Tensor, y: Tensor, check: bool, seed: int, device: torch.device, *,
     critic: str | None = None, critic_options: dict | None = None,
-    steps: int = 600, batch_size: int = 64, lr: float = 1e-2, repeats: int = 3,
+    steps: Count = 600, batch_size: Count = 64, lr: Positive = 1e-2, repeats: Count = 3,
 ) -> dict[str, Estimate]:  # fmt: skip
     """`repeats` critics a method, each on a split that it shares with the other methods'."""
-    check_whole(1, steps=steps, repeats=repeats)
     check_whole(2, batch_size=batch_size)
-    check_above_zero(lr=lr)
     check_seed(seed)
     critic, members = _suitable(critic, methods), len(methods) * repeats
     shape = SHAPES.get(critic, {}) | dict(critic_options or {})
@@ -292,7 +279,7 @@ def _climb(
         for v in (x, y)
     )  # [repeats, N, D]: each split by its own training rows
     state, split = draw.get_state(), torch.arange(repeats, device=device)[:, None]
-    train, held, test = train.to(device), held[:, :CHECK_ROWS].to(device), test.to(device)
+    train, held, test = train.to(device), held[:, :_CHECK_ROWS].to(device), test.to(device)
 
     def climbed(train: Tensor) -> tuple[Tensor, Tensor | None]:
         """Test values [methods, repeats] of critics trained on these rows; at half the steps."""
@@ -320,28 +307,14 @@ def _climb(
     values, half_steps = climbed(train)
     half_rows = climbed(train[:, : n // 4])[0].mean(1) if check else None
     halves = [[None] * len(methods) if h is None else h.tolist() for h in (half_rows, half_steps)]
-    each = zip(methods, values, *halves, strict=True)
-    return {method: _result(method, value, n, *half) for method, value, *half in each}
-
-
-def _result(
-    method: str, values: Tensor, n: int, half_rows: float | None, half_steps: float | None
-) -> Estimate:
-    value, spread = values.mean().item(), values.std().item() if len(values) > 1 else None
-    estimator = ESTIMATORS[method]
-    ceiling = estimator.ceiling(n // 4)
-    return Estimate(
-        method=method,
-        value=value,
-        spread=spread if spread is not None and math.isfinite(spread) else None,
-        ceiling=ceiling,
-        at_ceiling=_near(value, ceiling),
-        kind=estimator.kind,
-        n=n,
-        n_test=n // 4,
-        half_rows=half_rows,
-        half_steps=half_steps,
-    )
+    found = {}
+    for method, value, *half in zip(methods, values, *halves, strict=True):
+        spread = _finite(value.std().item()) if repeats > 1 else None
+        kind, ceiling = ESTIMATORS[method].kind, ESTIMATORS[method].ceiling(n // 4)
+        found[method] = Estimate(
+            method, value.mean().item(), spread, ceiling, kind, n, n // 4, *half
+        )
+    return found
 
 
 class _Best:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mdlib.checks import as_tensor, need
 
-LARGEST = 1e100  # of a column's spread: sums of squares must stay numbers, and not become 0
+_LARGEST = 1e100  # of a column's spread: sums of squares must stay numbers, and not become 0
 
 
 def checked_pair(x, y, at_least: int, what: str) -> tuple[Tensor, Tensor]:
@@ -58,13 +58,13 @@ def _check_values(name: str, values: Tensor) -> None:
             "finite values: look for what diverged before, or leave that pair out of both arrays"
         )
     spread = (values.double() - values[0].double()).abs().amax(0)
-    far = ((spread > 0) & ((spread < 1 / LARGEST) | (spread > LARGEST))).nonzero()
+    far = ((spread > 0) & ((spread < 1 / _LARGEST) | (spread > _LARGEST))).nonzero()
     if len(far):
         column = int(far[0])
         raise ValueError(
             f"{name} spreads over {spread[column].item():.3g} in column {column}, expected "
-            f"{1 / LARGEST:g} to {LARGEST:g}, whose squares are numbers, too: divide the column by "
-            "its range (that changes no information), or leave outliers out"
+            f"{1 / _LARGEST:g} to {_LARGEST:g}, whose squares are numbers, too: divide the column "
+            "by its range (that changes no information), or leave outliers out"
         )
     constant = (values == values[0]).all(0).nonzero()
     if len(constant):

@@ -29,7 +29,7 @@ class Map:
         )
 
 
-def signed_power(exponent: float) -> Map:
+def _signed_power(exponent: float) -> Map:
     """t ↦ sign(t) |t|^exponent."""
     return Map(
         lambda t: t.sign() * t.abs() ** exponent, lambda t: t.sign() * t.abs() ** (1 / exponent)
@@ -104,8 +104,8 @@ def _unroll(x: Tensor) -> Tensor:
 IDENTITY = Map(lambda t: t, lambda t: t)
 NORMAL_CDF = Map(torch.special.ndtr, _quantile)  # → uniform margins
 ASINH = Map(torch.asinh, torch.sinh)
-CUBE = signed_power(3)
-HALF_CUBE = signed_power(1.5)
+CUBE = _signed_power(3)
+HALF_CUBE = _signed_power(1.5)
 # [0, 1] → one and a half turns in the plane, of the angles and the size that the benchmark uses.
 SWISS_ROLL = Map(_roll, _unroll)
 WIGGLY_X = wiggly((0.4, 1, 0), (0.2, 1.7, 1), (0.03, 3.3, -2.5))

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from mdlib.checks import check_whole
 from mdlib.mi import bounds
 from mdlib.registry import Registry
 
@@ -54,10 +55,6 @@ def _interpolated(alpha: float) -> Estimator:
     )
 
 
-def _likelihood(log_conditional: Tensor) -> Tensor:
-    return log_conditional.diagonal(dim1=-2, dim2=-1).mean(-1)
-
-
 ESTIMATORS: Registry[Estimator] = Registry(
     "estimator",
     {
@@ -72,7 +69,7 @@ ESTIMATORS: Registry[Estimator] = Registry(
         "smile-inf": _smile(math.inf),
         "interpolated-0.01": _interpolated(0.01),
         "interpolated-0.5": _interpolated(0.5),
-        "club": Estimator("CLUB", bounds.club, "neither", objective=_likelihood),
+        "club": Estimator("CLUB", bounds.club, "neither", objective=bounds.joint_mean),
     },
 )
 LOWER = tuple(name for name in ESTIMATORS if name != "club")  # they climb the same critics
@@ -89,7 +86,11 @@ class Ascent:
     def __init__(
         self, critic: nn.Module, estimators: Sequence[str], seeds: int = 1, lr: float = 5e-4
     ):
-        self.critic, self.estimators, self.seeds, self.lr = critic, named(estimators), seeds, lr
+        check_whole(1, seeds=seeds)
+        if not estimators:
+            raise ValueError(f"no estimator given: expected some of {', '.join(ESTIMATORS)}")
+        self.critic, self.seeds, self.lr = critic, seeds, lr
+        self.estimators = {name: ESTIMATORS[name] for name in estimators}
         for weight in critic.parameters():
             if len(weight) != seeds * len(self.estimators):
                 raise ValueError(
@@ -138,13 +139,6 @@ class Ascent:
         return scores.unflatten(0, (len(self.estimators), self.seeds))
 
 
-def named(estimators: Sequence[str]) -> dict[str, Estimator]:
-    """The estimators called so; ValueError for an unknown name, or none."""
-    if not estimators:
-        raise ValueError(f"no estimator given: expected some of {', '.join(ESTIMATORS)}")
-    return {name: ESTIMATORS[name] for name in estimators}
-
-
 def train(
     critic: nn.Module,
     estimators: Sequence[str],
@@ -162,6 +156,7 @@ def train(
     values in nats, each measured before its step: a row a step (from 1), columns (estimator, seed).
     A member that diverges stays NaN and disturbs no other.
     """
+    check_whole(1, steps=steps)
     ascent = Ascent(critic, estimators, seeds, lr)
     values = []
     for step in tqdm(range(steps), disable=not progress, desc="critics"):
@@ -179,12 +174,14 @@ def evaluate(
     seeds: int = 1,
 ) -> pd.DataFrame:
     """The bounds of a trained `critic` on fresh batches: a row a batch, columns as `train`'s."""
+    check_whole(1, batches=batches)
     ascent = Ascent(critic, estimators, seeds)
     values = [ascent.values(*_batch(sample, i, batch_size, seeds)) for i in range(batches)]
     return _table(torch.stack(values), ascent, pd.RangeIndex(batches, name="batch"))
 
 
 def _batch(sample: Sample, step: int, size: int, seeds: int) -> tuple[Tensor, Tensor]:
+    check_whole(2, batch_size=size)
     x, y = sample(step, size * seeds)
     return (x, y) if seeds == 1 else (x.unflatten(0, (seeds, size)), y.unflatten(0, (seeds, size)))
 

@@ -39,7 +39,7 @@ ENCODERS = Registry(
         "resnet": ResNetEncoder,
     },
 )
-DECODERS = Registry(
+_DECODERS = Registry(
     "architecture",
     {
         "mlp": MLPDecoder,
@@ -53,8 +53,8 @@ CODES = ("linear", "relu")
 
 __all__ = [
     "CODES",
-    "DECODERS",
     "ENCODERS",
+    "_DECODERS",
     "Gaussian",
     "decoder",
     "encoder",
@@ -77,4 +77,4 @@ def encoder(arch: str, image_shape: ImageShape, dim: int, code: str = "linear") 
 
 def decoder(arch: str, image_shape: ImageShape, dim: int) -> nn.Module:
     """The decoder of family `arch`: [N, dim] → logits [N, C, H, W]. ValueError if unknown."""
-    return DECODERS[arch](image_shape, dim)
+    return _DECODERS[arch](image_shape, dim)

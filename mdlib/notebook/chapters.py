@@ -22,9 +22,9 @@ from mdlib.io import check_no_conflict, read_text
 from mdlib.notebook import parameters
 from mdlib.notebook.parameters import Parameter
 
-MARKER = re.compile(r"^#[ \t]*%%.*$", re.MULTILINE)
+_MARKER = re.compile(r"^#[ \t]*%%.*$", re.MULTILINE)
 # the markers that our chapters have; whatever else a file may hold is left to jupytext
-PLAIN_MARKER = re.compile(r"# %%( \[markdown\])?(?: tags=(\[[^\]]*\]))?")
+_PLAIN_MARKER = re.compile(r"# %%( \[markdown\])?(?: tags=(\[[^\]]*\]))?")
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Chapter:
 
             source = _source(self.path)
             fmt = {"extension": ".py"} | (
-                {"format_name": "percent"} if MARKER.search(source) else {}
+                {"format_name": "percent"} if _MARKER.search(source) else {}
             )
             try:
                 notebook = jupytext.reads(source, fmt)
@@ -192,12 +192,13 @@ def _source(path: Path) -> str:
 
 def _plain_cells(text: str) -> list[Cell] | None:
     """The cells of plain py:percent, as jupytext would read them; None if it should be asked."""
-    starts = list(MARKER.finditer(text))
-    if not starts or not _is_header(text[: starts[0].start()]):
+    starts = list(_MARKER.finditer(text))
+    header = text[: starts[0].start()] if starts else text  # nothing, or what jupytext writes there
+    if not starts or not re.fullmatch(r"\s*(# ---\n(#.*\n)*?# ---\s*)?", header):
         return None
     found = []
     for start, end in zip(starts, [*starts[1:], None], strict=True):
-        marker = PLAIN_MARKER.fullmatch(start[0])
+        marker = _PLAIN_MARKER.fullmatch(start[0])
         source = text[start.end() : end and end.start()].strip("\n")
         if not marker or source.count('"""') % 2 or source.count("'''") % 2:
             return None  # a marker with more in it, or one that stands inside of a string
@@ -213,11 +214,6 @@ def _plain_cells(text: str) -> list[Cell] | None:
             return None
         found.append(Cell("markdown" if marker[1] else "code", tuple(tags), source))
     return found
-
-
-def _is_header(text: str) -> bool:
-    """Is it nothing, or what jupytext writes above the first cell?"""
-    return not text.strip() or re.fullmatch(r"\s*# ---\n(#.*\n)*?# ---\s*", text) is not None
 
 
 def root() -> Path:

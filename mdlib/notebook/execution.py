@@ -6,19 +6,19 @@ import logging
 import math
 import os
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mdlib.io import write_json
+from mdlib.io import environment, write_json
 from mdlib.notebook import html, provenance, results
 from mdlib.notebook.chapters import Chapter
 
 NOTEBOOK, PARAMS, ENVIRONMENT = "executed.ipynb", "params.json", "environment.json"
 FAILED = "executed.failed.ipynb"  # what NOTEBOOK becomes if the chapter did not come to its end
-LATEST = "latest"  # a link to the newest numbered folder
+_LATEST = "latest"  # a link to the newest numbered folder
 
 
 class ChapterFailed(RuntimeError):
@@ -50,7 +50,9 @@ def check(
     checked = chapter.check(values)
     for name, parameter in chapter.parameters.items():
         if parameter.domain == "data set":
-            checked[name] = _from_anywhere(checked[name])
+            scheme, colon, folder = checked[name].partition(":")
+            if colon:  # a folder is meant from here, but the chapter runs in its own folder
+                checked[name] = f"{scheme}:{absolute(folder)}"
             if need_data:
                 _check_data(checked[name], checked, data_root)
         elif parameter.domain.startswith("some data sets") and need_data:
@@ -77,12 +79,6 @@ def _check_data(
                 f"parameter 'batch_size' is {batch_size}, more than the {images} images that "
                 f"{dataset} trains on here: give {images} or less"
             )
-
-
-def _from_anywhere(dataset: str) -> str:
-    """A folder of images is meant from here, but the chapter runs in its own folder."""
-    scheme, colon, folder = dataset.partition(":")
-    return f"{scheme}:{absolute(folder)}" if colon else dataset
 
 
 @dataclass(frozen=True)
@@ -149,7 +145,7 @@ def run(
     failure = None
     try:
         data_root = absolute(data_root or os.environ.get("MDLIB_DATA"))
-        with _variables(MDLIB_DATA=data_root, PYDEVD_DISABLE_FILE_VALIDATION="1"):
+        with environment(MDLIB_DATA=data_root, PYDEVD_DISABLE_FILE_VALIDATION="1"):
             execute(chapter, parameters, out, progress, timeout)
     except BaseException as error:  # whatever stopped it, the reader wants its name and notebook
         if (out / NOTEBOOK).exists():
@@ -178,10 +174,10 @@ def _numbered(folder: Path) -> Path:
         with suppress(FileExistsError):  # another run took it in this moment
             new.mkdir()
             break
-    link = folder / f".{LATEST}-{new.name}"
+    link = folder / f".{_LATEST}-{new.name}"
     with suppress(OSError):  # a file system without links, or somebody's own folder of that name
         link.symlink_to(new.name)
-        os.replace(link, folder / LATEST)
+        os.replace(link, folder / _LATEST)
     link.unlink(missing_ok=True)
     return new
 
@@ -201,21 +197,6 @@ def _describe(result: Run, started: float) -> None:
 def absolute(path: str | os.PathLike | None) -> str | None:
     """The path as another process may use it, whatever its folder; None and "" are None."""
     return str(Path(path).expanduser().resolve()) if path else None
-
-
-@contextmanager
-def _variables(**values: str | None) -> Generator[None]:
-    """Environment variables for the kernel to inherit; None leaves one as it is."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update({name: value for name, value in values.items() if value is not None})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def execute(

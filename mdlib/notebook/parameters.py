@@ -23,7 +23,7 @@ brackets at the end of the comment (which may open and close in comments on the 
 
 and what begins with "some" may end on words that stand alone, as in ``some methods, or all``. A
 comment without brackets says nothing about values. Then the type is all that is checked, unless the
-name is a customary one, which has the domain that all chapters give it: see CUSTOMARY.
+name is a customary one, which has the domain that all chapters give it: see _CUSTOMARY.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from typing import Any
 
 from mdlib.checks import unknown
 
-TYPES = (bool, int, float, str, list)
+_TYPES = (bool, int, float, str, list)
 _LIMIT = r"(-?\d+(?:\.\d+)?(?:e-?\d+)?|[A-Za-z_]\w*)"
 _RELATIONS = {
     rf"{_LIMIT} or more": (operator.ge,),
@@ -51,7 +51,7 @@ _RELATIONS = {
     rf"below {_LIMIT}": (operator.lt,),
     rf"{_LIMIT} to {_LIMIT}": (operator.ge, operator.le),
 }
-CUSTOMARY = {
+_CUSTOMARY = {
     "seed": "seed",
     "device": "device",
     "dataset": "data set",
@@ -66,7 +66,7 @@ _DEVICE = r"auto|cpu|mps|cuda(:\d+)?"
 class Parameter:
     """One line of a chapter's parameters cell.
 
-    Raises ValueError for a default of another type than TYPES, for a domain that is none, and
+    Raises ValueError for a default of another type than _TYPES, for a domain that is none, and
     for a default outside of its domain.
     """
 
@@ -76,7 +76,7 @@ class Parameter:
     domain: str = ""
 
     def __post_init__(self):
-        if self.type not in TYPES:
+        if self.type not in _TYPES:
             raise ValueError(
                 f"parameter {self.name!r} is {_shown(self.default)}, a {self.type.__name__}, "
                 "expected a bool, int, float or str, or a list of such: no other arrives in a "
@@ -308,14 +308,15 @@ def read(source: str) -> dict[str, Parameter]:
         except ValueError:
             hint = "derive it in the cell after the parameters"
             raise ValueError(f"{text!r} is no plain literal: {hint}") from None
-        annotation = getattr(getattr(line, "annotation", None), "id", type(default).__name__)
-        if annotation != type(default).__name__ and annotation in {each.__name__ for each in TYPES}:
+        kind, known = type(default).__name__, [each.__name__ for each in _TYPES]
+        annotation = getattr(getattr(line, "annotation", None), "id", kind)
+        if annotation != kind and annotation in known:
             raise ValueError(f"{text!r} is annotated as {annotation}, but its literal is none")
         comment = comments.get(line.end_lineno) or comments.get(line.lineno, "")
         help, bracket, domain = comment.rpartition("[") if comment.endswith("]") else (comment,) * 3
         if bracket != "[":
             of_its_name = isinstance(default, int if name == "seed" else str)
-            help, domain = comment, CUSTOMARY.get(name, "") if of_its_name else ""
+            help, domain = comment, _CUSTOMARY.get(name, "") if of_its_name else ""
         found[name] = Parameter(name, default, help.strip(), domain.removesuffix("]").strip())
     for parameter in found.values():
         _check_limits_that_are_names(parameter, found)

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = (
+_PACKAGES = (
     *("mdlib", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib"),
     *("papermill", "jupytext", "ipykernel"),
 )
@@ -40,7 +40,7 @@ def environment(device: str = "cpu", started: float | None = None) -> dict[str, 
         "dirty": dirty,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
     }
 
 

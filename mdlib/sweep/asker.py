@@ -26,6 +26,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from mdlib.io import environment
 from mdlib.sweep import plan, preload
 from mdlib.sweep.performer import Performance
 from mdlib.sweep.task import Outcome, SourceChanged, Task
@@ -49,9 +50,8 @@ def execute(task: Task) -> Outcome:
     started, folder = time.monotonic(), Path(task.folder)
     process, cause, message = None, "", ""
     try:
-        if status := plan.done(folder):
-            attempt = plan.attempts(folder)
-            return Outcome(task.number, "done", "", "", status["seconds"], attempt)
+        if outcome := plan.earlier(folder, task.number):
+            return outcome
         with _one_gpu(task) as variables:
             process = _begin(replace(task, variables=task.variables | variables))
             outcome = process.outcome(task.time_limit)
@@ -235,14 +235,9 @@ def _variables(task: Task) -> Generator[None]:
     told = {"chapter": task.chapter, "name": task.name, "modules": task.modules, "path": path}
     wanted |= {"PYTHONPATH": os.pathsep.join(path)}
     wanted |= {preload.VARIABLE: json.dumps(told | {"restore": restore})}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # it warns if its helper was killed
-            yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+    # it warns if its helper was killed
+    with environment(**wanted), warnings.catch_warnings(action="ignore"):
+        yield
 
 
 @lru_cache

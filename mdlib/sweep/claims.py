@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from mdlib.checks import need, unknown
 from mdlib.io import atomic_write
-from mdlib.sweep.spec import Claim, Side, Spec, claims_of, load
+from mdlib.sweep.claim import Claim, Side, claims_of
+from mdlib.sweep.spec import Spec, load
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 WORDS = ("family", "because", "dataset", "run_device", "run_commit")  # columns that may be empty
+_SIDES: tuple[Side, Side] = ("a", "b")
 _TEXT: Any = dict.fromkeys(WORDS, str)
 
 
@@ -39,20 +41,25 @@ def claims(name: str | os.PathLike | Spec) -> pd.DataFrame:
     The columns are those of `verdicts`. Raises ValueError where they are not of the claims that
     NAME.yaml has, FileNotFoundError where none were collected.
     """
-    import pandas as pd
-
     spec = name if isinstance(name, Spec) else load(name, need_data=False)
     path, again = claims_path(spec), f"mdlib collect {spec.name}, or with --claims"
     if not path.is_file():
         raise FileNotFoundError(f"no verdicts at {path}: {again}")
-    frame = pd.read_csv(path, index_col="claim", dtype=_TEXT)
-    frame = frame.fillna(dict.fromkeys(WORDS, ""))
+    frame = read_verdicts(path)
     there = dict(zip(frame.index, frame["says"], strict=True))
     need(
         there == {one: claim.says for one, claim in spec.claims.items()},
         f"{path} is not of the claims in {spec.path.name}: {again}",
     )
     return frame
+
+
+def read_verdicts(path: Path) -> pd.DataFrame:
+    """A file NAME.claims.csv as it is."""
+    import pandas as pd
+
+    frame = pd.read_csv(path, index_col="claim", dtype=_TEXT)
+    return frame.fillna(dict.fromkeys(WORDS, ""))
 
 
 def verdicts(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:
@@ -99,13 +106,20 @@ def rows_of(claim: Claim, side: Side, rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def seedwise(claim: Claim, rows: pd.DataFrame) -> pd.DataFrame:
+    """The claim's numbers as they are compared: "seed", "a" and "b", and their difference."""
+    sides = [_values(claim, side, rows).set_index("seed")["value"] for side in _SIDES]
+    found = sides[0].to_frame("a").join(sides[1].rename("b"), how="outer").sort_index()
+    return found.assign(**{"a − b": found["a"] - found["b"]}).reset_index()
+
+
 def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, Any]:
     import pandas as pd
 
     from mdlib.evaluation import statistics
 
     try:
-        sides = [_values(claim, "a", rows), _values(claim, "b", rows)]
+        sides = [_values(claim, side, rows) for side in _SIDES]
         kind = statistics.paired if claim.pairs else statistics.unpaired
 
         def over(shift: float) -> Interval | None:
@@ -125,7 +139,7 @@ def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, 
     return {
         "says": claim.says,
         "verdict": word,
-        "expected": f"a − b {_expected(claim)}",
+        "expected": _expected(claim),
         **{"a − b": found.mean, "low": found.low, "high": found.high, "n": found.n},
         "p": p,
         "p (Holm)": p,
@@ -138,8 +152,9 @@ def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, 
 
 
 def _expected(claim: Claim) -> str:
+    """What a − b is to be."""
     sign = {"better": "> ", "worse": "< −" if claim.margin else "< ", "equivalent": "within ±"}
-    more = f", or within ±{claim.equivalent_within:g}" if claim.equivalent_within else ""
+    more = f" (equal: ±{claim.equivalent_within:g})" if claim.equivalent_within else ""
     return f"{sign[claim.expected]}{claim.margin:g}{more}"
 
 

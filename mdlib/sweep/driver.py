@@ -21,9 +21,9 @@ from mdlib.notebook import chapters, execution
 from mdlib.sweep import asker, engines, plan, progress, sources
 from mdlib.sweep.performer import GRACE
 from mdlib.sweep.spec import Point, Spec
-from mdlib.sweep.task import Outcome, SourceChanged, Task, imports
+from mdlib.sweep.task import Outcome, SourceChanged, Task
 
-LOOK = 0.1  # seconds that the loop waits for an outcome before it looks at all else
+_LOOK = 0.1  # seconds that the loop waits for an outcome before it looks at all else
 UNSEEN = 15.0  # seconds for a run's files to appear here, as with NFS's caches
 
 
@@ -133,9 +133,8 @@ class _Driver:
         self.folders = folders(spec, out)
         root = execution.absolute(data_root)
         self.variables = {"MDLIB_DATA": root} if root else {}
-        code = [cell.source for cell in spec.chapter.cells if cell.kind == "code"]
         # all of them at once: what a run imports late might have been edited by then
-        self.modules = tuple(dict.fromkeys((*imports(code), *sources.imported(spec.chapter))))
+        self.modules = sources.imported(spec.chapter)
         self.imported = plan.imported_hash(spec.chapter)
         self.tries: Counter = Counter()
         self.todo: deque[Point] = deque()
@@ -224,7 +223,7 @@ class _Driver:
         self.waiting[future] = point
         future.add_done_callback(self.ended.put)
 
-    def _collect(self, patience: float = LOOK) -> None:
+    def _collect(self, patience: float = _LOOK) -> None:
         """Take in what has ended; wait a moment if nothing has."""
         with suppress(queue.Empty):
             while True:

@@ -79,7 +79,7 @@ def opened(scheduler: str | None, workers: int | None, gpu: bool = True) -> Gene
     if workers and not named:
         raise ValueError(f"workers is {workers}, but those of {scheduler} are there already")
     try:
-        from distributed import Client
+        from distributed import Client, LocalCluster
     except ImportError:
         raise ValueError("--scheduler needs Dask: pip install -e '.[cluster]'") from None
     with ExitStack() as stack:
@@ -87,7 +87,9 @@ def opened(scheduler: str | None, workers: int | None, gpu: bool = True) -> Gene
         if scheduler == "local":
             count = workers or at_once(gpu)
             threads = max(1, cores() // count)
-            client = stack.enter_context(Client(stack.enter_context(_local_cluster(count))))
+            options = {"threads_per_worker": 1, "dashboard_address": ":0"}
+            cluster = stack.enter_context(LocalCluster(n_workers=count, **options))
+            client = stack.enter_context(Client(cluster))
         elif scheduler == "slurm":
             client = stack.enter_context(Client(stack.enter_context(_slurm(workers))))
         elif scheduler.endswith(".json"):
@@ -103,12 +105,6 @@ def opened(scheduler: str | None, workers: int | None, gpu: bool = True) -> Gene
         else:
             client = stack.enter_context(Client(scheduler))
         yield Dask(client, threads, workers)
-
-
-def _local_cluster(workers: int) -> Any:
-    from distributed import LocalCluster
-
-    return LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0")
 
 
 def _slurm(workers: int | None) -> Any:

@@ -15,6 +15,7 @@ import threading
 import time
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -71,15 +72,15 @@ def perform(task: Task, stopped: threading.Event) -> Outcome:
     folder, host = Path(task.folder), platform.node()
     try:
         with plan.locked(folder / plan.LOCK, patience=GRACE):
-            if status := plan.done(folder):  # by another worker, before this one was asked
-                attempt = plan.attempts(folder)
-                return Outcome(task.number, "done", "", "", status["seconds"], attempt, host)
+            if outcome := plan.earlier(folder, task.number):  # by another worker
+                return replace(outcome, host=host)
             chapter, notebook = _checked(task)
             os.environ.update(task.variables)
             attempt = plan.attempts(folder) + 1
             plan.prepare(folder, task.parameters)
             plan.log(folder, "start", attempt=attempt, pid=os.getpid())
-            outcome = _execute(task, chapter, notebook, attempt, host, stopped)
+            outcome = _execute(task, chapter, notebook, stopped)
+            outcome = replace(outcome, attempt=attempt, host=host)
             plan.end(folder, outcome)
             return outcome
     except (Exception, KeyboardInterrupt) as error:
@@ -109,14 +110,7 @@ def _checked(task: Task) -> tuple[Chapter, Any]:
     )
 
 
-def _execute(
-    task: Task,
-    chapter: Chapter,
-    notebook: Any,
-    attempt: int,
-    host: str,
-    stopped: threading.Event,
-) -> Outcome:
+def _execute(task: Task, chapter: Chapter, notebook: Any, stopped: threading.Event) -> Outcome:
     from papermill.iorw import papermill_io
 
     from mdlib.sweep import kernel
@@ -143,7 +137,7 @@ def _execute(
         with suppress(Exception):  # a courtesy: the failure is the news
             _describe(folder, parameters, started)
     seconds = round(time.monotonic() - clock, 2)
-    return Outcome(task.number, state, cause, message, seconds, attempt, host, metrics)
+    return Outcome(task.number, state, cause, message, seconds, metrics=metrics)
 
 
 def _describe(folder: Path, parameters: dict[str, Any], started: float) -> None:

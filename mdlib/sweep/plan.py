@@ -27,10 +27,10 @@ from mdlib.sweep.sources import source_hash as source_hash
 from mdlib.sweep.task import Outcome
 
 STATUS, LOG, LOCK = "status", "log.jsonl", ".lock"
-MADE_ANEW = (STATUS, results.METRICS, NOTEBOOK, ENVIRONMENT)  # by each attempt at a run
-WITNESSES = (results.METRICS, NOTEBOOK, ENVIRONMENT)  # their checksums stand in the status
+_MADE_ANEW = (STATUS, results.METRICS, NOTEBOOK, ENVIRONMENT)  # by each attempt at a run
+_WITNESSES = (results.METRICS, NOTEBOOK, ENVIRONMENT)  # their checksums stand in the status
 
-NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
 
 
 class Busy(RuntimeError):
@@ -62,7 +62,7 @@ def read_status(folder: Path) -> dict[str, Any] | None:
 
 
 def _witnesses(folder: Path) -> dict[str, str]:
-    return {name: sha256(folder / name) for name in WITNESSES if (folder / name).exists()}
+    return {name: sha256(folder / name) for name in _WITNESSES if (folder / name).exists()}
 
 
 def write_status(folder: Path, state: str, **facts: Any) -> dict[str, Any]:
@@ -77,6 +77,13 @@ def done(folder: Path) -> dict[str, Any] | None:
     """The status of a run that is done, else None."""
     status = read_status(folder)
     return status if status and status["state"] == "done" else None
+
+
+def earlier(folder: Path, number: int) -> Outcome | None:
+    """What a run came to that is done already, else None."""
+    if status := done(folder):
+        return Outcome(number, "done", seconds=status["seconds"], attempt=attempts(folder))
+    return None
 
 
 def end(folder: Path, outcome: Outcome) -> None:
@@ -122,7 +129,7 @@ def prepare(folder: Path, parameters: dict[str, Any]) -> None:
     What an attempt makes anew goes, the status first; checkpoints and the log stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for path in [*(folder / name for name in MADE_ANEW), *folder.glob(".*.tmp")]:
+    for path in [*(folder / name for name in _MADE_ANEW), *folder.glob(".*.tmp")]:
         path.unlink(missing_ok=True)
     write_json(folder / PARAMS, parameters)
 
@@ -138,12 +145,11 @@ def listing(out: Path) -> dict[str, list[str]]:
     return found
 
 
-def stale_runs(out: Path, name: str, there: dict[str, list[str]] | None = None) -> list[Path]:
+def stale_runs(out: Path, name: str, there: dict[str, list[str]]) -> list[Path]:
     """Done runs of the same parameters as the run `name`, but of other sources; newest last.
 
-    Whoever asks for many gives `there`, the `listing` of `out`.
+    `there` is the `listing` of `out`.
     """
-    there = listing(out) if there is None else there
     same = [out / other for other in there.get(name.partition("-")[0], []) if other != name]
     found = {path: status for path in same if (status := done(path))}
     return sorted(found, key=lambda path: found[path]["ended"])
@@ -192,7 +198,7 @@ def locked(path: Path, patience: float = 0.0) -> Generator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except OSError as error:
-                if error.errno in NO_LOCKS:
+                if error.errno in _NO_LOCKS:
                     raise OSError(
                         error.errno,
                         f"the file system of {path.parent} has no locks (flock: "

@@ -10,7 +10,7 @@ from typing import Any
 
 from mdlib.sweep.task import Outcome
 
-EVERY = 2.0  # seconds between two plain lines
+_EVERY = 2.0  # seconds between two plain lines
 
 
 def duration(seconds: float) -> str:
@@ -39,14 +39,14 @@ class Lines(Quiet):
 
     def __init__(self, name: str, total: int, done: int):
         self.name, self.total, self.done = name, total, done
-        self.started, self.last = time.monotonic(), -EVERY
+        self.started, self.last = time.monotonic(), -_EVERY
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     def look(self, counts: Counter, newest: Outcome | None = None) -> None:
         now, made = time.monotonic(), counts["done"] - self.done
-        if newest is None or now < self.last + EVERY:
+        if newest is None or now < self.last + _EVERY:
             return
         self.last, ended = now, counts["done"] + counts["failed"]
         failed = f", {counts['failed']} failed" if counts["failed"] else ""

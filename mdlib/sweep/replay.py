@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from mdlib.checks import need
 from mdlib.sweep import driver, engines
-from mdlib.sweep.spec import Spec, load
+from mdlib.sweep.claims import rows_of
+from mdlib.sweep.spec import Point, Spec, load
 from mdlib.sweep.table import MACHINE, PROVENANCE, of_runs, read_csv, used
 
 if TYPE_CHECKING:
@@ -84,6 +85,33 @@ def replay(
         driver.run(some, out, _workers(kept, runs), data_root=data_root, quiet=quiet)
         anew = of_runs(replace(some, record=[]), out)
     return [value for n in numbers for value in _values(spec, n, kept, anew)]
+
+
+def of_claim(spec: Spec, name: str, seeds: list[int] | None = None) -> tuple[Spec, float]:
+    """The runs behind one of a sweep's claims as a sweep of their own, and the seconds of all.
+
+    They are read from NAME.csv: who has rows of the claim is run again, with other `seeds` if they
+    are given. The seconds are the mean of those rows' for each run.
+
+    Raises ValueError where the claim has no rows, or the chapter no such seeds.
+    """
+    import pandas as pd
+
+    claim, kept = spec.claims[name], read_csv(spec)
+    need(not kept.empty, f"{spec.name} has no rows: mdlib sweep {spec.name}")
+    used = [rows_of(claim, "a", kept)]
+    used += [rows_of(claim, "b", kept)] if isinstance(claim.b, dict) else []
+    used = pd.concat(used).drop_duplicates("number")
+    need(len(used), f"{spec.name} has no rows of claim {name!r}: mdlib sweep {spec.name}")
+    seed, settings = spec.chapter.parameter("seed"), []
+    asked = [seed.conform(value) for value in seeds or []]
+    for point in (spec.points[number - 1] for number in sorted(used["number"])):
+        given = asked or [point.parameters["seed"]]
+        settings += [point.parameters | {"seed": value} for value in given]
+    unique = {str(parameters): parameters for parameters in settings}.values()
+    points = [Point(number, parameters) for number, parameters in enumerate(unique, 1)]
+    seconds = float(used["run_seconds"].mean()) * len(points)
+    return replace(spec, points=points, claims={name: claim}), seconds
 
 
 def _workers(kept: pd.DataFrame, runs: int) -> int:

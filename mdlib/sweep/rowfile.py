@@ -23,7 +23,7 @@ from mdlib.sweep.spec import Point, Spec
 MARKS = ("sweep_done", "run_digest")
 CELL = re.compile(r'("(?:[^"]|"")*"|[^",\r\n]*)(,|\r?\n|$)')
 INT = re.compile(r"-?(0|[1-9][0-9]*)")
-FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
+_FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 
 
 def csv_path(spec: Spec) -> Path:
@@ -137,4 +137,4 @@ def _value(cell: str) -> Any:
         return {"": None, "True": True, "False": False}[cell]
     if INT.fullmatch(cell):
         return int(cell)
-    return float(cell) if FLOAT.fullmatch(cell) else cell
+    return float(cell) if _FLOAT.fullmatch(cell) else cell

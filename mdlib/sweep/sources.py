@@ -29,11 +29,11 @@ NO_NUMBERS = {  # what a chapter may import although no number of its rows comes
     "the learning rate that won, it records with its rows",
     "mdlib.types": "annotations",
 }
-ANNOTATES = {"__future__", "typing", "typing_extensions", "collections", "jaxtyping", "types"}
-ANNOTATES |= {"torch", "numpy", "pandas"}  # where an import may serve annotations only
-UNREAD = {"annotation", "returns", "type_comment", "type_params", "type_ignores", "ctx", "kind"}
-REGISTERED = re.compile(r"(mdlib(?:\.\w+)+)(?::\w+)?|(\w+(?:\.\w+)*):[A-Za-z_]\w*")
-IMPORTERS = ("import_module", "__import__")
+_ANNOTATES = {"__future__", "typing", "typing_extensions", "collections", "jaxtyping", "types"}
+_ANNOTATES |= {"torch", "numpy", "pandas"}  # where an import may serve annotations only
+_UNREAD = {"annotation", "returns", "type_comment", "type_params", "type_ignores", "ctx", "kind"}
+_REGISTERED = re.compile(r"(mdlib(?:\.\w+)+)(?::\w+)?|(\w+(?:\.\w+)*):[A-Za-z_]\w*")
+_IMPORTERS = ("import_module", "__import__")
 
 
 def source_hash(chapter: Chapter) -> str:
@@ -45,8 +45,9 @@ def source_hash(chapter: Chapter) -> str:
 
 
 def imported(chapter: Chapter) -> tuple[str, ...]:
-    """The names of mdlib's modules, and of those beside it, that a chapter's imports lead to."""
-    return tuple(sorted(closure(_of_text(_text(chapter)).imports, chapter.path.parent)))
+    """What a chapter imports, and the modules of mdlib and beside it that these lead to."""
+    names = _of_text(_text(chapter)).imports
+    return tuple(dict.fromkeys([*names, *sorted(closure(names, chapter.path.parent))]))
 
 
 def imported_hash(chapter: Chapter) -> str:
@@ -158,7 +159,7 @@ class _Reader:
                 self.outline[place] = ""
         for text in self.strings:
             if self.by_variable or text.startswith("mdlib.") or ":" in text:
-                if found := REGISTERED.fullmatch(text):
+                if found := _REGISTERED.fullmatch(text):
                     self.imports[found[1] or found[2]] = None
                 elif self.by_variable and re.fullmatch(r"\.*\w+(\.\w+)*", text):
                     self.imports[text] = None
@@ -210,13 +211,13 @@ class _Reader:
             full = f"{module}{separator}{alias.name}" if module else alias.name
             self.imports |= {name: None for name in (module, full) if name.strip(".")}
             bound = alias.asname or alias.name.partition(".")[0]
-            if full.partition(".")[0] in ANNOTATES:
+            if full.partition(".")[0] in _ANNOTATES:
                 self.maybe.append((len(self.outline), bound))
             self.outline.append(f"(import {full} as {bound})")
 
     def _called(self, node: ast.Call) -> None:
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-        if name in IMPORTERS and node.args:
+        if name in _IMPORTERS and node.args:
             given = getattr(node.args[0], "value", None)
             if type(node.args[0]) is ast.Constant and type(given) is str:
                 self.imports[given] = None
@@ -226,7 +227,7 @@ class _Reader:
 
 @cache
 def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    return tuple(field for field in kind._fields if field not in UNREAD)
+    return tuple(field for field in kind._fields if field not in _UNREAD)
 
 
 def _digest(text: str) -> str:

@@ -3,66 +3,31 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import os
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
 from mdlib.checks import unknown
-from mdlib.io import check_no_conflict, read_text
+from mdlib.io import check_no_conflict
 from mdlib.notebook import chapters, execution
 from mdlib.notebook.chapters import Chapter
+from mdlib.sweep.claim import Checker, Claim, Where, as_text, check_ids, unfit
+from mdlib.sweep.plain_yaml import Loader
 
 MOST_VALUES = 10**6  # in a file
 MOST_RUNS = 10**5  # each is checked before the first starts
-Where = tuple[str | int, ...]  # the way to a value in the file: ("grid", "rate", 1)
-
-
-Side = Literal["a", "b"]  # of a claim: it is about a − b
 
 
 class SpecError(ValueError):
     """A sweep that makes no sense: one line a problem, each with file and line."""
-
-
-class Claim(BaseModel):
-    """What the rows are asked to show, written before they are: a − b in a column of the table."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    says: Annotated[str, Field(min_length=1)]  # in our words
-    source: str | list[str] = []  # whose claim it is, as keys of the bibliography; none: our own
-    metric: str | dict[Side, str]
-    # parameters' values, and words that a run records with its rows: together, one row a seed
-    a: dict[str, Any] = {}
-    b: dict[str, Any] | float = {}
-    pairs: bool = True  # by seed; else two samples
-    expected: Literal["better", "worse", "equivalent"] = "better"  # of a − b: larger, smaller
-    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    equivalent_within: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    family: str = ""  # whose claims are adjusted together
-    kind: Literal["confirmatory", "exploratory"] = "confirmatory"
-
-    def column(self, side: Side) -> str:
-        return self.metric if isinstance(self.metric, str) else self.metric[side]
-
-
-CLAIM_EXPECTS = {  # where pydantic would say a line for each of the kinds that a value may have
-    "source": "a key of the bibliography, or a list of them",
-    "metric": "the name of a column, or {a: COLUMN, b: COLUMN}",
-    "a": "a setting, {NAME: VALUE, …}",
-    "b": "a setting, {NAME: VALUE, …}, or a number",
-    "equivalent_within": "a number above 0",
-}
 
 
 class Keys(BaseModel):
@@ -105,7 +70,7 @@ class Spec:
     @property
     def varying(self) -> list[str]:
         def spread(name: str) -> bool:
-            return len({_text(point.parameters[name]) for point in self.points}) > 1
+            return len({as_text(point.parameters[name]) for point in self.points}) > 1
 
         return [name for name in self.chapter.parameters if spread(name)]
 
@@ -148,55 +113,6 @@ def load(
     return _Reader(path, data_root, need_data).spec()
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's plain words: decimal numbers, true, false and null; all others are text.
-
-    YAML 1.1, which PyYAML reads, takes 010 for 8, 1:30 for 90, `no` for false and 1e-3 for text.
-    """
-
-    yaml_implicit_resolvers: ClassVar = {}  # ty: ignore[incompatible-attribute-override]  stub errs
-
-
-for _tag, _pattern in {
-    "null": r"~|null|Null|NULL|",
-    "bool": r"true|True|TRUE|false|False|FALSE",
-    "int": r"[-+]?[0-9]+",
-    "float": r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?|[-+]?\.(inf|nan)",
-    "merge": "<<",
-}.items():
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), None)
-
-
-def _plain(kind: Callable[[str], Any], words: str):
-    """A constructor that names the words it can't take, of which `!!int abc` has some."""
-
-    def construct(loader: _Loader, node: yaml.Node) -> Any:
-        text = loader.construct_scalar(node)
-        try:
-            return kind(text)
-        except (ValueError, KeyError):  # int and float take no more than so many digits either
-            text = text if len(text) <= 40 else f"{text[:40]}…"
-            raise ConstructorError(
-                problem=f"{text!r} is no {words}", problem_mark=node.start_mark
-            ) from None
-
-    return construct
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _plain(int, "whole number that can be read"))
-_Loader.add_constructor(
-    "tag:yaml.org,2002:bool",
-    _plain(lambda text: {"true": True, "false": False}[text.lower()], "bool: say true or false"),
-)
-_Loader.add_constructor(
-    "tag:yaml.org,2002:float",
-    _plain(lambda text: float(re.sub(r"\.(?=inf|nan)", "", text.lower())), "number"),
-)
-# Of YAML 1.1's other kinds no parameter can be, and PyYAML's readers of them break on bad words.
-for _tag in ("timestamp", "binary", "set", "omap", "pairs"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", yaml.SafeLoader.construct_undefined)
-
-
 class _Reader:
     """Turns one file into a Spec, and collects what is wrong with it on the way."""
 
@@ -222,9 +138,11 @@ class _Reader:
         self._stop_if_wrong()
         points = self._points(keys, seeds, chapter)
         self._stop_if_wrong()
+        fits = partial(self._fits, chapter)
+        checker = Checker(chapter, points, keys.record, fits, self._wrong, self.problems)
         for name, claim in keys.claims.items():
-            self._check_claim(name, claim, keys, chapter, points)
-        self._check_ids(keys)
+            checker.check(name, claim)
+        check_ids(self.path, keys.claims, self._wrong)
         self._stop_if_wrong()
         given = keys.record, keys.time_limit, keys.retries, keys.claims
         return Spec(self.path.stem, self.path, chapter, points, *given)
@@ -235,9 +153,9 @@ class _Reader:
         try:
             text = content.decode()
             check_no_conflict(self.shown, text)
-            self.root = yaml.compose(text, _Loader)
+            self.root = yaml.compose(text, Loader)
             self._size(self.root or yaml.ScalarNode("", ""))
-            return yaml.load(text, _Loader)
+            return yaml.load(text, Loader)
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
             message = f"byte 0x{content[error.start]:02x} is no UTF-8: save the file as UTF-8"
@@ -306,7 +224,7 @@ class _Reader:
                     message = "expected an id such as `byol-needs-no-negatives`"
                     self._wrong(where[:2], f"claim {where[1]!r}: {message}")
                 elif where[0] == "claims" and len(where) > 2:
-                    self._wrong_in_claim(where, one, values["claims"][where[1]])
+                    self._wrong(where[:3], unfit(where, one, values["claims"][where[1]]))
                 elif one["type"] == "extra_forbidden":
                     self._wrong(where, unknown("key", key, Keys.model_fields))
                 elif one["type"] == "too_short":
@@ -320,91 +238,6 @@ class _Reader:
                     name = ".".join(str(step) for step in where)
                     self._wrong(where, f"{name} is {one['input']!r}: {one['msg']}")
         raise SpecError("\n".join(self.problems))
-
-    def _wrong_in_claim(self, where: Where, error: Any, claim: dict) -> None:
-        where, key = where[:3], str(where[2])
-        if error["type"] == "extra_forbidden":
-            self._wrong(where, unknown("key", key, Claim.model_fields))
-        elif error["type"] == "missing":
-            self._wrong(where, f"claim {where[1]!r} has no {key!r}")
-        else:
-            expected = CLAIM_EXPECTS.get(key, error["msg"].replace("Input should be ", ""))
-            self._wrong(where, f"{key} is {claim[key]!r}: expected {expected}")
-
-    def _check_claim(
-        self, name: str, claim: Claim, keys: Keys, chapter: Chapter, points: list[Point]
-    ) -> None:
-        """What no rows are needed for: a and b name runs, one a seed, and differ."""
-        where = ("claims", name)
-        if isinstance(claim.metric, dict) and len(claim.metric) < 2:
-            expected = CLAIM_EXPECTS["metric"]
-            self._wrong((*where, "metric"), f"metric is {claim.metric!r}: expected {expected}")
-            return
-        if claim.a == claim.b and claim.column("a") == claim.column("b"):
-            self._wrong(where, "a and b are the same: expected two settings, or two columns")
-        if isinstance(claim.b, float) and not claim.pairs:
-            self._wrong((*where, "pairs"), "b is a number: leave `pairs` out")
-        if claim.expected == "equivalent":
-            if not claim.margin:
-                message = "a margin above 0, the largest difference that counts for nothing"
-                self._wrong((*where, "margin"), f"margin is {claim.margin}: expected {message}")
-            if claim.equivalent_within:
-                message = "`expected: equivalent` has its margin: leave this out"
-                self._wrong((*where, "equivalent_within"), message)
-        for side in ("a", "b"):
-            column = claim.column(side)
-            if column in chapter.parameters:
-                message = f"{column!r} is a parameter: expected what the chapter measures"
-                self._wrong((*where, "metric"), message)
-            elif keys.record and column not in keys.record:
-                message = unknown("metric", column, keys.record)
-                self._wrong((*where, "metric"), f"not in `record`: {message}")
-            if isinstance(setting := getattr(claim, side), dict):
-                self._check_setting((*where, side), setting, chapter, points)
-
-    def _check_setting(
-        self, where: Where, setting: dict[str, Any], chapter: Chapter, points: list[Point]
-    ) -> None:
-        given = {key: value for key, value in setting.items() if key in chapter.parameters}
-        for key, value in given.items():
-            given[key] = setting[key] = self._fits(chapter, (*where, key), key, value)
-            if all(point.parameters.get(key) != given[key] for point in points):
-                there = sorted({_text(point.parameters.get(key)) for point in points})
-                message = f"no run has {key} = {value!r}: expected one of {', '.join(there)}"
-                self._wrong((*where, key), message)
-        of_seed: dict[Any, int] = {}
-        there = [p for p in points if all(p.parameters.get(k) == v for k, v in given.items())]
-        if not (there or self.problems):
-            self._wrong(where, f"no run has all of {setting!r}")
-        for point in there if len(given) == len(setting) else []:
-            seed = point.parameters.get("seed")
-            if (other := of_seed.setdefault(seed, point.number)) != point.number:
-                values = point.parameters, points[other - 1].parameters
-                differ = [
-                    key for key in point.parameters if len({_text(v[key]) for v in values}) > 1
-                ]
-                message = f"runs {other} and {point.number} are both {setting!r} of seed {seed}"
-                self._wrong(where, f"{message}: say also {' and '.join(differ)}")
-                break
-
-    def _check_ids(self, keys: Keys) -> None:
-        """Every source is in the book's bibliography, and no id in another sweep."""
-        if not keys.claims:
-            return
-        cited = chapters.root() / "book" / "references.bib"
-        known = (
-            set(re.findall(r"^@\w+\{(.+),", read_text(cited), re.M)) if cited.is_file() else None
-        )
-        for name, claim in keys.claims.items():
-            for source in [claim.source] if isinstance(claim.source, str) else claim.source:
-                if known is not None and source not in known:
-                    message = unknown("source", source, known)
-                    self._wrong(("claims", name, "source"), f"{message} in {cited}")
-        for path in sorted(self.path.parent.glob("*.yaml")):
-            for name in claims_of(path) if path.resolve() != self.path.resolve() else {}:
-                if name in keys.claims:
-                    message = f"claim {name!r} is in {path.name} too: expected an id of its own"
-                    self._wrong(("claims", name), message)
 
     def _check_length(self, keys: Keys) -> None:
         seeds = keys.seeds if isinstance(keys.seeds, int) else len(keys.seeds or [0])
@@ -449,7 +282,7 @@ class _Reader:
         for name, values in keys.grid.items():
             seen = []
             for n, value in enumerate(values):
-                text = _text(self._fits(chapter, ("grid", name, n), name, value))
+                text = as_text(self._fits(chapter, ("grid", name, n), name, value))
                 if text in seen:
                     self._wrong(("grid", name, n), f"{name} = {value!r} is in the grid twice")
                 seen.append(text)
@@ -481,7 +314,7 @@ class _Reader:
                 except (ValueError, OSError) as error:
                     self._wrong(self._culprit(chapter, values, where, str(error)), str(error))
                     continue
-                number, text = len(found) + 1, _text(full)
+                number, text = len(found) + 1, as_text(full)
                 if text in seen:
                     self._wrong(where, f"run {number} is run {seen[text]} again: {given}")
                 seen.setdefault(text, number)
@@ -507,16 +340,6 @@ class _Reader:
         return ("fixed", name) if name in self.values.get("fixed", {}) else ("seeds",)
 
 
-def claims_of(text: Path | str) -> dict[str, Any]:
-    """The claims in a sweep's file, or in its text, unchecked; none where it makes no sense."""
-    try:
-        content = read_text(text) if isinstance(text, Path) else text
-        found = yaml.load(content, _Loader)["claims"] if "claims:" in content else {}
-        return found if isinstance(found, dict) else {}
-    except (ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError):
-        return {}
-
-
 def _product(keys: Keys) -> Iterator[tuple[Where, dict[str, Any]]]:
     """The points in the file's order, else the grid's product with its last key the fastest."""
     if keys.points:
@@ -524,8 +347,3 @@ def _product(keys: Keys) -> Iterator[tuple[Where, dict[str, Any]]]:
         return
     for values in itertools.product(*keys.grid.values()):
         yield ("grid",), dict(zip(keys.grid, values, strict=True))
-
-
-def _text(value: Any) -> str:
-    """A value as text that is the same for equal values and differs between types."""
-    return json.dumps(value, sort_keys=True, default=repr)

@@ -119,12 +119,12 @@ def _of_one_source(spec: Spec, frame: pd.DataFrame, stale: bool) -> pd.DataFrame
 
 def _rows(spec: Spec, out: Path) -> list[dict[str, Any]]:
     """The rows of the runs' folders: of the present sources where they are done, else of stale."""
-    rows, folders = [], driver.folders(spec, out)
+    rows, folders, there = [], driver.folders(spec, out), plan.listing(out)
     for point in spec.points:
         folder = folders[point.number]
         status = plan.read_status(folder)
         if not status or status["state"] != "done":
-            older = plan.stale_runs(out, folder.name)
+            older = plan.stale_runs(out, folder.name, there)
             if not older:
                 continue
             folder = older[-1]

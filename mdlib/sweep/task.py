@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,17 +39,3 @@ class Outcome:
     attempt: int = 1  # the how manieth of this folder, whoever asked for the others
     host: str = ""  # where it was
     metrics: dict[str, Any] = field(default_factory=dict)  # the last row that it recorded
-
-
-def imports(code: Iterable[str]) -> tuple[str, ...]:
-    """The modules that pieces of code import; names imported from a module may be modules too."""
-    found: dict[str, None] = {}
-    for piece in code:
-        with suppress(SyntaxError):  # IPython's own syntax, such as %magic
-            for node in ast.walk(ast.parse(piece)):
-                if isinstance(node, ast.Import):
-                    found |= {name.name: None for name in node.names}
-                elif isinstance(node, ast.ImportFrom) and not node.level:
-                    names = [f"{node.module}.{name.name}" for name in node.names]
-                    found |= dict.fromkeys([str(node.module), *names])
-    return tuple(found)

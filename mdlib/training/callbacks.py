@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mdlib.checks import check_above_zero
+from mdlib.checks import check_whole
 from mdlib.training.checkpoint import History
 from mdlib.types import Learner
 
@@ -35,7 +35,7 @@ class Watch:
     """A row of `measure(method)`, one number or several by name, each `every` steps."""
 
     def __init__(self, measure: Callable[[Any], float | Mapping[str, float]], every: int = 100):
-        check_above_zero(every=every)
+        check_whole(1, every=every)
         self.measure, self.every = measure, every
         self.rows: list[dict[str, float]] = []
 

@@ -21,7 +21,7 @@
 # [Lee & Choi (2022)](https://arxiv.org/abs/2203.10454), of whom we could read the abstract only. The VAE below is our
 # reading of it.
 #
-# **You need** `start_here`. The bound and its proof are in `theory/partitioned_loss`; here we build.
+# **You need** `start_here`. The bound and its proof are in `theory/multiview_elbo`; here we build.
 #
 # **Time:** about a minute and a half on one CPU core.
 
@@ -228,7 +228,7 @@ that most dimensions stay with A.""")
 # $$ \tfrac12\, \mathbb{E}\big[\log p(v_a|c_a, s_a)\big] + \tfrac12\, \mathbb{E}\big[\log p(v_a|c_p, s_a)\big]. \tag{3} $$
 #
 # The other view knows nothing of this view's hue. So a hue in $c$ is worse than useless: it paints the picture wrong.
-# `theory/partitioned_loss` derives (3) from (2); the swap is that model's likelihood, not a trick.
+# `theory/multiview_elbo` derives (3) from (2); the swap is that model's likelihood, not a trick.
 
 # %%
 pvae = create("partitioned_vae", **shape, style_dim=style_dim, seed=seed)
@@ -800,7 +800,7 @@ if checked:
 #   nothing that two views share, not to be linear in the class.
 # - **Nearer relatives.** [Swap-VAE](https://arxiv.org/abs/2111.02338) decodes with swapped contents, too, but its content
 #   is a point without a prior; [GVAE](https://arxiv.org/abs/1809.02383) and
-#   [ML-VAE](https://arxiv.org/abs/1705.08841) pool the opinions of the views before they draw. `theory/partitioned_loss`
+#   [ML-VAE](https://arxiv.org/abs/1705.08841) pool the opinions of the views before they draw. `theory/multiview_elbo`
 #   compares the bounds.
 #
 # ## Exercises

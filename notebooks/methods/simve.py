@@ -668,14 +668,14 @@ pd.DataFrame(gained).map(str)
 #   charge with a flat $p(y)$. A VAE pays for it as for everything else, and writes the angle first. In Table 2 it still
 #   lags.
 # - **Style needs no group prior:** the VAE has none, and keeps some in every row of Table 1. Whether as much as SimVE
-#   depends on the weight and on the length of the training, and is left to `experiments/simve`. The pinch makes style
+#   depends on the weight and on the length of the training, and is left to `experiments/simve`. Alignment makes style
 #   *small*, as W/T and Figure 5 say. It does not make it unreadable: a probe has a magnifying glass.
 # - **Flat or Gaussian $p(y)$** is a small difference here, next to the one between either and the VAE.
 # - **A small weight has a price.** T in Table 1 falls towards 0: the code's means move little against the encoder's
 #   noise, and pictures are rebuilt badly. Probes read means, and standardise them.
 # - **More views in a group** change little, next to the weight. Content seems to gain from a third and fourth view.
 # - **σ² seems to matter in Figure 7,** whatever $p(y)$. All networks start with codes of one size, and against those a
-#   small σ² is a loud pinch. So in a short training σ² acts like the weight of Figure 8. Who finds that σ² "matters"
+#   small σ² is loud alignment. So in a short training σ² acts like the weight of Figure 8. Who finds that σ² "matters"
 #   with a flat $p(y)$ has measured an optimiser.
 
 # %%

@@ -11,10 +11,9 @@ import nbformat
 import pandas as pd
 import pytest
 
-from mdlib import sweep
 from mdlib.notebook import chapters
 from mdlib.notebook.chapters import Chapter
-from mdlib.sweep import plan
+from mdlib.sweep import ledger, plan
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book"))
@@ -27,29 +26,48 @@ NOTATION = re.findall(r"^\| .+ \| `(.+)` \| `(\w+)` \|$", TABLE, re.MULTILINE)
 # --- results
 
 
-def test_numbers_of_the_results_are_those_of_the_file():
-    spec = sweep.load("start_here", need_data=False)
-    shown = pages.table(spec, sweep.read_csv(spec))
-    rows = pd.read_csv(ROOT / "notebooks/sweeps/start_here.csv")
-    style = rows[rows["method"] == "infonce"]["style"]
-    wanted = f"{style.mean():.3f} ± {style.std(ddof=1):.3f}"
-    assert f"<td>{wanted}</td>" in shown.replace("&nbsp;", " ")
-    assert shown.count("<tr>") == 5  # four methods and the untrained network
+def test_the_ledger_shows_the_verdicts_of_the_files():
+    text = pages.results()
+    said = pd.read_csv(ROOT / "notebooks/sweeps/frozen_encoders.claims.csv", index_col="claim")
+    one = said.loc["small-batch-information"]
+    shown = f"{one['a − b']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
+    assert f"| **{one['verdict']}** ({one['kind']}) | {shown} | {one['n']} |" in text
+    assert one["run_commit"][:9] in text
+    for entry in ledger.read().values():
+        assert f"| {entry.says} |" in text
 
 
-def test_rows_of_one_run_are_not_averaged():
-    spec = sweep.load("mi_in_practice", need_data=False)
-    found = sweep.summary(pages.told_apart(spec, sweep.read_csv(spec)), spec)
-    assert set(found["n"]) == {3}  # seeds, not seeds × true values
-    assert "truth" in found.index.names
-
-
-def test_results_name_every_sweep():
+def test_results_name_every_sweep_and_give_its_files():
     text = pages.results()
     for path in (ROOT / "notebooks" / "sweeps").glob("*.yaml"):
         done = path.with_suffix(".csv").exists()
-        assert (f"## {path.stem}\n" in text) == done
+        assert (f"### {path.stem}\n" in text) == done
         assert (f"- `{path.stem}`" in text) == (not done)
+        for file in (path.with_suffix(".csv"), path.with_suffix(".claims.csv")):
+            assert (f"../notebooks/sweeps/{file.name}>" in text) == file.exists()
+
+
+def test_the_summary_counts_every_claim_once():
+    found = ledger.table()
+    lines = [line.split(" | ") for line in pages.summary(found).splitlines()[2:]]
+    counts = [sum(int(cell.strip("| ") or 0) for cell in line[1:]) for line in lines]
+    assert counts[-1] == len(found) == sum(counts[:-1])
+    assert len(lines) < 25  # one screen
+
+
+def test_the_readme_has_the_summary():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    there = re.search(r"<!-- ledger: .*-->\n\n((?:\|.*\n)+)", text)
+    assert there, "README.md has lost the mark of its ledger"
+    expected = pages.summary(ledger.table())
+    assert there[1].strip() == expected, "put there what `python book/pages.py` prints"
+
+
+def test_works_are_named_as_people_say_them():
+    assert pages.named("grill2020byol") == "Grill et al. 2020"
+    assert pages.named("hjelm2019dim") == "Hjelm et al. 2019"
+    assert pages.named("kim2018factorising") == "Kim and Mnih 2018"
+    assert pages.named("kuegelgen2021content") == "von Kügelgen et al. 2021"
 
 
 # --- status

@@ -160,6 +160,8 @@ def test_the_bootstrap_is_the_same_with_the_same_seed_and_refuses_what_does_not_
         bootstrap(a[:, :30], b, pair_seeds=False)
     with pytest.raises(ValueError, match="draws=10"):
         bootstrap(a, b, draws=10)
+    with pytest.raises(ValueError, match=r"draws=150\.0: expected a whole number of at least 100"):
+        bootstrap(a, b, draws=150.0)
 
 
 # ------------------------------------------------------------------------ families

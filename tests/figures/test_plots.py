@@ -89,7 +89,7 @@ def test_claims_show_what_holds_and_what_was_seen_before():
             "low": [0.1, -0.4, -np.inf],
             "high": [0.5, -0.1, np.inf],
             "verdict": ["holds", "fails", "undecided"],
-            "expected": "a − b > 0",
+            "expected": "> 0",
             "kind": ["confirmatory", "confirmatory", "exploratory"],
         },
         index=["x", "y", "z"],

@@ -75,6 +75,8 @@ def test_encode_gives_codes_and_leaves_the_method_as_it_was(method):
 def test_encode_refuses_images_of_another_shape(method):
     with pytest.raises(ValueError, match=r"made for \(1, 16, 16\)"):
         method.encode(torch.zeros(2, 3, 16, 16))
+    with pytest.raises(ValueError, match="batch_size=0: expected a whole number"):
+        method.encode(torch.zeros(2, *SHAPE), batch_size=0)
 
 
 def test_the_seed_alone_decides_the_weights(method):

@@ -8,6 +8,7 @@ import torch
 from method_tools import check_resume, fall, for_digits, train
 
 from mdlib import data, losses, methods
+from mdlib.methods.vae import Posterior
 
 SHAPE = (1, 8, 8)
 FAMILY = ("beta_vae", "annealed_vae", "factor_vae", "beta_tcvae", "dip_vae", "hfs_vae")
@@ -169,7 +170,7 @@ def test_the_discriminator_learns_the_total_correlation_of_a_gaussian(rho):
 
     def terms(size):
         z = torch.randn(size, 1, 2, generator=draw) @ root.T
-        return method.regularisers(z, torch.zeros_like(z), z, draw)
+        return method.regularisers(Posterior(z, torch.zeros_like(z)), z, draw)
 
     for step in range(250):
         optimiser.param_groups[0]["lr"] = 2e-3 * (1 - step / 250)

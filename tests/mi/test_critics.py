@@ -116,7 +116,7 @@ def test_options_of_a_critic_are_of_its_kinds():
     make = partial(critics.create, "gaussian-conditional", 2, 2)
     assert make(tanh_log_variance=True, hidden=7).tanh_log_variance is True
     for options, words in (
-        ({"tanh_log_variance": 1}, "tanh_log_variance=1: expected True or False"),
+        ({"tanh_log_variance": 2}, "tanh_log_variance=2: expected True or False"),
         ({"hidden": True}, "hidden=True: expected a whole number"),
         ({"hiden": 3}, "did you mean 'hidden'"),
     ):

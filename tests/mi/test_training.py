@@ -138,3 +138,9 @@ def test_wrong_input_is_refused_before_work():
         train(critic, ["infonec", "nwj"], sampler(), steps=1)
     with pytest.raises(ValueError, match="no estimator"):
         train(critic, [], sampler(), steps=1)
+    counts = {"steps": 1, "batch_size": 8, "seeds": 2}
+    for name, value in (("steps", 0), ("batch_size", 1), ("batch_size", 8.0), ("seeds", 1.5)):
+        with pytest.raises(ValueError, match=f"{name}={value}: expected a whole number"):
+            train(critic, ["infonce"], sampler(), **counts | {name: value})
+    with pytest.raises(ValueError, match="batches=0: expected a whole number"):
+        evaluate(critic, ["infonce"], sampler(), batches=0, seeds=2)

@@ -16,7 +16,7 @@ from sweep_tools import write
 from mdlib import sweep
 from mdlib.notebook import execution
 from mdlib.notebook.chapters import Chapter
-from mdlib.sweep import asker, driver, engines, plan, preload, task
+from mdlib.sweep import asker, driver, engines, plan, preload, sources, task
 
 CHAPTER = """\
 # %% [markdown]
@@ -152,13 +152,16 @@ def test_the_executed_notebook_is_the_same_whoever_ran_it(tmp_path):
         assert sweep.table(path, out)["total"].tolist() == [plain.metrics[0]["total"]]
 
 
-def test_imports_of_a_chapter_are_found():
-    code = [
-        "import a.b as c, d\nfrom e import f",
-        "%magic",
-        "if x:\n    from .g import h\n    import i",
-    ]
-    assert task.imports(code) == ("a.b", "d", "e", "e.f", "i")
+def test_imports_of_a_chapter_are_found(tmp_path):
+    path = tmp_path / "chapter.py"
+    path.write_text(
+        "# %%\nimport a.b as c, d\nfrom e import f\n\n# %%\n# %magic\n\n"
+        "# %%\nif x:\n    import i\n    import beside\n"
+    )
+    (tmp_path / "beside.py").write_text("import other\n")
+    (tmp_path / "other.py").write_text("import a\n")
+    found = sources.imported(Chapter(path))
+    assert found == ("a.b", "d", "e", "e.f", "i", "beside", "other")
 
 
 def test_what_is_preloaded_has_one_thread_to_be_forked():

@@ -63,7 +63,7 @@ def test_a_source_of_numbers_makes_rows_stale(package):
     code, hashes = sources.code_hash(chapter), [sources.source_hash(chapter)]
     for file, old, new in [
         ("losses.py", "return ", "return 2 * "),
-        ("methods/byol.py", "momentum: float = 0.99", "momentum: float = 0.9"),
+        ("methods/byol.py", "momentum: Share = 0.99", "momentum: Share = 0.9"),
         ("methods/wmse.py", "return ", "return 2 * "),  # reached by the registry alone
         ("methods/__init__.py", '"mdlib.methods.byol:BYOL"', '"mdlib.methods.simsiam:SimSiam"'),
         ("data/digits.py", "return ", "return 2 * "),  # in SOURCES

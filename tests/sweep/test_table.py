@@ -12,10 +12,13 @@ from mdlib import cli, sweep
 from mdlib.io import write_json
 from mdlib.notebook import results
 from mdlib.sweep import plan, rowfile
+from mdlib.sweep.claim import claims_of
+from mdlib.sweep.claims import verdicts
 from mdlib.sweep.table import metrics
 
 SWEEPS = Path(__file__).resolve().parents[2] / "notebooks/sweeps"
 COMMITTED = sorted(p.stem for p in SWEEPS.glob("*.csv") if not p.match("*.claims.csv"))
+CLAIMING = [n for n in COMMITTED if claims_of(SWEEPS / f"{n}.yaml")]
 ENVIRONMENT = {
     "device": "cpu",
     "device_name": "Abacus 3",
@@ -248,6 +251,17 @@ def test_committed_rows_are_whole_and_of_their_sweep(name):
     for column in metrics(kept, spec):
         if plain[column].dtype == kept[column].dtype == float:
             pd.testing.assert_series_equal(plain[column], kept[column], rtol=1e-15)
+
+
+@pytest.mark.parametrize("name", CLAIMING)
+def test_committed_verdicts_are_those_of_the_committed_rows(name):
+    spec = sweep.load(name, need_data=False)
+    kept, anew = sweep.claims(spec), verdicts(spec, sweep.read_csv(spec))
+    blind = anew["because"].str.endswith("can't be looked at here")  # a clone without history
+    history = ["kind", "because"]
+    numbers = [kept.drop(columns=history), anew.drop(columns=history)]
+    pd.testing.assert_frame_equal(*numbers, check_dtype=False, rtol=1e-6)
+    assert kept.loc[~blind, history].equals(anew.loc[~blind, history])
 
 
 # --- the best trial

@@ -788,6 +788,12 @@ def test_weight_decay_reaches_the_optimiser():
     torch.testing.assert_close(method.w.data, torch.full((3,), (1 - 0.1 * 0.5) ** 2))
 
 
+@pytest.mark.parametrize("every", [0, 1.5, "2", None])
+def test_a_callback_comes_every_so_many_whole_steps(every):
+    with pytest.raises(ValueError, match=f"every={every!r}: expected a whole number"):
+        Watch(len, every)
+
+
 def test_a_group_of_weights_may_have_a_rate_and_a_schedule_of_its_own():
     class Two(nn.Module):
         def __init__(self):

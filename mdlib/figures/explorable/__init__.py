@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LIMIT = 1_000_000  # characters of an explorable's pictures; a page of the book has 2 MB
+_LIMIT = 1_000_000  # characters of an explorable's pictures; a page of the book has 2 MB
 
 STYLE, SCRIPT = (
     Path(__file__).with_name(f"explorable{suffix}").read_text(encoding="utf-8")
@@ -62,10 +62,10 @@ class Explorable:
     still: str = ""
 
     def __post_init__(self):
-        if (size := sum(map(len, self.pictures))) > LIMIT:
+        if (size := sum(map(len, self.pictures))) > _LIMIT:
             raise ValueError(
                 f"explorable {self.name!r}: {len(self.pictures)} pictures of {size / 1e6:.1f} MB, "
-                f"expected {LIMIT / 1e6:g} MB at most; use fewer positions, or smaller images"
+                f"expected {_LIMIT / 1e6:g} MB at most; use fewer positions, or smaller images"
             )
 
     def __repr__(self) -> str:
@@ -153,7 +153,7 @@ def film(
 
     Raises:
         ValueError: images of another shape or range, positions or labels in another number, an
-            unknown start, a bad name; pictures beyond LIMIT.
+            unknown start, a bad name; pictures beyond _LIMIT.
     """
     labels, at = _checked(name, sliders, start)
     lengths = tuple(map(len, labels.values()))
@@ -188,10 +188,10 @@ def _png(images: Tensor) -> str:
 
 # The chart's own units: its width on a phone, in pixels.
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 360, 240, 32, 350, 44, 198
-STROKES = ("#d55e00", "#0173b2", "#029e73")
+_STROKES = ("#d55e00", "#0173b2", "#029e73")
 GREY = "#777777"  # can be read on white and on black
-SVG = "http://www.w3.org/2000/svg"  # a name, which nobody loads
-DASHES = ("none", "7 4", "2 3")  # colour alone must not tell lines apart
+_SVG = "http://www.w3.org/2000/svg"  # a name, which nobody loads
+_DASHES = ("none", "7 4", "2 3")  # colour alone must not tell lines apart
 
 
 def curves(
@@ -221,8 +221,8 @@ def curves(
     labels, at = _checked(name, sliders, start)
     if along not in labels:
         raise ValueError(f"along={along!r}: expected one of the sliders {list(labels)}")
-    if not 0 < len(lines) <= len(STROKES):
-        raise ValueError(f"{len(lines)} lines: expected 1 to {len(STROKES)}")
+    if not 0 < len(lines) <= len(_STROKES):
+        raise ValueError(f"{len(lines)} lines: expected 1 to {len(_STROKES)}")
     lengths = tuple(map(len, labels.values()))
     every = np.empty((len(lines), *lengths))
     for i, (line, value) in enumerate(lines.items()):
@@ -245,7 +245,7 @@ def curves(
     chart = Explorable(name, labels, pictures, frame, "innerHTML", at)
     # Who removes scripts removes inline SVG, too, and leaves its texts; an image of it remains.
     alone = chart.picture(at).replace("currentColor", GREY)
-    alone = alone.replace("<svg", f'<svg xmlns="{SVG}"', 1)
+    alone = alone.replace("<svg", f'<svg xmlns="{_SVG}"', 1)
     uri = "data:image/svg+xml;base64," + base64.b64encode(alone.encode()).decode()
     still = f'<img alt="{escape(", ".join(lines))} against {escape(along)}" src="{uri}">'
     return replace(chart, still=still)
@@ -255,12 +255,12 @@ def _lines(xs: np.ndarray, ys: np.ndarray, at: int, names: list[str], values: np
     """What moves in a chart: lines ys [L, len(xs)], dots at one position, the legend."""
     parts = []
     for i, (y, name, value) in enumerate(zip(ys, names, values, strict=True)):
-        style = f'stroke="{STROKES[i]}" stroke-dasharray="{DASHES[i]}"'
+        style = f'stroke="{_STROKES[i]}" stroke-dasharray="{_DASHES[i]}"'
         points = " ".join(f"{a:.0f},{b:.1f}" for a, b in zip(xs, y, strict=True))
         left = LEFT + i * (RIGHT - LEFT) // len(names)
         parts.append(
             f'<polyline points="{points}" fill="none" {style}/><path d="M{left} 12h18" {style}/>'
-            f'<circle cx="{xs[at]:.0f}" cy="{y[at]:.1f}" r="4" fill="{STROKES[i]}"/>'
+            f'<circle cx="{xs[at]:.0f}" cy="{y[at]:.1f}" r="4" fill="{_STROKES[i]}"/>'
             f'<text x="{left + 22}" y="16">{escape(name)} {value:z.2f}</text>'
         )
     parts.append(f'<path d="M{xs[at]:.0f} {TOP}V{BOTTOM}" stroke="currentColor" opacity=".4"/>')

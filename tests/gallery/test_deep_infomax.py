@@ -1,0 +1,123 @@
+"""gallery/deep_infomax: its objectives against the released formulas and the book's bounds; what
+local and global critics see; the two theorems' cells."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from chapter_cells import namespace, run, tagged, text
+from torch import nn
+
+CHAPTER = "gallery/deep_infomax"
+BREAKS = {
+    "bounds": [
+        ("-F.softplus(-true).mean()", "-F.softplus(true).mean()"),
+        ("+ math.log(others.numel())", ""),
+        ("torch.logaddexp(true, rest)", "rest"),  # the true pair left out of the denominator
+        ("torch.eye(B, dtype=torch.bool", "torch.ones(B, B, dtype=torch.bool"),
+    ],
+    "jsd": [
+        ("-math.log1p(1 / n) - math.log1p(n) / n", "-math.log1p(1 / n) - math.log1p(n)"),
+        ("S.fill_diagonal_(math.log(n))", "S.fill_diagonal_(math.log(n) + 1)"),
+        ("torch.full((n, n), n**-2.0)", "torch.eye(n)"),
+    ],
+}
+CASES = [(name, change) for name, changes in BREAKS.items() for change in (None, *changes)]
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    return namespace(text(CHAPTER), steps=2, device="cpu", batch_size=16, width=4)
+
+
+@pytest.fixture(scope="module")
+def S():
+    return torch.randn(5, 5, 3, generator=torch.Generator().manual_seed(0)).double()
+
+
+def test_objectives_are_the_released_formulas(chapter, S):
+    """rdevon/DIM, cortex_DIM/functions/dim_losses.py, in loops; without JSD's shift by log 2."""
+    B, _, L = S.shape
+    sp = lambda t: math.log1p(math.exp(t))  # noqa: E731
+    S_ = S.numpy()
+    true = [S_[i, i, k] for i in range(B) for k in range(L)]
+    others = [S_[i, j, k] for i in range(B) for j in range(B) for k in range(L) if i != j]
+    jsd = -np.mean([sp(-t) for t in true]) - np.mean([sp(t) for t in others])
+    dv = np.mean(true) - math.log(np.mean(np.exp(others)))
+    nce = np.mean(
+        [
+            S_[i, i, k]
+            - math.log(
+                math.exp(S_[i, i, k])
+                + sum(math.exp(S_[i, j, m]) for j in range(B) if j != i for m in range(L))
+            )
+            for i in range(B)
+            for k in range(L)
+        ]
+    )
+    for name, known in {"jsd": jsd, "dv": dv, "nce": nce}.items():
+        assert chapter[name](S).item() == pytest.approx(known, abs=1e-9), name
+
+
+def test_objectives_rise_with_true_pairs_and_fall_with_others(chapter, S):
+    true = torch.eye(5)[..., None].double()
+    for name in ("jsd", "dv", "nce"):
+        value = chapter[name]
+        assert value(S + true) > value(S) > value(S + (1 - true)), name
+
+
+@pytest.mark.parametrize(("name", "change"), CASES)
+def test_the_theorems_cells_hold_and_can_fail(name, change):
+    source = text(CHAPTER)
+    if change:
+        assert source.count(change[0]) == 1, change
+        source = source.replace(*change)
+    space = namespace(source)
+    (cell,) = tagged(source, f"theorem:{name}")
+    if change is None:
+        run(cell, space, name)
+        return
+    with pytest.raises((AssertionError, RuntimeError)):
+        run(cell, space, name)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32)])
+def test_local_scores_have_a_place_each_and_global_ones_a_single(chapter, shape):
+    images = torch.rand(6, *shape)
+    for local in (True, False):
+        net = chapter["DeepInfoMax"](shape, local)
+        m, conv, fc, z = net(images)
+        places = m.shape[2] * m.shape[3] if local else 1
+        assert net.scores(m, z).shape == (6, 6, places)
+        assert m.shape[2:] == ((4, 4) if shape[1] == 8 else (8, 8))
+        assert (conv.shape[1], fc.shape[1], z.shape[1]) == (conv.shape[1], 128, 64)
+    widths = [layer.out_channels for layer in net.modules() if isinstance(layer, nn.Conv2d)]
+    assert widths[: 2 if shape[1] == 8 else 3] == ([4, 4] if shape[1] == 8 else [4, 8, 16])
+
+
+def test_a_local_score_reads_its_own_place_alone(chapter):
+    net = chapter["DeepInfoMax"]((1, 8, 8), True)
+    m, _, _, z = net(torch.rand(4, 1, 8, 8))
+    moved = m.clone()
+    moved[:, :, 0, 1] += 1
+    changed = (net.scores(moved, z) - net.scores(m, z)).abs().amax((0, 1)) > 0
+    assert changed.nonzero().flatten().tolist() == [1]
+
+
+def test_the_prior_moves_the_encoder_only_where_it_has_weight(chapter):
+    def weights(**options):
+        net = chapter["learn"](bound=chapter["jsd"], **options)
+        return torch.cat([p.flatten() for p in net.code.parameters()])
+
+    free, again, heavy = weights(weight=0.0), weights(weight=0.0), weights(weight=1.0)
+    assert torch.equal(free, again) and not torch.equal(free, heavy)
+
+
+def test_probes_see_statistics_of_the_images_as_they_are(chapter):
+    net = chapter["learn"]()
+    first, again = chapter["codes"](net), chapter["codes"](net)
+    assert list(first) == ["conv", "fc", "code"]
+    for layer in first:
+        assert len(first[layer][0]) == len(chapter["x"])
+        torch.testing.assert_close(first[layer][1], again[layer][1])
