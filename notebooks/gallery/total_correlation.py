@@ -63,6 +63,14 @@ plots.theme()
 started = time.time()
 device = pick_device(device)
 LOG_2PI = math.log(2 * math.pi)
+asked = []
+for word in models.split(","):
+    name, _, number = word.strip().partition(" ")
+    known = ("beta_vae", "beta_tcvae", "factor_vae")
+    if name not in known or not number.replace(".", "", 1).isdigit():
+        expected = f"one of {known} and a number, as in 'beta_tcvae 4'"
+        raise ValueError(f"models: {word!r}: expected {expected}")
+    asked.append((name, float(number)))
 
 
 def draws(seed):
@@ -320,14 +328,13 @@ def judged(method, history):
 
 # %%
 rows = []
-for model in models.split(","):
-    name, strength = model.split()
-    method = create(name, float(strength))
+for name, strength in asked:
+    method = create(name, strength)
     history = fit(
         method, ImageViews(images, same_view, members=1), steps=steps,
         batch_size=batch_size, lr=lr, seed=seed, device=device, progress=False,
     )  # fmt: skip
-    rows.append({"method": name, "strength": float(strength)})
+    rows.append({"method": name, "strength": strength})
     rows[-1] |= judged(method.eval(), history)
 results = pd.DataFrame(rows)
 curve = results[results["method"] == "beta_vae"].sort_values("reconstruction")
