@@ -185,7 +185,9 @@ def build(cls, **options):
     """A method of class `cls` with the page's sizes and first weights."""
     torch.manual_seed(seed)
     sizes = {"latent_dim": latent_dim, "head_dim": head_dim}
-    return cls(image_shape=train.image_shape, arch="mlp-small", **sizes, **options)
+    return cls(
+        image_shape=train.image_shape, arch="mlp-small", **sizes, **options
+    )
 
 
 def learn(method, **watched):
