@@ -17,7 +17,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 EXTRAS := notebooks,test,book,bench,cluster
 
-.PHONY: tour check test test-units test-notebooks book lab lint course slides pairs lock clean
+.PHONY: tour check test test-units test-notebooks book lab lint static course slides pairs lock clean
 
 tour: $(READY)
 	@rm -rf runs/tour
@@ -43,12 +43,15 @@ lab: $(READY)
 
 # Units that start no kernel, no browser and no sweep.
 UNITS := $(filter-out tests/sweep tests/notebook tests/cli tests/book tests/support tests/test_course.py \
-    tests/test_notebooks.py tests/conftest.py tests/__pycache__,$(wildcard tests/*))
+    tests/test_notebooks.py tests/conftest.py tests/conformance.yaml tests/__pycache__,$(wildcard tests/*))
 
-check: lint $(READY)
+check: static $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(UNITS) -q -n 2 --dist loadfile -p no:benchmark
+
+# What reads the code and runs none of it.
+static: lint
 	$(BIN)/ty check mdlib
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/pytest $(UNITS) -q -n 2 --dist loadfile -p no:benchmark
 
 lint: $(READY)
 	$(BIN)/ruff check .

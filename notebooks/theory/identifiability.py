@@ -285,9 +285,8 @@ class Encoders(torch.nn.Module):
             scale * torch.randn(M, i, o, generator=draw) / i**0.5
             for scale, (i, o) in zip(scales, sizes, strict=True)
         )
-        self.bias = torch.nn.ParameterList(
-            torch.zeros(M, 1, o) for _, o in sizes[:3]
-        )
+        zeros = [torch.zeros(M, 1, o) for _, o in sizes[:3]]
+        self.bias = torch.nn.ParameterList(zeros)
 
     def forward(self, x):
         (one, two, three, path), (a, b, c) = self.weight, self.bias
