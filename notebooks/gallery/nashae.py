@@ -26,13 +26,10 @@
 # **Time:** 12 minutes to read; about 25 seconds to run on one CPU core.
 
 # %% tags=["parameters"]
-signals = (
-    "beams"  # pulses of two factors, or images whose attributes TAD asks for
-)
+signals = "beams"  # two factors; or images, whose attributes TAD asks for
 # [one of beams, sprites, scenes]
-strengths = (
-    "0,0.2"  # the λ that are compared [some numbers, 0 or more, below 1]
-)
+strengths = "0,0.2"  # the λ that are compared
+# [some numbers, 0 or more, below 1]
 steps = 1000  # steps of the autoencoder for each λ [1 or more]
 rounds = 5  # steps of the regressors for each of those [1 or more]
 batch_size = 100  # signals a step [2 or more]
