@@ -59,7 +59,6 @@ from mdlib import data, mi, sweep
 from mdlib.devices import pick_device
 from mdlib.figures import plots
 from mdlib.mi import ESTIMATORS, bounds, critics, tasks
-from mdlib.mi.training import named
 from mdlib.notebook import provenance
 
 plots.theme()
@@ -70,7 +69,7 @@ levels = [float(level) for level in levels.split(",")]
 CLIMBERS = [name for name in ESTIMATORS if name != "club"]  # of one critic
 chosen = CLIMBERS
 if estimators != "all":
-    chosen = list(named(estimators.replace(" ", "").split(",")))
+    chosen = [name.strip() for name in estimators.split(",")]
 TITLES = {name: estimator.title for name, estimator in ESTIMATORS.items()}
 ceiling = math.log(batch_size)
 
