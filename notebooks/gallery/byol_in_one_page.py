@@ -318,8 +318,10 @@ results.set_index("variant").drop(columns="seed").round(3)
 try:
     said = sweep.claims("gallery_byol_in_one_page")
     plots.claims(said, "difference, or distance from the number")
-except FileNotFoundError as error:
-    said = pd.DataFrame({"not yet run": [str(error)]})
+except FileNotFoundError:
+    said = pd.DataFrame(
+        {"not yet run": ["mdlib sweep gallery_byol_in_one_page"]}
+    )
 said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 
 # %% [markdown]

@@ -191,16 +191,15 @@ def places_apart(dim, last):
     return nn.Conv2d(dim, last, kernel_size=1)
 
 
+# %%
 class DeepInfoMax(nn.Module):
     """Encoder, critic (a, b) and discriminator d."""
 
     def __init__(self, shape, local):
         super().__init__()
         # kernel, stride and width of each layer; large images as released
-        digits, photos = (
-            [(3, 1, 1), (3, 2, 1)],
-            [(4, 2, 1), (4, 2, 2), (4, 2, 4)],
-        )
+        digits = [(3, 1, 1), (3, 2, 1)]
+        photos = [(4, 2, 1), (4, 2, 2), (4, 2, 4)]
         layers, channels = [], shape[0]
         for kernel, stride, times in digits if shape[1] < 16 else photos:
             conv = nn.Conv2d(channels, times * width, kernel, stride, padding=1)
@@ -258,6 +257,7 @@ def learn(local=True, bound=None, weight=0.0):
     return net
 
 
+# %%
 LAYERS = ("conv", "fc", "code")
 LOOSE = {"penalties": (1e-2,), "tol": 1e-3}
 
@@ -333,8 +333,8 @@ results.set_index("variant").drop(columns="seed").round(3)
 try:
     said = sweep.claims("gallery_deep_infomax")
     plots.claims(said, "difference of accuracies")
-except FileNotFoundError as error:
-    said = pd.DataFrame({"not yet run": [str(error)]})
+except FileNotFoundError:
+    said = pd.DataFrame({"not yet run": ["mdlib sweep gallery_deep_infomax"]})
 said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 
 # %% [markdown]

@@ -287,8 +287,8 @@ plt.show()
 try:
     said = sweep.claims("gallery_nashae")
     plots.claims(said, "difference, or distance from the number")
-except FileNotFoundError as error:
-    said = pd.DataFrame({"not yet run": [str(error)]})
+except FileNotFoundError:
+    said = pd.DataFrame({"not yet run": ["mdlib sweep gallery_nashae"]})
 said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 
 # %% [markdown]

@@ -34,9 +34,7 @@ max_images = 10000  # at most so many training images, and so many test images
 variants = "loop,encoder"  # what is trained
 # [some of loop, encoder, no-spectral-norm, one-decoder-step, batch-norm, vae, or all]
 steps = 300  # steps of the encoder [1 or more]
-batch_size = (
-    400  # images a step; the rates need many of each class [20 or more]
-)
+batch_size = 400  # images a step, many of each class [20 or more]
 lr = 3e-4  # learning rate of the encoder [above 0]
 lr_decoder = 1.5e-3  # learning rate of the decoder [above 0]
 latent_dim = 32  # size of the code [2 or more]
@@ -196,6 +194,7 @@ def networks(pixels, spectral=True, norm=False):
     return f.to(device), g.to(device)
 
 
+# %%
 def play(spectral=True, norm=False, decoder_steps=3):
     """Train by (3), or with no decoder steps by ΔR(z | c): encode, decode."""
     torch.manual_seed(seed)
@@ -258,6 +257,7 @@ def cosines(z, labels):
     return table[others].mean().item(), table[~same].mean().item()
 
 
+# %%
 def examine(encode, decode):
     """The readings of a code, one row of the table."""
     with torch.no_grad():
@@ -375,8 +375,8 @@ plt.show()
 try:
     said = sweep.claims("gallery_rate_reduction")
     plots.claims(said, "difference, or distance from the number")
-except FileNotFoundError as error:
-    said = pd.DataFrame({"not yet run": [str(error)]})
+except FileNotFoundError:
+    said = pd.DataFrame({"not yet run": ["mdlib sweep gallery_rate_reduction"]})
 said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 
 # %% [markdown]

@@ -301,8 +301,10 @@ results.set_index("arm").round(3)
 try:
     said = sweep.claims("gallery_reconstruction_loss")
     plots.claims(said, "difference of MIG")
-except FileNotFoundError as error:
-    said = pd.DataFrame({"not yet run": [str(error)]})
+except FileNotFoundError:
+    said = pd.DataFrame(
+        {"not yet run": ["mdlib sweep gallery_reconstruction_loss"]}
+    )
 said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 
 # %% [markdown]
