@@ -165,9 +165,10 @@ for panel, probe in zip(panels, PROBES, strict=True):
 plt.show()
 
 # %% [markdown]
-# *Table 1. Within over total variance, mean cosine of two views of an image, and style (mean $R^2$ over the
-# parameters of new test views) by two probes: mean ± standard deviation over seeds. Figure 1. Where the style goes: a
-# dot a seed; before the head, after it, and in a network without one.*
+# *Figure 1. Where the style goes: a dot a seed; before the head, after it, and in a network without one.*
+#
+# *Table 1, above it. Within over total variance, mean cosine of two views of an image, and style (mean $R^2$ over the
+# parameters of new test views) by two probes: mean ± standard deviation over seeds.*
 
 # %%
 lines = []
