@@ -666,7 +666,7 @@ digit = pd.Series(
 )
 
 # %% tags=["check"]
-assert isinstance(digit, pd.Series), "a series: accuracy by batch size"
+assert isinstance(digit, pd.Series), "a series: accuracy by width"
 assert list(digit.index) == [2, 4, 16, 64] and digit.between(0, 1).all()
 error = 4 * (2 * 0.25 / 3000) ** 0.5
 assert digit[64] > digit[2] + error
