@@ -9,6 +9,7 @@ parent.
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,7 @@ def options_of(cls: type) -> dict[str, object]:
     return {name: option.default for name, option in _options(cls).items()}
 
 
+@cache
 def _options(cls: type) -> dict[str, inspect.Parameter]:
     hands_on = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls).parameters.values())
     return (_options(cls.__mro__[1]) if hands_on else {}) | defaults(cls)

@@ -209,8 +209,9 @@ def test_a_metric_that_is_not_recorded_is_told():
         load(PLAIN, HEAD + "record: [accuracy]\n")
 
 
-def test_an_id_is_in_one_sweep_only():
-    load(PLAIN, name="t")
+@pytest.mark.parametrize("spelled", ["first", "'first'", r'"f\x69rst"'])
+def test_an_id_is_in_one_sweep_only(spelled):
+    load(PLAIN.replace("first", spelled, 1), name="t")
     with pytest.raises(sweep.SpecError, match=r"s\.yaml:6: claim 'first' is in t\.yaml too"):
         load(PLAIN)
 
