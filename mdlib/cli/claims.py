@@ -71,14 +71,14 @@ def _behind(name: str) -> pd.DataFrame:
         hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
         raise ValueError(f"unknown claim {name!r}:{hint} `mdlib claims` lists those of the ledger")
     entry = entries[name]
-    found = ledger.followed(entry)
+    found = ledger.followed(entry, said)
     kind, where = entry.pointer
     print_ = terminal.console().print
     print_(f"{entry.says} ({entry.source})", soft_wrap=True)
     print_(f"{found['verdict']}; {kind}: {where}", soft_wrap=True)
     if kind != "claim":
         raise typer.Exit(0)
-    return ledger.behind(entry)
+    return ledger.behind(entry, said)
 
 
 def _show(said: pd.DataFrame) -> None:
@@ -86,7 +86,7 @@ def _show(said: pd.DataFrame) -> None:
     from mdlib import sweep as sweeps
     from mdlib.sweep.claims import seedwise
 
-    terminal.print_rows([_line(name, one) for name, one in said.iterrows()], "verdicts")
+    terminal.print_rows([line(name, one) for name, one in said.iterrows()], "verdicts")
     if len(said) > 1:
         terminal.console().print("mdlib claims ID shows one of them with its rows", soft_wrap=True)
         return
@@ -134,17 +134,20 @@ def _again(
     now = verdicts(some, of_runs(some, out)).iloc[0]
     asked = sorted({point.parameters["seed"] for point in some.points})
     both = [("committed", one, ""), ("now", now, ", ".join(map(str, asked)))]
-    rows = [{"rows": which, **_line(name, line), "seeds": given} for which, line, given in both]
+    rows = [{"rows": which, **line(name, found), "seeds": given} for which, found, given in both]
     terminal.print_rows(rows, one["says"])
     raise typer.Exit(1 if done.failures else 0)
 
 
-def _line(name: Any, one: pd.Series) -> dict[str, Any]:
+def line(name: Any, one: pd.Series) -> dict[str, Any]:
+    """A verdict as a row to print."""
+    from mdlib.sweep.claims import effect
+
     return {
         "claim": name,
         "verdict": one["verdict"],
         "expected": one["expected"],
-        "a − b": f"{one['a − b']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]",
+        "a − b": effect(one),
         "n": one["n"],
         "p (Holm)": one["p (Holm)"],
         "kind": one["kind"],

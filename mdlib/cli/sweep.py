@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mdlib.cli import terminal as terminal
+from mdlib.cli.claims import line
 from mdlib.cli.terminal import DataRoot, errors_as_messages
 
 if TYPE_CHECKING:
@@ -141,15 +142,10 @@ def replay(
 
 
 def _show_claims(spec: Spec, said: pd.DataFrame) -> None:
-    rows = [
-        {"claim": one, "verdict": line["verdict"], "expected": line["expected"]}
-        | {"a − b": f"{line['a − b']:+.3f} [{line['low']:+.3f}, {line['high']:+.3f}]"}
-        | {"n": line["n"], "p (Holm)": line["p (Holm)"], "kind": line["kind"]}
-        for one, line in said.iterrows()
-    ]
+    rows = [line(name, one) for name, one in said.iterrows()]
     terminal.print_rows(rows, f"{spec.name}: its claims")
-    for one, line in said[said["because"] != ""].iterrows():
-        terminal.console().print(f"{one}: exploratory, for {line['because']}", soft_wrap=True)
+    for name, why in said.loc[said["because"] != "", "because"].items():
+        terminal.console().print(f"{name}: exploratory, for {why}", soft_wrap=True)
 
 
 def _show_plan(spec: Spec, out: Path | None, workers: int | None) -> None:

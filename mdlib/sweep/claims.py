@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,19 @@ def rows_of(claim: Claim, side: Side, rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def rows_behind(claim: Claim, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of both settings of the claim."""
+    import pandas as pd
+
+    sides = ("a", "b") if isinstance(claim.b, dict) else ("a",)
+    return pd.concat([rows_of(claim, side, rows) for side in sides])
+
+
+def effect(one: pd.Series) -> str:
+    """A verdict's difference with its interval."""
+    return f"{one['a − b']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
+
+
 def seedwise(claim: Claim, rows: pd.DataFrame) -> pd.DataFrame:
     """The claim's numbers as they are compared: "seed", "a" and "b", and their difference."""
     sides = [_values(claim, side, rows).set_index("seed")["value"] for side in _SIDES]
@@ -131,9 +145,7 @@ def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, 
         found = over(0.0) or statistics.Interval(float("nan"), float("nan"), float("nan"), 0, p)
     except ValueError as error:
         raise ValueError(f"{spec.path}: claim {name!r}: {error}") from None
-    used = rows_of(claim, "a", rows)
-    if isinstance(claim.b, dict):
-        used = pd.concat([used, rows_of(claim, "b", rows)])
+    used = rows_behind(claim, rows)
     commits = _distinct(used, "run_commit")
     why = "" if claim.kind == "exploratory" else _changed(spec, name, claim, commits)
     return {
@@ -209,13 +221,9 @@ def _changed(spec: Spec, name: str, claim: Claim, commits: list[str]) -> str:
     for commit in commits or ["unknown"]:
         short = commit[:9]
         try:
-            _git(spec, "cat-file", "-e", f"{commit}^{{commit}}")
+            old = _claims_at(spec.path, commit)
         except (OSError, subprocess.SubprocessError):
             return f"commit {short} of its rows can't be looked at here"
-        try:
-            old = claims_of(_git(spec, "show", f"{commit}:./{spec.path.name}"))
-        except (OSError, subprocess.SubprocessError):
-            old = {}
         if name not in old:
             return f"it was not there at {short}, the commit of its rows"
         try:
@@ -230,6 +238,16 @@ def _changed(spec: Spec, name: str, claim: Claim, commits: list[str]) -> str:
     return ""
 
 
-def _git(spec: Spec, *arguments: str) -> str:
-    command = ["git", "-C", str(spec.path.parent), *arguments]
+@cache
+def _claims_at(path: Path, commit: str) -> dict[str, Any]:
+    """The claims of a sweep's file at a commit; an error where there is no such commit here."""
+    _git(path.parent, "cat-file", "-e", f"{commit}^{{commit}}")
+    try:
+        return claims_of(_git(path.parent, "show", f"{commit}:./{path.name}"))
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mdlib.checks import need, unknown
 from mdlib.io import read_text
 from mdlib.notebook import chapters
-from mdlib.sweep.claim import claims_of
-from mdlib.sweep.claims import read_verdicts
+from mdlib.sweep.claim import claims_of, sources
+from mdlib.sweep.claims import effect, read_verdicts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,8 +52,7 @@ def read() -> dict[str, Entry]:
     source that the bibliography doesn't have.
     """
     path = chapters.root() / "book" / "claims.yaml"
-    bibliography = read_text(path.with_name("references.bib"))
-    known, found = set(re.findall(r"^@\w+\{(.+),", bibliography, re.MULTILINE)), {}
+    known, found = sources(path.with_name("references.bib")), {}
     raw = claims_of(path)
     need(raw, f"{path}: expected `claims:`, and below it ids with `source`, `says` and a pointer")
     for name, values in raw.items():
@@ -70,16 +69,17 @@ def read() -> dict[str, Entry]:
     return found
 
 
-def followed(entry: Entry) -> dict[str, Any]:
+def followed(entry: Entry, said: pd.DataFrame) -> dict[str, Any]:
     """What stands where an entry points: its verdict; with rows "a − b", n, data, device, commit.
 
+    `said` are all `verdicts`.
     The verdict is a word of `mdlib.sweep.claims`; of several claims that don't agree "holds in
     some" or "holds in none"; of the other pointers "proved", "tested", "not yet tried" or "not
     testable here". Raises ValueError where there is nothing.
     """
     kind, value = entry.pointer
     if kind == "claim":
-        return _of_claims(behind(entry))
+        return _of_claims(behind(entry, said))
     if kind == "theorem":
         label = re.compile(rf":label: {re.escape(value)}$", re.MULTILINE)
         there = [n for n in chapters.names() if label.search(read_text(chapters.find(n).path))]
@@ -96,13 +96,12 @@ def followed(entry: Entry) -> dict[str, Any]:
     }
 
 
-def behind(entry: Entry) -> pd.DataFrame:
-    """The verdicts of the sweeps' claims that an entry points at, with the column "sweep".
+def behind(entry: Entry, said: pd.DataFrame) -> pd.DataFrame:
+    """Those of all `verdicts` that an entry points at.
 
     Raises ValueError where there are none, with the nearest names.
     """
     sweep, _, one = (entry.claim or "").partition("/")
-    said = verdicts()
     of_sweep = said[[fnmatchcase(name, sweep) for name in said["sweep"]]]
     need(len(of_sweep), unknown("sweep with verdicts", sweep, set(said["sweep"])))
     found = of_sweep[[fnmatchcase(name, one) for name in of_sweep.index]]
@@ -123,14 +122,13 @@ def verdicts() -> pd.DataFrame:
 def _of_claims(said: pd.DataFrame) -> dict[str, Any]:
     counts, low, high = Counter(said["verdict"]), said["a − b"].min(), said["a − b"].max()
     one, several = said.iloc[0], f"{low:+.3f} to {high:+.3f}"
-    effect = f"{one['a − b']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
     n = sorted(set(said["n"]))
     commits = [c[:9] for cell in said["run_commit"] for c in cell.split(", ")]
     agree = "holds in some" if counts["holds"] else "holds in none"
     return {
         "verdict": one["verdict"] if len(counts) == 1 else agree,
         "counts": ", ".join(f"{word} {times}" for word, times in counts.most_common()),
-        "a − b": effect if len(said) == 1 else several,
+        "a − b": effect(one) if len(said) == 1 else several,
         "n": "–".join(map(str, dict.fromkeys([n[0], n[-1]]))),
         "kind": "confirmatory" if set(said["kind"]) == {"confirmatory"} else "exploratory",
         "data": ", ".join(dict.fromkeys(filter(None, said["dataset"]))),
@@ -144,10 +142,11 @@ def table() -> pd.DataFrame:
     """The whole ledger, by its ids: source, says, pointer, and what `followed` finds."""
     import pandas as pd
 
-    lines = {}
-    for name, entry in read().items():
+    lines, entries = {}, read()
+    said = verdicts() if any(entry.claim for entry in entries.values()) else pd.DataFrame()
+    for name, entry in entries.items():
         try:
-            found = followed(entry)
+            found = followed(entry, said)
         except ValueError as error:
             raise ValueError(f"book/claims.yaml: {name}: {error}") from None
         lines[name] = {"source": entry.source, "says": entry.says} | found

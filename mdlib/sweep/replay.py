@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdlib.checks import need
 from mdlib.sweep import driver, engines
-from mdlib.sweep.claims import rows_of
+from mdlib.sweep.claims import rows_behind
 from mdlib.sweep.spec import Point, Spec, load
 from mdlib.sweep.table import MACHINE, PROVENANCE, of_runs, read_csv, used
 
@@ -95,13 +95,9 @@ def of_claim(spec: Spec, name: str, seeds: list[int] | None = None) -> tuple[Spe
 
     Raises ValueError where the claim has no rows, or the chapter no such seeds.
     """
-    import pandas as pd
-
     claim, kept = spec.claims[name], read_csv(spec)
     need(not kept.empty, f"{spec.name} has no rows: mdlib sweep {spec.name}")
-    used = [rows_of(claim, "a", kept)]
-    used += [rows_of(claim, "b", kept)] if isinstance(claim.b, dict) else []
-    used = pd.concat(used).drop_duplicates("number")
+    used = rows_behind(claim, kept).drop_duplicates("number")
     need(len(used), f"{spec.name} has no rows of claim {name!r}: mdlib sweep {spec.name}")
     seed, settings = spec.chapter.parameter("seed"), []
     asked = [seed.conform(value) for value in seeds or []]
