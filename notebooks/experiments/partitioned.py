@@ -1192,12 +1192,19 @@ for name in JUDGED:
 #
 # ## Exercises
 #
-# **1 (easy).** A style part of 6 numbers looks poor in class because it is small. Write `fair(c, s, seed)`: a random
+# **1 (easy, 2 points, 10 minutes).** A style part of 6 numbers looks poor in class because it is small. Write `fair(c, s, seed)`: a random
 # orthogonal projection of content codes [N, C] onto as many dimensions as style codes [N, S] have.
+#
+# <details><summary>Hint</summary>
+#
+# `torch.linalg.qr` of a random matrix has orthonormal columns. Take as many as the style code has dimensions.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def fair(c, s, seed):
+    """c [N, C] and s [N, S] → [N, S]."""
     draw = torch.Generator().manual_seed(seed)
     basis, _ = torch.linalg.qr(
         torch.randn(c.shape[1], s.shape[1], generator=draw)
@@ -1212,25 +1219,41 @@ wide, narrow = (
     torch.randn(50, 6, generator=draw),
 )
 projected = fair(wide, narrow, 1)
-assert projected.shape == narrow.shape
-assert (projected.norm(dim=1) <= wide.norm(dim=1) + 1e-5).all()
+assert projected.shape == narrow.shape, (
+    f"shape {tuple(projected.shape)}, expected {tuple(narrow.shape)}"
+)
+assert (projected.norm(dim=1) <= wide.norm(dim=1) + 1e-5).all(), (
+    "a projection makes no code longer"
+)
 basis = fair(torch.eye(16), narrow, 1)
 torch.testing.assert_close(basis.T @ basis, torch.eye(6), atol=1e-5, rtol=0)
 
+# %% tags=["hidden", "remove-cell"]
+assert torch.equal(fair(wide, narrow, 1), projected), "the seed decides"
+assert not torch.equal(fair(wide, narrow, 2), projected), "and it does so"
+
 # %% [markdown]
-# **2 (medium).** The repel term of views drawn by one law cannot go below 2 on average. Suppose that view 1 of a pair always
+# **2 (medium, 3 points, 20 minutes).** The repel term of views drawn by one law cannot go below 2 on average. Suppose that view 1 of a pair always
 # comes from a law $T$ and view 2 from another, $T'$, and that the encoder can tell them apart. Write
 # `two_laws(projections_1, projections_2)` for unit vectors [N, D] of each, the mean of $2 + 2\cos$, and `blind(n, dim)`:
 # projections [n, dim] of views from $T$ that say nothing of the image, and for which the term is 0 if those from $T'$ are
 # their opposites.
+#
+# <details><summary>Hint</summary>
+#
+# For vectors of unit length, $2 + 2\cos(u, v) = |u + v|^2$. What is it if $v = -u$, and what need $u$ know for that?
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def two_laws(projections_1, projections_2):
+    """[N, D] and [N, D], unit vectors → the mean, a tensor []."""
     return (2 + 2 * (projections_1 * projections_2).sum(1)).mean()
 
 
 def blind(n, dim):
+    """→ unit vectors [n, dim]."""
     return F.normalize(torch.ones(n, dim), dim=1)  # only "I come from T"
 
 
@@ -1242,14 +1265,27 @@ mixed = torch.cat([which_law, -which_law])  # both views from both laws alike
 pairs = [two_laws(mixed, mixed.roll(k, 0)).item() for k in range(10)]
 assert abs(sum(pairs) / 10 - 2) < 1e-6, "over all pairs: 2, and not less"
 
+# %% tags=["hidden", "remove-cell"]
+draw = torch.Generator().manual_seed(3)
+u, w = F.normalize(torch.randn(2, 6, 4, generator=draw), dim=-1)
+torch.testing.assert_close(two_laws(u, w), (u + w).square().sum(1).mean())
+torch.testing.assert_close(blind(7, 5).norm(dim=1), torch.ones(7))
+
 # %% [markdown]
-# **3 (a small research question).** Is what leaks linear? Write `nonlinear_leak(s, y, s_test, y_test)`: the accuracy of an
+# **3 (a small research question, 6 points, 60 minutes).** Is what leaks linear? Write `nonlinear_leak(s, y, s_test, y_test)`: the accuracy of an
 # MLP for the class from style codes, minus that of the linear probe. Ask it of every method that this run has trained.
 # If it is large, a table of linear probes flatters the partition.
+#
+# <details><summary>Hint</summary>
+#
+# `probes.mlp` and `probes.linear` take codes and classes of a training and of a test set; `.score` is the accuracy.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def nonlinear_leak(s, y, s_test, y_test):
+    """s [N, S], y [N] and those of a test set → a difference of accuracies."""
     bent = probes.mlp(s, y, s_test, y_test, epochs=(4, 8, 16)).score
     return bent - probes.linear(s, y, s_test, y_test).score
 
@@ -1260,7 +1296,7 @@ corner = torch.randn(1500, 2, generator=draw)
 xor = (corner.prod(1) > 0).long()  # no line tells these classes apart
 assert (
     nonlinear_leak(corner[:1000], xor[:1000], corner[1000:], xor[1000:]) > 0.3
-)
+), "an MLP can tell these classes apart, and a line cannot"
 known_views = fresh_views(train, probe_views // 2, 8000)
 new_views = fresh_views(test, probe_views // 4, 8001)
 leaks = {
@@ -1271,8 +1307,15 @@ leaks = {
     for (name, s), m in trained.items()
     if s == seed
 }  # fmt: skip
-assert all(-0.5 < leak < 0.8 for leak in leaks.values()), leaks
+assert all(-0.5 < leak < 0.8 for leak in leaks.values()), (
+    f"a difference of two accuracies: {leaks}"
+)
 {LABELS[name]: round(leak, 3) for name, leak in leaks.items()}
+
+# %% tags=["hidden", "remove-cell"]
+half = (corner[:, 0] > 0).long()  # a line is enough for these
+gap = nonlinear_leak(corner[:1000], half[:1000], corner[1000:], half[1000:])
+assert gap < 0.05, f"nothing is there for the MLP to add, but it adds {gap:.2f}"
 
 # %% [markdown]
 # ## References

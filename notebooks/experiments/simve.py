@@ -1147,12 +1147,19 @@ counts["verdict"].value_counts().unstack(fill_value=0)
 #
 # ## Exercises
 #
-# **1 (easy).** Flat $p(y)$ makes $\sigma^2$ a unit of length. Write `same_prior(z, variance, other)`: codes that have
+# **1 (easy, 2 points, 10 minutes).** Flat $p(y)$ makes $\sigma^2$ a unit of length. Write `same_prior(z, variance, other)`: codes that have
 # under `other` the same pull, $\sum_j \|z^j - \bar z\|^2 / 2\sigma^2$, as `z` under `variance`.
+#
+# <details><summary>Hint</summary>
+#
+# Scaling `z` by $a$ multiplies the squares by $a^2$.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def same_prior(z, variance, other):
+    """z [N, J, D] → codes of that shape."""
     return z * (other / variance) ** 0.5
 
 
@@ -1169,14 +1176,26 @@ torch.testing.assert_close(*pull)
 change = losses.group_prior(mapped, 0.02) - losses.group_prior(codes, 0.15)
 assert change.std() < 1e-9, "the priors differ by a constant only"
 
+# %% tags=["hidden", "remove-cell"]
+torch.testing.assert_close(same_prior(codes, 0.15, 0.15), codes)
+there_and_back = same_prior(same_prior(codes, 0.15, 0.6), 0.6, 0.15)
+torch.testing.assert_close(there_and_back, codes)
+
 # %% [markdown]
-# **2 (medium).** Was five seeds enough? Write `seeds_for(difference, std)`: the smallest $n \ge 2$ for which the half
+# **2 (medium, 3 points, 20 minutes).** Was five seeds enough? Write `seeds_for(difference, std)`: the smallest $n \ge 2$ for which the half
 # width of the $t$ interval, $t_{.975, n-1} \, s / \sqrt n$, is below `difference`, where `std` is the deviation $s$ of
 # the differences.
+#
+# <details><summary>Hint</summary>
+#
+# There is no closed form, as $t$ depends on $n$: count up from 2. `scipy.stats.t.ppf(0.975, n - 1)` is the quantile.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def seeds_for(difference, std):
+    """→ a number of seeds, an int."""
     from scipy.stats import t
 
     n = 2
@@ -1186,21 +1205,41 @@ def seeds_for(difference, std):
 
 
 # %% tags=["check"]
-assert seeds_for(1.25, 1.0) == 5  # 2.776 / √5 = 1.241
-assert seeds_for(1.24, 1.0) == 6
-assert seeds_for(100.0, 1.0) == 2
-assert abs(seeds_for(0.05, 1.0) - (1.96 / 0.05) ** 2) < 5
+assert seeds_for(1.25, 1.0) == 5, (
+    f"seeds_for(1.25, 1.0) = {seeds_for(1.25, 1.0)}: 2.776 / √5 = 1.241"
+)  # 2.776 / √5 = 1.241
+assert seeds_for(1.24, 1.0) == 6, (
+    f"seeds_for(1.24, 1.0) = {seeds_for(1.24, 1.0)}: five give 1.241"
+)
+assert seeds_for(100.0, 1.0) == 2, "two seeds are the least"
+assert abs(seeds_for(0.05, 1.0) - (1.96 / 0.05) ** 2) < 5, (
+    f"for many seeds t is 1.96; {seeds_for(0.05, 1.0)} is far from that"
+)
+
+# %% tags=["hidden", "remove-cell"]
+from scipy import stats as of_scipy
+
+n = seeds_for(0.5, 2.0)
+t_before, t_there = of_scipy.t.ppf(0.975, [n - 2, n - 1])
+assert t_there * 2 / n**0.5 < 0.5 <= t_before * 2 / (n - 1) ** 0.5, n
 
 # %% [markdown]
-# **3 (a small research question).** Equation (2) takes for granted that style means the same around every centre. Test
+# **3 (a small research question, 6 points, 60 minutes).** Equation (2) takes for granted that style means the same around every centre. Test
 # it without a decoder. Write `parallelogram(z)` for codes [N, J, D] of N images under the *same* J styles: the share
 # of the within-image variance that is common to all images, $\sum_j \|\bar d^j\|^2 / \frac1N \sum_{i,j} \|d_i^j\|^2$
 # with $d_i^j = z_i^j - \bar z_i$ and $\bar d^j$ its mean over images. It is 1 if style adds the same vector
 # everywhere, and about $1/N$ if it has no common direction. Does it order the methods as Table 7 does?
+#
+# <details><summary>Hint</summary>
+#
+# `z.mean(1, keepdim=True)` is the centre of each image. Sums over $j$ and dimensions, means over images.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def parallelogram(z):
+    """z [N, J, D] → the share, a float from 0 to 1."""
     d = z - z.mean(1, keepdim=True)
     common = d.mean(0).square().sum()
     return (common / d.square().sum((1, 2)).mean()).item()
@@ -1214,8 +1253,12 @@ centres_, moves = (
     torch.randn(200, 1, 4, generator=draw),
     torch.randn(1, 6, 4, generator=draw),
 )
-assert abs(parallelogram(centres_ + moves) - 1) < 1e-5
-assert parallelogram(torch.randn(200, 6, 4, generator=draw)) < 0.05
+assert abs(parallelogram(centres_ + moves) - 1) < 1e-5, (
+    "the same vector at every centre: the share is 1"
+)
+assert parallelogram(torch.randn(200, 6, 4, generator=draw)) < 0.05, (
+    "no common direction: about 1/N"
+)
 draw = torch.Generator(device).manual_seed(seed)
 same = law.draw(1, 8, train.image_shape, draw)
 n = min(200, len(test))
@@ -1226,8 +1269,15 @@ shares = {
     key[0]: parallelogram(m.encode(x.flatten(0, 1)).unflatten(0, (n, 8)))
     for key, m in trained.items()
 }
-assert all(0 <= share <= 1 for share in shares.values()), shares
+assert all(0 <= share <= 1 for share in shares.values()), (
+    f"a share lies between 0 and 1: {shares}"
+)
 {name: round(share, 3) for name, share in shares.items()}
+
+# %% tags=["hidden", "remove-cell"]
+z = torch.randn(50, 4, 3, generator=torch.Generator().manual_seed(1))
+far = parallelogram(5 * z + 1)
+assert abs(far - parallelogram(z)) < 1e-4, "neither unit nor place matters"
 
 # %% [markdown]
 # ## References
