@@ -5,6 +5,7 @@ That every blank fails its check, and every solution passes it, is proved where 
 there, that they hold what students get, and that such a cell fails when it should.
 """
 
+import ast
 import os
 import re
 import subprocess
@@ -17,30 +18,35 @@ import pytest
 import slides
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from mdlib.notebook.chapters import Chapter
+from mdlib.notebook.chapters import Chapter, find
 
-CHAPTERS = course.notebooks()
+CHAPTERS = course.names()
 
 
 def cell(source, *tags):
     return new_code_cell(source, metadata={"tags": list(tags)})
 
 
-def chapter(solution, check):
-    return new_notebook(cells=[cell(solution, "solution", "hide-input"), cell(check, "check")])
+HEADING = new_markdown_cell("**1 (easy, 2 points, 10 minutes).** Write it.")
+
+
+def chapter(solution, check, *hidden):
+    cells = [HEADING, cell(solution, "solution", "hide-input"), cell(check, "check")]
+    return new_notebook(cells=[*cells, *(cell(tests, "hidden", "remove-cell") for tests in hidden)])
 
 
 def run(notebook):
     namespace = {}
     for c in notebook.cells:
-        exec(c.source, namespace)
+        if c.cell_type == "code":
+            exec(c.source, namespace)
     return namespace
 
 
 @pytest.fixture(scope="module", params=CHAPTERS)
 def pair(request):
     """A chapter's notebook and what students get of it."""
-    notebook = nbformat.read(CHAPTERS[request.param], as_version=4)
+    notebook = find(request.param).notebook()
     return notebook, course.for_students(notebook)
 
 
@@ -50,22 +56,50 @@ def files():
 
 
 def test_exercises_from_easy_to_research(pair, request):
+    found = course.exercises(pair[0])
     prose = "\n".join(c.source for c in pair[0].cells if c.cell_type == "markdown")
-    numbered = re.findall(r"^\*\*(\d+) \(([^)]+)\)\.\*\*", prose, re.MULTILINE)
-    assert [int(number) for number, _ in numbered] == list(range(1, len(numbered) + 1))
+    assert len(re.findall(r"^\*\*\d+ \(", prose, re.MULTILINE)) == len(found), "headings alone"
+    assert [exercise.number for exercise in found] == list(range(1, len(found) + 1))
     name = request.node.callspec.params["pair"]
-    least = 2 if name.startswith("gallery/") else 3  # the gallery's chapters are short
-    assert len(numbered) == len(course.exercises(pair[0])) >= least
-    assert numbered[0][1] == "easy" and "research" in numbered[-1][1]
-    for solution, _ in course.exercises(pair[0]):
-        assert "hide-input" in solution.metadata.tags, "a solution folds out"
+    assert len(found) >= (2 if name.startswith("gallery/") else 3)  # a gallery chapter is short
+    assert found[0].level == "easy" and "research" in found[-1].level
+    for exercise in found:
+        assert "hide-input" in exercise.solution.metadata.tags, "a solution folds out"
+        assert exercise.by_check > (exercise.hidden is not None), "the visible check has a point"
+        if "research" not in exercise.level:
+            assert exercise.hidden, f"exercise {exercise.number} has no hidden tests"
+        if exercise.hidden:
+            assert "remove-cell" in exercise.hidden.metadata.tags, "the site would show it"
+    assert prose.count("<summary>Hint</summary>") == len(found)
 
 
-def test_students_get_all_but_solutions_and_outputs(pair):
+def test_blanks_say_shapes_and_checks_say_what_is_wrong(pair):
+    """What a student sees has a docstring for each function, and each assert a message."""
+    for exercise in course.exercises(pair[0]):
+        shown, _ = course.blank(exercise.solution.source, exercise.check.source)
+        for node in ast.parse(shown).body:
+            if isinstance(node, ast.FunctionDef):
+                assert ast.get_docstring(node), f"{node.name}: its blank says no shapes"
+        asserts = [a for a in ast.walk(ast.parse(exercise.check.source)) if type(a) is ast.Assert]
+        mute = [ast.unparse(a) for a in asserts if a.msg is None]
+        assert not mute, f"exercise {exercise.number}: {mute}"
+
+
+def test_a_check_says_so_where_it_does_not_bite(pair):
+    """Where part of a check is for one data set or budget only, others are told."""
+    for exercise in course.exercises(pair[0]):
+        for node in ast.parse(exercise.check.source).body:
+            if isinstance(node, ast.If):
+                assert "Not all was checked" in ast.unparse(node.orelse), ast.unparse(node.test)
+
+
+def test_students_get_all_but_solutions_hidden_tests_and_outputs(pair):
     whole, blanks = pair
-    solutions = [solution for solution, _ in course.exercises(whole)]
-    assert len(whole.cells) == len(blanks.cells)
-    for mine, theirs in zip(whole.cells, blanks.cells, strict=True):
+    exercises = course.exercises(whole)
+    solutions = [exercise.solution for exercise in exercises]
+    kept = [c for c in whole.cells if c not in [exercise.hidden for exercise in exercises]]
+    assert len(kept) == len(blanks.cells)
+    for mine, theirs in zip(kept, blanks.cells, strict=True):
         if mine in solutions:
             assert theirs.metadata.tags == ["exercise"]
             assert "your turn" in theirs.source
@@ -82,9 +116,12 @@ def test_proofs_hold_the_students_blank_and_its_check(pair):
     proofs = [c.source for c in proved.cells[len(whole.cells) :]]
     students = [c for c in blanks.cells if c.cell_type == "code"]
     exercises = [n for n, c in enumerate(students) if c.metadata.get("tags") == ["exercise"]]
-    assert len(proofs) == len(exercises)
-    for proof, n in zip(proofs, exercises, strict=True):
-        assert repr(f"{students[n].source}\n{students[n + 1].source}") in proof
+    for n, exercise in zip(exercises, course.exercises(whole), strict=True):
+        checks = [students[n + 1].source]
+        checks += [exercise.hidden.source] if exercise.hidden else []
+        for check in checks:
+            assert repr(f"{students[n].source}\n{check}") in proofs.pop(0)
+    assert not proofs
 
 
 @pytest.mark.parametrize(
@@ -103,6 +140,11 @@ def test_solution_passes_and_blank_fails(solution, check):
     run(course.with_proof(notebook))
     with pytest.raises((NotImplementedError, AssertionError, TypeError)):
         run(course.for_students(notebook))
+
+
+def test_proof_fails_where_hidden_tests_let_the_blank_pass():
+    with pytest.raises(AssertionError, match="the check of f passes on the blank"):
+        run(course.with_proof(chapter("def f(x):\n    return x", "assert f(1) == 1", "f")))
 
 
 @pytest.mark.parametrize(
@@ -128,13 +170,14 @@ def test_proof_fails_where_the_check_fails_for_another_reason():
 
 def test_a_blank_gives_nothing_away():
     solution = (
-        "import math\n# the secret\n@cache\ndef f(x, n=2):\n    '''The secret.'''\n    return 1"
+        "import math\n# the secret\n@cache\ndef f(x, n=2):\n    '''[N] → [N].'''\n"
+        "    # secret\n    return 1"
         "\n\n\ndef secret(): ...\n\n\nhidden = secret()\nfor a in f(1):\n    print('secret')"
     )
     source, names = course.blank(solution, "assert f(3) > 0")
     assert names == ["f"]
     assert source == (
-        "import math\n\n@cache\ndef f(x, n=2):\n"
+        'import math\n\n@cache\ndef f(x, n=2):\n    """[N] → [N]."""\n'
         "    raise NotImplementedError('exercise: your turn')"
     )
 
@@ -176,10 +219,16 @@ def test_what_is_no_python_is_named(solution, message):
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ([cell("a = 1", "solution"), cell("1"), cell("a", "check")], "must come right before"),
-        ([cell("a = 1", "solution")], "must come right before"),
-        ([cell("assert a == 1", "check")], "must come right before"),
-        ([cell("a = 1", "solution"), cell("assert True", "check")], "no function or variable"),
+        ([HEADING, cell("a = 1", "solution"), cell("1"), cell("a", "check")], "right before"),
+        ([HEADING, cell("a = 1", "solution")], "must come right before"),
+        ([cell("assert a == 1", "check")], "'check' must come right after one tagged 'solution'"),
+        ([cell("assert a == 1", "hidden")], "'hidden' must come right after one tagged 'check'"),
+        ([HEADING, cell("a = 1", "solution"), cell("True", "check")], "no function or variable"),
+        ([cell("a = 1", "solution"), cell("a", "check")], "needs a heading above it"),
+        (
+            [HEADING, cell("a", "solution"), cell("a", "check"), cell("a = 2", "solution")],
+            "needs a heading above it",
+        ),
     ],
 )
 def test_a_broken_exercise_is_refused(cells, message):
@@ -195,10 +244,11 @@ def test_the_course_is_whole(files, tmp_path):
         "mdlib/sweep/table.py",
         "notebooks/sweeps/start_here.csv",
     } <= student
-    for name, path in CHAPTERS.items():
+    for name in CHAPTERS:
+        path = find(name).path.with_suffix(".ipynb")
         assert files[f"instructor/notebooks/{name}.ipynb"] == path.read_bytes()
         text = files[f"student/notebooks/{name}.ipynb"].decode()
-        assert nbformat.writes(course.for_students(nbformat.read(path, 4))) == text
+        assert nbformat.writes(course.for_students(find(name).notebook())) == text
         (tmp_path / "pair.py").write_bytes(files[f"student/notebooks/{name}.py"])
         assert [c.source for c in Chapter(tmp_path / "pair.py").cells if c.kind == "code"] == [
             c.source for c in nbformat.reads(text, 4).cells if c.cell_type == "code"

@@ -6,10 +6,10 @@ python tools/course.py proof    build/proof/: the chapters, with cells for each 
                                 end that fail unless the exercise's checks refuse its blank
 
 An exercise is a heading in Markdown, `**1 (easy, 2 points, 10 minutes).** …`, a code cell tagged
-"solution", the next one, tagged "check", and after it, if there is one, a cell tagged "hidden": tests
-that students never see. Of the solution a student gets the imports and, of what the check uses, each
-function's signature and docstring (of a class, its methods') and each variable's name. Bodies,
-comments and all else give it away.
+"solution", the next one, tagged "check", and after it, if there is one, a cell tagged "hidden":
+tests that students never see. Of the solution a student gets the imports and, of what the check
+uses, each function's signature and docstring (of a class, its methods') and each variable's name.
+Bodies, comments and all else give it away.
 """
 
 import ast
@@ -87,42 +87,37 @@ def tags(cell: NotebookNode) -> list[str]:
 
 def exercises(notebook: NotebookNode) -> list[Exercise]:
     """The notebook's exercises; ValueError if a cell or a heading is not where it should be."""
-    found, heading = [], None
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    after = dict(zip((cell.id for cell in code), code[1:], strict=False))
-    expected = {}  # id of a cell → what it must be, by the cell before it
-    for cell in notebook.cells:
-        for match in HEADING.finditer(cell.source if cell.cell_type == "markdown" else ""):
-            heading = match
+    found, heading, before = [], None, new_code_cell()
+    for cell in [*notebook.cells, new_code_cell()]:
+        if cell.cell_type == "markdown":
+            heading = next(reversed([*HEADING.finditer(cell.source)]), heading)
         if cell.cell_type != "code":
             continue
-        for kind, before in (("check", "solution"), ("hidden", "check")):
-            if kind in tags(cell) and expected.get(cell.id) != kind:
+        for kind, first in (("check", "solution"), ("hidden", "check")):
+            if kind in tags(cell) and first not in tags(before):
                 raise ValueError(
-                    f"a cell tagged {kind!r} must come right after one tagged {before!r}, but this "
+                    f"a cell tagged {kind!r} must come right after one tagged {first!r}, but this "
                     f"does not:\n\n{cell.source}"
                 )
-        follower = after.get(cell.id, new_code_cell())
+        if "solution" in tags(before) and "check" not in tags(cell):
+            raise ValueError(
+                "a cell tagged 'solution' must come right before one tagged 'check', but this does "
+                f"not:\n\n{before.source}"
+            )
         if "solution" in tags(cell):
-            if "check" not in tags(follower):
-                raise ValueError(
-                    "a cell tagged 'solution' must come right before one tagged 'check', but this "
-                    f"does not:\n\n{cell.source}"
-                )
-            expected[follower.id] = "check"
-            hidden = after.get(follower.id, new_code_cell())
-            if "hidden" in tags(hidden):
-                expected[hidden.id] = "hidden"
             if heading is None:
                 raise ValueError(
                     "a solution needs a heading above it with points and time, such as "
                     f"**1 (easy, 2 points, 10 minutes).**, but this has none:\n\n{cell.source}"
                 )
             number, level, points, minutes = heading.groups()
-            hidden = hidden if "hidden" in tags(hidden) else None
-            numbers = int(number), level, int(points), int(minutes)
-            found.append(Exercise(*numbers, cell, follower, hidden))
+            found.append(Exercise(int(number), level, int(points), int(minutes), cell, cell, None))
             heading = None
+        elif "check" in tags(cell):
+            found[-1] = found[-1]._replace(check=cell)
+        elif "hidden" in tags(cell):
+            found[-1] = found[-1]._replace(hidden=cell)
+        before = cell
     return found
 
 
@@ -231,21 +226,26 @@ def course() -> dict[str, bytes]:
     for name in names():
         chapter = chapters.find(name)
         with naming(name):
-            whole = chapter.notebook()
-            blanks = for_students(whole)
-            for system, assignment in (("nbgrader", grading.nbgrader), ("otter", grading.otter)):
-                where = f"{system}/{grading.path(system, name)}"
-                files[where] = nbformat.writes(assignment(whole, name)).encode()
+            blanks = for_students(chapter.notebook())
+            files |= assignments(name)
         with_outputs = chapter.path.with_suffix(".ipynb")
         files[f"instructor/notebooks/{name}.ipynb"] = with_outputs.read_bytes()
         files[f"student/notebooks/{name}.ipynb"] = nbformat.writes(blanks).encode()
         files[f"student/notebooks/{name}.py"] = jupytext.writes(blanks, fmt=PAIR).encode()
         readme += f"- [{chapter.title}](notebooks/{name}.ipynb): {chapter.time}\n"
     files["student/README.md"] = readme.encode()
-    files["nbgrader/nbgrader_config.py"] = grading.CONFIG.encode()
     for name in tracked(SHIPPED):
         files[f"student/{name}"] = (ROOT / name).read_bytes()
     return files
+
+
+def assignments(chapter: str) -> dict[str, bytes]:
+    """A chapter as assignments of nbgrader and otter-grader, by path below build/course."""
+    whole, files = chapters.find(chapter).notebook(), {}
+    for system, assignment in (("nbgrader", grading.nbgrader), ("otter", grading.otter)):
+        text = nbformat.writes(assignment(whole, chapter))
+        files[f"{system}/{grading.path(system, chapter)}"] = text.encode()
+    return files | {"nbgrader/nbgrader_config.py": grading.CONFIG.encode()}
 
 
 def tracked(patterns: Iterable[str]) -> list[str]:

@@ -142,7 +142,7 @@ def configured(source: str, points: int, hidden: bool = False) -> str:
 
 
 def quiet(source: str) -> str:
-    """A check whose last expression shows nothing: to a grader, a number that is shown is points."""
+    """A check whose last line shows nothing: graders take a number that it shows as points."""
     body = course.parsed("check", source).body
     last = body[-1]
     if not isinstance(last, ast.Expr):
