@@ -1,6 +1,6 @@
 """What nbgrader and otter-grader make of a chapter: the commands of the teacher's guide are typed.
 
-Each types two submissions, one solved and one blank, of a cheap chapter. `make test-grading` (GRADE,
+Two submissions, one solved and one blank, of a cheap chapter. `make test-grading` (GRADE=…,
 a list of chapters, or all) does the same for others: a chapter runs four times.
 """
 

@@ -48,13 +48,13 @@ def test_a_fresh_one_puts_the_present_one_away(checkout):
 
 def test_saving_a_copy_writes_no_second_file(checkout):
     """The checkout's [tool.jupytext] pairs every notebook below it; a copy is left alone."""
-    from jupytext.contentsmanager import build_jupytext_contents_manager_class
     from jupyter_server.services.contents.largefilemanager import LargeFileManager
+    from jupytext.sync_contentsmanager import build_sync_jupytext_contents_manager_class
 
     shutil.copyfile(Path(__file__).parents[1] / "pyproject.toml",
                     checkout / "pyproject.toml")  # fmt: skip
     folder = lab.working_copy()
-    manager = build_jupytext_contents_manager_class(LargeFileManager)()
+    manager = build_sync_jupytext_contents_manager_class(LargeFileManager)()
     manager.root_dir = str(folder)
     model = manager.get("start_here.ipynb")
     manager.save(model, "start_here.ipynb")
