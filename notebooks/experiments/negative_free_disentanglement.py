@@ -21,7 +21,8 @@
 # **Time:** about 50 seconds on two CPU cores; the sweep behind the tables took three and a quarter hours of one core.
 
 # %% tags=["parameters"]
-dataset = "scenes"  # or sprites, dsprites, shapes3d, celeba, … [data set]
+dataset = "scenes"  # or sprites, dsprites, shapes3d, celeba, …
+# [data set with factors]
 methods = "vicreg,beta_vae"  # what is compared [some methods]
 seed = 0  # the first seed [seed]
 seeds = 1  # how many, one after the other [1 or more]

@@ -221,6 +221,16 @@ plt.show()
 # %% [markdown]
 # *Figure 1. Accuracy against the size of the code: mean ± one standard deviation over seeds; crosses are runs.*
 #
+# Of a sweep whose rows are collected, `mdlib plot NAME` draws the figures that all sweeps have, from `NAME.csv`: dots,
+# differences from one setting with their intervals, and a curve along each numeric parameter of the grid. For a figure of
+# your own, three lines of seaborn are enough, since the table has one row a measurement:
+#
+# ```python
+# rows = sweep.read_csv("NAME")
+# sns.relplot(rows, x="latent_dim", y="accuracy", kind="line", errorbar="sd", marker="o")
+# plt.xscale("log", base=2)
+# ```
+#
 # The claim that the seeds cannot turn:
 
 # %%
