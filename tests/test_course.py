@@ -15,7 +15,6 @@ import zipfile
 import course
 import nbformat
 import pytest
-import slides
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from mdlib.notebook.chapters import Chapter, find
@@ -295,42 +294,3 @@ def test_zip_is_the_same_bytes_again_and_whole_or_not_at_all(tmp_path):
         course.archive(tmp_path / "a.zip", {"one.txt": b"1", "two.txt": None})
     assert (tmp_path / "a.zip").read_bytes() == first
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
-
-
-@pytest.mark.parametrize("name", slides.LECTURES)
-def test_slides_show_what_they_should_and_need_no_network(name):
-    cells = slides.lecture(name).cells
-    kinds = [c.metadata.slideshow.slide_type for c in cells]
-    columns = sum(1 + len(chosen) for chosen in slides.LECTURES[name].values())
-    assert kinds.count("slide") == columns >= 12
-    images = [o for c in cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
-    assert len(images) >= 5
-    text = "\n".join(c.source for c in cells)
-    assert not re.search(r"```|\{[a-z:]+\}`", text), "directives and roles are for the book"
-
-    html = slides.page(name)
-    assert ".reveal .slides" in html and "Reveal.initialize" in html
-    html = re.sub(r"(<script\b[^>]*>).*?</script>", r"\1", html, flags=re.DOTALL)
-    # reveal.js: a section for each column, and within it one for each of its slides
-    assert len(re.findall(r"<section\b", html)) == columns + columns + kinds.count("subslide")
-    outputs = [o.get("data", {}).get("text/html", "") for c in cells for o in c.get("outputs", [])]
-    stills = re.sub(r"<script.*?</script>", "", "".join(outputs), flags=re.DOTALL).count("<img ")
-    assert html.count("<img ") == len(images) + stills == html.count('src="data:image/')
-    assert "default-src 'none'" in html
-    assert not re.search(r"<(?:link|script|img|iframe)\b[^>]*(?:href|src)=\"(?!data:)", html)
-    assert "assert " not in html, "no code"
-
-
-def test_a_figure_comes_with_its_caption_and_a_formula_with_what_leads_to_it():
-    figure = new_code_cell(outputs=[nbformat.v4.new_output("display_data", {"image/png": "AA=="})])
-    stray = new_code_cell(outputs=[nbformat.v4.new_output("display_data", {"text/html": "<b>"})])
-    prose = [new_markdown_cell(f"# A\n\none\n\n{'two ' * 190}:\n\n$$ 3 $$"), stray, figure]
-    prose.append(new_markdown_cell("*Figure 1. A dot.*\n\n## B\n\nfour"))
-    found = slides.sections(new_notebook(cells=prose))
-    assert list(found) == ["A", "B"]
-    texts = [[c.source for c in slide] for slide in slides.column("A", found["A"], 3)]
-    assert texts == [
-        ["## A\n\none"],
-        [f"## A\n\n{'two ' * 190}:\n\n$$ 3 $$"],
-        ["", "*Figure 1. A dot.*"],
-    ]

@@ -2,9 +2,9 @@
 
 import json
 import re
-from pathlib import Path
 from concurrent.futures import ThreadPoolExecutor
 from html import escape
+from pathlib import Path
 
 import nbformat
 import pytest
