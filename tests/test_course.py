@@ -18,6 +18,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from mdlib.notebook.chapters import Chapter, find
+from mdlib.notebook.chapters import root as chapters_root
 
 CHAPTERS = course.names()
 
@@ -279,6 +280,79 @@ def test_every_module_can_be_imported_from_the_zip(files, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(tmp_path / "student/mdlib/__init__.py")
+
+
+def test_a_students_notebook_runs_from_the_zip(files, tmp_path):
+    """With the packages of this environment, but none of this checkout: only the blanks fail."""
+    name = "theory/style_identifiability"
+    student = {file.removeprefix("student/"): c for file, c in files.items() if "student/" in file}
+    course.archive(tmp_path / "course.zip", student)
+    with zipfile.ZipFile(tmp_path / "course.zip") as archive:
+        archive.extractall(tmp_path / "course")
+    notebook = tmp_path / "course" / "notebooks" / f"{name}.ipynb"
+    asks = new_code_cell("import mdlib\nprint(mdlib.__file__)", id="where")
+    content = nbformat.read(notebook, as_version=4)
+    content.cells.append(asks)
+    nbformat.write(content, notebook)
+    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace"]
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("MDLIB_DATA", "PYTHONPATH")
+    }
+    done = subprocess.run(
+        [*command, "--allow-errors", "--ExecutePreprocessor.timeout=300", notebook],
+        env=environment | {"PYTHONPATH": str(tmp_path / "course"), "HOME": str(tmp_path)},
+        cwd=tmp_path / "course",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    cells = nbformat.read(notebook, as_version=4).cells
+    where = "".join(output.get("text", "") for output in cells[-1].outputs)
+    assert where.strip() == str(tmp_path / "course/mdlib/__init__.py")
+    failed = {
+        tuple(cell.metadata.get("tags", [])): [o.ename for o in cell.outputs]
+        for cell in cells
+        if cell.cell_type == "code" and any(o.output_type == "error" for o in cell.outputs)
+    }
+    assert failed == {("check",): ["NotImplementedError"]}
+    checks = sum("check" in cell.metadata.get("tags", []) for cell in cells)
+    errors = sum(o.output_type == "error" for cell in cells for o in cell.get("outputs", []))
+    assert errors == checks == len(course.exercises(find(name).notebook()))
+
+
+def test_the_students_readme_installs_no_cuda(files):
+    """By one command a system, and by options that the installer has."""
+    text = files["student/README.md"].decode()
+    commands = re.findall(r"```(?:sh|bat)\n(.+)\n```", text)
+    linux, macos, windows = (line for line in commands if "venv .venv" in line)
+    assert "--torch-backend cpu" in linux
+    for line in (linux, macos, windows):
+        assert '-c constraints.txt -e ".[notebooks]"' in line and "\n" not in line
+    uv = [sys.executable, "-m", "uv", "pip", "install", "--help"]
+    done = subprocess.run(uv, capture_output=True, text=True)
+    if done.returncode == 0:  # conda's environment has no uv
+        assert re.search(r"--torch-backend .*", done.stdout)
+    assert "MDLIB_DATA=" in text and "mdlib doctor" in text
+
+
+GUIDE = (chapters_root() / "book" / "teaching.md").read_text(encoding="utf-8")
+
+
+def test_plans_name_chapters_that_are_there_and_the_gallery():
+    for weeks in ("Four", "Ten"):
+        plan = GUIDE.partition(f"## {weeks} weeks")[2].partition("\n## ")[0]
+        named = re.findall(r"\]\(\.\./notebooks/([\w/]+)\)", plan)
+        assert set(named) <= set(CHAPTERS)
+        assert any(name.startswith("gallery/") for name in named)
+
+
+def test_points_of_the_ten_weeks_are_a_hundred():
+    plan = GUIDE.partition("## Ten weeks")[2].partition("The project's points")[0]
+    assert sum(int(points) for points in re.findall(r"\| (\d+) \|$", plan, re.MULTILINE)) == 100
+    project = GUIDE.partition("The project's points")[2]
+    of_project = sum(int(points) for points in re.findall(r"\| (\d+) \|$", project, re.MULTILINE))
+    rows = re.findall(r"^\| (?:8–9|10) \|.*\| (\d+) \|$", plan, re.MULTILINE)
+    assert of_project == sum(map(int, rows))
 
 
 def test_zip_is_the_same_bytes_again_and_whole_or_not_at_all(tmp_path):

@@ -222,7 +222,7 @@ def _show_states(spec: Spec, out: Path | None) -> None:
     for number, state in states.items():
         if state == "failed":
             why = plan.read_status(folders[number]) or {}
-            notebook = folders[number] / plan.NOTEBOOK
+            notebook = plan.executed(folders[number])
             console.print(f"run {number} failed: {why.get('cause')}: {why.get('message')}")
             console.print(f"  {notebook}", soft_wrap=True)
     order = ("done", "running", "failed", "stale", "waiting")

@@ -1,13 +1,16 @@
 """The standard figures of a sweep: what they show is what NAME.csv says."""
 
 import math
+import re
 
 import matplotlib.pyplot as plt
 import pytest
+import seaborn as sns
 from sweep_tools import write
 
 from mdlib import sweep
 from mdlib.cli import app
+from mdlib.notebook import chapters
 from mdlib.sweep import rowfile
 
 GRID = "grid:\n  rate: [0.1, 0.5, 10.0]\n  act: [calm, wild]\nseeds: 3\n"
@@ -132,3 +135,15 @@ def test_numbers_of_a_committed_sweep(tmp_path):
     dots = axis.get_lines()[0].get_xdata()
     means = rows.groupby("method", sort=False)["style"].mean()
     assert all(math.isclose(a, b) for a, b in zip(dots, means, strict=True))
+
+
+def test_the_three_lines_of_the_chapter_draw_the_same(tmp_path):
+    """What experiments/sweeps gives for a figure of one's own, with this sweep's columns."""
+    text = (chapters.root() / "notebooks/experiments/sweeps.py").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"# ```python\n((?:# .*\n)+)# ```", text)
+    lines = lines.replace("# ", "").replace("NAME", str(collected(tmp_path)))
+    assert lines.count("\n") == 3
+    lines = lines.replace("latent_dim", "rate").replace('"accuracy"', '"score"')
+    exec(lines, {"sweep": sweep, "sns": sns, "plt": plt})
+    (axis,) = plt.gcf().axes
+    assert axis.get_lines()[0].get_ydata() == pytest.approx([11, 51, 1001])
