@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mdlib.checks import need, unknown
-from mdlib.sweep import table
+from mdlib.sweep.rowfile import csv_path
 from mdlib.sweep.spec import Spec, load
+from mdlib.sweep.table import is_number, read_csv, settings_and_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +79,7 @@ def draw(
         plots.forest(differences, xlabel=f"difference from {labels[first]}, paired by seed")
         figures["forest"] = plt.gcf()
     for axis in groups:
-        if table.is_number(rows[axis]) and rows[axis].nunique() > 2:
+        if is_number(rows[axis]) and rows[axis].nunique() > 2:
             rest = [group for group in groups if group != axis]
             rows["line"] = _words(rows[rest].replace(dict(plots.LABELS)))
             plots.curves(rows, axis, columns, "line" if rest else None)
@@ -90,11 +91,10 @@ def _rows(
     spec: Spec, metrics: Sequence[str], only: Mapping[str, str]
 ) -> tuple[pd.DataFrame, list[str], list[str]]:
     """The rows to draw, the columns whose values are settings, and those that were measured."""
-    rows = table.read_csv(spec)
+    rows = read_csv(spec)
     if rows.empty:
         raise FileNotFoundError(
-            f"there is no {table.csv_path(spec)}: mdlib sweep {spec.name}, then "
-            f"mdlib collect {spec.name}"
+            f"there is no {csv_path(spec)}: mdlib sweep {spec.name}, then mdlib collect {spec.name}"
         )
     for column, value in only.items():
         if column not in rows:
@@ -105,7 +105,7 @@ def _rows(
             f"no row has {column} = {value}: there are {', '.join(there.unique()[:20])}",
         )
         rows = rows[there == value]
-    groups, numbers = table.groups(rows, spec)
+    groups, numbers = settings_and_numbers(rows, spec)
     for metric in metrics:
         if metric not in numbers:
             raise ValueError(unknown("metric", metric, numbers))
@@ -113,7 +113,7 @@ def _rows(
     columns = list(metrics) or numbers[:MOST_METRICS]
     for group in list(groups):  # what follows from the others would only lengthen the labels
         rest = [other for other in groups if other != group]
-        if rest and not table.is_number(rows[group]):
+        if rest and not is_number(rows[group]):
             follows = (rows.groupby(rest)[group].nunique() == 1).all()
             groups = rest if follows else groups
     if not groups:

@@ -183,14 +183,14 @@ def metrics(frame: pd.DataFrame, spec: Spec) -> list[str]:
 
 def summary(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     """Mean ± std over seeds, with n, for each setting and each word that a run recorded."""
-    settings, numbers = groups(frame, spec)
+    settings, numbers = settings_and_numbers(frame, spec)
     if not settings:
         settings = ["sweep"]
         frame = frame.assign(sweep=spec.name)
     return tables.mean_std(frame[[*settings, *numbers]], settings)
 
 
-def groups(frame: pd.DataFrame, spec: Spec) -> tuple[list[str], list[str]]:
+def settings_and_numbers(frame: pd.DataFrame, spec: Spec) -> tuple[list[str], list[str]]:
     """The columns that tell settings apart, words that a run recorded among them, and those of
     numbers that were measured."""
     measured = metrics(frame, spec)
