@@ -245,7 +245,7 @@ def curves(rows: pd.DataFrame, x: str, columns: Sequence[str], hue: str | None =
     groups = [(None, rows)] if hue is None else list(rows.groupby(hue, sort=False))
     for axis, column in zip(axes[0], columns, strict=True):
         for i, (label, part) in enumerate(groups):
-            table = part.groupby(x)[column].agg(["mean", "std"]).dropna(subset="mean")
+            table = part.dropna(subset=[column]).groupby(x)[column].agg(["mean", "std"])
             axis.errorbar(
                 table.index, table["mean"], yerr=table["std"].fillna(0), fmt="-" + "os^D"[i % 4],
                 ms=4, capsize=1.5, lw=1, color=f"C{i}", label=LABELS.get(label, label),
