@@ -227,7 +227,7 @@ plt.show()
 #
 # ```python
 # rows = sweep.read_csv("NAME")
-# sns.relplot(rows, x="latent_dim", y="accuracy", kind="line", errorbar="sd", marker="o")
+# sns.lineplot(rows, x="latent_dim", y="accuracy", errorbar="sd", marker="o")
 # plt.xscale("log", base=2)
 # ```
 #
