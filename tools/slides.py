@@ -41,14 +41,24 @@ img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">{% endbloc
 .jp-InputPrompt, .jp-OutputPrompt { display: none; }
 .reveal h1 { font-size: 1.7em; } .reveal h2 { font-size: 1.2em; }
 .reveal .slides section { font-size: 28px; text-align: left; }
-.reveal .slides section img { max-height: 400px; max-width: 920px; margin: 0 auto; display: block; }
-.reveal .slides section .jp-OutputArea-output { max-height: 430px; overflow: hidden; }
-.reveal .slides section math[display=block] { font-size: 0.9em; margin: 0.6em 0; }
+.reveal .slides section img { max-height: 430px; max-width: 920px; margin: 0 auto; display: block; }
+.reveal .slides section .jp-OutputArea-output { max-height: 440px; overflow: hidden; }
+.reveal .slides section math[display=block] { width: fit-content; margin: 0.6em auto; }
 </style>{% endblock %}
 {% block footer_js %}<script src="reveal/dist/reveal.js"></script>
 <script>Reveal.initialize({hash: true, slideNumber: "c/t", transition: "none"});
 Reveal.addKeyBinding({keyCode: 78, key: "N", description: "Show the notes"},
-    () => Reveal.configure({showNotes: !Reveal.getConfig().showNotes}));</script>
+    () => Reveal.configure({showNotes: !Reveal.getConfig().showNotes}));
+function fill() {  // a formula as large as the slide's width allows
+    for (const math of Reveal.getCurrentSlide().querySelectorAll(":scope math[display=block]")) {
+        for (let size = 1.6; size > 0.6; size -= 0.1) {
+            math.style.fontSize = size + "em";
+            if (math.getBoundingClientRect().width < 900 * Reveal.getScale()) break;
+        }
+    }
+}
+Reveal.on("ready", fill);
+Reveal.on("slidechanged", fill);</script>
 {% endblock %}"""
 
 
