@@ -5,7 +5,7 @@
 #   make check   before a commit, two minutes: style, types, floors, the units that need no kernel
 #   make test    all tests: units, notebooks, command line, book
 #   make book    the site, in book/_build/html; with SOLUTIONS=no, without solutions
-#   make lab     JupyterLab on a copy of the notebooks, runs/lab, which it keeps
+#   make lab     JupyterLab on a copy of the notebooks, runs/lab, which it keeps; LAB=fresh: a new one
 #   make lint    style and spelling of the code
 #   make course  notebooks for students, for instructors, for nbgrader and otter-grader: build/course
 #   make slides  four lectures as pages that need no network: build/slides
@@ -44,7 +44,7 @@ book: $(READY)
 	@SOLUTIONS=$(SOLUTIONS) $(BIN)/python book/build.py
 
 lab: $(READY)
-	@$(BIN)/python tools/lab.py
+	@$(BIN)/python tools/lab.py $(LAB)
 
 # Units that start no kernel, no browser and no sweep.
 UNITS := $(filter-out tests/sweep tests/notebook tests/cli tests/book tests/support tests/test_course.py tests/test_grading.py \

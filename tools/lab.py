@@ -45,10 +45,10 @@ def unpaired(notebook: Path) -> None:
 
 def main(command: str = "") -> int:
     if command not in ("", "fresh"):
-        print(f"lab.py {command}: expected nothing, or fresh", file=sys.stderr)
+        print(f"LAB={command}: expected nothing, or fresh", file=sys.stderr)
         return 2
     folder = working_copy(command == "fresh")
-    print(f"A copy of the chapters: {folder}. For a fresh one: python tools/lab.py fresh")
+    print(f"A copy of the chapters: {folder}. For a fresh one: make lab LAB=fresh", flush=True)
     lab = Path(sys.executable).with_name("jupyter")
     return subprocess.run([lab, "lab", f"--notebook-dir={folder}"]).returncode
 
