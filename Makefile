@@ -5,9 +5,9 @@
 #   make check   before a commit, two minutes: style, types, floors, the units that need no kernel
 #   make test    all tests: units, notebooks, command line, book
 #   make book    the site, in book/_build/html; with SOLUTIONS=no, without solutions
-#   make lab     JupyterLab on a copy of the notebooks, runs/lab, which it keeps; LAB=fresh: a new one
+#   make lab     JupyterLab on a copy of the notebooks, runs/lab, which stays; LAB=fresh: a new one
 #   make lint    style and spelling of the code
-#   make course  notebooks for students, for instructors, for nbgrader and otter-grader: build/course
+#   make course  notebooks for students and instructors, nbgrader and otter-grader: build/course
 #   make slides  four lectures as pages that need no network: build/slides
 #   make pairs   write each notebook's .ipynb anew from its .py, outputs included
 #   make lock    resolve the newest versions into constraints.txt
@@ -18,7 +18,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 EXTRAS := notebooks,test,book,course,bench,cluster
 
-.PHONY: tour check test test-units test-notebooks test-grading book lab lint static course slides pairs lock clean
+.PHONY: tour check test test-units test-notebooks test-grading book lab lint static course slides \
+    pairs lock clean
 
 tour: $(READY)
 	@rm -rf runs/tour
@@ -47,8 +48,9 @@ lab: $(READY)
 	@$(BIN)/python tools/lab.py $(LAB)
 
 # Units that start no kernel, no browser and no sweep.
-UNITS := $(filter-out tests/sweep tests/notebook tests/cli tests/book tests/support tests/test_course.py tests/test_grading.py \
-    tests/test_lab.py tests/test_notebooks.py tests/conftest.py tests/conformance.yaml tests/__pycache__,$(wildcard tests/*))
+UNITS := $(filter-out tests/sweep tests/notebook tests/cli tests/book tests/support \
+    tests/test_course.py tests/test_grading.py tests/test_lab.py tests/test_notebooks.py \
+    tests/test_slides.py tests/conftest.py tests/conformance.yaml tests/__pycache__,$(wildcard tests/*))
 
 check: static $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(UNITS) -q -n 2 --dist loadfile -p no:benchmark
