@@ -133,7 +133,7 @@ def typed(heading, chapter, folder):
 def checkout(tmp_path, request):
     """A folder as a checkout is after `make course`, with a chapter's assignment in it."""
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
-    files = course.assignments(request.getfixturevalue("chapter"))
+    files = course.assignments(request.node.callspec.params["chapter"])
     course.write(tmp_path / "build" / "course", files)
     return tmp_path
 
