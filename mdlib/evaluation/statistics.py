@@ -245,6 +245,19 @@ def compare(
     return table
 
 
+def tally(found: pd.DataFrame, by: str | list[str] = "column") -> pd.DataFrame:
+    """How many of the comparisons of `compare` came out how, a line for each value of `by`.
+
+    The columns are `WORDS`, below "interval" by the interval alone, below "after Holm" adjusted.
+    """
+    groups = found.groupby(by, sort=False)
+    counts = [
+        groups[kind].value_counts().unstack().reindex(columns=list(WORDS))
+        for kind in ("verdict", "verdict (Holm)")
+    ]
+    return pd.concat(counts, axis=1, keys=["interval", "after Holm"]).fillna(0).astype(int)
+
+
 def claim(
     rows: pd.DataFrame, a: str, b: str, column: str, least: float = 0.0, by: str = "method"
 ) -> None:
