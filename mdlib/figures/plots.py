@@ -278,7 +278,7 @@ def dots(
                 ms=4, capsize=1.5, lw=1, color=f"C{i}", label=label,
             )  # fmt: skip
         axis.set_title(column, fontsize=9)
-        axis.locator_params(axis="x", nbins=4)
+        axis.locator_params(axis="x", nbins=4 if len(columns) < 5 else 3)
     axes[0, 0].set_yticks(range(len(there)), [labels.get(name, name) for name in there], fontsize=8)
     axes[0, 0].set_ylim(len(there) - 0.5, -0.5)
     if hue is not None:

@@ -378,7 +378,7 @@ main = pd.concat(
 )
 ON = list(main["on"].unique())  # the rows of "whole" need a GPU
 figure, axis = plt.subplots(figsize=(6.4, 3.6))
-named = trials.assign(method=trials["method"].map(plots.LABELS))
+named = trials.assign(method=trials["method"].map(plots.LABELS)).reset_index()
 sns.stripplot(
     named, x=CRITERION, y="method", hue="data", dodge=True, jitter=False,
     size=4, order=[plots.LABELS[name] for name in ORDER[:-1]], ax=axis,
