@@ -250,12 +250,16 @@ def tally(found: pd.DataFrame, by: str | list[str] = "column") -> pd.DataFrame:
 
     The columns are `WORDS`, below "interval" by the interval alone, below "after Holm" adjusted.
     """
-    groups = found.groupby(by, sort=False)
-    counts = [
-        groups[kind].value_counts().unstack().reindex(columns=list(WORDS))
-        for kind in ("verdict", "verdict (Holm)")
-    ]
-    return pd.concat(counts, axis=1, keys=["interval", "after Holm"]).fillna(0).astype(int)
+    names = [by] if isinstance(by, str) else by
+    keys = [found[name] for name in names]
+    kinds = {"interval": "verdict", "after Holm": "verdict (Holm)"}
+    counts = {
+        title: pd.DataFrame(
+            {word: (found[kind] == word).groupby(keys, sort=False).sum() for word in WORDS}
+        )
+        for title, kind in kinds.items()
+    }
+    return pd.concat(counts, axis=1)
 
 
 def claim(

@@ -150,20 +150,18 @@ def name_points(
     centres = axis.transData.transform(points)
     taken = [(centre - 4, centre + 4) for centre in centres]
     for here, name, colour in zip(centres, names, colours, strict=True):
-        box, best = letter * [len(name), 1.2], None
+        box = letter * [len(name), 1.2]
+        places = []
         for right, up in _ASIDE:
             middle = here + np.array([right * (box[0] / 2 + 12), up * box[1]])  # clear of the dot
             low, high = middle - box / 2, middle + box / 2
             hits = sum((low < b).all() and (a < high).all() for a, b in taken)
             inside = (low > axis.bbox.min).all() and (high < axis.bbox.max).all()
-            hits += 3 * (not inside)
-            if best is None or hits < best[0]:
-                best = hits, middle, (low, high)
-        taken.append(best[2])
-        axis.text(
-            *axis.transData.inverted().transform(best[1]), name, color=colour,
-            fontsize=7, weight="bold", ha="center", va="center",
-        )  # fmt: skip
+            places.append((hits + 3 * (not inside), len(places), low, high))
+        _, _, low, high = min(places, key=lambda place: place[:2])
+        taken.append((low, high))
+        x, y = axis.transData.inverted().transform((low + high) / 2)
+        axis.text(x, y, name, color=colour, fontsize=7, weight="bold", ha="center", va="center")
 
 
 def forest(

@@ -128,16 +128,17 @@ def factor_heat(on):
     names = [n for n in names if n not in STYLE[on]] + STYLE[on]
     there = [m for m in ORDER if m in set(rows["method"])]
     height = -(-len(there) // 3)
-    _, axes = plt.subplots(height, 3, figsize=(7, 1.9 * height), sharey=True)
+    _, axes = plt.subplots(height, 3, figsize=(7, 1.9 * height))
     for axis in axes.flat[len(there) :]:
         axis.set_axis_off()
-    for axis, name in zip(axes.flat, there, strict=False):
+    for i, (axis, name) in enumerate(zip(axes.flat, there, strict=False)):
         mean = rows[rows["method"] == name].mean(numeric_only=True)
         asked = {p: [mean.get(f"{n}, {p}") for n in names] for p in PARTS}
         heat = pd.DataFrame(asked, index=names).dropna(axis=1)
         sns.heatmap(
             heat, ax=axis, vmin=0, vmax=1, cmap="viridis", cbar=False,
             annot=True, fmt=".2f", annot_kws={"size": 6.5},
+            yticklabels=i % 3 == 0,
         )  # fmt: skip
         axis.axhline(len(names) - len(STYLE[on]), color="w", lw=2)
         axis.tick_params(labelsize=7, length=0, rotation=0)
