@@ -25,8 +25,8 @@
 #
 # **You need** `theory/style_identifiability`, `experiments/partitioned` for the methods.
 #
-# **Time:** 15 minutes to read; about 15 seconds to run on one CPU core. The sweeps behind the figures are run by
-# `experiments/partitioned`.
+# **Time:** 15 minutes to read; about 15 seconds to run on one CPU core.
+# The sweeps behind the figures are run by `experiments/partitioned`.
 
 # %% tags=["parameters"]
 dataset = "sprites"  # or scenes

@@ -22,8 +22,8 @@
 #
 # **You need** `theory/byol_repulsion` for the losses, `experiments/partitioned` for the measures.
 #
-# **Time:** 20 minutes to read; about 15 seconds to run on one CPU core. The sweeps behind the figures are those of
-# `experiments/partitioned`.
+# **Time:** 20 minutes to read; about 15 seconds to run on one CPU core.
+# The sweeps behind the figures are run by `experiments/partitioned`.
 
 # %% tags=["parameters"]
 dataset = "digits"  # or mnist [data set]

@@ -23,8 +23,8 @@
 #
 # **You need** `experiments/simve`, whose comparison this goes on.
 #
-# **Time:** 15 minutes to read; about 20 seconds to run on one CPU core. The sweeps behind the figures are run by
-# `experiments/simve`.
+# **Time:** 15 minutes to read; about 20 seconds to run on one CPU core.
+# The sweeps behind the figures are run by `experiments/simve`.
 
 # %% tags=["parameters"]
 dataset = "digits"  # or mnist, fashion-mnist [data set]
