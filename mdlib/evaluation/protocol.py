@@ -132,7 +132,7 @@ def mean_style(found: Mapping[str, float]) -> float:
 
 
 def levels(
-    method, images: Float[Tensor, "images channels height width"], style_dim: int
+    method, images: Shaped[Tensor, "images channels height width"], style_dim: int
 ) -> dict[str, Float[Tensor, "images _"]]:
     """The codes of images by part: "c", "s" and "both", and behind projectors "z c" and "z s".
 

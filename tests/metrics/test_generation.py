@@ -106,8 +106,8 @@ def classifier(digits):
 
 def test_fitted_samples_have_the_mean_and_covariance_of_codes():
     codes = torch.tensor(correlated(5000, 3, 0, shift=2.0)).float()
-    method = type("Identity", (), {"decode": staticmethod(lambda z: z)})
-    drawn = fitted_samples(method, codes, 200_000, torch.Generator().manual_seed(0))
+    method = type("Identity", (), {"decode": staticmethod(lambda z: z[:, :, None, None])})
+    drawn = fitted_samples(method, codes, 200_000, torch.Generator().manual_seed(0))[..., 0, 0]
     torch.testing.assert_close(drawn.mean(0), codes.mean(0), atol=0.03, rtol=0)
     torch.testing.assert_close(torch.cov(drawn.T), torch.cov(codes.T), atol=0.1, rtol=0.03)
 
