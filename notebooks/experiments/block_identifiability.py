@@ -28,7 +28,7 @@
 # **Time:** 15 minutes to read; about 15 seconds to run on one CPU core.
 # The sweeps behind the figures are run by `experiments/partitioned`.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "sprites"  # or scenes
 # [one of sprites, scenes]
 size = 16  # side of the images in pixels; 0 leaves them as they are [0 or more]
@@ -456,5 +456,5 @@ assert (noisy @ turn_back.T @ R - styles).square().sum() < 0.2 * before
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

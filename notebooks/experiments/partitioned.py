@@ -24,7 +24,7 @@
 #
 # **Time:** 25 minutes to read; about 20 seconds to run on one CPU core; the sweeps behind the figures, six hours.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or mnist, fashion-mnist, cifar10; sprites, scenes
 # [data set]
 size = 8  # side of the images in pixels; 0 leaves them as they are [0 or more]
@@ -791,5 +791,5 @@ assert gap < 0.05, f"nothing is there for the MLP to add, but it adds {gap:.2f}"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -25,7 +25,7 @@
 # **Time:** 20 minutes to read; about 15 seconds to run on one CPU core.
 # The sweeps behind the figures are run by `experiments/partitioned`.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or mnist [data set]
 size = 8  # side of the images in pixels; 0 leaves them as they are [0 or more]
 seed = 0  # of everything that is drawn [seed]
@@ -492,5 +492,5 @@ torch.testing.assert_close(shifted[1], rest_new, atol=1e-3, rtol=0)
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

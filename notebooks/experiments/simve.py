@@ -24,7 +24,7 @@
 #
 # **Time:** 20 minutes to read; about 20 seconds to run on one CPU core; the sweeps behind the figures, three to four hours.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or mnist, fashion-mnist, cifar10, celeba, sprites
 # [data set]
 size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
@@ -745,5 +745,5 @@ assert abs(agreement(swapped, "x", "y") - 1 / 3) < 1e-9  # means 1, 3, 2
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

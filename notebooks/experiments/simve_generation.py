@@ -26,7 +26,7 @@
 # **Time:** 15 minutes to read; about 20 seconds to run on one CPU core.
 # The sweeps behind the figures are run by `experiments/simve`.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or mnist, fashion-mnist [data set]
 size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
 methods = "vae,simve"  # what is trained here, with a decoder
@@ -537,5 +537,5 @@ assert abs(far - parallelogram(z)) < 1e-4, "neither unit nor place matters"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)
