@@ -120,8 +120,8 @@ def named(key: str) -> str:
     return f"{who} {entry.fields['year']}"
 
 
-def summary(found: pd.DataFrame) -> str:
-    """How many claims of each work came out how, as Markdown; README.md has the same."""
+def counts(found: pd.DataFrame) -> pd.DataFrame:
+    """How many claims of each work came out how: a row a work, works never tried in one."""
     kinds = {
         "hold": {"holds"},
         "in part": {"holds in some"},
@@ -130,15 +130,19 @@ def summary(found: pd.DataFrame) -> str:
         "not testable": {"not testable here"},
         "not yet tried": {"not yet tried"},
     }
-    counts = pd.DataFrame(
-        {kind: found["verdict"].isin(words) for kind, words in kinds.items()}
-    ).groupby(found["source"], sort=False)
-    counts = counts.sum()
-    tried = counts.drop(columns=["not testable", "not yet tried"]).any(axis=1)
-    lines = [[named(key), *map(int, counts.loc[key])] for key in counts.index[tried]]
-    lines.append([f"{(~tried).sum()} works of the gallery", *map(int, counts[~tried].sum())])
-    lines.append(["*all*", *map(int, counts.sum())])
-    return markdown(["claims of", *kinds], [[cell or "" for cell in line] for line in lines])
+    table = pd.DataFrame({kind: found["verdict"].isin(words) for kind, words in kinds.items()})
+    table = table.groupby(found["source"], sort=False).sum()
+    tried = table.drop(columns=["not testable", "not yet tried"]).any(axis=1)
+    rest = table[~tried].sum().rename(f"{(~tried).sum()} works of the gallery")
+    return pd.concat([table[tried].rename(index=named), rest.to_frame().T])
+
+
+def summary(found: pd.DataFrame) -> str:
+    """The same as Markdown, and the sum; README.md has it."""
+    table = counts(found)
+    table.loc["*all*"] = table.sum()
+    lines = [[work, *(count or "" for count in row)] for work, *row in table.itertuples()]
+    return markdown(["claims of", *table], lines)
 
 
 def markdown(columns: list[str], lines: list[list[Any]]) -> str:
