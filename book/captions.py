@@ -29,12 +29,12 @@ def captions(page: nodes.document) -> dict[str, nodes.emphasis]:
     """The emphasised "Figure 1. …" and "Table 1. …" of a page, by their anchors."""
     found: dict[str, nodes.emphasis] = {}
     for node in page.findall(nodes.emphasis):
-        if isinstance(node.parent, nodes.paragraph) and node.parent[0] is node:
-            if head := HEAD.match(words(node)):
-                anchor = f"{head[1].lower()}-{head[2]}"
-                if anchor in found:
-                    log.warning("%s %s is there twice", *head.groups(), location=node)
-                found[anchor] = node
+        opens = isinstance(node.parent, nodes.paragraph) and node.parent[0] is node
+        if opens and (head := HEAD.match(words(node))):
+            anchor = f"{head[1].lower()}-{head[2]}"
+            if anchor in found:
+                log.warning("%s %s is there twice", *head.groups(), location=node)
+            found[anchor] = node
     return found
 
 

@@ -6,6 +6,7 @@ on paper, and weigh a few thousand characters.
 
 from __future__ import annotations
 
+import json
 from html import escape
 
 import pandas as pd
@@ -71,7 +72,9 @@ def content_style() -> str:
                 text(x - 11 if left else x + 11, min(y, BOTTOM - 8) + 4, title,
                      "end" if left else "start", ' font-weight="600"')
             )  # fmt: skip
-    parts.append(text(LEFT + 8, TOP + 8, "↑ style: how the picture was shown", more=' opacity=".8"'))
+    parts.append(
+        text(LEFT + 8, TOP + 8, "↑ style: how the picture was shown", more=' opacity=".8"')
+    )
     parts.append(
         text(RIGHT, HEIGHT - 6, "content: what the picture shows →", "end", ' opacity=".8"')
     )
@@ -84,7 +87,7 @@ def content_style() -> str:
 
 
 def ledger(counts: pd.DataFrame) -> str:
-    """A bar a work: how many of its claims came out how; `counts` has a column for each of KINDS."""
+    """A bar a work: how many claims came out how; `counts` has a column for each of KINDS."""
     height, bar, name = 22, 14, 148
     unit = (RIGHT - name) / counts.sum(axis=1).max()
     parts, x, y = [], 0.0, 14.0
@@ -108,5 +111,36 @@ def ledger(counts: pd.DataFrame) -> str:
                 x += unit * count
         y += height
     total = {kind: int(counts[kind].sum()) for kind in KINDS}
-    says = "Claims by work and outcome. All: " + ", ".join(f"{n} {kind}" for kind, n in total.items())
+    says = "Claims by work and outcome. All: " + ", ".join(
+        f"{n} {kind}" for kind, n in total.items()
+    )
     return svg(WIDTH, int(y), says, parts)
+
+
+def forest(rows: list[dict[str, object]]) -> str:
+    """Claims with their intervals, to choose from; results.js draws them from `rows`.
+
+    A row has says, verdict, d, low, high, n and metric; and, to choose by, work and data.
+    """
+    choices = []
+    for name, words in (("work", "claims of"), ("data", "data"), ("verdict", "verdict")):
+        values = dict.fromkeys(value for row in rows for value in str(row[name]).split(", "))
+        options = "".join(f"<option>{escape(value)}</option>" for value in values if value)
+        choices.append(
+            f'<label><span>{words}</span><select name="{name}" aria-label="{words}">'
+            f'<option value="">all</option>{options}</select></label>'
+        )
+    data = json.dumps(rows, ensure_ascii=False).replace("<", "\\u003c")
+    return (
+        '<figure class="explorable forest" data-explorable="forest-of-claims">'
+        f'<div class="explorable-controls" hidden="hidden"><div class="choices">{"".join(choices)}'
+        '</div><label><span>|a − b| at least</span><input type="range" min="0" max="50" value="0" '
+        'aria-label="smallest difference" aria-valuetext="0.000"><output>0.000</output></label>'
+        '</div><div class="explorable-picture" tabindex="0" role="group" aria-label="claims">'
+        "<ol></ol></div>"
+        '<figcaption><span class="said"></span>A dot is a difference a − b, filled where its claim '
+        "holds, with its 95 % interval. The axis is linear up to ±0.05, then logarithmic; ticks at "
+        "±0.1 and ±1, in the unit that each row names.</figcaption>"
+        f'<script type="application/json">{data}</script>'
+        '<script src="../_static/results.js"></script></figure>'
+    )

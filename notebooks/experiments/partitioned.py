@@ -20,7 +20,7 @@
 #
 # **Time:** about a minute on one CPU core; the sweeps behind the tables, six hours.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or mnist, fashion-mnist, cifar10; sprites, scenes
 # [data set]
 size = 16  # side of the images in pixels; 0 leaves them as they are [0 or more]
@@ -51,7 +51,7 @@ probe_views = 1000  # views that probes learn from; half as many test them
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %%
+# %% tags=["hide-input"]
 import time
 from dataclasses import replace
 
@@ -198,7 +198,7 @@ def columns_of(parameters):
 
 train
 
-# %%
+# %% tags=["hide-input"]
 generator = torch.Generator(device).manual_seed(seed)
 views, _ = law(rows_of(train)[:8], 3, generator)
 sheet = torch.cat([train.images[:8, None].float() / 255, views], 1)
@@ -500,7 +500,7 @@ def examine(method, s):
 # %% [markdown]
 # ## Train and examine
 
-# %%
+# %% tags=["hide-input"]
 classifier, said = None, "No classifier of views: nothing here decodes."
 if not known and not held_out and any(name in VAES for name in chosen):
     classifier = train_views_classifier(
@@ -547,7 +547,7 @@ results.set_index(["method", "seed"])[SHOWN].round(3).rename(index=LABELS)
 # an example of a row, not a result.*
 
 
-# %%
+# %% tags=["hide-input"]
 def swap_sheet(method, n=7):
     """Contents down the side, styles along the top, and their combinations."""
     x = fresh_views(test, 2 * n, 7000 + seed).images
@@ -572,7 +572,7 @@ if classifier is not None:
 # From here on, every number is read from the rows that the sweeps kept: networks, pixels and budgets are those of the
 # sweep files, five seeds a method.
 
-# %%
+# %% tags=["hide-input"]
 MAIN = {
     "partitioned": "mnist",
     "partitioned_fashion": "fashion-mnist",
@@ -591,7 +591,7 @@ Markdown(
 )
 
 
-# %%
+# %% tags=["hide-input"]
 def table_of(on, columns, order=ORDER):
     """Mean ± std over seeds, with n, of each method."""
     if on not in kept:
@@ -627,7 +627,7 @@ def matrix(on, level=""):
 # ## What each part knows
 
 
-# %%
+# %% tags=["hide-input"]
 def separation(on, level=""):
     """A panel a method: what c knows and what s knows, mean ± std over seeds."""
     rows, asked = kept[on], matrix(on, level)
@@ -685,7 +685,7 @@ separation("fashion-mnist") if "fashion-mnist" in kept else NOT_YET
 # %% [markdown]
 # *Figure 5. Fashion-MNIST, at the encoder. The flip is an accuracy (.5 is chance), asked of shoes only.*
 
-# %%
+# %% tags=["hide-input"]
 SEPARATE = ["class, c", "class, s", "hue, c", "hue, s", "swap: class A", "swap: rotation of B"]  # fmt: skip
 
 
@@ -715,7 +715,7 @@ if "fashion-mnist" in kept:
 # %% [markdown]
 # *Figure 7. The same for Fashion-MNIST.*
 
-# %%
+# %% tags=["hide-input"]
 PARTS = ["c", "s", "both", "z c", "z s"]
 table_of("mnist", [f"{w}, {p}" for w in ("class", "style") for p in PARTS])
 
@@ -726,7 +726,7 @@ table_of("mnist", [f"{w}, {p}" for w in ("class", "style") for p in PARTS])
 # ## Leakage in nats
 
 
-# %%
+# %% tags=["hide-input"]
 def leakage_figure():
     figure, axes = plt.subplots(1, len(kept), figsize=(7, 3.6), squeeze=False)
     letters = dict(zip(CHOICES, "abcdefghijklmnopqrstuvwxyz", strict=False))
@@ -762,7 +762,7 @@ leakage_figure() if kept else NOT_YET
 # *Figure 8. Both leaks, estimated by InfoNCE with a learned critic: mean ± one standard deviation over seeds. A clean
 # partition lies at the lower left, and has the numbers of Table 4 for what it keeps. Green decodes, pink does not.*
 
-# %%
+# %% tags=["hide-input"]
 table_of(
     next(iter(kept), ""),
     [f"nats of {what}, {part}" for what in ("class", "style") for part in "cs"],
@@ -774,14 +774,14 @@ table_of(
 #
 # ## Swaps
 
-# %%
+# %% tags=["hide-input"]
 table_of("mnist", ["rebuilt: class", "swap: class A", "swap: class B", "swap: hue of B", "swap: rotation of B"])  # fmt: skip
 
 # %% [markdown]
 # *Table 5. The classifier of views on MNIST: class of plain reconstructions, then of swaps of pairs of different classes, the share
 # that shows A's class (where content came from) and B's (where style came from), and $R^2$ of B's hue and angle.*
 
-# %%
+# %% tags=["hide-input"]
 table_of("fashion-mnist", [
     "rebuilt: class", "swap: class A", "swap: class B", "swap: rotation of B",
     "swap: brightness of B", "swap: horizontal flip of B",
@@ -795,7 +795,7 @@ table_of("fashion-mnist", [
 # The claim is accepted where the gain over BYOL is above 0 with its whole interval, in linear *and* in few-shot accuracy,
 # and the gain over the **two-head control** too.
 
-# %%
+# %% tags=["hide-input"]
 PARTITIONED = [
     "repel",
     "shared",
@@ -857,7 +857,7 @@ counted(over_byol).fillna(0).astype(int) if kept else NOT_YET
 # *Table 7. Figure 9, counted. Photographs are CIFAR-10 (JPEG) at 16 × 16 pixels and a small convolutional network.*
 
 
-# %%
+# %% tags=["hide-input"]
 def accepted(on, name):
     """Does partitioned BYOL `name` beat BYOL and the control, linearly and with 5 shots?"""
     found = pd.concat([over_byol, over_two_heads])
@@ -887,7 +887,7 @@ def few_shot_gains(rows, name, part, kind):
     return mean, [mean - [f.low for f in found], [f.high for f in found] - mean]
 
 
-# %%
+# %% tags=["hide-input"]
 def few_shot_figure(kind="linear"):
     _, axes = plt.subplots(
         2, len(kept), figsize=(7, 4.6), squeeze=False, sharex=True, sharey="col",
@@ -930,14 +930,14 @@ few_shot_figure() if kept else NOT_YET
 # spread out, as InfoNCE makes it, contains *all* of content and *nothing* of style (von Kügelgen et al. 2021). It speaks
 # of what the loss sees: here $z_c$. It says nothing of a style part.
 
-# %%
+# %% tags=["hide-input"]
 IDENTIFIED = {
     on: rows for on in GRIDS
     if len(rows := sweep.read_csv(f"partitioned_{on}"))
 }  # fmt: skip
 
 
-# %%
+# %% tags=["hide-input"]
 def factor_heat(on):
     """R² of each factor (rows) from each part (columns), a panel a method."""
     rows, names = IDENTIFIED[on], GRIDS[on].FACTOR_NAMES
@@ -988,7 +988,7 @@ factor_heat("scenes") if "scenes" in IDENTIFIED else NOT_YET
 # *Figure 13. The same for scenes.*
 
 
-# %%
+# %% tags=["hide-input"]
 def theorem_answer():
     lines = []
     for on, rows in IDENTIFIED.items():
@@ -1136,7 +1136,7 @@ clothes_table() if len(clothes) and "fashion-mnist" in kept else NOT_YET
 # and *fails* must survive Holm's adjustment over their family, and *equivalent* is a difference within ±.02. They were
 # written after these seeds were seen, which the diamonds say: a summary, and no test.
 
-# %%
+# %% tags=["hide-input"]
 JUDGED = [*list(MAIN)[:3], "partitioned_sprites", "partitioned_scenes"]
 for name in JUDGED:
     for family, said in sweep.claims(name).groupby("family", sort=False):
@@ -1295,5 +1295,5 @@ assert all(-0.5 < leak < 0.8 for leak in leaks.values()), leaks
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

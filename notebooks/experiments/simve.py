@@ -20,7 +20,7 @@
 #
 # **Time:** about 40 seconds on one CPU core; the sweeps behind the tables, three to four hours.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or mnist, fashion-mnist, cifar10, celeba, sprites
 # [data set]
 size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
@@ -55,7 +55,7 @@ generation = True  # also judge reconstructions, samples and swaps
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %%
+# %% tags=["hide-input"]
 import time
 
 import matplotlib.pyplot as plt
@@ -125,7 +125,7 @@ train, test = train.to(device), test.to(device)
 learned_from = train.images[: learn_from or None]
 train
 
-# %%
+# %% tags=["hide-input"]
 generator = torch.Generator(device).manual_seed(seed)
 examples = train.images[:8]
 views, _ = law(examples, 3, generator)
@@ -448,7 +448,7 @@ results.set_index(["method", "seed"])[SHOWN].round(3)
 # What a swap looks like, equation (2): columns are pairs of test images.
 
 
-# %%
+# %% tags=["hide-input"]
 def swap_sheet(n=9, J=8):
     """A's view, B's view, and each model's images of A in the style of B."""
     draw = torch.Generator(device).manual_seed(6000 + seed)
@@ -474,7 +474,7 @@ if classifier is not None:
 #
 # From here on, every number is read from the rows that the sweeps kept: five seeds a method, settings as tuned.
 
-# %%
+# %% tags=["hide-input"]
 MAIN = {
     "simve": "",
     "simve_fashion": "",
@@ -531,7 +531,7 @@ NOT_YET if trials.empty else tuning_table()
 # Seeds redraw weights, order, views and probes; training and test images stay the same. All of it is therefore
 # *exploratory*: seen on these five seeds and these test images, to be confirmed on fresh ones.
 
-# %%
+# %% tags=["hide-input"]
 DISCRIMINATIVE = ["infonce", "vicreg", "byol", "simsiam", "instance"]
 OTHER_VAES = [name for name in VAES if name != "simve"]
 ORDER = [*VAES, *DISCRIMINATIVE, "supervised", "untrained"]
@@ -568,7 +568,7 @@ def tally(found):
 # ## Content
 
 
-# %%
+# %% tags=["hide-input"]
 def dots(columns):
     """A panel a score: mean ± std over seeds of every method."""
     plots.dots(main, columns, ORDER, hue="on")
@@ -588,7 +588,7 @@ dots([f"{name}, clean" for name in PROBES]) if ON else NOT_YET
 # *Figure 4. The same of clean test images.*
 
 
-# %%
+# %% tags=["hide-input"]
 def table_of(columns):
     """Mean ± std over seeds, with n, for each data set and method."""
     if not ON:
@@ -660,7 +660,7 @@ if ON:
 # ## Style
 
 
-# %%
+# %% tags=["hide-input"]
 def style_heat():
     """R² or accuracy of each parameter of a view, a panel a data set."""
     _, axes = plt.subplots(
@@ -768,7 +768,7 @@ def place(axis, points, labels, colours):
         )  # fmt: skip
 
 
-# %%
+# %% tags=["hide-input"]
 MARKS = dict.fromkeys(VAES, "o") | dict.fromkeys(DISCRIMINATIVE, "^")
 MARKS |= {"supervised": "*", "untrained": "s"}
 
@@ -793,7 +793,7 @@ def content_style(axis, rows, column="linear, views"):
     return points, names, [plots.COLOURS[name] for name in there]
 
 
-# %% tags=["picture"]
+# %% tags=["picture", "hide-input"]
 def figure_of_the_book():
     figure, axes = plt.subplots(
         len(ON), 1, figsize=(6.4, 4.2 * len(ON)), squeeze=False
@@ -816,7 +816,7 @@ figure_of_the_book() if ON else NOT_YET
 #
 # ## Generation
 
-# %%
+# %% tags=["hide-input"]
 table_of(
     ["reconstruction, nats", "ELBO, nats", "FID, reconstructions", "FID, samples",
      "FID, fitted Gaussian", "FID, floor"]
@@ -828,7 +828,7 @@ table_of(
 # column of the fitted Gaussian. Trained with different weights $w$ and β, as tuned for content, these models trade
 # nats differently.*
 
-# %%
+# %% tags=["hide-input"]
 table_of(
     [f"{what}: {part}" for what in ("swap", "rebuilt", "views") for part in ("class", "style")]
 )  # fmt: skip
@@ -881,7 +881,7 @@ VARIANTS = {
 WEIGHTS = 0.1, 1.0, 99.48
 
 
-# %%
+# %% tags=["hide-input"]
 def weight_curves(columns=("linear, views", "linear, clean", "style", "W/T")):
     _, axes = plt.subplots(2, 2, figsize=(7, 5), sharex=True)
     for axis, column in zip(axes.flat, columns, strict=True):
@@ -984,7 +984,7 @@ setting_differences(PAIRS, MEASURED)
 # ## With more data, and longer
 
 
-# %%
+# %% tags=["hide-input"]
 GROWN = {
     "vae": {"method": "vae", "reconstruction_weight": 0.1},
     "simve": flat | {"reconstruction_weight": 0.1},
@@ -1024,7 +1024,7 @@ growth() if len(ablation) else NOT_YET
 # Digits, $w = 0.1$ for both VAEs, mean ± one standard deviation over seeds.*
 
 
-# %%
+# %% tags=["hide-input"]
 def growth_answer():
     lines = []
     for key, values, unit in [
@@ -1063,7 +1063,7 @@ growth_answer() if len(ablation) else NOT_YET
 # constants. (For a Gaussian $p(y)$ the release's formula is that of $\gamma^2 = 1 - \sigma^2/2$, ours $1 - \sigma^2$;
 # and a GPU computes the forward pass in bfloat16 here.)
 
-# %%
+# %% tags=["hide-input"]
 released = sweep.read_csv("simve_released")
 
 
@@ -1088,7 +1088,7 @@ Markdown(
 # and *fails* must survive Holm's adjustment over their family, and *equivalent* is a difference within ±.02. They were
 # written after these seeds were seen, which the diamonds say: a summary, and no test.
 
-# %%
+# %% tags=["hide-input"]
 judged = {
     name: sweep.claims(name)
     for name in ("simve", "simve_fashion", "simve_mnist")
@@ -1247,5 +1247,5 @@ assert all(0 <= share <= 1 for share in shares.values()), shares
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

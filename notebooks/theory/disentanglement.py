@@ -21,7 +21,7 @@
 #
 # **Time:** 45 minutes to read; about 40 seconds to run.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 n = 10000  # samples that a score rests on, N [100 or more]
 bins = 20  # of each code's histogram, B [2 or more]
 widths = "5,10,50,200,1000"  # dimensions [some whole numbers, 1 or more]
@@ -32,7 +32,7 @@ seed = 0  # of rotations, samplers and held-out rows [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 
@@ -958,5 +958,5 @@ pd.DataFrame(verdicts).T.round(3)
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)
