@@ -19,9 +19,9 @@ from sphinx.util import logging
 
 log = logging.getLogger(__name__)
 
-HEAD = re.compile(r"(Figure|Table) (\d+)\b")
 MENTION = re.compile(r"\b(Figure|Table)(s?) (\d+)\b")
 MORE = re.compile(r"(?:, | and |, and |–)(\d+)\b")
+HEAD = re.compile(r"(Figure|Table)s? \d+((, | and )(Figure |Table )?\d+)*(?=[.:,]| )")
 PAPER = 0.75  # share of nearly white pixels: plots have 0.76 and more, heat maps and images less
 
 
@@ -31,10 +31,22 @@ def captions(page: nodes.document) -> dict[str, nodes.emphasis]:
     for node in page.findall(nodes.emphasis):
         opens = isinstance(node.parent, nodes.paragraph) and node.parent[0] is node
         if opens and (head := HEAD.match(words(node))):
-            anchor = f"{head[1].lower()}-{head[2]}"
-            if anchor in found:
-                log.warning("%s %s is there twice", *head.groups(), location=node)
-            found[anchor] = node
+            for anchor, _, _ in mentions(head[0]):
+                if anchor in found:
+                    log.warning("%s is there twice", anchor, location=node)
+                found[anchor] = node
+    return found
+
+
+def mentions(said: str) -> list[tuple[str, int, int]]:
+    """The anchors of the figures and tables that a text names, each with its place in it."""
+    found = []
+    for match in MENTION.finditer(said):
+        kind, at = match[1].lower(), match.end()
+        found.append((f"{kind}-{match[3]}", match.start(), at))
+        while match[2] and (more := MORE.match(said, at)):
+            at = more.end()
+            found.append((f"{kind}-{more[1]}", more.start(1), at))
     return found
 
 
@@ -51,12 +63,11 @@ def number(app: Sphinx, page: nodes.document, name: str) -> None:
         node.parent["classes"].append("caption-of")
     for text in [node for node in page.findall(nodes.Text) if is_prose(node)]:
         link(text, found, name)
-    for anchor, node in found.items():
-        kind, digits = HEAD.match(words(node)).groups()
-        first = node[0]
-        rest = first.astext().removeprefix(f"{kind} {digits}")
-        if isinstance(first, nodes.Text) and rest != first.astext():
-            node.replace(first, [to(anchor, f"{kind} {digits}"), nodes.Text(rest)])
+    for node in dict.fromkeys(found.values()):
+        first, anchor = node[0], node.parent["ids"][0]
+        if isinstance(first, nodes.Text) and (head := HEAD.match(first.astext())):
+            rest = nodes.Text(first.astext()[head.end() :])
+            node.replace(first, [to(anchor, head[0]), rest])
 
 
 def describe(page: nodes.document, name: str, found: dict[str, nodes.emphasis]) -> None:
@@ -90,31 +101,22 @@ def is_prose(text: nodes.Text) -> bool:
         if isinstance(node, nodes.literal | nodes.literal_block | nodes.reference | nodes.title
                       | nodes.math | nodes.math_block | nodes.raw):  # fmt: skip
             return False
-        if "cell_output" in getattr(node, "attributes", {}).get("classes", []):
-            return False
         node = node.parent
     return bool(MENTION.search(text.astext()))
 
 
 def link(text: nodes.Text, found: dict[str, nodes.emphasis], name: str) -> None:
-    """Replace "Figures 1 and 2" by links; another work's figure has "of" after it, and none."""
+    """Make the figures and tables that a text names links to them; a caption's own head is not."""
     said, parts, end = text.astext(), [], 0
-    caption = next((a for a, node in found.items() if text.parent is node and node[0] is text), "")
-    for match in MENTION.finditer(said):
-        kind, at = match[1].lower(), match.end()
-        spans = [(match.start(), at, match[3])]
-        while match[2] and (more := MORE.match(said, at)):
-            at = more.end()
-            spans.append((more.start(1), at, more[1]))
-        if re.match(r" of (their|the paper|its)\b", said[at:]):
+    head = HEAD.match(said) if text.parent in found.values() and text.parent[0] is text else None
+    for anchor, start, stop in mentions(said):
+        if head and start < head.end():
             continue
-        for start, stop, digits in spans:
-            anchor = f"{kind}-{digits}"
-            if anchor not in found:
-                log.warning("there is no %s %s here", match[1], digits, location=name)
-            elif anchor != caption:
-                parts += [nodes.Text(said[end:start]), to(anchor, said[start:stop])]
-                end = stop
+        if anchor not in found:
+            log.warning("there is no %s on this page", anchor, location=name)
+            continue
+        parts += [nodes.Text(said[end:start]), to(anchor, said[start:stop])]
+        end = stop
     if parts:
         text.parent.replace(text, [*parts, nodes.Text(said[end:])])
 
