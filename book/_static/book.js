@@ -28,10 +28,10 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   for (const box of all(".bd-article :is(table, div.math, pre)")) reach.observe(box);
 
-  // Whoever prints, prints what is folded, too; afterwards it is as it was.
+  // Print shows what is folded, but for code: a table is of no use closed, plotting code is no loss.
   let opened = [];
   addEventListener("beforeprint", () => {
-    opened = all(".bd-article details:not([open])");
+    opened = all(".bd-article details:not([open], .hide)");
     for (const fold of opened) fold.open = true;
   });
   addEventListener("afterprint", () => opened.forEach((fold) => { fold.open = false; }));

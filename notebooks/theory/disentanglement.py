@@ -776,7 +776,9 @@ def scores_of(agreement, code):
     if code == "turned":  # by 45°: both codes speak of both factors
         z[:, :2] = z[:, :2] @ np.array([[1, -1], [1, 1]]) / 2**0.5
     given = ["med", "mig", "infoe"]
-    return metrics.evaluate(z, w, bins=20, seed=seed, metrics=given).score[given]
+    return metrics.evaluate(z, w, bins=20, seed=seed, metrics=given).score[
+        given
+    ]
 
 
 read = [[scores_of(p, code) for code in CODES] for p in AGREEMENTS]
