@@ -25,13 +25,17 @@ HEAD = re.compile(r"(Figure|Table)s? \d+((, | and )(Figure |Table )?\d+)*(?=[.:,
 PAPER = 0.75  # share of nearly white pixels: plots have 0.76 and more, heat maps and images less
 
 
+INSIDE = re.compile(r"(?<=[.)] )(Figure|Table) \d+(?=\. [A-Z])")  # a caption for what comes next, too
+
+
 def captions(page: nodes.document) -> dict[str, nodes.emphasis]:
     """The emphasised "Figure 1. …" and "Table 1. …" of a page, by their anchors."""
     found: dict[str, nodes.emphasis] = {}
     for node in page.findall(nodes.emphasis):
         opens = isinstance(node.parent, nodes.paragraph) and node.parent[0] is node
         if opens and (head := HEAD.match(words(node))):
-            for anchor, _, _ in mentions(head[0]):
+            heads = [head[0], *(m[0] for m in INSIDE.finditer(words(node)))]
+            for anchor, _, _ in mentions("; ".join(heads)):
                 if anchor in found:
                     log.warning("%s is there twice", anchor, location=node)
                 found[anchor] = node

@@ -33,7 +33,7 @@ READERS = {
         "What holds, on how many seeds, and how to run it again on your own data.",
         ["experiments/sweeps", "experiments/mutual_information_benchmark", "experiments/simve",
          "experiments/partitioned"],
-        "Every claim with its verdict: [](results). Code beside releases: [](conformance).",
+        "Every claim with its verdict: [](results.md). Code beside releases: [](conformance).",
     ),
 }  # fmt: skip
 

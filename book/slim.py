@@ -73,7 +73,7 @@ def only_what_is_named(site: Path) -> None:
         named |= found
         texts = [p for p in files if p.name in found and p.suffix in (".css", ".js")]
     for path in files:
-        if path.name not in named:
+        if path.name not in named or path.suffix == ".map":
             path.unlink()
 
 
