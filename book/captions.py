@@ -25,7 +25,7 @@ HEAD = re.compile(r"(Figure|Table)s? \d+((, | and )(Figure |Table )?\d+)*(?=[.:,
 PAPER = 0.75  # share of nearly white pixels: plots have 0.76 and more, heat maps and images less
 
 
-INSIDE = re.compile(
+INSIDE = re.compile(r"(?<=[.)] )(Figure|Table) \d+(?=\. [A-Z])")  # of what comes next, too
     r"(?<=[.)] )(Figure|Table) \d+(?=\. [A-Z])"
 )  # a caption for what comes next, too
 
