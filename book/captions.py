@@ -22,12 +22,8 @@ log = logging.getLogger(__name__)
 MENTION = re.compile(r"\b(Figure|Table)(s?) (\d+)\b")
 MORE = re.compile(r"(?:, | and |, and |–)(\d+)\b")
 HEAD = re.compile(r"(Figure|Table)s? \d+((, | and )(Figure |Table )?\d+)*(?=[.:,]| )")
-PAPER = 0.75  # share of nearly white pixels: plots have 0.76 and more, heat maps and images less
-
-
 INSIDE = re.compile(r"(?<=[.)] )(Figure|Table) \d+(?=\. [A-Z])")  # of what comes next, too
-    r"(?<=[.)] )(Figure|Table) \d+(?=\. [A-Z])"
-)  # a caption for what comes next, too
+PAPER = 0.75  # share of nearly white pixels: plots have 0.76 and more, heat maps and images less
 
 
 def captions(page: nodes.document) -> dict[str, nodes.emphasis]:
