@@ -12,6 +12,7 @@ from html import escape
 import pandas as pd
 
 from mdlib import methods, sweep
+from mdlib.figures.explorable import STYLE
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 360, 262, 30, 352, 10, 222
 GREY = "#808080"  # can be seen on white and on black
@@ -133,6 +134,7 @@ def forest(rows: list[dict[str, object]]) -> str:
     data = json.dumps(rows, ensure_ascii=False).replace("<", "\\u003c")
     return (
         '<figure class="explorable forest" data-explorable="forest-of-claims">'
+        f"<style>{STYLE}</style>"
         f'<div class="explorable-controls" hidden="hidden"><div class="choices">{"".join(choices)}'
         '</div><label><span>|a − b| at least</span><input type="range" min="0" max="50" value="0" '
         'aria-label="smallest difference" aria-valuetext="0.000"><output>0.000</output></label>'

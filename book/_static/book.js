@@ -43,6 +43,7 @@ document.addEventListener("DOMContentLoaded", () => {
       return /^[+-]?[\d.]/.test(text) ? Number.parseFloat(text) : text;
     };
     for (const [i, head] of [...table.tHead.rows[0].cells].entries()) {
+      if (!head.textContent.trim()) continue;
       const button = document.createElement("button");
       button.type = "button";
       button.className = "sort";
