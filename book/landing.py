@@ -69,7 +69,11 @@ def paths() -> str:
         links = " → ".join(f"[{short(name)}](../notebooks/{name})" for name in names)
         time = hours(sum(minutes(find(name)) for name in names))
         cards.append(f":::{{grid-item-card}} {who} · {time}\n{what}\n\n{links}\n\n{more}\n:::")
-    return "::::{grid} 1 1 3 3\n:gutter: 3\n\n" + "\n\n".join(cards) + "\n::::\n"
+    return (
+        "::::{grid} 1 1 3 3\n:gutter: 3\n:class-container: paths\n\n"
+        + "\n\n".join(cards)
+        + "\n::::\n"
+    )
 
 
 def short(name: str) -> str:

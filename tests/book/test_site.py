@@ -27,6 +27,7 @@ from site_tools import (
     Parsed,
     Visit,
     barriers,
+    browser_path,
     chromium,
     leads_on,
     pages,
@@ -349,6 +350,17 @@ def test_a_sweeps_rows_can_be_looked_at_and_sorted(address, browser):
         found = [int(text) for text in seeds.all_text_contents()]
         assert found == order(found) and len(set(found)) > 1
     page.close()
+
+
+def test_a_part_becomes_one_pdf(site):
+    pytest.importorskip("playwright.sync_api")
+    if browser_path() is None:
+        pytest.skip("no Chromium")
+    command = [sys.executable, ROOT / "tools" / "paper.py", "Disentanglement"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    content = (ROOT / "build" / "paper" / "disentanglement.pdf").read_bytes()
+    assert content.startswith(b"%PDF") and len(re.findall(rb"/Type */Page\b", content)) > 20
 
 
 @pytest.mark.parametrize("name", ["book/results", "notebooks/experiments/simve"])
