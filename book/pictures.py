@@ -48,7 +48,7 @@ def content_style() -> str:
     low, high = (0.2, 0.0), (0.9, 0.65)  # of the axes
     xs = LEFT + (mean["linear, views"] - low[0]) / (high[0] - low[0]) * (RIGHT - LEFT)
     ys = BOTTOM - (mean["style"] - low[1]) / (high[1] - low[1]) * (BOTTOM - TOP)
-    if mean.gt(high).any(axis=None) or mean["linear, views"].lt(low[0]).any():
+    if (mean > list(high)).any(axis=None) or (mean["linear, views"] < low[0]).any():
         raise ValueError("simve_mnist.csv has values beyond the axes of the picture of the book")
     parts = []
     for tick in (0.2, 0.4, 0.6):

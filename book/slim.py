@@ -29,13 +29,14 @@ COARSE = 3.0  # of 255: the mean error that fewer colours may make in a picture
 
 def slim(site: Path) -> None:
     """Take from a built site what no page of it needs."""
+    no_index_but_for_search(site)
     fewer_icons(site)
+    fewer_rules(site)
     only_what_mathjax_loads(site / "_static" / "mathjax")
     only_what_is_named(site)
     for path in (site / "_sources").rglob("*.ipynb"):
         without_outputs(path)
-    for path in (site / "_images").glob("*.png"):
-        fewer_colours(path)
+    smaller_pictures(site)
 
 
 def fewer_icons(site: Path) -> None:
@@ -90,20 +91,98 @@ def without_outputs(path: Path) -> None:
     path.write_text(json.dumps(notebook, ensure_ascii=False, indent=1), "utf-8")
 
 
-def fewer_colours(path: Path) -> None:
-    """Write a picture with a palette of 256 colours if they are enough, else as well as can be."""
+def smaller_pictures(site: Path) -> None:
+    """Write each picture in the smallest of three ways, and have the pages name it so."""
+    renamed = {}
+    for path in (site / "_images").glob("*.png"):
+        suffix, content = smallest(path)
+        path.unlink()
+        path.with_suffix(suffix).write_bytes(content)
+        renamed[path.name] = path.with_suffix(suffix).name
+    for page in site.rglob("*.html"):
+        text = page.read_text("utf-8")
+        page.write_text(_PICTURE.sub(lambda m: m[1] + renamed.get(m[2], m[2]), text), "utf-8")
+
+
+_PICTURE = re.compile(r"(_images/)([\w-]+\.png)\b")
+
+
+def smallest(path: Path) -> tuple[str, bytes]:
+    """A picture's suffix and content: with 256 colours as PNG or WebP if they do, or lossy WebP."""
     with Image.open(path) as picture:
         picture = picture.convert("RGBA")
         paper = Image.new("RGBA", picture.size, "white")
         full = Image.alpha_composite(paper, picture).convert("RGB")
     few = full.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    error = np.abs(np.asarray(few.convert("RGB"), float) - np.asarray(full, float)).mean()
-    smallest = path.read_bytes()
-    for candidate in [few] if error < COARSE else [full]:
-        file = io.BytesIO()
-        candidate.save(file, "PNG", optimize=True)
-        smallest = min(smallest, file.getvalue(), key=len)
-    path.write_bytes(smallest)
+    ways: list[tuple[str, Image.Image, dict[str, object]]] = []
+    if error(few, full) < COARSE:
+        ways = [
+            (".png", few, {"optimize": True}),
+            (".webp", few.convert("RGB"), {"lossless": True}),
+        ]
+    ways.append((".webp", full, {"quality": 88, "method": 4}))
+    found = [(suffix, saved(image, suffix, **options)) for suffix, image, options in ways]
+    return min(found, key=lambda way: len(way[1]))
+
+
+def saved(image: Image.Image, suffix: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, suffix[1:].upper(), **options)
+    return file.getvalue()
+
+
+def error(one: Image.Image, other: Image.Image) -> float:
+    """The mean difference of two pictures' values, of 255."""
+    values = [np.asarray(image.convert("RGB"), float) for image in (one, other)]
+    return float(np.abs(values[0] - values[1]).mean())
+
+
+def no_index_but_for_search(site: Path) -> None:
+    """Take search's index from pages that do not search: the theme has each load all of it."""
+    loads = re.compile(
+        r'\s*<script src="[^"]*(searchtools|language_data|searchindex)\.js[^>]*></script>'
+    )
+    for page in site.rglob("*.html"):
+        if page.name != "search.html":
+            page.write_text(loads.sub("", page.read_text("utf-8")), "utf-8")
+
+
+def fewer_rules(site: Path) -> None:
+    """Drop those rules of the theme's styles that are about classes which no page or script has."""
+    pages = [path.read_text("utf-8") for path in site.rglob("*.html")]
+    used = {
+        name for text in pages for c in re.findall(r'class="([^"]*)"', text) for name in c.split()
+    }
+    for script in site.rglob("_static/**/*.js"):
+        if "mathjax" not in script.parts:
+            used |= set(re.findall(r"[\w-]+", script.read_text("utf-8")))
+    styles = site / "_static" / "styles"
+    for path in [*styles.glob("*.css"), *styles.parent.glob("sphinx-design*.css")]:
+        path.write_text(rules_about(path.read_text("utf-8"), used), "utf-8")
+
+
+_RULE = re.compile(r"(?P<head>[^{};]+)\{(?P<body>(?:[^{}]|\{[^{}]*\})*)\}")
+
+
+def rules_about(style: str, used: set[str]) -> str:
+    """Those rules of a minified style sheet that are about no classes, or about used ones."""
+
+    def wanted(selector: str) -> bool:
+        return set(re.findall(r"\.(-?[A-Za-z_][\w-]*)", _INNER.sub("", selector))) <= used
+
+    def keep(match: re.Match[str]) -> str:
+        head, body = match["head"], match["body"]
+        if head.lstrip().startswith("@"):
+            inside = head.lstrip().startswith(("@media", "@supports"))
+            return f"{head}{{{_RULE.sub(keep, body)}}}" if inside else match[0]
+        kept = [one for one in _COMMA.split(head) if wanted(one)]
+        return f"{','.join(kept)}{{{body}}}" if kept else ""
+
+    return _RULE.sub(keep, style)
+
+
+_INNER = re.compile(r"\((?:[^()]|\([^()]*\))*\)")  # of :not(…), whose classes may well be missing
+_COMMA = re.compile(r",(?![^()]*\))")
 
 
 def in_pieces(app: Sphinx, config: object) -> None:

@@ -125,14 +125,14 @@ def _joined(found: re.Match[str], names: Iterable[Any]) -> str:
 
 def show() -> None:
     """Have the running notebook show each DataFrame by `html`; elsewhere, nothing happens."""
+    import pandas as pd
+
     try:
         from IPython import get_ipython
     except ImportError:
         return
     if shell := get_ipython():
-        shell.display_formatter.formatters["text/html"].for_type_by_name(
-            "pandas.core.frame", "DataFrame", html
-        )
+        shell.display_formatter.formatters["text/html"].for_type(pd.DataFrame, html)
 
 
 def _mean_and_std(values: pd.Series) -> tuple[float, float]:

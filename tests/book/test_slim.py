@@ -71,15 +71,40 @@ def test_a_notebook_to_download_has_its_cells_and_no_outputs(tmp_path):
 
 @pytest.mark.parametrize("colours", [4, 100_000])
 def test_a_picture_stays_what_it_is(tmp_path, colours):
-    path = tmp_path / "a.png"
     draw = np.random.default_rng(0)
-    values = draw.integers(0, 256, (colours, 3)) if colours < 256 else None
-    shape = (200, 300)
-    pixels = values[draw.integers(0, colours, shape)] if values is not None else draw.integers(
-        0, 256, (*shape, 3)
-    )  # fmt: skip
-    Image.fromarray(pixels.astype(np.uint8)).convert("RGBA").save(path, compress_level=0)
+    few = draw.integers(0, 256, (4, 3))[draw.integers(0, 4, (200, 300))]
+    smooth = np.stack(np.meshgrid(*[np.linspace(0, 255, n) for n in (300, 200)]), -1)[
+        ..., [0, 1, 0]
+    ]
+    pixels = (few if colours == 4 else smooth).astype(np.uint8)
+    (tmp_path / "_images").mkdir()
+    path = tmp_path / "_images" / "a1-b.png"
+    Image.fromarray(pixels).convert("RGBA").save(path, compress_level=0)
     before = path.stat().st_size
-    slim.fewer_colours(path)
-    error = np.abs(np.asarray(Image.open(path).convert("RGB"), float) - pixels).mean()
-    assert error < slim.COARSE and path.stat().st_size < before
+    (tmp_path / "page.html").write_text('<img src="_images/a1-b.png"><a href="b.png">')
+    slim.smaller_pictures(tmp_path)
+    (path,) = (tmp_path / "_images").iterdir()
+    with Image.open(path) as picture:
+        assert slim.error(picture, Image.fromarray(pixels)) < slim.COARSE
+    assert path.stat().st_size < before / 4
+    assert f'src="_images/{path.name}"><a href="b.png">' in (tmp_path / "page.html").read_text()
+
+
+def test_rules_about_classes_that_nobody_has_go():
+    style = (
+        '@charset "utf-8";:root{--a:1}.used,.unused>p{x:1}.unused{y:2}p:not(.unused,.b){z:3}'
+        "@media print{.unused{a:b}.used{c:d}}@font-face{font:x}@keyframes k{0%{a:b}to{c:d}}"
+    )
+    assert slim.rules_about(style, {"used"}) == (
+        '@charset "utf-8";:root{--a:1}.used{x:1}p:not(.unused,.b){z:3}'
+        "@media print{.used{c:d}}@font-face{font:x}@keyframes k{0%{a:b}to{c:d}}"
+    )
+
+
+def test_only_the_page_of_search_loads_the_index(tmp_path):
+    text = '<script src="../a.js"></script>\n <script src="../searchindex.js"></script>'
+    for name in ("a.html", "search.html"):
+        (tmp_path / name).write_text(text)
+    slim.no_index_but_for_search(tmp_path)
+    assert (tmp_path / "a.html").read_text() == '<script src="../a.js"></script>'
+    assert (tmp_path / "search.html").read_text() == text
