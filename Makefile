@@ -9,6 +9,7 @@
 #   make lint    style and spelling of the code
 #   make course  notebooks with blanks for students, with solutions for instructors: build/course
 #   make slides  two lectures as pages that need no network: build/slides
+#   make paper   a PDF of each part of the site, by Chromium: build/paper
 #   make pairs   write each notebook's .ipynb anew from its .py, outputs included
 #   make lock    resolve the newest versions into constraints.txt
 
@@ -17,7 +18,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 EXTRAS := notebooks,test,book,bench,cluster
 
-.PHONY: tour check test test-units test-notebooks book lab lint static course slides pairs lock clean
+.PHONY: tour check test test-units test-notebooks book paper lab lint static course slides pairs lock clean
 
 tour: $(READY)
 	@rm -rf runs/tour
@@ -37,6 +38,9 @@ test-notebooks: $(READY)
 
 book: $(READY)
 	@$(BIN)/python book/build.py
+
+paper: book
+	@$(BIN)/python tools/paper.py
 
 lab: $(READY)
 	$(BIN)/jupyter lab --notebook-dir=notebooks

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mdlib import methods
 from mdlib.evaluation.statistics import Interval
+from mdlib.figures import tables
 
 
 class OfMethods(Mapping[str, str]):
@@ -48,7 +49,8 @@ LABELS = OfMethods("title", untrained="untrained")
 
 
 def theme() -> None:
-    """The book's look: call it once, in a chapter's setup."""
+    """The book's look, of figures and of tables: call it once, in a chapter's setup."""
+    tables.show()
     sns.set_theme(style="whitegrid", context="notebook", font_scale=0.9)
     plt.rcParams |= {
         "figure.dpi": 150,

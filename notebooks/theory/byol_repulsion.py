@@ -30,7 +30,7 @@
 # [Lee & Choi (2022)](https://arxiv.org/abs/2203.10454), of whom we could read the **abstract** only. It does not say what
 # the style term is. The list of terms below is ours, and so are the derivations. The VAE is in `theory/multiview_elbo`.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]
 size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
 side = 8  # images are shrunk to side × side pixels [1 or more]
@@ -46,7 +46,7 @@ max_images = 5000  # at most so many training images, and so many test images
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 from dataclasses import replace
@@ -374,7 +374,7 @@ pd.DataFrame({"length of style ×": shrunk, "whole loss": muted}).round(3)
 # hold to the last bit. The images are digits painted red, and views show them in all hues: hue is the style, everything
 # else is content.
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 limits = {"size": size or None, "max_images": max_images}
 train = data.load(dataset, **limits).painted()
 test = data.load(dataset, "test", **limits).painted()
@@ -881,5 +881,5 @@ found = {
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)
