@@ -302,3 +302,28 @@ def parts(
         for part, name in names.items()
     ]
     dots(pd.concat(found), asked, order, hue="part", labels=labels)
+
+
+def curves(rows: pd.DataFrame, x: str, columns: Sequence[str], hue: str | None = None) -> None:
+    """A panel a column: the mean and ± one std over seeds against the number `x`.
+
+    Each value of the column `hue` has a line of its own, in a legend above.
+    """
+    size = (max(4, min(7, 2.5 * len(columns) + 1)), 2.8)
+    figure, axes = plt.subplots(1, len(columns), figsize=size, squeeze=False)
+    values = rows[x][rows[x] > 0]
+    wide = len(values) == len(rows) and values.max() >= 20 * values.min()
+    groups = [(None, rows)] if hue is None else list(rows.groupby(hue, sort=False))
+    for axis, column in zip(axes[0], columns, strict=True):
+        for i, (label, part) in enumerate(groups):
+            table = part.dropna(subset=[column]).groupby(x)[column].agg(["mean", "std"])
+            axis.errorbar(
+                table.index, table["mean"], yerr=table["std"].fillna(0), fmt="-" + "os^D"[i % 4],
+                ms=4, capsize=1.5, lw=1, color=f"C{i}", label=LABELS.get(label, label),
+            )  # fmt: skip
+        axis.set_title(column, fontsize=9)
+        axis.set_xlabel(x, fontsize=9)
+        axis.set_xscale("log" if wide else "linear")
+    if hue is not None:
+        handles = axes[0, 0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside upper center", ncols=4, fontsize=8)
