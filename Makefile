@@ -9,6 +9,7 @@
 #   make lint    style and spelling of the code
 #   make course  notebooks for students and instructors, nbgrader and otter-grader: build/course
 #   make slides  four lectures as pages that need no network: build/slides
+#   make paper   a PDF of each part of the site, by Chromium: build/paper
 #   make pairs   write each notebook's .ipynb anew from its .py, outputs included
 #   make lock    resolve the newest versions into constraints.txt
 
@@ -18,7 +19,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 EXTRAS := notebooks,test,book,course,bench,cluster
 
-.PHONY: tour check test test-units test-notebooks test-grading book lab lint static course slides \
+.PHONY: tour check test test-units test-notebooks test-grading book paper lab lint static course slides \
     pairs lock clean
 
 tour: $(READY)
@@ -43,6 +44,9 @@ test-grading: $(READY)
 
 book: $(READY)
 	@SOLUTIONS=$(SOLUTIONS) $(BIN)/python book/build.py
+
+paper: book
+	@$(BIN)/python tools/paper.py
 
 lab: $(READY)
 	@$(BIN)/python tools/lab.py $(LAB)

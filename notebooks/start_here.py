@@ -20,14 +20,14 @@
 #
 # **Time:** about 75 seconds on two CPU cores.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist, sprites, images:PATH [data set]
 size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
 methods = "all"  # what is trained [some of vae, simve, infonce, byol, or all]
 seed = 0  # the first seed [seed]
 seeds = 3  # how many, one after the other [1 or more]
 latent_dim = 16  # size of the code [1 or more]
-steps = 630  # training steps of each method [1 or more]
+steps = 420  # training steps of each method [1 or more]
 batch_size = 64  # images a step; each gives two views [2 or more]
 max_images = 10000  # at most so many training images, and so many test images
 # [2 or more]
@@ -40,7 +40,7 @@ reconstruction_weight = 1.0  # of VAE and SimVE; below 1, priors weigh more
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %%
+# %% tags=["hide-input"]
 import time
 
 import matplotlib.pyplot as plt
@@ -87,7 +87,7 @@ test = data.load(dataset, "test", **limits).to(device)
 law = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)
 train
 
-# %%
+# %% tags=["hide-input"]
 examples = train.images[:8]
 generator = torch.Generator(device).manual_seed(seed)
 views, parameters = law(examples, 4, generator)
@@ -103,7 +103,7 @@ plots.image_grid(
 # The views come with the numbers that made them. Nothing below is trained on these numbers. They are the ground truth
 # that we will ask for at the end:
 
-# %%
+# %% tags=["hide-input"]
 pd.DataFrame(
     {name: column[0].tolist() for name, column in style(parameters).items()}
 ).round(2)
@@ -196,7 +196,7 @@ if "vae" in chosen:
         nobody = create("vae", **shape, arch=arch, seed=s)
         trained["untrained", s] = nobody.to(device)
 
-# %%
+# %% tags=["hide-input"]
 plots.loss_curves(histories)
 
 # %% [markdown]
@@ -240,7 +240,7 @@ def examine(method, seed):
     }
 
 
-# %%
+# %% tags=["hide-input"]
 rows = []
 for (name, s), method in trained.items():
     rows.append({"method": name, "seed": s} | examine(method, 1000 + s))
@@ -253,7 +253,7 @@ tables.mean_std(results[summary])
 # *Table 1. Content (accuracy of a linear probe) and style (mean $R^2$ over all style parameters): mean ± standard
 # deviation over n seeds.*
 
-# %% tags=["picture"]
+# %% tags=["picture", "hide-input"]
 plots.content_style(results, "content, new views", "style")
 # %% [markdown]
 # *Figure 3. What each code keeps: content to the right, style upwards; a dot a method, bars ± one standard deviation
@@ -262,7 +262,7 @@ plots.content_style(results, "content, new views", "style")
 # Which part of the style? Here it is, one parameter at a time. A code cannot hold what the view itself does not show, so
 # the last row asks the pixels, with the same probe:
 
-# %%
+# %% tags=["hide-input"]
 each = (
     results.drop(columns=[*summary[1:], "seed"])
     .groupby("method", sort=False)
@@ -293,7 +293,7 @@ plt.show()
 # the code of a test image as centre $y$ and draws $z \sim \mathcal{N}(y, \sigma^2 I)$ around it: the same content in
 # styles of its own.
 
-# %%
+# %% tags=["hide-input"]
 generative = [name for name in chosen if isinstance(trained[name, seed], VAE)]
 views = protocol.fresh_views(test, law, probe_views, 2000).images[:10]
 sheet, labels = [views], ["view"]
@@ -311,7 +311,7 @@ plots.image_grid(torch.stack(sheet), row_labels=labels)
 # ## What we read from it
 
 
-# %%
+# %% tags=["hide-input"]
 CONTRASTS = [
     ("simve", "vae"),
     ("simve", "infonce"),
@@ -342,7 +342,7 @@ plots.forest(differences(results))
 # With three seeds $t$ multiplies the standard error by 4.3, and much stays hollow. The sweep `start_here` ran this chapter with five
 # seeds. The same differences there, and how strongly the seeds' scores go together ($r$; near 0, pairing brings nothing):
 
-# %%
+# %% tags=["hide-input"]
 kept = sweep.read_csv("start_here")
 kept = kept[kept["method"].isin(plots.LABELS)] if len(kept) else results
 five = {
@@ -374,7 +374,7 @@ pd.DataFrame(five)
 # What this page claims was written into the sweep's file with its margins, and `mdlib collect` judges it there, after Holm's
 # adjustment over all seven. It was written after these seeds were seen, which the diamonds say.
 
-# %%
+# %% tags=["hide-input"]
 plots.claims(sweep.claims("start_here"), "a − b (accuracy or $R^2$)")
 
 # %% [markdown]
@@ -507,7 +507,7 @@ compare = {"vae", "simve", "infonce", "byol"} <= set(chosen)
 checked = (
     compare
     and dataset in ("digits", "fashion-mnist")
-    and steps >= 600
+    and steps >= 400
     and seeds >= 3
 )
 if checked:
@@ -551,5 +551,5 @@ assert abs(louder - style_share(first)) < 1e-4, "a share has no unit"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -21,7 +21,7 @@
 #
 # **Time:** about 30 seconds on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 tasks = "few"  # what is estimated; few are seven of them
 # [some of mdlib.mi.tasks,
 # same-class-digits, same-class-mnist, same-class-fashion-mnist, channel-digits,
@@ -35,7 +35,7 @@ seed = 0  # of the pairs, the splits, the initial weights and the batches [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %%
+# %% tags=["hide-input"]
 import math
 import time
 import warnings
@@ -318,7 +318,7 @@ def estimates(names, x, y):
     return {n: (values.get(n), reasons[n] or None) for n in names}
 
 
-# %%
+# %% tags=["hide-input"]
 measured = []
 for name, task in chosen.items():
     x, y = draw(task, seed)
@@ -336,7 +336,7 @@ mdlib.record(out, measured)
 live = pd.DataFrame(measured).astype({"estimate": float, "error": float})
 
 
-# %%
+# %% tags=["hide-input"]
 def wide(rows, value="estimate"):
     """Tasks × estimators, the mean over seeds, in the order of the rows."""
     return rows.pivot_table(
@@ -355,7 +355,7 @@ shown.style.format("{:.3f}", na_rep="–")
 # the results further down have five seeds and 5000 pairs. But what follows is too large for chance:
 
 
-# %%
+# %% tags=["hide-input"]
 def nats(frame, title, estimator):
     return f"{frame.loc[title, estimator]:.2f}"
 
@@ -399,7 +399,7 @@ if checked:
 # And the critics? Here is the comparison by held-out InfoNCE for three of the tasks, on pairs from another seed. It
 # never looks at the truth. The concatenated critic has the vectors, the separable one the images.
 
-# %%
+# %% tags=["hide-input"]
 if complete:
     held_out = {}
     for name in (FEW[0], FEW[5], FEW[6]):
@@ -427,7 +427,7 @@ if complete:
 # cells below print nothing.)
 
 
-# %%
+# %% tags=["hide-input"]
 rows = sweep.read_csv("mutual_information_benchmark")
 have = len(rows) > 0
 if have:
@@ -452,7 +452,7 @@ if have:
 # They are blind to the other four. A small ± says that an estimator agrees with itself.
 
 
-# %%
+# %% tags=["hide-input"]
 def short(error):
     """An error in five characters."""
     if np.isnan(error):
@@ -496,7 +496,7 @@ if have:
 # not the only difficulty. The numbers behind it, with their spread:
 
 
-# %%
+# %% tags=["hide-input"]
 def plus_minus(values):
     """Mean ± std over seeds, as text; a dash where nothing was estimated."""
     values = values.dropna()
@@ -526,14 +526,14 @@ if have:
 # %% [markdown]
 # *Table 2. The lower bounds: mean ± standard deviation over the sweep's seeds, nats.*
 
-# %%
+# %% tags=["hide-input"]
 if have:
     display(results_table(OTHERS))
 
 # %% [markdown]
 # *Table 3. All others. A dash: refused. For how many tasks, and the first reason given:*
 
-# %%
+# %% tags=["hide-input"]
 if have:
     refused = rows.dropna(subset="reason").groupby("estimator", sort=False)
     why = refused.agg(tasks=("title", "nunique"), example=("reason", "first"))
@@ -555,7 +555,7 @@ if have:
 # neighbours adapt to the local scale, and suffer the least, but for points in the tails even the nearest neighbour is
 # far. The cure costs one line, and {prf:ref}`thm-benchmark-invariance` allows it: apply asinh, or ranks.
 
-# %%
+# %% tags=["hide-input"]
 TAILS = ["gaussian", "histogram", "ksg", "infonce", "nwj", "dv", "smile-5"]
 if have:
     students = [t for t in mean.index if f"asinh of {t}" in mean.index]
@@ -587,7 +587,7 @@ if have:
 # truth. The critic learns which coordinates to look at; a distance looks at all. Its own price is overfitting: with
 # many coordinates and few pairs it learns what does not hold on the held-out ones, and the honest value falls.
 
-# %%
+# %% tags=["hide-input"]
 BY_SIZE = ["gaussian", "ksg", "infonce", "nwj", "smile-1", "smile-5"]
 if have:
     _, axes = plt.subplots(1, 2, figsize=(7, 2.9))
@@ -718,7 +718,7 @@ if everything:
 # Below, each of our lower bounds, DV and MINE, is held against it. The bands were drawn for estimators that train on
 # half of the pairs and report the other; ours report a quarter, and stop at a step that another quarter has chosen.
 
-# %%
+# %% tags=["hide-input"]
 BANDS = {  # task → how far below and above the truth the mean may be, nats
     NORMAL: (0.05, 0.03),
     "Additive 0.75 1×1": (0.05, 0.05),
@@ -760,7 +760,7 @@ if everything:
 # 0, 1, 2. They are *our measurements with that package*, not numbers of the paper. Other random numbers were drawn, so
 # a difference of some hundredths is chance, more so where the spread is large.
 
-# %%
+# %% tags=["hide-input"]
 PACKAGE = {  # title: (CCA, KSG k = 10, histogram of 10 bins), means, nats
     "Normal 1×1": (0.407, 0.417, 0.354),
     "Uniform margins 1×1": (0.382, 0.418, 0.375),
@@ -1061,5 +1061,5 @@ assert abs(always_one) < 1e-9, "who always says 1 has all of it from chance"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

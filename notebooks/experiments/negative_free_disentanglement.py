@@ -20,7 +20,7 @@
 #
 # **Time:** about 50 seconds on two CPU cores; the sweep behind the tables took three and a quarter hours of one core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "scenes"  # or sprites, dsprites, shapes3d, celeba, …
 # [data set with factors]
 methods = "vicreg,beta_vae"  # what is compared [some methods]
@@ -37,14 +37,14 @@ arch = "mlp-small"  # of the encoder
 # [one of mlp-small, mlp, mlp-large, conv, resnet]
 lr = 1e-3  # learning rate at the first step; it falls to 0 along a cosine
 # [above 0]
-samples = 10000  # images that the scores are computed from [100 or more]
+samples = 5000  # images that the scores are computed from [100 or more]
 trees = 2000  # images that DCI and HFS are computed from [100 or more]
 bins = 20  # of each code, for everything that counts [2 or more]
 image_size = 32  # photographs are scaled to it [1 or more]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %%
+# %% tags=["hide-input"]
 import time
 
 import matplotlib.pyplot as plt
@@ -109,7 +109,7 @@ nearly = Views(
 as_it_is = Views()
 train
 
-# %%
+# %% tags=["hide-input"]
 generator = torch.Generator(device).manual_seed(seed)
 examples = measured.images[:8]
 views, _ = nearly(examples, 2, generator)
@@ -318,7 +318,7 @@ results.set_index(["method", "seed"])[SHOWN].round(3)
 # %% [markdown]
 # *Table 1. This run: MED of all units and of the best unit a factor, each beside its two controls.*
 
-# %%
+# %% tags=["hide-input"]
 _, axis = plt.subplots(figsize=(6, 2.6))
 for (name, _), curve in curves.items():
     curve = pd.DataFrame(curve)
@@ -342,7 +342,7 @@ plt.show()
 # factor alone has a steep curve and narrow bands; if it also listens to others, its bands are wide.
 
 
-# %%
+# %% tags=["hide-input"]
 def best_units(z):
     """For each factor, the unit that scores highest among those it owns."""
     score = metrics.med(z, v, bins)
@@ -367,7 +367,7 @@ def responses(z, panels, colour, label):
         axis.fill_between(x, mean - band, mean + band, color=colour, alpha=0.15)
 
 
-# %%
+# %% tags=["hide-input"]
 shown = min(K, 6)
 _, axes = plt.subplots(
     len(chosen), shown, figsize=(7, 0.4 + 1.5 * len(chosen)), sharey=True,
@@ -419,7 +419,7 @@ assert (by_method.size() == seeds_kept).all() and seeds_kept >= 5
 # First the gate: has training come to rest? MED at half of the training and at its end, and the two methods that were
 # trained twice as long:
 
-# %%
+# %% tags=["hide-input"]
 longer = [("sprites", "vicreg"), ("sprites", "beta_vae")]
 rest = []
 for d, name in longer:
@@ -434,7 +434,7 @@ pd.DataFrame(rest).set_index(["data", "method", "steps"]).round(3)
 # %% [markdown]
 # *Table 2. Mean over seeds after the usual and after twice the usual training.*
 
-# %%
+# %% tags=["hide-input"]
 watched = main.groupby(["data", "method"])[
     ["MED watched at half", "MED watched at end"]
 ].mean()
@@ -445,7 +445,7 @@ sets, and by {moved.max():.0%} at most ({plots.LABELS[moved.idxmax()[1]]}, {move
 read the scores as those of a training of this length.""")
 
 
-# %%
+# %% tags=["hide-input"]
 def dots(axis, d, score):
     """A row a method: trained with its deviation, rotated, untrained."""
     part = main[main["data"] == d].groupby("method")
@@ -489,7 +489,7 @@ plt.show()
 #
 # The numbers, with all scores of the literature:
 
-# %%
+# %% tags=["hide-input"]
 scores = ["MED", *(f"top-{k}" for k in TOP), *CLASSICS, "dci", "hfs"]
 table = by_method[scores].agg(["mean", "std"]).round(3)
 shown_table = pd.DataFrame(
@@ -512,7 +512,7 @@ shown_table.rename(index=plots.LABELS)
 #
 # Rotate a code at random and its axes mean nothing. A score of axes should notice.
 
-# %%
+# %% tags=["hide-input"]
 tests = ["MED", "top-1", "mig", "beta_vae", "factor_vae"]
 after = mean.loc[(slice(None), EMBEDDINGS), :]
 _, axes = plt.subplots(1, len(tests), figsize=(7, 2.2))
@@ -535,7 +535,7 @@ plt.show()
 # *Figure 5. Each joint embedding (dot: sprites, square: scenes, mean over seeds): the score of its own axes against that
 # of random axes. On the grey line a score cannot tell the two apart; above it, it prefers the axes that mean nothing.*
 
-# %%
+# %% tags=["hide-input"]
 wide = mean.loc[(slice(None), [*free, "supervised"]), :]
 med_ratio = wide["MED"] / wide["MED rotated"]
 vote_gain = wide["factor_vae rotated"] - wide["factor_vae"]
@@ -560,7 +560,7 @@ Markdown(f"""Over the {len(free)} methods without negatives and the supervised n
 # the question is not whether a code has a disentangled subset. It is whether training put it there.
 
 
-# %%
+# %% tags=["hide-input"]
 gains = []
 for d, name in [(d, n) for d in ("sprites", "scenes") for n in ORDER]:
     part = main[(main["data"] == d) & (main["method"] == name)]
@@ -613,7 +613,7 @@ shown_gains.rename(index=plots.LABELS)
 # the table.*
 
 
-# %%
+# %% tags=["hide-input"]
 def listed(found):
     return ", ".join(plots.LABELS[name] for name in found) or "none"
 
@@ -634,7 +634,7 @@ Markdown(
 #
 # Alignment is not information. A linear probe on the whole code, for each factor, on test images:
 
-# %%
+# %% tags=["hide-input"]
 _, axes = plt.subplots(2, 1, figsize=(7, 6))
 for axis, d in zip(axes, ("sprites", "scenes"), strict=True):
     part = mean.loc[d].reindex(ORDER)
@@ -672,7 +672,7 @@ plt.show()
 #
 # ## Width, and the last layer
 
-# %%
+# %% tags=["hide-input"]
 widths = pd.concat(
     group(latent_dim=D).query("data == 'sprites' and method in ['byol', 'vicreg']")
     for D in (10, 256, 512)
@@ -698,7 +698,7 @@ plt.show()
 # %% [markdown]
 # *Figure 8. Width of the code, sprites, mean ± one deviation over seeds. Dashed: axes rotated; dotted grey: untrained.*
 
-# %%
+# %% tags=["hide-input"]
 linear = group(code="linear")
 layers = {}
 for name in ("byol", "vicreg"):
@@ -761,7 +761,7 @@ pd.DataFrame(
     {"measured": claims, "met": {k: met(k, x) for k, x in claims.items()}}
 ).reindex(claims).round(2).fillna("")
 
-# %%
+# %% tags=["hide-input"]
 beta = main[main["method"] == "beta_vae"]
 ratio = {
     d: statistics.interval(part["MED"] / part["MED rotated"])
@@ -789,7 +789,7 @@ at a time, and often undoes what alignment there was. That comes with the ReLU a
 #
 # If there is an order, pairs of methods should be told apart, and the order should survive another data set:
 
-# %%
+# %% tags=["hide-input"]
 PAIRS = [(a, b) for i, a in enumerate(EMBEDDINGS) for b in EMBEDDINGS[i + 1 :]]
 order = {}
 for d in by_data:
@@ -812,7 +812,7 @@ pd.DataFrame(order).T
 # *Table 6. The seven joint embeddings in the order of their mean scores, and of how many of the 21 pairs (paired by seed)
 # the interval leaves out 0.*
 
-# %%
+# %% tags=["hide-input"]
 tau = {
     score: kendalltau(
         *(by_data[d].loc[EMBEDDINGS, score] for d in by_data)
@@ -976,5 +976,5 @@ assert torch.equal(v[mates][:, :last], v[rows_asked[:10]][:, :last])
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

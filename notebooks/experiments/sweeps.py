@@ -21,7 +21,7 @@
 #
 # **Time:** about 60 seconds on two CPU cores.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist, sprites [data set]
 size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
 seed = 0  # the first seed [seed]
@@ -30,7 +30,7 @@ steps = 60  # training steps of a run [1 or more]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %%
+# %% tags=["hide-input"]
 import tempfile
 import time
 from pathlib import Path
@@ -63,7 +63,7 @@ folder = Path(tempfile.mkdtemp(prefix="sweep-"))
 # that trains something. In the book, it would lie in `notebooks/`; here we write it into a temporary folder
 # (with `~~` for `%%`, which would begin a cell of *this* notebook).
 
-# %%
+# %% tags=["hide-input"]
 chapter = """
 # ~~ tags=["parameters"]
 latent_dim = 8  # D, the size of the code
@@ -208,7 +208,7 @@ sweep.summary(table, spec)
 # %% [markdown]
 # *Table 1. Accuracy of a linear probe on the test set, mean ± standard deviation over n seeds.*
 
-# %%
+# %% tags=["hide-input"]
 groups = table.groupby("latent_dim")["accuracy"]
 _, axes = plt.subplots(figsize=(5, 3))
 axes.errorbar(groups.mean().index, groups.mean(), groups.std(), marker="o")
@@ -390,5 +390,5 @@ assert abs(luck(3, 1) - three) < 0.05, f"the largest of three: {three:.3f}"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

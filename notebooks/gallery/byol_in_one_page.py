@@ -23,7 +23,7 @@
 #
 # **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist, cifar10 [data set]
 size = 0  # side of the images in pixels; 0: 8 for digits, else as they are
 # [0 or more]
@@ -41,7 +41,7 @@ seed = 0  # of weights, batches and views [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import time
 
 import matplotlib.pyplot as plt
@@ -314,7 +314,7 @@ results.set_index("variant").drop(columns="seed").round(3)
 # They were written down in `notebooks/sweeps/gallery_byol_in_one_page.yaml` before the sweep ran, with fresh seeds; the
 # margins come from a pilot with two other seeds. Here is what its rows say:
 
-# %%
+# %% tags=["hide-input"]
 try:
     said = sweep.claims("gallery_byol_in_one_page")
     plots.claims(said, "difference, or distance from the number")
@@ -327,7 +327,7 @@ said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 # %% [markdown]
 # *Figure 1 and Table 2. Each claim, its interval (95 %, Student's, paired by seed) and verdict after Holm's adjustment.*
 
-# %% tags=["picture"]
+# %% tags=["picture", "hide-input"]
 _, axes = plt.subplots(1, 2, figsize=(7, 3.1), width_ratios=[1, 1.25])
 for name, curve in curves.items():
     axes[0].plot(curve["step"], curve["gauge"], label=name)
@@ -348,7 +348,7 @@ plt.show()
 # *Figure 2. Left: this run. Right: a dot a variant and seed of the sweep (of this run, where there is no sweep). Far left
 # stand the collapsed: what they say of a view's class differs as much as among the healthy.*
 
-# %%
+# %% tags=["hide-input"]
 tables.mean_std(source[["variant", "gauge", "class of views"]], "variant")
 
 # %% [markdown]
@@ -456,5 +456,5 @@ assert 690 < memory(0.999) < 695, memory(0.999)
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

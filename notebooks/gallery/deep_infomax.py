@@ -25,7 +25,7 @@
 #
 # **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or cifar10, mnist, fashion-mnist [data set]
 size = 0  # side of the images in pixels; 0: 8 for digits, else as they are
 # [0 or more]
@@ -47,7 +47,7 @@ seed = 0  # of weights, batches and prior [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 
@@ -295,7 +295,7 @@ def examine(net):
     return row
 
 
-# %%
+# %% tags=["hide-input"]
 VARIANTS = {
     "untrained": {},
     "local-jsd": {"bound": jsd},
@@ -329,7 +329,7 @@ results.set_index("variant").drop(columns="seed").round(3)
 # as well: in our pilot on CIFAR-10, $\gamma = 1$ made half of the gap. Here $\gamma$ is the same in both, and has lines of
 # its own:
 
-# %%
+# %% tags=["hide-input"]
 try:
     said = sweep.claims("gallery_deep_infomax")
     plots.claims(said, "difference of accuracies")
@@ -340,7 +340,7 @@ said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 # %% [markdown]
 # *Figure 1 and Table 3. Each claim with its interval (95 %, Student's, paired by seed) and its verdict.*
 
-# %% tags=["picture"]
+# %% tags=["picture", "hide-input"]
 swept = sweep.read_csv("gallery_deep_infomax")
 source = swept if len(swept) else results
 _, axes = plt.subplots(1, 2, figsize=(7, 3.2), sharey=True)
@@ -366,7 +366,7 @@ plt.show()
 # *Figure 2. Mean accuracy over the sweep's seeds (this run's, where there is no sweep). Blue: local, orange: global; solid:
 # $\gamma$ of the parameters, dashed: ten times as much, dotted: none.*
 
-# %%
+# %% tags=["hide-input"]
 tables.mean_std(source[["variant", *mean.columns[-6:]]], "variant")
 
 # %% [markdown]
@@ -462,5 +462,5 @@ assert len({frozenset(p) for p in places}) == 1, "a place keeps its channels"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

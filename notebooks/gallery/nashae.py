@@ -25,7 +25,7 @@
 #
 # **Time:** 12 minutes to read; about 25 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 signals = "beams"  # two factors; or images, whose attributes TAD asks for
 # [one of beams, sprites, scenes]
 strengths = "0,0.2"  # the λ that are compared
@@ -39,7 +39,7 @@ seed = 0  # of weights and batches [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import time
 
 import matplotlib.pyplot as plt
@@ -153,7 +153,7 @@ def trained(x, strength, hidden):
 # autoencoder with $m = 4$ has twice the dimensions it needs. For images there are the package's `sprites` and `scenes`.
 
 
-# %% tags=["data"]
+# %% tags=["data", "hide-input"]
 def beams(length=1000, frequencies=(10, 15, 20)):
     """Signals [360, length] of 0 and 1, and factors [360, 2]: frequency and duty cycle."""
     v = torch.cartesian_prod(torch.arange(3), torch.arange(120))
@@ -257,7 +257,7 @@ results.set_index("λ").round(3)
 # %% [markdown]
 # *Table 1. This run, one seed. "error" is half the mean squared error of standardised signals: 0.5 says nothing of them.*
 
-# %%
+# %% tags=["hide-input"]
 figure, axes = plt.subplots(
     len(codes), latent_dim, figsize=(7, 1.5 * len(codes)), squeeze=False,
     sharex=True, sharey=True,
@@ -283,7 +283,7 @@ plt.show()
 #
 # They were written down in `notebooks/sweeps/gallery_nashae.yaml` before the sweep ran, with seeds that no pilot had used.
 
-# %%
+# %% tags=["hide-input"]
 try:
     said = sweep.claims("gallery_nashae")
     plots.claims(said, "difference, or distance from the number")
@@ -294,7 +294,7 @@ said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 # %% [markdown]
 # *Figure 3 and Table 2. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
 
-# %%
+# %% tags=["hide-input"]
 swept = sweep.read_csv("gallery_nashae")
 source = swept if len(swept) else results.assign(signals=signals)
 source = source.assign(
@@ -386,5 +386,5 @@ torch.testing.assert_close(shrunk(z, 0.0), z.mean(0).expand_as(z))
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

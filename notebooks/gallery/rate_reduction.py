@@ -25,7 +25,7 @@
 #
 # **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or mnist, fashion-mnist [data set]
 size = 0  # side of the images in pixels; 0: 8 for digits, else as they are
 # [0 or more]
@@ -44,7 +44,7 @@ seed = 0  # of weights and batches [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 
@@ -290,7 +290,7 @@ def vae():
     return encode, lambda z: 2 * method.decode(z) - 1
 
 
-# %%
+# %% tags=["hide-input"]
 VARIANTS = {
     "loop": {},
     "encoder": {"decoder_steps": 0},
@@ -327,7 +327,7 @@ guesses = {"mean of all": x.mean(0), "mean of its class": means[y_test]}
 }
 
 
-# %% tags=["picture"]
+# %% tags=["picture", "hide-input"]
 def walk(name, c, angles):
     """Images from the first principal direction of class c to the second and third."""
     encode, decode = trained[name]
@@ -371,7 +371,7 @@ plt.show()
 #
 # Written in `notebooks/sweeps/gallery_rate_reduction.yaml` before the sweep ran, with fresh seeds:
 
-# %%
+# %% tags=["hide-input"]
 try:
     said = sweep.claims("gallery_rate_reduction")
     plots.claims(said, "difference, or distance from the number")
@@ -382,7 +382,7 @@ said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 # %% [markdown]
 # *Figure 2 and Table 2. Each claim with its interval (95 %, Student's, paired by seed) and its verdict.*
 
-# %%
+# %% tags=["hide-input"]
 swept = sweep.read_csv("gallery_rate_reduction")
 source = swept if len(swept) else results
 readings = [c for c in results if c not in ("variant", "seed")]
@@ -483,5 +483,5 @@ assert distance(C, C_twin).abs().max() < 1e-9, "also of one class, in 3 D"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -24,7 +24,7 @@
 #
 # **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 arms = "beta-adversarial-mse, beta-overlap-mse, beta-adversarial-blur, pairs-adversarial-mse"  # what is trained: method, data and loss; or all
 # [some of beta-adversarial-mse, beta-overlap-mse, beta-adversarial-blur, pairs-adversarial-mse, pairs-overlap-mse, pairs-adversarial-blur, or all]
 channels = 1  # with a square each: 64 images; 2 make 4096, and longer training
@@ -39,7 +39,7 @@ seed = 0  # of weights, batches and draws [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import time
 
 import matplotlib.pyplot as plt
@@ -85,7 +85,7 @@ device = pick_device(device)
 # a smaller spacing makes neighbours share pixels.
 
 
-# %% tags=["data"]
+# %% tags=["data", "hide-input"]
 def xysquares(places, spacing, side=64, square=8):
     """Places [N, 2C] from 0 to 7, as x, y of each channel → images [N, C, side, side] of 0 and 1."""
     margin = (side - square - 7 * spacing) // 2
@@ -160,7 +160,7 @@ orders.rename_axis("spacing", axis=1).round(2)
 # 0.03125 apart, neighbours and far ends alike. At 7, 6 and 4 only direct neighbours overlap: the loss knows "next to" from
 # "elsewhere". With blur, all spacings have an order.
 
-# %%
+# %% tags=["hide-input"]
 figure, axes = plt.subplots(1, 2, figsize=(7, 2.8), sharex=True)
 for axis, kind in zip(axes, ("mse", "blur"), strict=True):
     for n, spacing in enumerate((8, 4, 2, 1)):
@@ -297,7 +297,7 @@ results.set_index("arm").round(3)
 # They were written down in `notebooks/sweeps/gallery_reconstruction_loss.yaml` before the sweep ran, with seeds that no pilot
 # had used.
 
-# %%
+# %% tags=["hide-input"]
 try:
     said = sweep.claims("gallery_reconstruction_loss")
     plots.claims(said, "difference of MIG")
@@ -310,7 +310,7 @@ said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 # %% [markdown]
 # *Figure 3 and Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
 
-# %%
+# %% tags=["hide-input"]
 swept = sweep.read_csv("gallery_reconstruction_loss")
 source = swept if len(swept) else results
 labels = {arm: arm for arm in ARMS}
@@ -402,5 +402,5 @@ assert several.shape == (3,) and (several > 0).all(), several
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -27,7 +27,7 @@
 #
 # **Time:** 15 minutes to read; about 20 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 betas = "1,2,4"  # of the β-VAEs, the curve that others are held against
 # [some numbers, above 0]
 tc_betas = "4"  # β of the β-TCVAEs [some numbers, 1 or more]
@@ -43,7 +43,7 @@ seed = 0  # of weights, batches and draws [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 
@@ -380,7 +380,7 @@ pd.DataFrame(made).set_index("method").round(2)
 # They were written down in `notebooks/sweeps/gallery_total_correlation.yaml` before the sweep ran, with seeds that no pilot
 # had used.
 
-# %%
+# %% tags=["hide-input"]
 try:
     said = sweep.claims("gallery_total_correlation")
     plots.claims(said, "difference")
@@ -391,7 +391,7 @@ said[["says", "verdict", "n"]]
 # %% [markdown]
 # *Figure 1 and Table 5. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
 
-# %%
+# %% tags=["hide-input"]
 swept = sweep.read_csv("gallery_total_correlation")
 source = swept if len(swept) else results
 trained = source[source["TC"].notna()]
@@ -510,5 +510,5 @@ assert bias(16, 2, 0.3) < larger, "fewer images, a larger error"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

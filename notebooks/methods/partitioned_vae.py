@@ -25,7 +25,7 @@
 #
 # **Time:** about a minute and a half on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist, both best with size = 14
 # [data set]
 size = 8  # pixels of a side; the images are brought to it [1 or more]
@@ -57,7 +57,7 @@ seeds = 1  # how many, one after the other, of the small runs in Tables 1 and 2
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %%
+# %% tags=["hide-input"]
 import time
 
 import matplotlib.pyplot as plt
@@ -97,7 +97,7 @@ train
 # is **content**. Content was made by nature and style by us. That is why this is a good place to begin: for each part
 # we can ask for the truth.
 
-# %%
+# %% tags=["hide-input"]
 draw = torch.Generator(device).manual_seed(seed)
 of_each = torch.stack(
     [(test.labels == c).nonzero()[0, 0] for c in test.labels.unique()]
@@ -198,14 +198,14 @@ VAE = {
 }  # fmt: skip
 plain = learn(VAE, n=picture_steps)
 
-# %%
+# %% tags=["hide-input"]
 a, b = shown[:, 0], shown.roll(3, 0)[:, 1]
 sheet = torch.stack([a, b, plain.reconstruct(a), swapped(plain, a, b)])
 plots.image_grid(
     enlarged(sheet), row_labels=["A", "B", "A rebuilt", "content A, style B"]
 )
 
-# %%
+# %% tags=["hide-input"]
 spread = plain.encode(test.images).var(0)
 share = (spread[content_dim:].sum() / spread.sum()).item()
 Markdown(f"""*Figure 2. A VAE, its last {style_dim} dimensions called style.*
@@ -404,7 +404,7 @@ by_rung_table(results)
 #
 # **Look.** The same ten pairs on every rung.
 
-# %%
+# %% tags=["hide-input"]
 rungs = [*LADDER, LONG]
 rows = [a, b] + [swapped(models[name, seed], a, b) for name in rungs]
 plots.image_grid(
@@ -451,7 +451,7 @@ def draw_grid(axis, sheet, title):
     axis.grid(False)
 
 
-# %%
+# %% tags=["hide-input"]
 _, axes = plt.subplots(1, 2, figsize=(7, 3.9))
 draw_grid(axes[0], all_pairs(plain), "VAE")
 draw_grid(axes[1], all_pairs(split), "partitioned VAE")
@@ -464,7 +464,7 @@ plt.show()
 # **Where to cut.** Build a code from the first dimensions of A and the last ones of B. At 0 it is A rebuilt, at the right
 # end B. Only at one place between the two was the partitioned VAE *told* to cut.
 
-# %%
+# %% tags=["hide-input"]
 taken = range(content_dim + style_dim + 1)
 some_a, some_b = a[::2], b[::2]  # five columns fit a phone
 sheets = [x.expand(len(taken), *x.shape) for x in (some_a, some_b)]
@@ -528,7 +528,7 @@ def tried(method):
     return trial(method.reconstruct(A), swapped(method, A, B))
 
 
-# %%
+# %% tags=["hide-input"]
 right, r2 = judge.agreement(A, class_A, style_A)
 ceiling = dict(
     zip(
@@ -548,7 +548,7 @@ by_rung_table(verdicts)
 # pictures. Hue, rotation: $R^2$ between what the judge sees and the truth of B; it is negative where the picture has
 # something else, such as the hue of A.*
 
-# %%
+# %% tags=["hide-input"]
 by_rung = verdicts.groupby("rung").mean()
 of_vae, of_last = by_rung.loc[LONG_VAE], by_rung.loc[LONG]
 void = by_rung.index[by_rung["itself: class"] < 0.5]
@@ -571,7 +571,7 @@ that was cut at random. **Hue and rotation**, cut here, tell them apart: {of_vae
 # The two directions in which each part varies most, for new views of test images, in the colours of what we know.
 
 
-# %%
+# %% tags=["hide-input"]
 def plane(z):
     """The codes projected on their two principal directions, [N, 2]."""
     z = z - z.mean(0)
@@ -611,7 +611,7 @@ plt.show()
 # **A walk in style.** One view of a test image. Its content is kept, and one style dimension at a time is moved from
 # −2 to 2 standard deviations of its codes.
 
-# %%
+# %% tags=["hide-input"]
 reach = torch.linspace(-2, 2, 9, device=device)
 
 
@@ -652,7 +652,7 @@ walk_figure("style", content_views[[3, 4]])
 #
 # **A walk in content**, along the straight line between two contents. The style stays that of the picture on the left.
 
-# %%
+# %% tags=["hide-input"]
 start, goal = shown[:5, 0], shown[5:10, 1]
 (c_start, s_start), (c_goal, _) = (
     split.parts(split.encode(each)) for each in (start, goal)
@@ -674,7 +674,7 @@ plots.image_grid(enlarged(sheet), column_labels=labels)
 # The rungs "content once" and "squeeze" differ in the price of style alone. Here they are again, with the style part as
 # it was and with one three times as wide (short runs, one seed).
 
-# %%
+# %% tags=["hide-input"]
 wide = 3 * style_dim
 PRICES = {1.0: "+ content once", style_beta: "+ squeeze"}
 knobs = []
@@ -686,7 +686,7 @@ for price, name in PRICES.items():
         knobs.append(row | examine(method) | tried(method))
 knobs = pd.DataFrame(knobs)
 
-# %%
+# %% tags=["hide-input"]
 PANELS = {
     "probes: class": ["class from c", "class from s"],
     "judge: class": ["swap: class A", "swap: class B"],
@@ -712,7 +712,7 @@ plt.show()
 # %% [markdown]
 # ## What we read from it
 
-# %%
+# %% tags=["hide-input"]
 mean = results.groupby("rung")[READINGS].mean()
 
 
@@ -959,5 +959,5 @@ pd.DataFrame({"two terms": found, "swap": swaps}).T.round(2)
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -21,7 +21,7 @@
 #
 # **Time:** about a minute on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]
 size = 16  # pixels of a side; the images are brought to it [1 or more]
 latent_dim = 10  # size of the code [1 or more]
@@ -45,7 +45,7 @@ seeds = 3  # how many, one after the other [1 or more]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %%
+# %% tags=["hide-input"]
 import math
 import time
 
@@ -206,7 +206,7 @@ values, pulls = torch.tensor(values), torch.stack(pulls)
 noise_ratio = (pulls.std(0).norm() / pull.norm()).item()
 assert abs(values.mean() - exact.item()) < 5 * values.std() / 400**0.5
 
-# %%
+# %% tags=["hide-input"]
 _, axes = plt.subplots(figsize=(5, 2.2))
 axes.hist(values.tolist(), bins=30, color="0.7", label="at the drawn codes")
 axes.axvline(exact.item(), color="C3", lw=2, label="expectation (4)")
@@ -214,7 +214,7 @@ axes.set(xlabel="log group prior (nats a view)", ylabel="draws")
 axes.legend(fontsize=8)
 plt.show()
 
-# %%
+# %% tags=["hide-input"]
 Markdown(f"""*Figure 1. The group prior of one batch, flat p(y), before training: 400 draws, and the expectation.*
 
 One draw is off by {values.std():.2f} nats a view (standard deviation). In the gradient by $\\mu$ the noise is
@@ -306,7 +306,7 @@ models = {name: learn(name, seed, n=picture_steps) for name in VARIANTS}
 # %% [markdown]
 # **Reconstructions.** Each view is rebuilt from the mean of its own code.
 
-# %%
+# %% tags=["hide-input"]
 draw.manual_seed(seed + 10)
 ten = torch.stack(
     [(test.labels == c).nonzero()[0, 0] for c in test.labels.unique()]
@@ -323,7 +323,7 @@ plots.image_grid(torch.stack(sheet), row_labels=["view", *models])
 # its place we take centres of images: the mean code of the views of a test image. Around each we draw
 # $z \sim \mathcal{N}(\bar z, \sigma^2 I)$ once.
 
-# %%
+# %% tags=["hide-input"]
 flat = models["SimVE, flat"]
 
 
@@ -357,7 +357,7 @@ plots.image_grid(torch.stack(sheet), row_labels=list(models))
 # **The same content, another style.** Now three draws around each centre. For comparison, the same draws, with the same
 # σ², around the VAE's mean code of the same views. The VAE never promised that such codes would look alike.
 
-# %%
+# %% tags=["hide-input"]
 sheet, labels = [shown[:, 0]], ["view"]
 for name, label in [("SimVE, flat", "SimVE"), ("VAE", "VAE")]:
     middle = centres_of(models[name], shown)
@@ -380,7 +380,7 @@ def codes_of_groups(method, J=8, n=450):
     return protocol.codes_of_views(method, law, test.images[:n], J, seed=99)
 
 
-# %%
+# %% tags=["hide-input"]
 def spider(axis, groups):
     """Views [B, J, 2] joined with their centre, a colour a group."""
     for i, views in enumerate(groups):
@@ -405,7 +405,7 @@ colours = [
     ("brightness", mapped.styles["brightness"], "viridis"),
 ]
 
-# %%
+# %% tags=["hide-input"]
 _, axes = plt.subplots(2, 4, figsize=(7, 3.9))
 for row, name in zip(axes, ("VAE", "SimVE, flat"), strict=True):
     z = models[name].encode(x)
@@ -427,7 +427,7 @@ plt.show()
 # one image of each class, joined with their centre.*
 
 
-# %%
+# %% tags=["hide-input"]
 share = {
     name: protocol.within_share(codes_of_groups(method))[0]
     for name, method in models.items()
@@ -444,7 +444,7 @@ that it is lost. It is written in small, as the probes below will find.""")
 # **A walk.** Take the codes of five views, and move them all along one principal direction, in steps of the standard
 # deviation there. What changes in the pictures is what the method has written in this direction.
 
-# %%
+# %% tags=["hide-input"]
 STEPS = torch.linspace(-3, 3, 13, device=device)
 few = shown[::2, 0]
 walks, shares = {}, {}
@@ -469,7 +469,7 @@ explorable.film(
     start={"step": 2},  # at 0 all directions look alike
 )
 
-# %%
+# %% tags=["hide-input"]
 listed = {
     name: ", ".join(f"{share:.2f}" for share in values)
     for name, values in shares.items()
@@ -521,7 +521,7 @@ for name, w, v, J in dict.fromkeys(plan):  # each once
 results = pd.DataFrame(rows)
 
 
-# %%
+# %% tags=["hide-input"]
 def points(axis, table, knob, reading):
     """A dot a seed, a line through the means; a colour a method."""
     places = sorted(table[knob].unique())
@@ -554,7 +554,7 @@ def here(**settings):
 # how much of a code's variance is style. These are claims about the best network. What do short
 # trainings say?
 
-# %%
+# %% tags=["hide-input"]
 table = here(weight=reconstruction_weight, J=2)
 table = table[table["method"] != "VAE"]
 _, axes = plt.subplots(2, 2, figsize=(7, 4.4))
@@ -573,7 +573,7 @@ plt.show()
 # A picture of hundreds of pixels has hundreds of nats, and the prior deals in tens. The weight of the reconstruction
 # term decides whether the network hears the prior at all.
 
-# %%
+# %% tags=["hide-input"]
 by_weight = here(**{"σ²": variance, "J": 2})
 _, axes = plt.subplots(1, 3, figsize=(7, 2.7))
 for axis, reading in zip(axes, NAMES, strict=True):
@@ -588,7 +588,7 @@ plt.show()
 # %% [markdown]
 # *Figure 8. The effect of $p(y)$ and of the reconstruction weight. The VAE is SimVE with groups of one.*
 
-# %%
+# %% tags=["hide-input"]
 tables.mean_std(
     by_weight.drop(columns=["σ²", "J"]), by=["weight", "method"]
 ).sort_index(level=0, sort_remaining=False)
@@ -601,7 +601,7 @@ tables.mean_std(
 #
 # More views of fewer images: each step has about the same number of pictures, in groups of two, four or six.
 
-# %%
+# %% tags=["hide-input"]
 table = here(
     **{"method": "SimVE, flat", "weight": reconstruction_weight, "σ²": variance}
 )
@@ -619,7 +619,7 @@ plt.show()
 # These runs were short, and the pictures above came from longer ones. Here are the readings of those (one seed), and of
 # two more, with a small σ² (the smaller one of Figure 7).
 
-# %%
+# %% tags=["hide-input"]
 runs = {
     (name, "–" if name == "VAE" else variance): model
     for name, model in models.items()
@@ -668,7 +668,7 @@ pd.DataFrame(gained).map(str)
 #   charge with a flat $p(y)$. A VAE pays for it as for everything else, and writes the angle first. In Table 2 it still
 #   lags.
 # - **Style needs no group prior:** the VAE has none, and keeps some in every row of Table 1. Whether as much as SimVE
-#   depends on the weight and on the length of the training, and is left to `experiments/simve`. Alignment makes style
+#   depends on the weight and on the length of the training: see `experiments/simve_generation`. Alignment makes style
 #   *small*, as W/T and Figure 5 say. It does not make it unreadable: a probe has a magnifying glass.
 # - **Flat or Gaussian $p(y)$** is a small difference here, next to the one between either and the VAE.
 # - **A small weight has a price.** T in Table 1 falls towards 0: the code's means move little against the encoder's
@@ -879,5 +879,5 @@ pd.DataFrame({"groups by image": untold, "groups by class": told}).round(2)
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -30,7 +30,7 @@
 # [Lee & Choi (2022)](https://arxiv.org/abs/2203.10454), of whom we could read the **abstract** only. It does not say what
 # the style term is. The list of terms below is ours, and so are the derivations. The VAE is in `theory/multiview_elbo`.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]
 size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
 side = 8  # images are shrunk to side × side pixels [1 or more]
@@ -46,7 +46,7 @@ max_images = 5000  # at most so many training images, and so many test images
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 from dataclasses import replace
@@ -374,7 +374,7 @@ pd.DataFrame({"length of style ×": shrunk, "whole loss": muted}).round(3)
 # hold to the last bit. The images are digits painted red, and views show them in all hues: hue is the style, everything
 # else is content.
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 limits = {"size": size or None, "max_images": max_images}
 train = data.load(dataset, **limits).painted()
 test = data.load(dataset, "test", **limits).painted()
@@ -736,7 +736,7 @@ first case (8) is {fresh["cheat, both laws"]:.2f} on fresh test pairs of sharp a
 #   where all hues are drawn, this training came to the floor by way of the hue and stayed there. Use one law for both
 #   views wherever a style term is on, and you need not hope.
 # - **Does separation cost?** With R1b the content half knows a little less of the class than with R1a. Two seeds do not
-#   decide that; `experiments/partitioned` has more.
+#   decide that; `experiments/partitioned_byol` has more.
 # - **Content at $h_c$ knows the hue, in every row**, and $z_c$ knows less of it.
 #
 # The last is a **leak**: information about one part in the other (in the words of disentanglement, the content half is
@@ -761,7 +761,7 @@ first case (8) is {fresh["cheat, both laws"]:.2f} on fresh test pairs of sharp a
 # - **What Lee & Choi did.** We know their abstract. R1b is our reading, and another may be theirs.
 # - **That a split code is better for anything.** We asked where content and style go. Whether few-shot learning gains is
 #   an experiment, and by {prf:ref}`pl-sign` it needs BYOL with two attracting heads as a control
-#   (`experiments/partitioned`).
+#   (`experiments/partitioned_byol`).
 # - **That R1b must separate.** It did, here. {prf:ref}`pl-floor` asks that style depends on $w$, not that it depends on
 #   nothing else.
 # - **That R1b separates on real augmentations.** Hue is one number that shows everywhere in the picture. Crops change
@@ -933,5 +933,5 @@ assert sum(p.numel() for p in small.parameters()) > 0, "it must learn"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

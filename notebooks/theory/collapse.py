@@ -29,7 +29,7 @@
 # [Bizeul, Schölkopf & Allen (2024)](https://arxiv.org/abs/2402.01399), whose *abstract* and public code we have read and
 # whose text we could not. Statements and proofs are ours.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]
 size = 0  # side of the images in pixels; 0: 16 [0 or more]
 sigma2 = 0.15  # σ², the variance of p(z|y) [above 0]
@@ -41,7 +41,7 @@ seed = 0  # of everything that is drawn [seed]
 device = "auto"  # what the provenance cell reports [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import itertools
 import math
 import time
@@ -891,5 +891,5 @@ assert threshold(1.0, 0.1, 50) < 0.11, "of many views: probabilistic PCA's"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -28,7 +28,7 @@
 # The question is one of [Lee, Kim, Kang & Rhee (2023)](https://arxiv.org/abs/2308.15704), whose *abstract* we have read
 # and whose text we could not. What follows is our own.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]
 size = 0  # side of the images in pixels; 0: 8 for digits, else as they are
 # [0 or more]
@@ -40,7 +40,7 @@ seed = 0  # of everything that is drawn [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 
@@ -70,7 +70,7 @@ for name in chosen:
         raise ValueError(unknown("experiment", name, PARTS))
 draw = torch.Generator().manual_seed(seed)
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 limits = {"size": size, "max_images": max_images, "device": device}
 train, x_train, task = pairs.of_split(dataset, "train", **limits)
 test, x_test, held_out = pairs.of_split(dataset, "test", **limits)
@@ -658,5 +658,5 @@ assert np.isfinite(kept).all() and np.max(kept) < 20, kept
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -27,7 +27,7 @@
 #
 # **Time:** 35 minutes to read; about 40 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 parts = "all"  # which networks are trained
 # [some of sphere, temperature, skewed, anisotropic, sparse, blocks, or all]
 kappa = 10.0  # concentration of a pair on the sphere [above 0, 100 or less]
@@ -38,7 +38,7 @@ seed = 0  # of everything that is drawn [seed]
 device = "auto"  # what the provenance cell reports [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 import warnings
@@ -502,7 +502,7 @@ for power in torch.linspace(0, 6, 200):
     assert (spread < 1e-9) == (power == 0), (power, spread)  # power 0: uniform
 
 
-# %%
+# %% tags=["hide-input"]
 if "temperature" in chosen:
     tables = []
     for D in (3, 4):
@@ -900,7 +900,7 @@ if "blocks" in chosen:
 #
 # ## Over seeds
 
-# %%
+# %% tags=["hide-input"]
 try:
     verdicts = sweep.claims("identifiability")[
         ["says", "verdict", "a − b", "low", "high", "n"]
@@ -1060,5 +1060,5 @@ assert few < many and many > 0.99 and 0 < two <= 1, (
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

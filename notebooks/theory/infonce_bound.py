@@ -24,7 +24,7 @@
 #
 # **Time:** 35 minutes to read; about 40 seconds to run on two CPU cores.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 levels = "2,4,6,8,10"  # true values, in nats [some numbers, above 0]
 dim = 20  # of x and of y [1 or more]
 batch_size = 64  # K, pairs in a batch [2 or more]
@@ -33,7 +33,7 @@ seed = 0  # of everything that is drawn [seed]
 device = "auto"  # what the provenance cell reports [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 
@@ -862,5 +862,5 @@ assert certified(x, x + 1) == 0, "unequal pairs certify nothing"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

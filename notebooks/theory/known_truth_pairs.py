@@ -28,7 +28,7 @@
 # *abstract* we have read and whose text we could not. Theorems, proofs, constructions and numbers below are our own.
 # None of them should be quoted as the paper's.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]
 size = 0  # side of the images in pixels; 0: 8 for digits, else as they are
 # [0 or more]
@@ -40,7 +40,7 @@ seed = 0  # of everything that is drawn [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import itertools
 import math
 import time
@@ -71,7 +71,7 @@ for name in chosen:
         raise ValueError(unknown("experiment", name, PARTS))
 draw = torch.Generator().manual_seed(seed)
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 limits = {"size": size, "max_images": max_images, "device": device}
 train, x_train, task = pairs.of_split(dataset, "train", **limits)
 test, x_test, held_out = pairs.of_split(dataset, "test", **limits)
@@ -425,7 +425,7 @@ assert len(marks.unique(dim=0)) == len(images.flatten(1).unique(dim=0)) * 32
 f"{len(pictures):,} pictures, of which no two with different factors look alike"
 
 
-# %%
+# %% tags=["hide-input"]
 def cdp(split, shared):
     names = [f for f in pairs.CdpMini.FACTORS if f[0] in shared]
     return pairs.CdpMini(split.images, split.labels, names)
@@ -762,5 +762,5 @@ assert abs(there - excess) < 1e-9 and excess > 0, (K, excess)
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

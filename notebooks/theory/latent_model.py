@@ -28,7 +28,7 @@
 # The model is that of [Bizeul, Schölkopf & Allen (2024)](https://arxiv.org/abs/2402.01399), whose *abstract* and public
 # code we have read and whose text we could not. Every derivation below is therefore ours, and so are its mistakes.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 sigma2 = 0.15  # σ², the variance of p(z|y) [above 0, below 1]
 gamma2 = 0.85  # γ², the variance of a Gaussian p(y) [above 0]
 batches = 20  # of 256 pairs, behind each mean of Figure 3 [4 or more]
@@ -36,7 +36,7 @@ seed = 0  # of everything that is drawn [seed]
 device = "auto"  # what the provenance cell reports [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import copy
 import math
 import time
@@ -885,5 +885,5 @@ assert gap(2, 0.4) < gap(3, 0.4) < most(0.4), "more views, more to gain"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -29,7 +29,7 @@
 # The questions are those of [Lee, Kim, Kang & Rhee (2023)](https://arxiv.org/abs/2308.15704), whose *abstract* we have
 # read and whose text we could not. What follows is our own.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]
 size = 0  # side of the images in pixels; 0: 8 for digits, else as they are
 # [0 or more]
@@ -41,7 +41,7 @@ seed = 0  # of everything that is drawn [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import itertools
 import math
 import time
@@ -75,7 +75,7 @@ for name in chosen:
         raise ValueError(unknown("experiment", name, PARTS))
 draw = torch.Generator().manual_seed(seed)
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 limits = {"size": size, "max_images": max_images, "device": device}
 train, x_train, task = pairs.of_split(dataset, "train", **limits)
 test, x_test, held_out = pairs.of_split(dataset, "test", **limits)
@@ -542,7 +542,7 @@ from_sweep(full)
 # strengths. After training, a fresh critic estimates the information between two views' codes.
 
 
-# %%
+# %% tags=["hide-input"]
 def strength():
     strengths = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3)
     stack = frozen.Encoders([x_train.shape[1], 128, 32], [0.2] * 8, seed)
@@ -725,5 +725,5 @@ digit.round(3)
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -25,7 +25,7 @@
 #
 # **Time:** 25 minutes to read; about 80 seconds to run on two CPU cores.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 estimators = "all"  # what is trained, with commas; club has its own section
 # [some of infonce, nwj, dv, mine, js, js-legacy, smile-1, smile-5, smile-inf,
 # interpolated-0.01, interpolated-0.5, or all]
@@ -43,7 +43,7 @@ seed = 0  # of data, weights and batches [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %%
+# %% tags=["hide-input"]
 import math
 import time
 
@@ -150,7 +150,7 @@ table.unstack(0).rename(index=TITLES)
 # $y^3$ in place of $y$: an injective change, so that the truth stays and the critics have a harder time. A second sweep,
 # `mi_in_practice_full`, has the length that is usual in the field.
 
-# %%
+# %% tags=["hide-input"]
 sweeps = ("mi_in_practice", "mi_in_practice_full")
 swept = pd.concat([sweep.read_csv(name) for name in sweeps])
 if len(swept):
@@ -648,5 +648,5 @@ assert (out.diff(dim=0) >= 0).all(), "an increasing map"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

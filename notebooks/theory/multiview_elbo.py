@@ -34,7 +34,7 @@
 # itself into the other. All formulas below are therefore our derivations, and no number here can be compared with one of
 # the paper's.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]
 size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
 side = 8  # images are shrunk to side × side pixels [1 or more]
@@ -45,7 +45,7 @@ seed = 0  # of everything that is drawn [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 from dataclasses import replace
@@ -77,7 +77,7 @@ def randn(*shape):
     return torch.randn(*shape, generator=draw, dtype=torch.float64)
 
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 limits = {"size": size or None, "max_images": max_images}
 whole = data.load(dataset, **limits).painted()
 shrunk = F.adaptive_avg_pool2d(whole.images.float(), side).round().byte()
@@ -92,7 +92,7 @@ law = Views(hue=0.5)  # the same image, in any colour of the circle
 # that is the digit, and with one that also holds the hue of its view.
 
 
-# %%
+# %% tags=["hide-input"]
 def paint(images, hue):
     """Images [N, C, H, W] (red), each in its hue [N]."""
     turned = (hue + 0.5) % 1 - 0.5
@@ -216,7 +216,7 @@ for code, best in [
 # posteriors and every term of (5) have closed forms, and only JS needs a grid. As encoders take the exact one-view
 # posteriors $p(c|v)$ and $p(s|v)$.
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 alpha, beta = torch.tensor([[1.0, 0.6, 0.2], [-0.3, 0.6, 1.0]]).double()
 content_true, style_true = randn(pairs, 1, 1), randn(pairs, 2, 1)
 v = content_true * alpha + style_true * beta
@@ -242,7 +242,7 @@ def kl_prior(mu, var):
     return losses.gaussian_kl(mu, var.log().expand_as(mu))
 
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 # the true posterior of (c, s_a, s_p), given both views: mean m, precision P
 zero = torch.zeros(3).double()
 three = torch.stack(
@@ -747,5 +747,5 @@ assert tip(1.0, 4) < tip(1.0, 2), "more views, an earlier tip"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -24,7 +24,7 @@
 #
 # **Time:** 15 minutes to read; about 20 seconds to run on two CPU cores.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]
 size = 0  # side of the images in pixels; 0: as they are [0 or more]
 seed = 0  # the first seed [seed]
@@ -35,7 +35,7 @@ probe_views = 3000  # views that a probe learns from; half as many test it
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 
@@ -403,5 +403,5 @@ torch.testing.assert_close(start_only[-1], asked[-1][:8], rtol=1e-3, atol=1e-4)
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -30,7 +30,7 @@
 # [Lee & Choi (2022)](https://arxiv.org/abs/2203.10454) split a code by its loss alone; we could read their **abstract**
 # only. Statements and proofs are ours unless a source is named.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]
 size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
 side = 8  # images are shrunk to side × side pixels [1 or more]
@@ -39,7 +39,7 @@ seed = 0  # of everything that is drawn [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import itertools
 import math
 import time
@@ -72,7 +72,7 @@ def randn(*shape):
     return torch.randn(*shape, generator=draw, dtype=torch.float64)
 
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 limits = {"size": size or None, "max_images": max_images}
 whole = data.load(dataset, **limits).painted()
 shrunk = F.adaptive_avg_pool2d(whole.images.float(), side).round().byte()
@@ -148,7 +148,7 @@ plots.image_grid(torch.stack(sheet), row_labels=row_names)
 # nine with a known fault, and every term is evaluated exactly.
 
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 C, K = 4, 6
 content_of, hue_of = torch.meshgrid(
     torch.arange(C), torch.arange(K), indexing="ij"
@@ -455,7 +455,7 @@ assert (cosines["scrambled"] - cosines["straight"]).abs().max() > 1
 assert right["straight"].all()
 torch.testing.assert_close(right["turned"], same)  # 3: only where R is one
 
-# %%
+# %% tags=["hide-input"]
 Markdown(
     f"""Swaps between images are right for {right["turned"].double().mean():.0%} of the pairs with turned styles."""
 )
@@ -548,7 +548,7 @@ for distance in (0.3, 1.0, 2.0):  # m / τ, with τ = 1
     assert abs(open_content[distance, "straight"]) < 1e-6
     assert abs(open_content[distance, "twisted"] - formula.min()) < 1e-4
 
-# %%
+# %% tags=["hide-input"]
 Markdown(f"""A linear style with decoder of lengths 1 and 0.3 and noise of variance 0.3, turned by 45°, costs a diagonal
 $q$ {loss_of_q["turned"]:.3f} nats a view. A twist costs {open_content[1.0, "twisted"]:.3f} nats, if a view leaves two
 contents open and its style is one standard deviation from 0.""")
@@ -787,5 +787,5 @@ assert twists_left(round_trip, 4, 7) == 7, "a ring: one turn for all"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)
