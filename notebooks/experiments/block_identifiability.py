@@ -400,7 +400,9 @@ torch.testing.assert_close(
     centred(moved, content) - centred(moved, content).mean(0),
     centred(s, content) - centred(s, content).mean(0), atol=1e-4, rtol=0,
 )  # fmt: skip
-assert meaning(moved)["other contents"] < meaning(s)["other contents"]
+assert meaning(moved)["other contents"] < meaning(s)["other contents"], (
+    "the moved code means the same for other contents"
+)
 undone = meaning(centred(moved, content))
 {"shifted": meaning(moved), "centred": undone, "as trained": meaning(s)}
 

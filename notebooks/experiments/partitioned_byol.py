@@ -458,7 +458,9 @@ content, told = torch.randn(2, 400, 3, generator=draw)
 basis, _ = torch.linalg.qr(torch.randn(6, 6, generator=draw))
 both = torch.cat([content, told], 1) @ basis
 rest, rest_new = without_style(both[:300], told[:300], both[300:])
-assert rest.shape == (300, 6) and rest_new.shape == (100, 6)
+assert rest.shape == (300, 6) and rest_new.shape == (100, 6), (
+    f"shapes {tuple(rest.shape)} and {tuple(rest_new.shape)}"
+)
 left = probes.ridge(rest, told[:300], rest_new, told[300:]).score
 assert left < 0.1, f"style is still there: R² = {left:.2f}"
 still = probes.ridge(rest, content[:300], rest_new, content[300:]).score

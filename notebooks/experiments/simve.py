@@ -716,7 +716,7 @@ made_up = pd.DataFrame(
         "y": [3.0, 3, 2, 2, 0, 2],  # means 3, 2, 1
     }
 )
-assert agreement(made_up, "x", "x") == 1
+assert agreement(made_up, "x", "x") == 1, "a score agrees with itself"
 assert abs(agreement(made_up, "x", "y") + 1) < 1e-9, "opposite orders"
 agree = {
     on: agreement(main[main["on"] == on], "linear, views", "knn, views")

@@ -467,7 +467,7 @@ mean, spread = centre_posterior(z, 0.3, 0.7)  # as regression of y on z
 joint = 0.7 + 0.3 * torch.eye(3)
 weights = torch.linalg.solve(joint, torch.full((3,), 0.7))
 torch.testing.assert_close(mean, (weights[None, :, None] * z).sum(1))
-assert abs(spread - (0.7 - 0.7 * weights.sum().item())) < 1e-6
+assert abs(spread - (0.7 - 0.7 * weights.sum().item())) < 1e-6, spread
 
 # %% tags=["hidden", "remove-cell"]
 mean, spread = centre_posterior(z[:, :1], 1.0, 1.0)
