@@ -1,0 +1,421 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Drop, swap: what neurons tell of a reach
+#
+# *Does a code of spike counts come apart into what a whole reach shares and what changes within it, if its parts
+# are swapped between two moments of the reach?*
+#
+# Swap-VAE ([Liu et al. 2021](https://arxiv.org/abs/2111.02338)) has a code in two parts. *Content* is a point, and is to
+# be the same at two moments of one trial; *style* is Gaussian, and may differ. Each moment must be rebuilt from its own
+# style and the *other* moment's content. Views are made as neurons allow: another bin of the same trial, and some neurons
+# fall silent.
+#
+# **You will learn**
+# - a law of views for counts, and a VAE with Poisson likelihood whose parts change places,
+# - to cross-validate over trials, and to divide a swap gap by what a random swap costs,
+# - to ask of a split code what its weights alone would have given.
+#
+# **You need** what a VAE is (`start_here`); `methods/partitioned_vae` has its cousin for images.
+#
+# **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
+
+# %% tags=["parameters"]
+activity = "simulation"  # 100 simulated neurons, or 174 recorded ones, which need the file of mdlib.data.neural
+# [one of simulation, recording]
+variants = "swap-vae,neither,vae,raw"  # what is compared
+# [some of swap-vae, light, no-swap, no-align, neither, vae, beta-vae, weak-vae, raw, or all]
+steps = 400  # of training [1 or more]
+batch_size = 128  # pairs of bins a step [2 or more]
+lr = 1e-3  # learning rate [above 0]
+reach = 3  # the partner of a bin is at most so many bins away [1 or more]
+dropout = 0.6  # at most this share of the neurons falls silent [0 to 1]
+half = 16  # dimensions of content, and of style [1 or more]
+tested = 1  # how many of five parts of the trials are tested in turn, each after training on all others
+# [1 to 5]
+seed = 0  # of the simulation, the parts, weights and views [seed]
+device = "auto"  # where to compute [device]
+out = ""  # folder for the results; empty writes none [text]
+
+# %% tags=["setup"]
+import math
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import GroupKFold, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+import mdlib
+from mdlib import losses, sweep
+from mdlib.data import neural
+from mdlib.devices import pick_device
+from mdlib.evaluation import statistics
+from mdlib.figures import plots, tables
+from mdlib.notebook import provenance
+from mdlib.registry import random_stream, seeded
+from mdlib.training import SampleViews, fit
+
+plots.theme()
+started = time.time()
+device = pick_device(device)
+
+# %% [markdown]
+# ## The equation
+#
+# Let $x_1, x_2$ be counts of $U$ neurons at two moments of a trial, $c_i$ the contents and
+# $s_i \sim q(s \mid x_i) = \mathcal N(\mu_i, \sigma_i^2)$ the styles. The decoder $D$ gives a rate for each neuron, and
+# $\ell(x, r) = \sum_u r_u - x_u \log r_u$ is Poisson's $-\log p(x \mid r)$ without $\log x!$, which no weight can change.
+#
+# $$ L = \tfrac12 \sum_{i=1}^2 \Big[\, \ell\big(x_i, D(c_i, s_i)\big) + \ell\big(x_i, D(c_{3-i}, s_i)\big)
+#    + \alpha\, \mathrm{KL}\big(q(s \mid x_i) \,\|\, \mathcal N(0, I)\big) \Big] + \beta\, \big(2 - 2 \cos(c_1, c_2)\big). \tag{1} $$
+#
+# With $\alpha = 10$, as released, a nat of style costs ten; content is free but has to fit both moments.
+#
+# ## Views of counts
+#
+# `fit` takes samples and a law of views. A sample here is a *window*: a bin with its neighbours of the same trial, so
+# that the law can pick one of them.
+
+
+# %%
+def windows(counts, trial, reach):
+    """Each bin and `reach` bins before and after: [N, 2 reach + 1, units].
+
+    Those of another trial are −1. Bins of a trial stand one after another.
+    """
+    rows = torch.arange(len(counts))[:, None] + torch.arange(-reach, reach + 1)
+    inside = (rows >= 0) & (rows < len(counts))
+    rows = rows.clamp(0, len(counts) - 1)
+    inside &= trial[rows] == trial[:, None]
+    return torch.where(inside[..., None], counts[rows], -1)
+
+
+@dataclass(frozen=True)
+class CountViews:
+    """Bins of windows [B, W, units]: the middle one, then others at random.
+
+    Of each, a share of the units is set to 0, the share uniform up to `dropout`.
+    """
+
+    dropout: float = 0.6
+
+    def __call__(self, windows, members, generator):
+        B, W, _ = windows.shape
+        odds = (windows[..., 0] >= 0).float()
+        odds[:, W // 2] = 1e-9  # itself only in a trial of one bin
+        middle = torch.full((B, 1), W // 2, device=windows.device)
+        other = odds.multinomial(members - 1, True, generator=generator)
+        chosen = torch.cat([middle, other], 1)
+        views = windows[torch.arange(B, device=windows.device)[:, None], chosen]
+        at = {"generator": generator, "device": windows.device}
+        silent = self.dropout * torch.rand(B, members, 1, **at)
+        views = views * (torch.rand(views.shape, **at) >= silent)
+        made = {"shift": chosen[..., None] - W // 2, "dropout": silent}
+        return views, made
+
+
+# %% [markdown]
+# ## The method
+#
+# It has the face that `fit` asks for: a loss of groups of views, and codes. With content as Gaussian as style, without
+# swap and alignment, it is a VAE, or a β-VAE with $\beta$ in the place of $\alpha$.
+
+
+# %%
+def stack(sizes):
+    """Linear layers with batch norm and ReLU between them."""
+    layers = []
+    for a, b in pairwise(sizes):
+        layers += [nn.Linear(a, b), nn.BatchNorm1d(b), nn.ReLU()]
+    return nn.Sequential(*layers[:-2])
+
+
+class SwapVAE(nn.Module):
+    """Of counts: views [B, 2, units] → the loss (1) and its terms, in nats a view."""
+
+    uses, least_images, least_views = (), 2, 2
+
+    def __init__(
+        self, units, half, alpha=10.0, beta=1.0, swap=True, point=True
+    ):
+        super().__init__()
+        self.half, self.alpha, self.beta = half, alpha, beta
+        self.swap, self.point = swap, point
+        self.encoder = stack([units, units, 128, 4 * half])
+        self.decoder = stack([2 * half, 128, units, units]).append(
+            nn.Softplus()
+        )
+
+    def loss(self, views, generator=None):
+        B, J, _ = views.shape
+        mean, log_variance = self.encoder(views.flatten(0, 1)).chunk(2, 1)
+        noise = torch.empty_like(mean).normal_(generator=generator)
+        first = self.half if self.point else 0  # the Gaussian dimensions
+        noise[:, :first] = 0
+        z = (mean + (log_variance / 2).exp() * noise).view(B, J, -1)
+        content, style = z.split(self.half, -1)
+        codes = [z, torch.cat([content.flip(1), style], -1)][: 1 + self.swap]
+        rates = self.decoder(torch.cat(codes).flatten(0, 1)).view(
+            -1, *views.shape
+        )
+        parts = poisson(views, rates).flatten(1).mean(1)
+        kl = losses.gaussian_kl(mean[:, first:], log_variance[:, first:]).mean()
+        apart = losses.cosine_regression(content[:, 0], content[:, 1]).mean()
+        total = parts.sum() + self.alpha * kl + self.beta * apart
+        return total, {"own": parts[0], "kl": kl, "alignment": apart}
+
+    @torch.no_grad()
+    def encode(self, counts):
+        """Means [N, 2 half] of counts [N, units]: content, then style."""
+        self.eval()
+        return self.encoder(counts)[:, : 2 * self.half]
+
+    @torch.no_grad()
+    def rates(self, content, style):
+        self.eval()
+        return self.decoder(torch.cat([content, style], 1))
+
+    def after_step(self, step, steps):
+        """Nothing follows a step."""
+
+
+def poisson(x, rates):
+    """ℓ of (1): counts and rates [..., units] → [...]."""
+    options = {"log_input": False, "eps": 1e-7, "reduction": "none"}
+    return F.poisson_nll_loss(rates, x.expand_as(rates), **options).sum(-1)
+
+
+GAUSSIAN = {"swap": False, "point": False, "beta": 0.0}
+VARIANTS = {
+    "swap-vae": {},  # as released
+    "light": {"alpha": 1.0},  # style is cheap
+    "no-swap": {"swap": False},
+    "no-align": {"beta": 0.0},
+    "neither": {"swap": False, "beta": 0.0},
+    "vae": {"alpha": 1.0, **GAUSSIAN},
+    "beta-vae": {"alpha": 4.0, **GAUSSIAN},
+    "weak-vae": {"alpha": 0.25, **GAUSSIAN},
+    "raw": None,  # no code: the counts
+}
+
+# %% [markdown]
+# ## Neurons
+#
+# **Simulated**, after the authors' code: a trial is four bins in one of four directions. The angle $u$ grows through an
+# eighth of the circle, a noisy point near $(5 \sin u, 5 \cos u)$ goes through a random invertible network (RealNVP) into
+# 100 dimensions, and these are the neurons' rates, from which counts are drawn. So the direction is what a trial shares,
+# and the place within the arc is what changes.
+#
+# **Recorded** are 159 reaches of one monkey to eight targets, in bins of 100 ms. It is one of the paper's four recordings;
+# the other three were not at hand.
+
+
+# %%
+class Activity(NamedTuple):
+    counts: torch.Tensor  # [N, units]
+    angle: torch.Tensor  # [N], of the trial's direction, in radians
+    phase: torch.Tensor  # [N], where in its trial, 0 to 1
+    trial: torch.Tensor  # [N], ascending
+
+
+def coupled(z, rng):
+    """A layer of RealNVP: [N, D] → [N, D], weights as Glorot draws them."""
+    kept, moved = np.split(z, 2, axis=1)
+    d, h = kept.shape[1], kept
+    for fan_in, fan_out in ((d, d // 2), (d // 2, d // 2), (d // 2, 2 * d)):
+        limit = (6 / (fan_in + fan_out)) ** 0.5
+        h = h @ rng.uniform(-limit, limit, (fan_in, fan_out))
+        h = np.maximum(h, 0) if fan_out < 2 * d else h
+    scale, shift = np.split(h, 2, axis=1)
+    return np.hstack([moved * np.exp(0.1 * np.tanh(scale)) + shift, kept])
+
+
+def simulated(seed, trials=375, units=100):
+    """`trials` of each direction, four bins each."""
+    rng = np.random.default_rng(seed)
+    N = 16 * trials
+    direction = np.arange(4).repeat(4 * trials)
+    phase = (np.tile(np.arange(4), N // 4) + rng.random(N)) / 4
+    u = np.pi / 2 * direction + np.pi / 4 * phase
+    mean = 5 * np.stack([np.sin(u), np.cos(u)], 1)
+    variance = 0.1 * np.abs(mean)
+    variance[:, 0] = 0.6 - variance[:, 1]
+    z = np.zeros((N, units))
+    z[:, :2] = mean + np.sqrt(variance) * rng.normal(size=(N, 2))
+    for block in range(4):
+        z = z[:, rng.permutation(units)] if block else z
+        z = coupled(coupled(z, rng), rng)
+    counts = rng.poisson(np.exp(2.2 * np.tanh(z)))
+    numbers = counts, np.pi / 2 * direction, phase, np.arange(N) // 4
+    return Activity(*map(torch.as_tensor, numbers))
+
+
+def recorded():
+    r = neural.load()
+    first = torch.searchsorted(r.trial, r.trial)
+    last = torch.searchsorted(r.trial, r.trial, right=True) - 1
+    phase = (torch.arange(len(first)) - first) / (last - first)
+    return Activity(
+        r.counts, r.target * math.tau / neural.TARGETS, phase, r.trial
+    )
+
+
+neurons = simulated(seed) if activity == "simulation" else recorded()
+
+# %% [markdown]
+# ## Readings
+#
+# Trials are dealt into five parts, with equal shares of each direction. A network is trained on four parts and read on the
+# fifth; no trial is on both sides. A ridge regression (its penalty cross-validated over training trials) reads
+# $(\cos, \sin)$ of the direction from content, from style and from both. The paper has two accuracies: an error below
+# $\pi/8$, and one below $3\pi/16$. We also read the *phase*, where in its trial a bin is: what style ought to have.
+#
+# The **swap gap** is what it costs to rebuild a bin with the content of another bin of its trial. In nats it is small for
+# any code whose content matters little. So it is divided by what the content of any *random* bin costs: 0 is a content
+# that a trial shares, 1 one that knows nothing of the trial.
+
+
+# %%
+def folds(neurons, seed):
+    """Five masks [N] of what is tested, whole trials each."""
+    trials, first = np.unique(neurons.trial, return_index=True)
+    split = StratifiedKFold(5, shuffle=True, random_state=seed)
+    classes = (neurons.angle[first] * 4 / math.pi).round().long()
+    for _, test in split.split(trials, classes):
+        yield torch.isin(neurons.trial, torch.from_numpy(trials[test]))
+
+
+def ridge(codes, target, trial):
+    """A regression of target [N] or [N, T] on codes [N, D]: a function of codes."""
+    inner = list(GroupKFold(4).split(codes, groups=trial))
+    model = RidgeCV(np.logspace(0, 5, 6), cv=inner)
+    return make_pipeline(StandardScaler(), model).fit(codes, target).predict
+
+
+def cos_sin(angle):
+    return torch.stack([angle.cos(), angle.sin()], -1)
+
+
+def apart(point, angle):
+    """Angles [N], 0 to π, between points [N, 2] and angles [N]."""
+    difference = np.arctan2(point[:, 1], point[:, 0]) - np.asarray(angle)
+    return np.abs((difference + math.pi) % math.tau - math.pi)
+
+
+# %%
+def trained(variant, x, trial):
+    with seeded(seed):
+        method = SwapVAE(x.shape[1], half, **VARIANTS[variant])
+    source = SampleViews(windows(x, trial, reach), CountViews(dropout))
+    fit(
+        method, source, steps=steps, batch_size=batch_size, lr=lr,
+        schedule="constant", seed=seed, device=device, progress=False,
+    )  # fmt: skip
+    return method
+
+
+def swaps(method, x, trial, codes):
+    """ℓ of each bin [N] with its own content, a trial mate's and any; rates for the last."""
+    draw = random_stream(seed, device)
+    views, _ = CountViews(0.0)(windows(x, trial, reach).to(device), 2, draw)
+    content, style = codes.split(half, 1)
+    mate, _ = method.encode(views[:, 1]).split(half, 1)
+    any_bin = torch.randperm(len(x), generator=draw, device=device)
+    found = [method.rates(c, style) for c in (content, mate, content[any_bin])]
+    costs = {
+        name: poisson(views[:, 0], rates)
+        for name, rates in zip(("own", "mate", "any"), found, strict=True)
+    }
+    return costs, found[-1], any_bin
+
+
+# %%
+def read(variant, train, test):
+    """Of each test bin [N]: errors of angle, guesses of phase, costs; and the codes."""
+    alive = train.counts.float().std(0) > 1e-3
+    x, new = (part.counts[:, alive].float() for part in (train, test))
+    of_counts = ridge(x, cos_sin(train.angle), train.trial)
+    codes, found, parts = (x, new), {}, {"both": slice(None)}
+    if variant != "raw":
+        method = trained(variant, x, train.trial)
+        codes = [method.encode(part.to(device)) for part in (x, new)]
+        costs, rates, owner = swaps(method, new, test.trial, codes[1])
+        found = {name: cost.cpu() for name, cost in costs.items()}
+        seen, owner = of_counts(rates.cpu()), owner.cpu()
+        found["follows content"] = apart(seen, test.angle[owner])
+        codes = [part.cpu() for part in codes]
+        parts |= {"content": slice(half), "style": slice(half, None)}
+    for name, part in parts.items():
+        z, new_z = (one[:, part] for one in codes)
+        guess = ridge(z, cos_sin(train.angle), train.trial)(new_z)
+        found[name] = apart(guess, test.angle)
+        found[f"phase {name}"] = ridge(z, train.phase, train.trial)(new_z)
+    truth = {"phase": test.phase, "trial": test.trial}
+    return pd.DataFrame(found | truth), codes[1]
+
+
+# %%
+def examined(variant):
+    """All tested bins, a row each; codes and neurons of the last part."""
+    bins = []
+    for test, _ in zip(folds(neurons, seed), range(tested), strict=False):
+        held = Activity(*(part[test] for part in neurons))
+        rest = Activity(*(part[~test] for part in neurons))
+        found, codes = read(variant, rest, held)
+        bins.append(found)
+    return pd.concat(bins), codes, held
+
+
+def summary(bins):
+    """A row of the table."""
+    row, spread = {}, (bins["phase"] - bins["phase"].mean()).square().sum()
+    for name in ("content", "style", "both"):
+        if name in bins:
+            row[f"acc {name}"] = (bins[name] < math.pi / 8).mean()
+            row[f"δ-acc {name}"] = (bins[name] < 3 * math.pi / 16).mean()
+            missed = (bins[f"phase {name}"] - bins["phase"]).square().sum()
+            row[f"phase {name}"] = 1 - missed / spread
+    if "own" in bins:
+        own, mate, other = bins[["own", "mate", "any"]].mean()
+        row |= {"cost": own, "gap, nats": mate - own}
+        row["swap gap"] = (mate - own) / (other - own)
+        row["follows content"] = (bins["follows content"] < math.pi / 8).mean()
+    return row
+
+
+def over_trials(a, b):
+    """The interval of the difference in accuracy of errors a − b, over trials."""
+    right = (a < math.pi / 8).astype(float) - (b < math.pi / 8)
+    return statistics.interval(right.groupby(level=0).mean())
+
+
+# %%
+chosen = list(VARIANTS) if variants == "all" else variants.split(",")
+found = {name.strip(): examined(name.strip()) for name in chosen}
+rows = []
+for name, (bins, _, _) in found.items():
+    row = {"variant": name, "seed": seed, **summary(bins)}
+    mine = bins.set_index("trial")["content" if "content" in bins else "both"]
+    for other in {"vae", "raw"} & found.keys():
+        rival = found[other][0].set_index("trial")["both"]
+        row[f"least over {other}"] = over_trials(mine, rival).low
+    rows.append(row)
+results = pd.DataFrame(rows)
+mdlib.record(out, results.astype(object).where(results.notna(), None))
+results.set_index("variant").drop(columns="seed").T.round(3)
