@@ -1,0 +1,290 @@
+"""gallery/swap_vae: its law of views, its loss against the released formulas, the simulation, the
+readings."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from chapter_cells import namespace, text
+
+from mdlib.evaluation import statistics
+from mdlib.training import SampleViews
+
+CHAPTER = "gallery/swap_vae"
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    return namespace(text(CHAPTER), steps=2, half=3, batch_size=20, device="cpu")
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def wave(frequency, *shape):
+    """The inputs of tests/conformance.yaml: a sine, row after row."""
+    return torch.sin(frequency * torch.arange(math.prod(shape)).double()).view(shape)
+
+
+@pytest.fixture
+def counts():
+    """[7, 2]: bin n has counts n + 1 and 10 n; trials of 4, 1 and 2 bins."""
+    n = torch.arange(7.0)
+    return torch.stack([n + 1, 10 * n], 1), torch.tensor([0, 0, 0, 0, 1, 2, 2])
+
+
+def test_windows_hold_neighbours_of_the_same_trial(chapter, counts):
+    x, trial = counts
+    found = chapter["windows"](x, trial, 2)
+    assert found.shape == (7, 5, 2)
+    assert found[..., 0].tolist() == [
+        [-1, -1, 1, 2, 3],
+        [-1, 1, 2, 3, 4],
+        [1, 2, 3, 4, -1],
+        [2, 3, 4, -1, -1],
+        [-1, -1, 5, -1, -1],
+        [-1, -1, 6, 7, -1],
+        [-1, 6, 7, -1, -1],
+    ]
+    assert torch.equal(found[:, 2], x)
+    assert torch.equal(found[..., 1] == -1, found[..., 0] == -1)
+
+
+def test_the_partner_is_any_other_bin_of_the_window(chapter, counts):
+    x, trial = counts
+    windows = chapter["windows"](x, trial, 2).repeat(400, 1, 1)
+    views, made = chapter["CountViews"](0.0)(windows, 2, seeded())
+    first, partner = views.view(400, 7, 2, 2)[..., 0].unbind(2)
+    assert torch.equal(first, x[:, 0].expand(400, 7))
+    assert (partner[:, 4] == 5).all(), "a trial of one bin has no other"
+    there = [{2, 3}, {1, 3, 4}, {1, 2, 4}, {2, 3}, {5}, {7}, {6}]
+    assert [set(column.tolist()) for column in partner.T] == there
+    shares = partner[:, 1].long().bincount()[[1, 3, 4]] / 400
+    assert shares.numpy() == pytest.approx(np.full(3, 1 / 3), abs=0.08)
+    found = torch.arange(7).repeat(400)[:, None] + made["shift"][..., 0]
+    assert torch.equal(x[:, 0][found], views[..., 0])
+
+
+def test_a_share_of_the_neurons_falls_silent(chapter):
+    windows = torch.ones(3000, 1, 200)
+    views, made = chapter["CountViews"](0.6)(windows, 2, seeded())
+    silent, wanted = (views == 0).float().mean(2), made["dropout"][..., 0]
+    assert set(views.unique().tolist()) == {0, 1}
+    assert wanted.min() < 0.01 and 0.59 < wanted.max() <= 0.6
+    assert (silent - wanted).square().mean() == pytest.approx(
+        0.18 / 200, rel=0.1
+    )  # E p (1 − p) / n
+    assert wanted.mean() == pytest.approx(0.3, abs=0.01)
+    assert torch.corrcoef(wanted.T)[0, 1].abs() < 0.05, "each view has a share of its own"
+    again, _ = chapter["CountViews"](0.6)(windows, 2, seeded())
+    assert torch.equal(views, again)
+
+
+def test_fit_takes_it_as_a_source_that_says_what_it_is(chapter, counts):
+    windows = chapter["windows"](*counts, 2)
+    source = SampleViews(windows, chapter["CountViews"](0.5))
+    assert "dropout=0.5" in source.fingerprint()["views"]
+    assert source.draw(torch.tensor([1, 5]), seeded()).views.shape == (2, 2, 2)
+
+
+# vae_kits/model.py of nerdslab/SwapVAE: reconstruction_loss (poisson), l2 and kl_divergence of the
+# same inputs, run once in float64
+RELEASED = {"poisson": 10.136561505658, "cosine": 0.139522770858, "kl": 1.775349013248}
+
+
+def test_terms_are_the_released_ones(chapter):
+    x, rates = (3 * wave(0.4, 5, 6)).abs().round(), 0.2 + wave(0.3, 5, 6).square()
+    found = chapter["poisson"](x, rates).mean().item()
+    assert found == pytest.approx(RELEASED["poisson"], abs=1e-5)  # theirs adds no 1e-7
+    a, b = wave(0.1, 5, 4), wave(0.17, 5, 4)
+    found = chapter["losses"].cosine_regression(a, b).mean().item()
+    assert found == pytest.approx(RELEASED["cosine"])
+    assert chapter["losses"].gaussian_kl(a, b).mean().item() == pytest.approx(RELEASED["kl"])
+
+
+@pytest.fixture
+def frozen(chapter):
+    """(variant → a method whose encoder knows 4 views by heart), views, means, log-variances."""
+    views = (3 * wave(0.4, 2, 2, 5)).abs().round()
+    mean, log_variance = wave(0.21, 4, 6), wave(0.33, 4, 6)
+
+    class Encoder(torch.nn.Module):
+        def forward(self, x):
+            return torch.cat([mean, log_variance], 1)
+
+    def make(**options):
+        torch.manual_seed(0)
+        method = chapter["SwapVAE"](5, 3, **options)
+        method.encoder = Encoder()
+        method.decoder = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Softplus()).double()
+        return method
+
+    return make, views, mean, log_variance
+
+
+@pytest.mark.parametrize(
+    ("variant", "alpha", "beta"),
+    [("swap-vae", 10, 1), ("light", 1, 1), ("no-align", 10, 0)],
+)
+def test_loss_is_equation_1(chapter, frozen, variant, alpha, beta):
+    make, views, mean, log_variance = frozen
+    method = make(**chapter["VARIANTS"][variant])
+    noise = torch.empty_like(mean).normal_(generator=seeded(3))
+    style = mean[:, 3:] + (log_variance[:, 3:] / 2).exp() * noise[:, 3:]
+    expected = 0.0
+    for b in range(2):
+        c, s = mean[2 * b : 2 * b + 2, :3], style[2 * b : 2 * b + 2]
+        for i in range(2):
+            for content in (c[i], c[1 - i]):
+                r = method.decoder(torch.cat([content, s[i]]))
+                expected += (r - views[b, i] * r.log()).sum() / 4
+            row = slice(2 * b + i, 2 * b + i + 1)
+            m, v = mean[row, 3:], log_variance[row, 3:]
+            expected += alpha * 0.5 * (m**2 + v.exp() - 1 - v).sum() / 4
+        cosine = c[0] @ c[1] / c[0].norm() / c[1].norm()
+        expected += beta * (2 - 2 * cosine) / 2
+    found, terms = method.loss(views, seeded(3))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert terms.keys() == {"own", "kl", "alignment"}
+
+
+@pytest.mark.parametrize(("variant", "alpha"), [("vae", 1), ("beta-vae", 4), ("weak-vae", 0.25)])
+def test_a_vae_is_gaussian_in_all_dimensions_and_swaps_nothing(chapter, frozen, variant, alpha):
+    make, views, mean, log_variance = frozen
+    method = make(**chapter["VARIANTS"][variant])
+    noise = torch.empty_like(mean).normal_(generator=seeded(3))
+    r = method.decoder(mean + (log_variance / 2).exp() * noise).view(2, 2, 5)
+    own = (r - views * r.log()).sum(-1).mean()
+    kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
+    found, _ = method.loss(views, seeded(3))
+    torch.testing.assert_close(found, own + alpha * kl, atol=1e-5, rtol=0)
+
+
+def test_ablations_leave_out_one_term_each(chapter, frozen):
+    make, views, _, _ = frozen
+    total = {
+        name: make(**chapter["VARIANTS"][name]).loss(views, seeded())[0].item()
+        for name in ("swap-vae", "no-swap", "no-align", "neither")
+    }
+    swap = total["swap-vae"] - total["no-swap"]
+    align = total["swap-vae"] - total["no-align"]
+    assert swap > 0 and align > 0
+    assert total["neither"] == pytest.approx(total["swap-vae"] - swap - align)
+
+
+def test_simulated_trials_are_four_bins_along_an_arc(chapter):
+    neurons = chapter["simulated"](0, trials=300)
+    assert neurons.counts.shape == (4800, 100) and neurons.trial.bincount().unique() == 4
+    assert neurons.angle.unique().tolist() == pytest.approx(
+        [0, math.pi / 2, math.pi, 1.5 * math.pi]
+    )
+    phase = neurons.phase.view(-1, 4)
+    assert torch.equal((4 * phase).floor().long(), torch.arange(4).expand(1200, 4))
+    assert (neurons.angle.view(-1, 4) == neurons.angle[::4, None]).all()
+    low, high = math.exp(-2.2), math.exp(2.2)
+    means = neurons.counts.double().mean(0)
+    assert means.min() > 0.9 * low and means.max() < 1.1 * high and means.max() > 3 * means.min()
+    same, other = (chapter["simulated"](seed, trials=3).counts for seed in (0, 1))
+    assert not torch.equal(same, other)
+
+
+def test_a_coupling_layer_can_be_inverted(chapter):
+    z = np.random.default_rng(1).normal(size=(6, 8))
+    out = chapter["coupled"](z, np.random.default_rng(2))
+    kept, moved = z[:, :4], z[:, 4:]
+    np.testing.assert_array_equal(out[:, 4:], kept)
+    at_0 = chapter["coupled"](np.hstack([kept, 0 * moved]), np.random.default_rng(2))[:, :4]
+    scale = (out[:, :4] - at_0) / moved  # exp(0.1 tanh) of the kept half
+    assert (np.abs(np.log(scale)) < 0.1).all() and np.ptp(scale) > 1e-3
+    at_1 = chapter["coupled"](np.hstack([kept, 0 * moved + 1]), np.random.default_rng(2))[:, :4]
+    np.testing.assert_allclose(at_1 - at_0, scale)
+
+
+def test_parts_are_whole_trials_with_all_directions(chapter):
+    neurons = chapter["simulated"](0, trials=10)
+    parts = torch.stack(list(chapter["folds"](neurons, seed=3)))
+    assert (parts.sum(0) == 1).all()
+    assert (parts.view(5, -1, 4) == parts.view(5, -1, 4)[..., :1]).all()
+    for part in parts:
+        assert (neurons.angle[part] / math.pi * 2).round().long().bincount().tolist() == [8] * 4
+    other = torch.stack(list(chapter["folds"](neurons, seed=4)))
+    assert not torch.equal(parts, other)
+
+
+def test_errors_of_angles_go_round_the_circle(chapter):
+    point = chapter["cos_sin"](torch.tensor([0.1, 6.2, 3.0, -3.0])).numpy()
+    found = chapter["apart"](3 * point, torch.tensor([6.2, 0.1, 3.0, 3.0]))
+    assert found == pytest.approx([0.1 + math.tau - 6.2] * 2 + [0, math.tau - 6], abs=1e-5)
+
+
+def test_ridge_reads_what_is_linear(chapter):
+    z = torch.randn(200, 4, generator=seeded())
+    target = z @ torch.randn(4, 2, generator=seeded(1)) + 5
+    guess = chapter["ridge"](z, target, torch.arange(200) // 5)(z)
+    np.testing.assert_allclose(guess, target, atol=0.05)
+
+
+def test_swap_costs_of_contents_that_know_the_trial_or_nothing(chapter):
+    """Codes (content = the bin's counts, style): a decoder that rebuilds them from content, or
+    from a constant."""
+
+    class Method:
+        def __init__(self, blind):
+            self.blind = blind
+
+        def encode(self, x):
+            return torch.cat([x, 0 * x], 1)
+
+        def rates(self, content, style):
+            return content.clamp(min=0.1) if not self.blind else torch.ones_like(content)
+
+    trial = torch.arange(400) // 4
+    x = torch.poisson(torch.full((100, 3), 5.0), generator=seeded())[trial]
+    for blind in (False, True):
+        method = Method(blind)
+        costs, rates, owner = chapter["swaps"](method, x, trial, method.encode(x))
+        torch.testing.assert_close(costs["own"], costs["mate"])
+        torch.testing.assert_close(costs["own"], chapter["poisson"](x, method.rates(x, x)))
+        torch.testing.assert_close(costs["any"], chapter["poisson"](x, rates))
+        assert torch.equal(rates, method.rates(x[owner], x))
+        assert (costs["any"].mean() > costs["own"].mean() + 1) is not blind
+
+
+def test_summary_of_made_bins(chapter):
+    a = np.pi / 16
+    bins = pd.DataFrame({
+        "both": [a, 2.9 * a, 3.1 * a, 20 * a], "phase both": [0, 1, 0, 1], "phase": [0, 1, 0, 1],
+        "content": [a] * 4, "phase content": [0.5] * 4, "style": [5 * a] * 4,
+        "phase style": [1, 0, 1, 0], "own": [1.0] * 4, "mate": [2.0] * 4, "any": [3, 5, 4, 8],
+        "follows content": [a, a, a, 9 * a],
+    })  # fmt: skip
+    row = chapter["summary"](bins)
+    known = {
+        "acc both": 0.25, "δ-acc both": 0.5, "phase both": 1, "acc content": 1, "phase content": 0,
+        "acc style": 0, "δ-acc style": 0, "phase style": -3, "cost": 1, "gap, nats": 1,
+        "swap gap": 0.25, "follows content": 0.75,
+    }  # fmt: skip
+    assert {key: row[key] for key in known} == pytest.approx(known)
+
+
+def test_the_interval_over_trials_counts_trials_not_bins(chapter):
+    trial = [0, 0, 0, 1, 1, 2]
+    a = pd.Series([0.1, 0.1, 2, 0.1, 2, 0.1], trial)
+    b = pd.Series([2, 0.1, 2, 2, 2, 0.1], trial)
+    found = chapter["over_trials"](a, b)
+    assert found == statistics.interval([1 / 3, 1 / 2, 0])
+
+
+@pytest.mark.parametrize("variant", ["swap-vae", "raw"])
+def test_all_readings_of_a_short_training(chapter, variant):
+    neurons = chapter["simulated"](0, trials=30)
+    chapter["neurons"], chapter["tested"] = neurons, 2
+    bins, codes, held = chapter["examined"](variant)
+    assert len(bins) == 2 * 96 and len(codes) == len(held.trial) == 96
+    assert set(held.trial.tolist()) < set(bins["trial"]), "codes are of the last part tested"
+    row = chapter["summary"](bins)
+    assert all(math.isfinite(value) for value in row.values())
+    assert ("swap gap" in row) is (variant != "raw")
