@@ -46,9 +46,7 @@ out = ""  # folder for the results; empty writes none [text]
 # %% tags=["setup"]
 import math
 import time
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -70,6 +68,7 @@ from mdlib.figures import plots, tables
 from mdlib.notebook import provenance
 from mdlib.registry import random_stream, seeded
 from mdlib.training import SampleViews, fit
+from mdlib.views import counts
 
 plots.theme()
 started = time.time()
@@ -89,46 +88,9 @@ device = pick_device(device)
 #
 # ## Views of counts
 #
-# `fit` takes samples and a law of views. A sample here is a *window*: a bin with its neighbours of the same trial, so
-# that the law can pick one of them.
-
-
-# %%
-def windows(counts, trial, reach):
-    """Each bin and `reach` bins before and after: [N, 2 reach + 1, units].
-
-    Those of another trial are −1. Bins of a trial stand one after another.
-    """
-    rows = torch.arange(len(counts))[:, None] + torch.arange(-reach, reach + 1)
-    inside = (rows >= 0) & (rows < len(counts))
-    rows = rows.clamp(0, len(counts) - 1)
-    inside &= trial[rows] == trial[:, None]
-    return torch.where(inside[..., None], counts[rows], -1)
-
-
-@dataclass(frozen=True)
-class CountViews:
-    """Bins of windows [B, W, units]: the middle one, then others at random.
-
-    Of each, a share of the units is set to 0, the share uniform up to `dropout`.
-    """
-
-    dropout: float = 0.6
-
-    def __call__(self, windows, members, generator):
-        B, W, _ = windows.shape
-        odds = (windows[..., 0] >= 0).float()
-        odds[:, W // 2] = 1e-9  # itself only in a trial of one bin
-        middle = torch.full((B, 1), W // 2, device=windows.device)
-        other = odds.multinomial(members - 1, True, generator=generator)
-        chosen = torch.cat([middle, other], 1)
-        views = windows[torch.arange(B, device=windows.device)[:, None], chosen]
-        at = {"generator": generator, "device": windows.device}
-        silent = self.dropout * torch.rand(B, members, 1, **at)
-        views = views * (torch.rand(views.shape, **at) >= silent)
-        made = {"shift": chosen[..., None] - W // 2, "dropout": silent}
-        return views, made
-
+# `fit` takes samples and a law of views. A sample here is a *window*, a bin with its neighbours of the same trial, so that
+# the law `CountViews` can pick one of them: the first view is the bin, the second another bin of its window; in each, a
+# share of the neurons, drawn from 0 to `dropout`, is set to 0.
 
 # %% [markdown]
 # ## The method
@@ -227,58 +189,20 @@ VARIANTS = {
 
 
 # %%
-class Activity(NamedTuple):
-    counts: torch.Tensor  # [N, units]
-    angle: torch.Tensor  # [N], of the trial's direction, in radians
-    phase: torch.Tensor  # [N], where in its trial, 0 to 1
-    trial: torch.Tensor  # [N], ascending
-
-
-def coupled(z, rng):
-    """A layer of RealNVP: [N, D] → [N, D], weights as Glorot draws them."""
-    kept, moved = np.split(z, 2, axis=1)
-    d, h = kept.shape[1], kept
-    for fan_in, fan_out in ((d, d // 2), (d // 2, d // 2), (d // 2, 2 * d)):
-        limit = (6 / (fan_in + fan_out)) ** 0.5
-        h = h @ rng.uniform(-limit, limit, (fan_in, fan_out))
-        h = np.maximum(h, 0) if fan_out < 2 * d else h
-    scale, shift = np.split(h, 2, axis=1)
-    return np.hstack([moved * np.exp(0.1 * np.tanh(scale)) + shift, kept])
-
-
-def simulated(seed, trials=375, units=100):
-    """`trials` of each direction, four bins each."""
-    rng = np.random.default_rng(seed)
-    N = 16 * trials
-    direction = np.arange(4).repeat(4 * trials)
-    phase = (np.tile(np.arange(4), N // 4) + rng.random(N)) / 4
-    u = np.pi / 2 * direction + np.pi / 4 * phase
-    mean = 5 * np.stack([np.sin(u), np.cos(u)], 1)
-    variance = 0.1 * np.abs(mean)
-    variance[:, 0] = 0.6 - variance[:, 1]
-    z = np.zeros((N, units))
-    z[:, :2] = mean + np.sqrt(variance) * rng.normal(size=(N, 2))
-    for block in range(4):
-        z = z[:, rng.permutation(units)] if block else z
-        z = coupled(coupled(z, rng), rng)
-    counts = rng.poisson(np.exp(2.2 * np.tanh(z)))
-    numbers = counts, np.pi / 2 * direction, phase, np.arange(N) // 4
-    return Activity(*map(torch.as_tensor, numbers))
-
-
-def recorded():
-    r = neural.load()
-    first = torch.searchsorted(r.trial, r.trial)
-    last = torch.searchsorted(r.trial, r.trial, right=True) - 1
-    phase = (torch.arange(len(first)) - first) / (last - first)
-    return Activity(
-        r.counts, r.target * math.tau / neural.TARGETS, phase, r.trial
-    )
-
-
-neurons = simulated(seed) if activity == "simulation" else recorded()
+simulation = activity == "simulation"
+neurons = neural.simulated(seed) if simulation else neural.recorded()
+windows = counts.windows(neurons.counts, neurons.trial, reach)
+views, made = counts.CountViews(dropout)(windows[:200], 2, random_stream(seed))
+figure, axes = plt.subplots(1, 2, figsize=(7, 2.2), sharey=True)
+for n, axis in enumerate(axes):
+    axis.imshow(views[:40:4, n].clamp(max=6), aspect="auto", cmap="Greys")
+    axis.set(title=("bins", "their partners")[n], xlabel="neuron")
+    axis.grid(False)
+plt.show()
 
 # %% [markdown]
+# *Figure 1. Two views of ten bins, a row each; darker is more spikes, up to 6. Blank columns of a row are silenced neurons.*
+#
 # ## Readings
 #
 # Trials are dealt into five parts, with equal shares of each direction. A network is trained on four parts and read on the
@@ -296,24 +220,26 @@ def folds(neurons, seed):
     """Five masks [N] of what is tested, whole trials each."""
     trials, first = np.unique(neurons.trial, return_index=True)
     split = StratifiedKFold(5, shuffle=True, random_state=seed)
-    classes = (neurons.angle[first] * 4 / math.pi).round().long()
-    for _, test in split.split(trials, classes):
+    for _, test in split.split(trials, neurons.direction[first]):
         yield torch.isin(neurons.trial, torch.from_numpy(trials[test]))
 
 
-def ridge(codes, target, trial):
-    """A regression of target [N] or [N, T] on codes [N, D]: a function of codes."""
-    inner = list(GroupKFold(4).split(codes, groups=trial))
-    model = RidgeCV(np.logspace(0, 5, 6), cv=inner)
-    return make_pipeline(StandardScaler(), model).fit(codes, target).predict
+def targets(part):
+    """What is read: cosine, sine, phase, [N, 3]."""
+    angle = part.angle
+    return torch.stack([angle.cos(), angle.sin(), part.phase], -1).numpy()
 
 
-def cos_sin(angle):
-    return torch.stack([angle.cos(), angle.sin()], -1)
+def ridge(codes, train):
+    """A regression of targets on codes [N, D] of bins: a function of codes."""
+    inner = GroupKFold(4).split(codes, groups=train.trial)
+    model = RidgeCV(np.logspace(0, 4, 5), cv=list(inner))
+    model = make_pipeline(StandardScaler(), model)
+    return model.fit(np.asarray(codes), targets(train)).predict
 
 
 def apart(point, angle):
-    """Angles [N], 0 to π, between points [N, 2] and angles [N]."""
+    """Angles [N], 0 to π, between points [N, 2 or more] and angles [N]."""
     difference = np.arctan2(point[:, 1], point[:, 0]) - np.asarray(angle)
     return np.abs((difference + math.pi) % math.tau - math.pi)
 
@@ -322,9 +248,9 @@ def apart(point, angle):
 def trained(variant, x, trial):
     with seeded(seed):
         method = SwapVAE(x.shape[1], half, **VARIANTS[variant])
-    source = SampleViews(windows(x, trial, reach), CountViews(dropout))
+    samples = counts.windows(x, trial, reach)
     fit(
-        method, source, steps=steps, batch_size=batch_size, lr=lr,
+        method, SampleViews(samples, counts.CountViews(dropout)), steps=steps, batch_size=batch_size, lr=lr,
         schedule="constant", seed=seed, device=device, progress=False,
     )  # fmt: skip
     return method
@@ -333,7 +259,8 @@ def trained(variant, x, trial):
 def swaps(method, x, trial, codes):
     """ℓ of each bin [N] with its own content, a trial mate's and any; rates for the last."""
     draw = random_stream(seed, device)
-    views, _ = CountViews(0.0)(windows(x, trial, reach).to(device), 2, draw)
+    samples = counts.windows(x, trial, reach).to(device)
+    views, _ = counts.CountViews(0.0)(samples, 2, draw)
     content, style = codes.split(half, 1)
     mate, _ = method.encode(views[:, 1]).split(half, 1)
     any_bin = torch.randperm(len(x), generator=draw, device=device)
@@ -350,7 +277,7 @@ def read(variant, train, test):
     """Of each test bin [N]: errors of angle, guesses of phase, costs; and the codes."""
     alive = train.counts.float().std(0) > 1e-3
     x, new = (part.counts[:, alive].float() for part in (train, test))
-    of_counts = ridge(x, cos_sin(train.angle), train.trial)
+    of_counts = ridge(x, train)
     codes, found, parts = (x, new), {}, {"both": slice(None)}
     if variant != "raw":
         method = trained(variant, x, train.trial)
@@ -363,9 +290,9 @@ def read(variant, train, test):
         parts |= {"content": slice(half), "style": slice(half, None)}
     for name, part in parts.items():
         z, new_z = (one[:, part] for one in codes)
-        guess = ridge(z, cos_sin(train.angle), train.trial)(new_z)
+        guess = ridge(z, train)(new_z)
         found[name] = apart(guess, test.angle)
-        found[f"phase {name}"] = ridge(z, train.phase, train.trial)(new_z)
+        found[f"phase {name}"] = guess[:, 2]
     truth = {"phase": test.phase, "trial": test.trial}
     return pd.DataFrame(found | truth), codes[1]
 
@@ -375,21 +302,20 @@ def examined(variant):
     """All tested bins, a row each; codes and neurons of the last part."""
     bins = []
     for test, _ in zip(folds(neurons, seed), range(tested), strict=False):
-        held = Activity(*(part[test] for part in neurons))
-        rest = Activity(*(part[~test] for part in neurons))
-        found, codes = read(variant, rest, held)
+        held = neurons.subset(test)
+        found, codes = read(variant, neurons.subset(~test), held)
         bins.append(found)
     return pd.concat(bins), codes, held
 
 
 def summary(bins):
     """A row of the table."""
-    row, spread = {}, (bins["phase"] - bins["phase"].mean()).square().sum()
+    row, spread = {}, ((bins["phase"] - bins["phase"].mean()) ** 2).sum()
     for name in ("content", "style", "both"):
         if name in bins:
             row[f"acc {name}"] = (bins[name] < math.pi / 8).mean()
             row[f"δ-acc {name}"] = (bins[name] < 3 * math.pi / 16).mean()
-            missed = (bins[f"phase {name}"] - bins["phase"]).square().sum()
+            missed = ((bins[f"phase {name}"] - bins["phase"]) ** 2).sum()
             row[f"phase {name}"] = 1 - missed / spread
     if "own" in bins:
         own, mate, other = bins[["own", "mate", "any"]].mean()
@@ -449,7 +375,7 @@ axes[1, 0].set_ylabel("style")
 plt.show()
 
 # %% [markdown]
-# *Figure 1. The figure to remember. Test bins by the first two principal directions of their content and of their style,
+# *Figure 2. The figure to remember. Test bins by the first two principal directions of their content and of their style,
 # coloured by the direction of the reach, faint at its start. "neither" is the same network without swap and alignment.*
 #
 # ## The claims, and the sweep's verdicts
@@ -466,7 +392,7 @@ except FileNotFoundError:
 said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 
 # %% [markdown]
-# *Figure 2 and Table 2. Each claim with its interval (95 %, Student's, paired by seed) and its verdict.*
+# *Figure 3 and Table 2. Each claim with its interval (95 %, Student's, paired by seed) and its verdict.*
 
 # %%
 swept = sweep.read_csv("gallery_swap_vae")
