@@ -343,7 +343,7 @@ results.set_index("variant").drop(columns="seed").T.round(3)
 # trials, of the accuracy (of content, where there is one) less that of all of a VAE's code, or of ridge on raw counts.*
 
 # %%
-shown = [name for name in ("swap-vae", "light", "vae") if name in found]
+shown = [name for name in found if name != "raw"][:3]
 figure, axes = plt.subplots(2, 3, figsize=(7, 4), layout="constrained")
 for column, name in zip(axes.T, shown, strict=False):
     _, codes, held = found[name]
