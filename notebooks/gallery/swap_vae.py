@@ -392,10 +392,10 @@ tables.mean_std(
 #
 # - **Simulated neurons come apart.** Content tells the direction, better than ridge on counts does; without swap and
 #   alignment it tells no more than ridge. To swap contents within a trial costs a tenth of a random swap, and rates decoded
-#   from a content and any style show the content's direction. Against *all* of a VAE's code the lead is small (Table 2).
+#   from a content and any style show the content's direction. Against *all* of a VAE's code the lead is small and undecided.
 # - **Of the recording, the same order on average.** Content leads style, the VAE, ridge, and by far a β-VAE of β = 4, which
-#   all but collapses. But a seed only deals the same 159 trials anew. The claims over trials ask what these trials can say
-#   of others (Table 2).
+#   all but collapses. But a seed only deals the same 159 trials anew. Over trials, both leads (on the VAE, on ridge) are
+#   undecided.
 # - **The lead of content over style says little.** The same network without swap and alignment has it as well: α starves
 #   style. With α = 1 (`light`) style tells the target nearly as well as content, and the phase no better than content. And
 #   `light` reads the target best, with the smallest swap gap.
