@@ -2,6 +2,7 @@
 
 from mdlib.views import counts
 from mdlib.views.laws import SharedStyle, Views
+from mdlib.views.redrawn import Redrawn
 from mdlib.views.render import COLUMNS, apply
 from mdlib.views.style import BINARY, PERIODS, circular, style
 
@@ -9,6 +10,7 @@ __all__ = [
     "BINARY",
     "COLUMNS",
     "PERIODS",
+    "Redrawn",
     "SharedStyle",
     "Views",
     "apply",
