@@ -14,7 +14,7 @@ import os
 from dataclasses import dataclass, replace
 
 from mdlib.checks import need, unknown
-from mdlib.data import scenes, sprites
+from mdlib.data import neural, scenes, sprites
 from mdlib.data.base import CorruptData, Dataset, Facts, Source
 from mdlib.data.celeba import CelebA
 from mdlib.data.cifar import Cifar10
@@ -39,6 +39,7 @@ __all__ = [
     "describe",
     "load",
     "names",
+    "neural",
     "scenes",
     "sprites",
     "status",

@@ -43,6 +43,7 @@ class File:
     size: int | None = None  # bytes
     algorithm: str = "sha256"
     url: str = ""  # of the file, or of what it is when packed by gzip (it then ends in .gz)
+    hint: str = WHERE  # what to do where it is not there or not whole
 
     def verify(self, name: str, root: Path, quick: bool = False) -> None:
         """Raise FileNotFoundError or CorruptData unless the file is there and whole.
@@ -52,13 +53,13 @@ class File:
         path = root / self.path
         bytes_ = "" if self.size is None else f" ({self.size} bytes)"
         if not path.is_file():
-            raise FileNotFoundError(f"{name}: {path} is missing{bytes_}: {WHERE}")
+            raise FileNotFoundError(f"{name}: {path} is missing{bytes_}: {self.hint}")
         if self.size is not None:
             size = path.stat().st_size
             if size != self.size:
                 raise CorruptData(
                     f"{name}: {path} has {size} bytes, expected {self.size}:"
-                    f" truncated, or another file. Remove it, then {WHERE}"
+                    f" truncated, or another file. Remove it, then {self.hint}"
                 )
             if quick:
                 return
@@ -67,7 +68,7 @@ class File:
         if digest != self.digest:
             raise CorruptData(
                 f"{name}: {path} has the {self.algorithm} checksum {digest},"
-                f" expected {self.digest}: damaged, or another file. Remove it, then {WHERE}"
+                f" expected {self.digest}: damaged, or another file. Remove it, then {self.hint}"
             )
 
 

@@ -1,5 +1,6 @@
 """Random views of a whole batch at once, with the parameters that made them: their style."""
 
+from mdlib.views import counts
 from mdlib.views.laws import SharedStyle, Views
 from mdlib.views.redrawn import Redrawn
 from mdlib.views.render import COLUMNS, apply
@@ -14,5 +15,6 @@ __all__ = [
     "Views",
     "apply",
     "circular",
+    "counts",
     "style",
 ]
