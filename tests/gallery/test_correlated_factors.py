@@ -1,0 +1,151 @@
+"""What `gallery/correlated_factors` defines, against brute force and the sheet's closed forms."""
+
+import numpy as np
+import pytest
+import torch
+from chapter_cells import namespace, text
+
+from mdlib import losses
+from mdlib.methods.vae import Posterior
+
+CHAPTER = "gallery/correlated_factors"
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    return namespace(text(CHAPTER))
+
+
+def draws(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+# --- support
+
+
+def test_support_is_what_its_formula_says(chapter):
+    z = torch.randn(9, 3, generator=draws())
+    a, b = torch.tensor([[0, 4, 7], [3, 4, 1]])
+    expected = 0.0
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        corners = [(z[p, i], z[q, j]) for p, q in zip(a, b, strict=True)]
+        expected += max(
+            min((u - z[n, i]) ** 2 + (v - z[n, j]) ** 2 for n in range(9)) for u, v in corners
+        )
+    torch.testing.assert_close(chapter["support"](z, a, b), expected)
+
+
+def test_a_grid_has_full_support_and_its_diagonal_has_not(chapter):
+    grid = torch.cartesian_prod(torch.arange(4.0), torch.arange(4.0))
+    corners = torch.cartesian_prod(torch.arange(16), torch.arange(16)).T
+    assert chapter["support"](grid, *corners) == 0
+    diagonal = grid[grid[:, 0] == grid[:, 1]]
+    corners = torch.cartesian_prod(torch.arange(4), torch.arange(4)).T
+    assert chapter["support"](diagonal, *corners) == 5  # (0, 3): 1² + 2² to (1, 1)
+
+
+@pytest.mark.parametrize(("sigma", "rho"), [(100.0, 0.0), (0.6, 0.18), (0.4, 0.36), (0.2, 0.78)])
+def test_factors_have_the_sheets_correlation(chapter, sigma, rho):
+    c = chapter["correlated"](sigma, 20_000, draws())
+    assert c.min() >= 0 and c.max() <= 1
+    assert torch.corrcoef(c.T)[0, 1].item() == pytest.approx(rho, abs=0.03)
+
+
+def test_axes_are_the_minimum_until_batches_miss_the_corners(chapter):
+    angles = np.array([0.0, 45.0])
+    for sigma, expected in {100.0: (0.26, 2.61), 0.4: (0.55, 2.27), 0.2: (2.64, 1.06)}.items():
+        found = chapter["by_angle"](sigma, angles, batches=20)
+        assert found == pytest.approx(expected, rel=0.4)
+        assert (found[0] < found[1]) == (sigma != 0.2)
+
+
+def test_unmixed_is_one_for_the_inverse_and_half_at_45_degrees(chapter):
+    A = torch.tensor([[1.0, 0.4], [-0.3, 0.8]])
+    c = torch.rand(1000, 2, generator=draws())
+    assert chapter["unmixed"](A.inverse(), A, c) == pytest.approx(1)
+    swapped = A.inverse().flip(0) * torch.tensor([[2.0], [-3.0]])
+    assert chapter["unmixed"](swapped, A, c) == pytest.approx(1)
+    half = torch.tensor([[1.0, -1.0], [1.0, 1.0]]) @ torch.diag(1 / c.std(0)) @ A.inverse()
+    assert chapter["unmixed"](half, A, c) == pytest.approx(0.5)
+
+
+# --- the VAE with it
+
+
+def test_the_penalty_of_the_vae_heeds_no_scale(chapter):
+    method = chapter["create"]("HFS", 2.0)
+    mean, log_variance = torch.randn(2, 30, 1, chapter["latent_dim"], generator=draws())
+    terms = [
+        method.regularisers(Posterior(s * mean, log_variance), mean, draws(1)) for s in (1.0, 0.1)
+    ]
+    torch.testing.assert_close(terms[0]["support"], terms[1]["support"])
+    torch.testing.assert_close(terms[0]["kl"], losses.gaussian_kl(mean, log_variance).mean())
+    pairs = torch.combinations(torch.arange(chapter["latent_dim"]))
+    all_corners = losses.factorised_support(mean[:, 0] / mean[:, 0].std(0), pairs)
+    assert 0 < terms[0]["support"] <= all_corners
+
+
+def test_weights_grow_over_the_first_quarter(chapter):
+    method = chapter["create"]("HFS", 2.0)
+    grow = chapter["grown"](method.term_weights)
+    found = []
+    for step in (0, chapter["steps"] // 8, chapter["steps"] // 2):
+        grow(step, method, None)
+        found.append([method.term_weights[name] for name in ("kl", "support")])
+    assert found == [[0, 0], [0.5, 1.0], [1.0, 2.0]]
+
+
+# --- after training
+
+
+def test_each_solver_is_exact_on_its_own_assumption_only(chapter):
+    g, found = draws(), {}
+    for kind in ("disjoint", "orthogonal"):
+        for _ in range(20):
+            J_a, J_b = chapter["gradients"](kind, g)
+            M = torch.randn(4, 4, generator=g).double()
+            scores = (
+                chapter["apart"](chapter["dma"](M @ J_a), M),
+                chapter["apart"](chapter["ima"](M @ J_a, M @ J_b), M),
+            )
+            found.setdefault(kind, []).append(scores)
+    dma, ima = np.transpose(found["disjoint"])
+    assert dma.min() >= 0.999 and ima.mean() <= 0.3  # the sheet's thresholds
+    dma, ima = np.transpose(found["orthogonal"])
+    assert ima.min() >= 0.999 and dma.mean() <= 0.3
+
+
+def test_gradients_are_as_assumed(chapter):
+    J_a, J_b = chapter["gradients"]("disjoint", draws())
+    assert ((J_a != 0).sum(0) == 1).all() and torch.equal(J_a != 0, J_b != 0)
+    J_a, J_b = chapter["gradients"]("orthogonal", draws())
+    for J in (J_a, J_b):
+        gram = J @ J.T
+        torch.testing.assert_close(gram, torch.diag(gram.diagonal()))
+    ratios = J_a.norm(dim=1) / J_b.norm(dim=1)
+    assert ratios.diff().abs().min() > 1e-3
+
+
+def test_apart_of_a_permutation_and_of_a_full_mixture(chapter):
+    eye = torch.eye(4).double()
+    assert chapter["apart"](eye, eye[[2, 0, 3, 1]] * 3) == pytest.approx(1)
+    assert chapter["apart"](eye, torch.ones(4, 4).double()) == pytest.approx(0, abs=1e-6)
+
+
+def test_bars_are_one_factor_each_and_correlated(chapter):
+    x, s = chapter["bars"](20_000, 0.8, draws())
+    columns = x.view(-1, 8, 4, 2)
+    assert torch.equal(columns, s[:, None, :, None].expand_as(columns))
+    off = torch.corrcoef(s.T)[~torch.eye(4, dtype=torch.bool)]
+    spearman = 6 / np.pi * np.arcsin(0.8 / 2)  # of uniforms by a Gaussian copula
+    assert off.tolist() == pytest.approx([spearman] * 12, abs=0.02)
+    assert s.quantile(0.25).item() == pytest.approx(0.25, abs=0.02)
+
+
+def test_learned_dma_undoes_a_mixing_of_disjoint_rows(chapter):
+    g = draws(3)
+    J = torch.stack([chapter["gradients"]("disjoint", g)[0] for _ in range(100)]).float()
+    M = torch.eye(4) + 0.5 * torch.randn(4, 4, generator=g)
+    W = chapter["learned_dma"](M @ J)
+    before, after = (chapter["apart"](w.double(), M.double()) for w in (torch.eye(4), W))
+    assert before < 0.6 and after > 0.8
