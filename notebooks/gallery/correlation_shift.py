@@ -188,7 +188,7 @@ plt.show()
 def dealt(group, generator):
     """A random permutation that leaves everyone in its group, int64 [n]."""
     place, taken = (
-        (group + torch.rand(len(group), generator=generator)).argsort()
+        (group.cpu() + torch.rand(len(group), generator=generator)).argsort()
         for _ in range(2)
     )
     partner = torch.empty_like(place)
@@ -220,47 +220,7 @@ class Critic(nn.Sequential):
         )  # fmt: skip
 
 
-# %%
-def trained(kind, strength, correlation):
-    """Encoder and heads."""
-    torch.manual_seed(seed)
-    g = torch.Generator().manual_seed(seed)
-    encoder = nets.mlp([SIDE * 2 * SIDE, 50, 50, 2 * WIDTH])
-    heads = nn.ModuleList(nn.Linear(WIDTH, 2) for _ in range(2))
-    critics = nn.ModuleList(Critic() for _ in range(2))
-    for part in (encoder, heads, critics):
-        part.to(device)
-    own = [*encoder.parameters(), *heads.parameters()]
-    optimiser = torch.optim.Adam(own, lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    of_critics = torch.optim.Adam(critics.parameters(), lr, betas=(0.5, 0.999))
-    few = choose(labelled, correlation, pool, g) if labelled else None
-    for step in range(steps):
-        if few:
-            one = torch.randint(labelled, (batch_size,), generator=g)
-            s, rows = few[0][one], few[1][one]
-        else:
-            s, rows = choose(batch_size, correlation, pool, g)
-        z = encoder(drawn(s, rows, pool, g).to(device))
-        s = s.to(device)
-        loss = sum(
-            F.cross_entropy(head(part), s[:, k])
-            for k, (head, part) in enumerate(
-                zip(heads, z.split(WIDTH, 1), strict=True)
-            )
-        )
-        if strength:
-            ramp = min(1, step / (0.3 * steps))
-            loss = loss + strength * ramp * game(
-                z, s, kind, critics, of_critics, g
-            )
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    return encoder, heads
-
-
+# %% tags=["game"]
 def game(z, s, kind, critics, optimiser, generator):
     """One step of the critics; then what the encoder has to pay."""
     z = (z - z.mean(0).detach()) / z.std(0).detach()
@@ -283,15 +243,52 @@ def game(z, s, kind, critics, optimiser, generator):
 
 
 # %%
+def trained(kind, strength, correlation):
+    """Encoder and heads."""
+    torch.manual_seed(seed)
+    g = torch.Generator().manual_seed(seed)
+    encoder = nets.mlp([SIDE * 2 * SIDE, 50, 50, 2 * WIDTH])
+    heads = nn.ModuleList(nn.Linear(WIDTH, 2) for _ in range(2))
+    critics = nn.ModuleList(Critic() for _ in range(2))
+    for part in (encoder, heads, critics):
+        part.to(device)
+    weights = [*encoder.parameters(), *heads.parameters()]
+    optimiser = torch.optim.Adam(weights, lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    of_critics = torch.optim.Adam(critics.parameters(), lr, betas=(0.5, 0.999))
+    few = choose(labelled, correlation, pool, g) if labelled else None
+    for step in range(steps):
+        if few:
+            one = torch.randint(labelled, (batch_size,), generator=g)
+            s, rows = few[0][one], few[1][one]
+        else:
+            s, rows = choose(batch_size, correlation, pool, g)
+        z = encoder(drawn(s, rows, pool, g).to(device))
+        s = s.to(device)
+        loss = sum(
+            F.cross_entropy(head(part), own)
+            for head, part, own in zip(
+                heads, z.split(WIDTH, 1), s.T, strict=True
+            )
+        )
+        if strength:
+            ramp = min(1, step / (0.3 * steps))
+            paid = game(z, s, kind, critics, of_critics, g)
+            loss = loss + strength * ramp * paid
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return encoder, heads
+
+
+# %%
 @torch.no_grad()
 def judged(encoder, heads):
     """Accuracy by the correlation of the test; and what z₁ tells of s₂ where nothing is correlated."""
     found = {}
-    for name, rho in {
-        "home": correlation,
-        "0": 0,
-        "away": -correlation,
-    }.items():
+    tests = {"home": correlation, "0": 0, "away": -correlation}
+    for name, rho in tests.items():
         g = torch.Generator().manual_seed(seed)
         s, rows = choose(test_pairs, rho, test_pool, g)
         z = encoder(drawn(s, rows, test_pool, g).to(device)).cpu()
@@ -302,14 +299,10 @@ def judged(encoder, heads):
         ]
         found[f"accuracy, {name}"] = sum(right) / 2
         if name == "0":
-            half = test_pairs // 2
-            of_other = (
-                parts[0][:half],
-                s[:half, 1],
-                parts[0][half:],
-                s[half:, 1],
-            )
-            found["leak"] = probes.linear(*of_other, seed=seed).score
+            other = [half for of in (parts[0], s[:, 1]) for half in of.chunk(2)]
+            train_z, test_z, train_s, test_s = other
+            probe = probes.linear(train_z, train_s, test_z, test_s, seed=seed)
+            found["leak"] = probe.score
     return found
 
 
