@@ -131,7 +131,7 @@ def by_angle(sigma, degrees, batches=10):
     return found / batches
 
 
-degrees = np.arange(0, 91, 7.5)
+degrees = np.arange(0, 91, 15)
 _, axis = plt.subplots(figsize=(4.5, 2.6))
 for sigma in (100.0, 0.4, 0.2):
     curve, rho = by_angle(sigma, degrees), correlated(sigma, 5000, draws(0))
@@ -323,7 +323,7 @@ for (name, strength), part in source.groupby(
     title = "HFS" if name == "HFS" else plots.LABELS[name]
     for axis, score in zip(axes, ("DCI", "MCC"), strict=True):
         axis.plot(part["reconstruction"], part[score], ".", color=colour)
-        mean = part[["reconstruction", score]].mean()
+        mean = tuple(part[["reconstruction", score]].mean())
         axis.annotate(f"{title}, {strength:g}", mean, fontsize=7)
         axis.set(xlabel="reconstruction, nats", ylabel=score)
 plt.show()

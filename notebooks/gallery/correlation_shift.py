@@ -127,7 +127,7 @@ for name, B in predictors(rho, noise).items():
     table[name]["I(z₁; z₂ | s₁)"] = information(B, rho, noise, given=True)
 assert table["MI = 0"]["I(z₁; z₂)"] < 1e-9
 assert table["CMI = 0"]["I(z₁; z₂ | s₁)"] < 1e-9
-pd.DataFrame(table).T.round(4)
+pd.DataFrame(table).T.round(4) + 0.0  # no -0
 
 # %% [markdown]
 # *Table 1. Fitted at ρ = 0.8 with σ² = 0.1: variance explained there, without correlation, and with the opposite one; then
@@ -142,25 +142,24 @@ pd.DataFrame(table).T.round(4)
 
 # %% tags=["data"]
 def classes(split):
-    """The images of 3s and of 8s, [N, 28, 28] in [0, 1] each."""
+    """All 3s, then all 8s, [N, 28, 28] in [0, 1]; and how many of each, [2]."""
     found = data.load(dataset, split, size=SIDE)
-    return [found.images[found.labels == c, 0].float() / 255 for c in (3, 8)]
+    both = [found.images[found.labels == c, 0].float() / 255 for c in (3, 8)]
+    return torch.cat(both), torch.tensor([len(part) for part in both])
 
 
-def choose(n, correlation, pool, generator):
+def choose(n, correlation, counts, generator):
     """Attributes [n, 2], 0 or 1, each as often; and rows [n, 2] of images that have them."""
     s = torch.randint(2, (n, 2), generator=generator)
     same = torch.rand(n, generator=generator) < (1 + correlation) / 2
     s[:, 1] = torch.where(same, s[:, 0], 1 - s[:, 0])
-    sizes = torch.tensor([len(images) for images in pool])[s]
-    return s, (torch.rand(n, 2, generator=generator) * sizes).long()
+    among = (torch.rand(n, 2, generator=generator) * counts[s]).long()
+    return s, among + counts[0] * s
 
 
-def drawn(s, rows, pool, generator):
-    """Pairs side by side, with blanks: [n, 28 · 56]."""
-    first = len(pool[0])
-    images = torch.cat(pool)[rows + first * s]  # [n, 2, 28, 28]
-    places = len(s), SIDE // PATCH, 2 * SIDE // PATCH
+def drawn(images, generator):
+    """Of [n, 2, 28, 28] pairs side by side, with blanks: [n, 28 · 56]."""
+    places = len(images), SIDE // PATCH, 2 * SIDE // PATCH
     seen = torch.rand(places, generator=generator) >= occluded
     seen = seen.repeat_interleave(PATCH, 1).repeat_interleave(PATCH, 2)
     return (torch.cat(images.unbind(1), 2) * seen).flatten(1)
@@ -168,9 +167,9 @@ def drawn(s, rows, pool, generator):
 
 # %%
 g = torch.Generator().manual_seed(seed)
-pool, test_pool = classes("train"), classes("test")
-s, rows = choose(8, correlation, pool, g)
-examples = drawn(s, rows, pool, g).unflatten(1, (1, SIDE, 2 * SIDE))
+(digits, counts), (test_digits, test_counts) = map(classes, ("train", "test"))
+_, rows = choose(8, correlation, counts, g)
+examples = drawn(digits[rows], g).unflatten(1, (1, SIDE, 2 * SIDE))
 plots.image_grid(examples[None])
 plt.show()
 
@@ -256,14 +255,14 @@ def trained(kind, strength, correlation):
     optimiser = torch.optim.Adam(weights, lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     of_critics = torch.optim.Adam(critics.parameters(), lr, betas=(0.5, 0.999))
-    few = choose(labelled, correlation, pool, g) if labelled else None
+    few = choose(labelled, correlation, counts, g) if labelled else None
     for step in range(steps):
         if few:
             one = torch.randint(labelled, (batch_size,), generator=g)
             s, rows = few[0][one], few[1][one]
         else:
-            s, rows = choose(batch_size, correlation, pool, g)
-        z = encoder(drawn(s, rows, pool, g).to(device))
+            s, rows = choose(batch_size, correlation, counts, g)
+        z = encoder(drawn(digits[rows], g).to(device))
         s = s.to(device)
         loss = sum(
             F.cross_entropy(head(part), own)
@@ -290,8 +289,8 @@ def judged(encoder, heads):
     tests = {"home": correlation, "0": 0, "away": -correlation}
     for name, rho in tests.items():
         g = torch.Generator().manual_seed(seed)
-        s, rows = choose(test_pairs, rho, test_pool, g)
-        z = encoder(drawn(s, rows, test_pool, g).to(device)).cpu()
+        s, rows = choose(test_pairs, rho, test_counts, g)
+        z = encoder(drawn(test_digits[rows], g).to(device)).cpu()
         parts = z.split(WIDTH, 1)
         right = [
             (head.cpu()(part).argmax(1) == s[:, k]).float().mean().item()

@@ -83,22 +83,26 @@ def test_information(chapter):
 
 @pytest.fixture
 def pool():
-    """Images that are their attribute: 0.25 or 0.75 everywhere."""
-    return [torch.full((3, 28, 28), 0.25), torch.full((5, 28, 28), 0.75)]
+    """Images that are their attribute, 0.25 or 0.75 everywhere: three and five."""
+    counts = torch.tensor([3, 5])
+    brightness = torch.tensor([0.25, 0.75]).repeat_interleave(counts)
+    return brightness[:, None, None].expand(8, 28, 28), counts
 
 
 @pytest.mark.parametrize("correlation", [0.9, 0.0, -0.9])
 def test_attributes_have_the_correlation(chapter, pool, correlation):
-    s, rows = chapter["choose"](20_000, correlation, pool, draws())
+    images, counts = pool
+    s, rows = chapter["choose"](20_000, correlation, counts, draws())
     assert s.float().mean(0).tolist() == pytest.approx([0.5, 0.5], abs=0.015)
     assert torch.corrcoef(s.T.float())[0, 1].item() == pytest.approx(correlation, abs=0.02)
-    for value, images in enumerate(pool):
-        assert rows[s == value].unique().tolist() == list(range(len(images)))
+    torch.testing.assert_close(images[rows][..., 0, 0], 0.25 + 0.5 * s)
+    assert rows.unique().tolist() == list(range(8)), "each image has its turn"
 
 
-def test_images_have_their_attributes_and_blank_patches(chapter, pool):
-    s, rows = chapter["choose"](200, 0.5, pool, draws())
-    x = chapter["drawn"](s, rows, pool, draws(1)).view(200, 28, 2, 28)
+def test_pairs_stand_side_by_side_with_blank_patches(chapter, pool):
+    images, counts = pool
+    s, rows = chapter["choose"](200, 0.5, counts, draws())
+    x = chapter["drawn"](images[rows], draws(1)).view(200, 28, 2, 28)
     brightest = x.amax((1, 3))
     torch.testing.assert_close(brightest, 0.25 + 0.5 * s)
     patches = (
