@@ -352,13 +352,12 @@ for name, B in predictors(rho, noise).items():
 for (name, strength), part in source.groupby(["method", "λ"], sort=False):
     mean = part[[-1, 0, 1]].mean()
     label = f"{name}, λ = {strength:g}" if strength else name
-    style = {"color": COLOURS[name], "alpha": min(1, 0.3 + 0.7 * strength)}
+    faint = 0.3 + 0.7 * min(1, strength) if strength else 1
+    style = {"color": COLOURS[name], "alpha": faint}
     right.plot([-1, 0, 1], mean, "o-", label=label, **style)
 left.set(xlabel="ρ of the test", ylabel="variance explained", title="exact")
-right.set(
-    xlabel="correlation of the test, in the training's", ylabel="accuracy"
-)
-right.set_title("pairs of digits")
+right.set(xlabel="correlation, test / training", ylabel="accuracy")
+right.set(title="pairs of digits", xticks=[-1, 0, 1])
 for axis in (left, right):
     axis.legend(fontsize=7)
 plt.show()
