@@ -95,7 +95,7 @@ def test_attributes_have_the_correlation(chapter, pool, correlation):
     s, rows = chapter["choose"](20_000, correlation, counts, draws())
     assert s.float().mean(0).tolist() == pytest.approx([0.5, 0.5], abs=0.015)
     assert torch.corrcoef(s.T.float())[0, 1].item() == pytest.approx(correlation, abs=0.02)
-    torch.testing.assert_close(images[rows][..., 0, 0], 0.25 + 0.5 * s)
+    torch.testing.assert_close(images[rows, 0, 0], 0.25 + 0.5 * s)
     assert rows.unique().tolist() == list(range(8)), "each image has its turn"
 
 
