@@ -135,7 +135,7 @@ degrees = np.arange(0, 91, 15)
 _, axis = plt.subplots(figsize=(4.5, 2.6))
 for sigma in (100.0, 0.4, 0.2):
     curve, rho = by_angle(sigma, degrees), correlated(sigma, 5000, draws(0))
-    label = f"ρ = {torch.corrcoef(rho.T)[0, 1]:.1f}"
+    label = f"ρ = {torch.corrcoef(rho.T)[0, 1].abs():.1f}"
     axis.plot(degrees, curve, "o-", ms=3, label=label)
 axis.set(xlabel="turned by, degrees", ylabel="$L_{HFS}$", xticks=[0, 45, 90])
 axis.legend()
