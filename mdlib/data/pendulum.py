@@ -2,9 +2,9 @@
 
 Two causes, the pendulum's angle and the light's, and two effects that follow from them, the length
 of the shadow and its position. The scene is that of CausalVAE (M. Yang et al., CVPR 2021), on the
-ranges of DEAR (X. Shen et al., arXiv:2010.02637): there the effects are nearly linear in the causes, where on CausalVAE's the length is V-shaped and often at its least. It
-is drawn here, by tensors, and no file is needed; `pendulum-causalvae` reads pictures of the
-published program.
+ranges of DEAR (X. Shen et al., arXiv:2010.02637): there the effects are nearly linear in the
+causes, where on CausalVAE's the length is V-shaped and often at its least. It is drawn here, by
+tensors, and no file is needed; `pendulum-causalvae` reads pictures of the published program.
 """
 
 from __future__ import annotations
