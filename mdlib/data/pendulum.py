@@ -22,6 +22,7 @@ from mdlib.data.grid import Grid, GridSource
 
 CAUSES, EFFECTS = ("angle", "light"), ("length", "position")
 ANGLES, LIGHTS = (0.0, 40.5), (48.0, 88.5)  # degrees: DEAR's ranges
+LENGTHS, POSITIONS = (3.0, 12.68), (4.37, 12.90)  # which shadows have on these
 
 _STEPS = 64
 _GRID = Grid("pendulum", CAUSES, (_STEPS, _STEPS))

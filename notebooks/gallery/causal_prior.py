@@ -32,13 +32,12 @@ variants = "dear,independent,s-vae"  # what is trained
 # [some of dear, nonlinear, independent, s-vae, s-beta-vae, labels-only, or all]
 steps = 1500  # steps of each [1 or more]
 samples = 6000  # training samples [2 or more]
-labels = 0  # so many of them have labels; 0: all [0 to samples]
-confounding = 0.0  # correlation of the two causes, in training only
-# [0 or more, below 1]
+labels = 0  # how many of them have labels; 0: all [0 to samples]
+confounding = (
+    0.0  # correlation of the causes, in training only [0 or more, below 1]
+)
 batch_size = 64  # samples a step [2 or more]
-weight = 5.0  # λ, weight of the labels [above 0]
-beta = 4.0  # of s-beta-vae [above 0]
-ruler_steps = 1000  # of the network that measures factors [1 or more]
+weight = 5.0  # λ, weight of the labels in (1) [above 0]
 size = 32  # side of the pictures in pixels [8 or more]
 seed = 0  # of weights, samples and batches [seed]
 device = "auto"  # where to compute [device]
@@ -57,10 +56,11 @@ import torch.nn.functional as F
 from torch import nn
 
 import mdlib
-from mdlib import sweep
+from mdlib import nets, sweep
 from mdlib.data import pendulum
 from mdlib.devices import pick_device
 from mdlib.figures import plots, tables
+from mdlib.losses import gaussian_kl
 from mdlib.notebook import provenance
 
 plots.theme()
@@ -77,76 +77,69 @@ device = pick_device(device)
 
 # %%
 class Simulation:
-    """Four factors, and twelve numbers that mix them."""
+    """Two causes, two effects with noise of their own; twelve numbers that mix them."""
 
     names = ("cause 1", "cause 2", "effect 1", "effect 2")
-    signs = torch.tensor([[1, -1], [1, 1]])  # of causes (rows) on effects
     hidden, squash = (64, 64), nn.Identity
-    weights, noise = torch.tensor([[0.9, -0.6], [0.5, 0.8]]), 0.4
-
-    def __init__(self):
-        fixed = torch.Generator().manual_seed(0)  # one world for all seeds
-        self.G = torch.randn(4, 12, generator=fixed)
-        self.H = torch.randn(12, 12, generator=fixed) / 12**0.5
-        self.std = (self.weights.square().sum(0) + self.noise**2).sqrt()
+    A = torch.tensor([[0.9, -0.6], [0.5, 0.8]])  # of causes (rows) on effects
+    noise = 0.4
+    mix = torch.randn(16, 12, generator=torch.Generator().manual_seed(0))
 
     def causes(self, noise):
         return noise.sigmoid()
 
     def effects(self, causes, noise):
-        raw = causes.logit() @ self.weights + self.noise * noise
-        return (raw / self.std).sigmoid()
+        return (causes.logit() @ self.A + self.noise * noise).sigmoid()
 
     def observe(self, y):
-        causes, effects = y.logit().split(2, 1)
-        mixed = torch.cat([causes, effects * self.std], 1) @ self.G
-        return mixed / 2 + torch.tanh(mixed @ self.H)
+        mixed = y.logit() @ self.mix[:4]
+        return mixed / 2 + torch.tanh(mixed @ self.mix[4:] / 12**0.5)
 
 
 class Pendulum:
     """Grey pictures in [-1, 1]; the effects are functions of the causes."""
 
     names = pendulum.CAUSES + pendulum.EFFECTS
-    signs = torch.tensor([[1, 1], [-1, 1]])
     hidden, squash = (256, 128), nn.Tanh
-    low, high = torch.tensor([pendulum.ANGLES, pendulum.LIGHTS]).T
-
-    def __init__(self):
-        t = torch.linspace(0, 1, 99)
-        shadows = pendulum.shadow(self.degrees(torch.cartesian_prod(t, t)))
-        self.least, self.most = shadows.aminmax(dim=0)
-
-    def degrees(self, causes):
-        return self.low + (self.high - self.low) * causes
+    A = torch.tensor([[1, 1], [-1, 1]])  # the signs
+    of_causes = torch.tensor([pendulum.ANGLES, pendulum.LIGHTS]).T
+    of_effects = torch.tensor([pendulum.LENGTHS, pendulum.POSITIONS]).T
 
     def causes(self, noise):
         return torch.special.ndtr(noise)  # uniform
 
     def effects(self, causes, noise):
-        shadows = pendulum.shadow(self.degrees(causes))
-        return (shadows - self.least) / (self.most - self.least)
+        shadow = pendulum.shadow(torch.lerp(*self.of_causes, causes))
+        low, high = self.of_effects
+        return (shadow - low) / (high - low)
 
     def observe(self, y):
-        images = pendulum.render(self.degrees(y[:, :2]), size)
-        return 2 * images.float().mean(1).flatten(1) / 255 - 1
+        degrees = torch.lerp(*self.of_causes, y[:, :2])
+        return (
+            pendulum.render(degrees, size).float().mean(1).flatten(1) / 127.5
+            - 1
+        )
 
 
 # %%
-def draw(world, n, confounding, generator):
+def draw(place, n, confounding, generator):
     """Factors y [n, 4] and the noise [n, 4] they come from."""
     noise = torch.randn(n, 4, generator=generator)
     alone = (1 - confounding**2) ** 0.5
     noise[:, 1] = confounding * noise[:, 0] + alone * noise[:, 1]
-    causes = world.causes(noise[:, :2])
-    return torch.cat([causes, world.effects(causes, noise[:, 2:])], 1), noise
+    causes = place.causes(noise[:, :2])
+    return torch.cat([causes, place.effects(causes, noise[:, 2:])], 1), noise
 
 
 place = Pendulum() if world == "pendulum" else Simulation()
 source = torch.Generator().manual_seed(seed)
-y, _ = draw(place, samples, confounding, source)
-y_test, noise_test = draw(place, 2000, 0, source)
-x, x_test = (place.observe(v).to(device) for v in (y, y_test))
-y, y_test, noise_test = (v.to(device) for v in (y, y_test, noise_test))
+y, y_test, y_ruler = (
+    draw(place, n, c, source)
+    for n, c in ((samples, confounding), (2000, 0), (6000, 0))
+)
+(y, _), (y_test, noise_test), (y_ruler, _) = y, y_test, y_ruler
+x, x_test, x_ruler = (place.observe(v).to(device) for v in (y, y_test, y_ruler))
+y, y_test, y_ruler = (v.to(device) for v in (y, y_test, y_ruler))
 
 # %% tags=["picture"]
 dag = nx.DiGraph(itertools.product(place.names[:2], place.names[2:]))
@@ -157,13 +150,9 @@ nx.draw_networkx(
     node_color="#cfe3f3", font_size=8, arrowsize=16,
 )  # fmt: skip
 axes[0].margins(0.25)
-corners = torch.cartesian_prod(*torch.tensor([[0.1, 0.9]] * 2))
-shown = pendulum.render(Pendulum().degrees(corners), 64)
-axes[1].imshow(
-    torch.cat(
-        [torch.cat(tuple(r), 2) for r in shown.view(2, 2, 3, 64, 64)], 1
-    ).permute(1, 2, 0)
-)
+four = pendulum.render([[4, 52], [4, 84], [36, 52], [36, 84]], 64)
+rows = four.view(2, 2, 3, 64, 64).permute(0, 3, 1, 4, 2)
+axes[1].imshow(rows.flatten(2, 3).flatten(0, 1))
 for axis in axes:
     axis.axis("off")
 plt.show()
@@ -201,7 +190,7 @@ plt.show()
 
 # %%
 def covariance(A, std):
-    """Of linear factors ξ = ξ A + noise, noise of deviations std [m]: [m, m]."""
+    """Of ξ = ξ A + noise, noise of deviations std [m]: [m, m]."""
     spread = torch.linalg.inv(torch.eye(len(A)).to(A) - A)
     return spread.T @ torch.diag(std**2) @ spread
 
@@ -214,19 +203,14 @@ def divergence(cov, other):
 
 # %% tags=["theorem:independent-prior"]
 A = torch.zeros(4, 4, dtype=torch.float64)
-A[:2, 2:] = Simulation.weights
+A[:2, 2:] = Simulation.A
 std = torch.tensor([1, 1, Simulation.noise, Simulation.noise]).double()
 cov = covariance(A, std)
-price = 0.5 * math.log(cov.diag().prod().item() / std.prod().item() ** 2)
+price = 0.5 * math.log(cov.diag().prod() / std.prod() ** 2)
 assert abs(price - 2.006) < 0.001, price
-own = cov.diag()
-spreads = torch.rand(200, 4, dtype=torch.float64) + 0.5
-for spread in (
-    *spreads,
-    torch.ones(4),
-):  # of an independent prior, and of codes
-    assert divergence(cov, torch.diag(own * spread)) > price - 1e-9
-    coded = cov * spread * spread[:, None]
+for scale in torch.rand(200, 4, dtype=torch.float64) + 0.5:
+    assert divergence(cov, torch.diag(cov.diag() * scale)) > price
+    coded = cov * scale * scale[:, None]  # codes in other units
     best = divergence(coded, torch.diag(coded.diag()))
     assert abs(best - price) < 1e-9, best
 assert abs(divergence(cov, covariance(A, std))) < 1e-9 < price
@@ -244,91 +228,80 @@ assert abs(divergence(cov, covariance(A, std))) < 1e-9 < price
 
 
 # %% tags=["method"]
+def climb(u, edges, slopes):
+    """Piecewise linear and 0 at 0: u [N, m], edges [m, k + 1], slopes [m, k]."""
+    low, high = edges[:, :-1], edges[:, 1:]
+    passed = u[..., None].clamp(low, high) - torch.zeros_like(low).clamp(
+        low, high
+    )
+    return (slopes * passed).sum(-1)
+
+
 class SCM(nn.Module):
     """The prior (2) on m variables; graph [m, m] has 1 where i may act on j."""
 
     def __init__(self, graph, knots=0):
         super().__init__()
-        m, inf = len(graph), torch.tensor([math.inf])
-        inner = torch.linspace(-5, 5, knots) if knots else torch.empty(0)
+        m, ends = len(graph), torch.tensor([-math.inf, math.inf])
+        inner = torch.linspace(-5, 5, knots) if knots else ends[:0]
+        edges = torch.cat([ends[:1], inner, ends[1:]]).repeat(m, 1)
         self.register_buffer("graph", graph)
-        self.register_buffer(
-            "edges", torch.cat([-inf, inner, inf]).repeat(m, 1)
-        )
+        self.register_buffer("edges", edges)
         self.A = nn.Parameter(torch.zeros(m, m))
         self.offset = nn.Parameter(torch.zeros(m))
         self.log_slopes = nn.Parameter(torch.zeros(m, knots + 1))
 
-    def weights(self):
-        return self.A * self.graph
-
-    @staticmethod
-    def climbed(u, edges, slopes):
-        """Piecewise linear, 0 at 0: [N, m], edges [m, k + 1], slopes [m, k]."""
-        low, high = edges[:, :-1], edges[:, 1:]
-        inside = u[..., None].clamp(low, high) - torch.zeros_like(low).clamp(
-            low, high
-        )
-        return (slopes * inside).sum(-1)
-
     def f(self, u):
-        return self.offset + self.climbed(u, self.edges, self.log_slopes.exp())
+        return self.offset + climb(u, self.edges, self.log_slopes.exp())
 
     def inverse(self, z):
         slopes = self.log_slopes.exp()
-        met = self.climbed(
-            self.edges.T[1:-1], self.edges, slopes
-        )  # at the knots
-        edges = torch.cat([self.edges[:, :1], met.T, self.edges[:, -1:]], 1)
-        return self.climbed(z - self.offset, edges, 1 / slopes)
+        edges = climb(self.edges.T, self.edges, slopes).T
+        return climb(z - self.offset, edges, 1 / slopes)
 
-    def mixed(self, noise, A):
-        return noise @ torch.linalg.inv(torch.eye(len(A)).to(A) - A)
-
-    def forward(self, noise):
-        return self.f(self.mixed(noise, self.weights()))
+    def forward(self, noise, cut=None):
+        """(2); the arrows into variable number `cut` do not count."""
+        A = self.A * self.graph
+        if cut is not None:
+            A = A * (torch.arange(len(A), device=A.device) != cut)
+        return self.f(noise @ torch.linalg.inv(torch.eye(len(A)).to(A) - A))
 
     def do(self, z, k, value):
         """Codes [N, m] after do(z_k = value), value [N]."""
-        u, A = self.inverse(z), self.weights()
-        noise = u - u @ A
-        set_to = value[:, None].expand_as(z)
-        noise[:, k] = self.inverse(set_to)[:, k]
-        arrow_in = torch.arange(len(A), device=A.device) == k
-        return self.f(self.mixed(noise, A.masked_fill(arrow_in, 0)))
+        u = self.inverse(z)
+        noise = u - u @ (self.A * self.graph)
+        noise[:, k] = self.inverse(value[:, None].expand_as(z))[:, k]
+        return self(noise, cut=k)
 
 
 # %% [markdown]
 # A critic $D(x, z)$ learns $\log q/p$ by telling the two sides apart. The encoder descends $D$ on its own pairs and the
 # labels' loss. Generator and prior climb $D$ on theirs, weighted by $s = e^{D}$, cut to $[0.5, 2]$. Here both take their
 # step at once. The same code with a graph without arrows is the comparison: an independent prior, told everything else.
+# (Two of the six codes have no label and no arrow.)
 
 
 # %%
-def mlp(*sizes):
-    pairs = itertools.pairwise(sizes)
-    layers = [[nn.Linear(a, b), nn.LeakyReLU(0.2)] for a, b in pairs]
-    return nn.Sequential(*itertools.chain(*layers))[:-1]
-
-
 class Critic(nn.Module):
     """log q/p of pairs (x, z)."""
 
-    def __init__(self, pixels, m, hidden):
+    def __init__(self, pixels):
         super().__init__()
-        self.x, self.z = mlp(pixels, *hidden), mlp(m, 64, 64)
-        self.both = mlp(hidden[-1] + 64, 128, 1)
+        wide, narrow = place.hidden
+        self.x, self.z = (
+            nets.mlp([pixels, wide, narrow]),
+            nets.mlp([CODES, 64, 64]),
+        )
+        self.both = nets.mlp([narrow + 64, 128, 1])
 
     def forward(self, x, z):
-        return self.both(
-            F.leaky_relu(torch.cat([self.x(x), self.z(z)], 1), 0.2)
-        )
+        return self.both(torch.cat([self.x(x), self.z(z)], 1).relu())
 
 
-def networks(place, pixels):
-    """Encoder to mean and log-variance, generator; two codes have no label."""
-    encoder = mlp(pixels, *place.hidden, 2 * CODES)
-    generator = mlp(CODES, *reversed(place.hidden), pixels)
+def networks(pixels):
+    """Encoder, to mean and log-variance, and generator."""
+    encoder = nets.mlp([pixels, *place.hidden, 2 * CODES])
+    generator = nets.mlp([CODES, *reversed(place.hidden), pixels])
     return encoder.to(device), generator.append(place.squash()).to(device)
 
 
@@ -336,18 +309,17 @@ def encoded(encoder, x):
     """A draw of the code, its mean and its log-variance, each [B, CODES]."""
     mean, log_variance = encoder(x).chunk(2, 1)
     log_variance = log_variance.clamp(-6, 1)
-    noise = torch.randn_like(mean)
-    return mean + noise * (log_variance / 2).exp(), mean, log_variance
+    return torch.normal(mean, (log_variance / 2).exp()), mean, log_variance
 
 
 def told(mean, y):
-    """The labels' loss of (1), a mean."""
+    """The labels' loss of (1)."""
     target = y.clamp(0.01, 0.99)
     return F.binary_cross_entropy_with_logits(mean[:, :4], target)
 
 
 def batches(x, y):
-    """Samples to fit, and samples with labels; the same ones if all have labels."""
+    """Samples; and samples with labels, the same where all have labels."""
     for _ in range(steps):
         rows = torch.randint(len(x), (batch_size,))
         known = torch.randint(labels, (batch_size,)) if labels else rows
@@ -360,32 +332,30 @@ GRAPH[:2, 2:4] = 1
 
 
 # %% tags=["method"]
-def bigan(place, x, y, graph, knots=0):
+def bigan(x, y, graph, knots=0):
     """Train by (1): encoder, generator, prior."""
     torch.manual_seed(seed)
-    encoder, generator = networks(place, x.shape[1])
-    critic = Critic(x.shape[1], CODES, place.hidden).to(device)
-    prior = SCM(graph, knots).to(device)
+    encoder, generator = networks(x.shape[1])
+    critic, prior = Critic(x.shape[1]).to(device), SCM(graph, knots).to(device)
     adam = {"betas": (0.0, 0.999)}
-    of_critic = torch.optim.Adam(critic.parameters(), lr=4e-4, **adam)
     pair = [*encoder.parameters(), *generator.parameters()]
+    of_critic = torch.optim.Adam(critic.parameters(), lr=4e-4, **adam)
     of_pair = torch.optim.Adam(pair, lr=2e-4, **adam)
     of_prior = torch.optim.Adam(prior.parameters(), lr=5e-3)
-    for real, x_known, y_known in batches(x, y):
+    for real, known, y_known in batches(x, y):
         z, mean, _ = encoded(encoder, real)
         z_hat = prior(torch.randn_like(z))
         x_hat = generator(z_hat)
         of_critic.zero_grad()
-        loss = F.softplus(-critic(real, z.detach()))
-        loss = loss + F.softplus(critic(x_hat.detach(), z_hat.detach()))
-        loss.mean().backward()
+        loss = F.softplus(critic(x_hat.detach(), z_hat.detach()))
+        (loss + F.softplus(-critic(real, z.detach()))).mean().backward()
         of_critic.step()
         of_pair.zero_grad()
         of_prior.zero_grad()
         fake = critic(x_hat, z_hat)
         s = fake.detach().exp().clamp(0.5, 2)
         loss = critic(real, z).mean() - (s * fake).mean()
-        mean = encoded(encoder, x_known)[1] if labels else mean
+        mean = encoded(encoder, known)[1] if labels else mean
         (loss + weight * told(mean, y_known)).backward()
         of_pair.step()
         of_prior.step()
@@ -393,32 +363,31 @@ def bigan(place, x, y, graph, knots=0):
 
 
 # %% [markdown]
-# Two VAEs with labels stand beside it, with $\beta = 1$ and with `beta`, a prior $N(0, I)$ and a Gaussian decoder; and a
-# network that has the labels and nothing else.
+# Beside it stand two VAEs with labels, with $\beta = 1$ and 4, a prior $N(0, I)$ and a Gaussian decoder; and a network that
+# has the labels and nothing else.
 
 
 # %%
-def vae(place, x, y, beta):
-    """A VAE with labels, or with beta=None the labels alone; the prior has no arrows."""
+def vae(x, y, beta):
+    """With labels; with beta=None, the labels alone. Its prior has no arrows."""
     torch.manual_seed(seed)
-    encoder, generator = networks(place, x.shape[1])
+    encoder, generator = networks(x.shape[1])
     both = [*encoder.parameters(), *generator.parameters()]
     optimizer = torch.optim.Adam(both, lr=1e-3)
-    for real, x_known, y_known in batches(x, y):
-        loss = VAE_WEIGHT * told(encoded(encoder, x_known)[1], y_known)
+    for real, known, y_known in batches(x, y):
+        loss = VAE_WEIGHT * told(encoded(encoder, known)[1], y_known)
         if beta is not None:
-            z, mean, log_variance = encoded(encoder, real)
-            kl = 0.5 * (mean**2 + log_variance.exp() - log_variance - 1).sum(1)
+            z, *law = encoded(encoder, real)
             error = (generator(z) - real).square().sum(1) / (2 * VARIANCE)
-            loss = loss + (error + beta * kl).mean()
+            loss = loss + (error + beta * gaussian_kl(*law)).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     return encoder, generator, SCM(0 * GRAPH).to(device)
 
 
-VARIANCE = 0.1  # of the decoder
-VAE_WEIGHT = 50.0  # λ beside a loss that is a sum over pixels
+VARIANCE, VAE_WEIGHT = 0.1, 50.0  # of the decoder; λ beside a sum over pixels
+
 
 # %% [markdown]
 # ## Does it do what it is told?
@@ -435,83 +404,79 @@ VAE_WEIGHT = 50.0  # λ beside a loss that is a sum over pixels
 
 
 # %%
-def ruler(x, y):
-    """A network from samples [N, P] to factors [N, 4], used to noise of several strengths."""
+def ruler(x, y, steps=1000):
+    """A network from samples [N, P] to factors [N, 4], used to noise of all strengths."""
     torch.manual_seed(seed)
-    network = mlp(x.shape[1], 128, 64, 4).append(nn.Sigmoid()).to(device)
+    network = nets.mlp([x.shape[1], 128, 64, 4]).append(nn.Sigmoid()).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    for _ in range(ruler_steps):
+    for _ in range(steps):
         rows = torch.randint(len(x), (batch_size,))
         noise = torch.randn_like(x[rows]) * torch.rand(batch_size, 1).to(x)
-        guess = network(x[rows] + 0.16 * noise)
         optimizer.zero_grad()
-        (guess - y[rows]).square().mean().backward()
+        F.mse_loss(network(x[rows] + 0.16 * noise), y[rows]).backward()
         optimizer.step()
     return network.requires_grad_(False)
 
 
 def agreement(a, b):
     """Squared correlation of columns, [N, K] twice → [K]."""
-    a, b = a - a.mean(0), b - b.mean(0)
-    squares = a.square().mean(0) * b.square().mean(0)
-    return (a * b).mean(0) ** 2 / squares.clamp(min=1e-12)
+    both = torch.corrcoef(torch.cat([a.T, b.T])) ** 2
+    return both[: a.shape[1], a.shape[1] :].diag()
 
 
-# %%
-def after_do(place, y, noise, k, value):
+def after_do(y, noise, k, value):
     """True factors [N, 4] after cause k was set to value [N]."""
     causes = y[:, :2].cpu().clone()
     causes[:, k] = value.cpu()
-    effects = place.effects(causes, noise[:, 2:].cpu())
-    return torch.cat([causes, effects], 1).to(y)
+    return torch.cat([causes, place.effects(causes, noise[:, 2:])], 1).to(y)
 
 
+# %%
 @torch.no_grad()
-def examine(place, model, measure, x, y, noise):
+def examine(model, measure, x, y, noise):
     """The readings of encoder, generator and prior on test samples: a row."""
     torch.manual_seed(seed)
     encoder, generator, prior = model
     mean = encoder(x)[:, :CODES]
     z = prior(torch.randn_like(mean))
-    got = measure(generator(z))
-    before, slopes = measure(generator(mean)), []
+    got, before, slopes = measure(generator(z)), measure(generator(mean)), []
     for k in range(2):
         value = 0.1 + 0.8 * torch.rand(len(x), device=x.device)
         after = measure(generator(prior.do(mean, k, value.logit())))
-        moved, true = (after - before, after_do(place, y, noise, k, value) - y)
+        moved, true = after - before, after_do(y, noise, k, value) - y
         slope = (moved * true).sum(0) / true.square().sum(0)
         slopes += slope[2:].tolist()
     wrong = (torch.corrcoef(got.T) - torch.corrcoef(y.T)).abs().max()
-    right = prior.weights()[:2, 2:4].sign().cpu() == place.signs
+    signs = prior.A[:2, 2:4].sign().cpu() == place.A.sign()
     return {
         "encoder": agreement(mean[:, :4].sigmoid(), y).min().item(),
         "set against got": agreement(z[:, :4].sigmoid(), got).mean().item(),
         "do slope": sum(slopes) / 4,
         "lowest do slope": min(slopes),
         "correlations": wrong.item(),
-        "right signs": right.sum().item(),
+        "right signs": signs.sum().item(),
     }
 
 
 # %%
 VARIANTS = {
-    "dear": lambda: bigan(place, x, y, GRAPH),
-    "nonlinear": lambda: bigan(place, x, y, GRAPH, knots=20),
-    "independent": lambda: bigan(place, x, y, 0 * GRAPH),
-    "s-vae": lambda: vae(place, x, y, beta=1.0),
-    "s-beta-vae": lambda: vae(place, x, y, beta=beta),
-    "labels-only": lambda: vae(place, x, y, beta=None),
+    "dear": lambda: bigan(x, y, GRAPH),
+    "nonlinear": lambda: bigan(x, y, GRAPH, knots=20),
+    "independent": lambda: bigan(x, y, 0 * GRAPH),
+    "s-vae": lambda: vae(x, y, beta=1),
+    "s-beta-vae": lambda: vae(x, y, beta=4),
+    "labels-only": lambda: vae(x, y, beta=None),
 }
-fresh, _ = draw(place, 6000, 0, source)  # the ruler's own samples
-measure = ruler(place.observe(fresh).to(device), fresh.to(device))
+measure = ruler(x_ruler, y_ruler)
 clean = agreement(measure(x_test), y_test).min().item()
-names = list(VARIANTS) if variants == "all" else variants.split(",")
-trained = {name: VARIANTS[name]() for name in map(str.strip, names)}
-rows = []
-for name, model in trained.items():
-    row = examine(place, model, measure, x_test, y_test, noise_test)
+trained, rows = {}, []
+for name in VARIANTS if variants == "all" else variants.split(","):
+    model = VARIANTS[name.strip()]()
+    row = examine(model, measure, x_test, y_test, noise_test)
     if name == "labels-only":  # its generator never learned
         row = {"encoder": row["encoder"]}
+    else:
+        trained[name] = model
     rows.append({"variant": name, "seed": seed, "ruler": clean} | row)
 results = pd.DataFrame(rows)
 mdlib.record(out, results.astype(object).where(results.notna(), None))
@@ -521,55 +486,34 @@ results.set_index("variant").drop(columns="seed").round(2)
 # *Table 1. This run, one seed. "ruler": its lowest squared correlation on clean samples. "right signs": of the four arrows
 # that DEAR has learned.*
 
-
 # %% tags=["picture"]
-@torch.no_grad()
-def sweep_do(model, k, values):
-    """What a generator makes of test samples under do(cause k): [V, N, P]."""
-    encoder, generator, prior = model
-    mean = encoder(x_test)[:, :CODES]
-    return torch.stack(
-        [
-            generator(prior.do(mean, k, v.logit().expand(len(mean))))
-            for v in values
-        ]
-    )
-
-
 values = torch.linspace(0.1, 0.9, 7).to(device)
-drawn = {
-    name: sweep_do(m, 1, values)
-    for name, m in trained.items()
-    if name != "labels-only"
-}
-true = torch.stack(
-    [after_do(place, y_test, noise_test, 1, v).mean(0) for v in values]
-)
+true = torch.stack([after_do(y_test, noise_test, 1, v) for v in values])
+drawn = {}
+with torch.no_grad():
+    for name, (encoder, generator, prior) in trained.items():
+        z = encoder(x_test)[:, :CODES]
+        codes = [prior.do(z, 1, v.logit().expand(len(z))) for v in values]
+        drawn[name] = torch.stack([generator(code) for code in codes])
 _, axes = plt.subplots(
-    1, len(drawn), figsize=(7, 2.2), sharey=True, squeeze=False
+    1, max(1, len(drawn)), figsize=(7, 2.2), sharey=True, squeeze=False
 )
-for axis, (name, samples_) in zip(axes[0], drawn.items(), strict=True):
-    seen = measure(samples_).mean(1)
+for axis, (name, made) in zip(axes[0], drawn.items(), strict=False):
+    seen = measure(made).mean(1).cpu()
     for k, factor in enumerate(place.names):
-        axis.plot(values.cpu(), seen[:, k].cpu(), color=f"C{k}", label=factor)
-        axis.plot(values.cpu(), true[:, k].cpu(), ":", color=f"C{k}")
+        axis.plot(values.cpu(), seen[:, k], color=f"C{k}", label=factor)
+        axis.plot(values.cpu(), true.mean(1)[:, k].cpu(), ":", color=f"C{k}")
     axis.set_title(name, fontsize=9)
     axis.set_xlabel(f"do({place.names[1]})", fontsize=8)
-axes[0, 0].set_ylabel("factors, measured", fontsize=8)
 axes[0, 0].legend(fontsize=6)
 plt.show()
 if world == "pendulum":
-    told_to = torch.stack(
-        [after_do(place, y_test[:1], noise_test[:1], 1, v) for v in values]
-    )
     pictures = [
-        place.observe(told_to[:, 0].cpu()),
-        *(p[:, 0].cpu() for p in drawn.values()),
+        place.observe(true[:, 0].cpu()),
+        *(m[:, 0].cpu() for m in drawn.values()),
     ]
-    pictures = torch.stack(pictures).view(
-        len(pictures), len(values), 1, size, size
-    )
-    plots.image_grid((pictures + 1) / 2, ["truth", *drawn])
+    sheet = torch.stack(pictures).view(len(pictures), -1, 1, size, size)
+    plots.image_grid((sheet + 1) / 2, ["truth", *drawn])
     plt.show()
 
 # %% [markdown]

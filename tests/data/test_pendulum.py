@@ -43,6 +43,12 @@ def test_effects_are_nearly_linear_on_these_ranges_and_not_on_causalvaes():
         rest = shadows - basis @ torch.linalg.lstsq(basis, shadows).solution
         return (1 - rest.var(0) / shadows.var(0)).tolist()
 
+    t = torch.linspace(0, 1, 200)
+    (low, high) = torch.tensor([pendulum.ANGLES, pendulum.LIGHTS]).T
+    shadows = pendulum.shadow(low + (high - low) * torch.cartesian_prod(t, t))
+    for column, known in zip(shadows.T, (pendulum.LENGTHS, pendulum.POSITIONS), strict=True):
+        assert column.min() >= known[0] - 1e-3 and column.max() <= known[1]
+        assert (column.min() - known[0]).abs() < 0.01 and (column.max() - known[1]).abs() < 0.01
     assert min(linear(pendulum.ANGLES, pendulum.LIGHTS)) > 0.95
     assert linear((-36, 36.9), (54, 132.3))[0] < 0.1
 
