@@ -37,6 +37,8 @@ confounding = (
     0.0  # correlation of the causes, in training only [0 or more, below 1]
 )
 batch_size = 64  # samples a step [2 or more]
+lr = 1e-3  # learning rate of encoder and generator; the critic's is twice that
+# [above 0]
 weight = 5.0  # λ, weight of the labels in (1) [above 0]
 size = 32  # side of the pictures in pixels [8 or more]
 seed = 0  # of weights, samples and batches [seed]
@@ -339,8 +341,8 @@ def bigan(x, y, graph, knots=0):
     critic, prior = Critic(x.shape[1]).to(device), SCM(graph, knots).to(device)
     adam = {"betas": (0.0, 0.999)}
     pair = [*encoder.parameters(), *generator.parameters()]
-    of_critic = torch.optim.Adam(critic.parameters(), lr=4e-4, **adam)
-    of_pair = torch.optim.Adam(pair, lr=2e-4, **adam)
+    of_critic = torch.optim.Adam(critic.parameters(), lr=2 * lr, **adam)
+    of_pair = torch.optim.Adam(pair, lr=lr, **adam)
     of_prior = torch.optim.Adam(prior.parameters(), lr=5e-3)
     for real, known, y_known in batches(x, y):
         z, mean, _ = encoded(encoder, real)
