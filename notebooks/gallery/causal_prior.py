@@ -135,16 +135,15 @@ def draw(place, n, confounding, generator):
 
 place = Pendulum() if world == "pendulum" else Simulation()
 source = torch.Generator().manual_seed(seed)
-y, y_test, y_ruler = (
+(y, _), (y_test, noise_test), (y_ruler, _) = (
     draw(place, n, c, source)
-    for n, c in ((samples, confounding), (2000, 0), (6000, 0))
+    for n, c in ((samples, confounding), (2000, 0), (4000, 0))
 )
-(y, _), (y_test, noise_test), (y_ruler, _) = y, y_test, y_ruler
 x, x_test, x_ruler = (place.observe(v).to(device) for v in (y, y_test, y_ruler))
 y, y_test, y_ruler = (v.to(device) for v in (y, y_test, y_ruler))
 
 # %% tags=["picture"]
-dag = nx.DiGraph(itertools.product(place.names[:2], place.names[2:]))
+dag = nx.DiGraph(list(itertools.product(place.names[:2], place.names[2:])))
 nx.set_node_attributes(dag, {c: c in place.names[2:] for c in dag}, "subset")
 _, axes = plt.subplots(1, 2, figsize=(7, 2.1), width_ratios=[3, 2])
 nx.draw_networkx(
@@ -343,7 +342,7 @@ def bigan(x, y, graph, knots=0):
     pair = [*encoder.parameters(), *generator.parameters()]
     of_critic = torch.optim.Adam(critic.parameters(), lr=2 * lr, **adam)
     of_pair = torch.optim.Adam(pair, lr=lr, **adam)
-    of_prior = torch.optim.Adam(prior.parameters(), lr=5e-3)
+    of_prior = torch.optim.Adam(prior.parameters(), lr=2e-2)
     for real, known, y_known in batches(x, y):
         z, mean, _ = encoded(encoder, real)
         z_hat = prior(torch.randn_like(z))
@@ -388,7 +387,8 @@ def vae(x, y, beta):
     return encoder, generator, SCM(0 * GRAPH).to(device)
 
 
-VARIANCE, VAE_WEIGHT = 0.1, 50.0  # of the decoder; λ beside a sum over pixels
+VARIANCE = 0.1  # of the decoder
+VAE_WEIGHT = 500.0  # λ, beside a sum over pixels
 
 
 # %% [markdown]

@@ -229,7 +229,7 @@ def test_readings_of_the_true_model_and_of_one_without_arrows(chapter, world, ca
     if causal:
         assert row["do slope"] == pytest.approx(1, abs=1e-3)
         assert row["lowest do slope"] == pytest.approx(1, abs=1e-3)
-        assert row["correlations"] < 0.05 and row["right signs"] == 4
+        assert row["correlations"] < 0.1 and row["right signs"] == 4
     else:
         assert abs(row["do slope"]) < 1e-6 and row["right signs"] == 0
         assert row["correlations"] > 0.5
