@@ -58,7 +58,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import mdlib
-from mdlib import nets, sweep
+from mdlib import sweep
 from mdlib.data import pendulum
 from mdlib.devices import pick_device
 from mdlib.figures import plots, tables
@@ -283,26 +283,30 @@ class SCM(nn.Module):
 
 
 # %%
+def mlp(*sizes):
+    """Linear layers with leaky ReLU between them."""
+    pairs = itertools.pairwise(sizes)
+    layers = [[nn.Linear(a, b), nn.LeakyReLU(0.2)] for a, b in pairs]
+    return nn.Sequential(*itertools.chain(*layers))[:-1]
+
+
 class Critic(nn.Module):
     """log q/p of pairs (x, z)."""
 
     def __init__(self, pixels):
         super().__init__()
-        wide, narrow = place.hidden
-        self.x, self.z = (
-            nets.mlp([pixels, wide, narrow]),
-            nets.mlp([CODES, 64, 64]),
-        )
-        self.both = nets.mlp([narrow + 64, 128, 1])
+        self.x, self.z = mlp(pixels, *place.hidden), mlp(CODES, 64, 64)
+        self.both = mlp(place.hidden[-1] + 64, 128, 1)
 
     def forward(self, x, z):
-        return self.both(torch.cat([self.x(x), self.z(z)], 1).relu())
+        h = torch.cat([self.x(x), self.z(z)], 1)
+        return self.both(F.leaky_relu(h, 0.2))
 
 
 def networks(pixels):
     """Encoder, to mean and log-variance, and generator."""
-    encoder = nets.mlp([pixels, *place.hidden, 2 * CODES])
-    generator = nets.mlp([CODES, *reversed(place.hidden), pixels])
+    encoder = mlp(pixels, *place.hidden, 2 * CODES)
+    generator = mlp(CODES, *reversed(place.hidden), pixels)
     return encoder.to(device), generator.append(place.squash()).to(device)
 
 
@@ -338,11 +342,11 @@ def bigan(x, y, graph, knots=0):
     torch.manual_seed(seed)
     encoder, generator = networks(x.shape[1])
     critic, prior = Critic(x.shape[1]).to(device), SCM(graph, knots).to(device)
-    adam = {"betas": (0.0, 0.999)}
+    adam = {"betas": (0.0, 0.999), "fused": True}
     pair = [*encoder.parameters(), *generator.parameters()]
     of_critic = torch.optim.Adam(critic.parameters(), lr=2 * lr, **adam)
     of_pair = torch.optim.Adam(pair, lr=lr, **adam)
-    of_prior = torch.optim.Adam(prior.parameters(), lr=2e-2)
+    of_prior = torch.optim.Adam(prior.parameters(), lr=1e-2)
     for real, known, y_known in batches(x, y):
         z, mean, _ = encoded(encoder, real)
         z_hat = prior(torch.randn_like(z))
@@ -409,7 +413,7 @@ VAE_WEIGHT = 500.0  # λ, beside a sum over pixels
 def ruler(x, y, steps=1000):
     """A network from samples [N, P] to factors [N, 4], used to noise of all strengths."""
     torch.manual_seed(seed)
-    network = nets.mlp([x.shape[1], 128, 64, 4]).append(nn.Sigmoid()).to(device)
+    network = mlp(x.shape[1], 128, 64, 4).append(nn.Sigmoid()).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     for _ in range(steps):
         rows = torch.randint(len(x), (batch_size,))
