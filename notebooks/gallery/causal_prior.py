@@ -30,14 +30,14 @@ world = "simulation"  # twelve numbers, or pictures of a pendulum
 # [one of simulation, pendulum]
 variants = "dear,independent,s-vae"  # what is trained
 # [some of dear, nonlinear, independent, s-vae, s-beta-vae, labels-only, or all]
-steps = 1500  # steps of each [1 or more]
+steps = 1000  # steps of each [1 or more]
 samples = 6000  # training samples [2 or more]
 labels = 0  # how many of them have labels; 0: all [0 to samples]
 confounding = (
     0.0  # correlation of the causes, in training only [0 or more, below 1]
 )
 batch_size = 64  # samples a step [2 or more]
-lr = 1e-3  # learning rate of encoder and generator; the critic's is twice that
+lr = 1e-3  # of encoder and generator, twice as much of the critic; pictures: 2e-4
 # [above 0]
 weight = 5.0  # λ, weight of the labels in (1) [above 0]
 size = 32  # side of the pictures in pixels [8 or more]
