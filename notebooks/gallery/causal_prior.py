@@ -33,9 +33,8 @@ variants = "dear,independent,s-vae"  # what is trained
 steps = 1000  # steps of each [1 or more]
 samples = 6000  # training samples [2 or more]
 labels = 0  # how many of them have labels; 0: all [0 to samples]
-confounding = (
-    0.0  # correlation of the causes, in training only [0 or more, below 1]
-)
+confounding = 0.0  # correlation of the two causes, in training only
+# [0 or more, below 1]
 batch_size = 64  # samples a step [2 or more]
 lr = 1e-3  # of encoder and generator, twice as much of the critic; pictures: 2e-4
 # [above 0]
