@@ -313,7 +313,8 @@ def encoded(encoder, x):
     """A draw of the code, its mean and its log-variance, each [B, CODES]."""
     mean, log_variance = encoder(x).chunk(2, 1)
     log_variance = log_variance.clamp(-6, 1)
-    return torch.normal(mean, (log_variance / 2).exp()), mean, log_variance
+    noise = torch.randn_like(mean)
+    return mean + noise * (log_variance / 2).exp(), mean, log_variance
 
 
 def told(mean, y):

@@ -161,6 +161,17 @@ def test_labels_loss_is_cross_entropy_of_the_first_four_means(chapter):
     torch.testing.assert_close(chapter["told"](mean, y), known)
 
 
+def test_draws_of_the_code_have_its_law_and_its_gradient(chapter):
+    x = torch.cat([draws(1, 6), torch.tensor([[-9.0, -6, -2, 0, 1, 3]])], 1).requires_grad_()
+    z, mean, log_variance = chapter["encoded"](nn.Identity(), x.expand(20_000, 12))
+    assert log_variance[0].tolist() == [-6, -6, -2, 0, 1, 1]
+    torch.testing.assert_close(z.mean(0), mean[0], atol=0.05, rtol=0)
+    torch.testing.assert_close(z.std(0), (log_variance[0] / 2).exp(), atol=0.02, rtol=0.02)
+    (slope,) = torch.autograd.grad(z.square().sum(), x)
+    assert (slope[0, :6] != 0).all(), "the mean is moved through the draw"
+    assert (slope[0, 8:11] > 0).all(), "and so is the variance"
+
+
 def test_batches_take_labels_from_the_first_rows_only(chapter):
     x, y = torch.arange(50.0)[:, None], torch.arange(50.0)[:, None]
     for real, known, told in chapter["batches"](x, y):
