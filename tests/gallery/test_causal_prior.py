@@ -24,7 +24,9 @@ BREAKS = [
 
 @pytest.fixture(scope="module")
 def chapter():
-    return namespace(text(CHAPTER), device="cpu", steps=2, batch_size=8, size=16)
+    space = namespace(text(CHAPTER), device="cpu", steps=2, batch_size=8, size=16)
+    space["GRAPH"][:2, 2:4] = 1  # of the chapter's text only names are defined, not filled
+    return space
 
 
 @pytest.fixture
@@ -169,7 +171,7 @@ def test_draws_of_the_code_have_its_law_and_its_gradient(chapter):
     torch.testing.assert_close(z.std(0), (log_variance[0] / 2).exp(), atol=0.02, rtol=0.02)
     (slope,) = torch.autograd.grad(z.square().sum(), x)
     assert (slope[0, :6] != 0).all(), "the mean is moved through the draw"
-    assert (slope[0, 8:11] > 0).all(), "and so is the variance"
+    assert (slope[0, 8:10] > 0).all(), "and so is the variance"
 
 
 def test_batches_take_labels_from_the_first_rows_only(chapter):
