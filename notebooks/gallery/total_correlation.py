@@ -27,7 +27,7 @@
 #
 # **Time:** 15 minutes to read; about 20 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 betas = "1,2,4"  # of the β-VAEs, the curve that others are held against
 # [some numbers, above 0]
 tc_betas = "4"  # β of the β-TCVAEs [some numbers, 1 or more]
@@ -43,7 +43,7 @@ seed = 0  # of weights, batches and draws [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 
@@ -67,11 +67,7 @@ started = time.time()
 device = pick_device(device)
 LOG_2PI = math.log(2 * math.pi)
 given = {"beta_vae": betas, "beta_tcvae": tc_betas, "factor_vae": gammas}
-asked = [
-    (name, float(word))
-    for name, words in given.items()
-    for word in words.split(",")
-]
+asked = [(name, s) for name, words in given.items() for s in words.split(",")]
 
 
 def draws(seed):
@@ -166,10 +162,8 @@ for M in (32, 128, 512):
         batch = drawn[rows], centres[rows], spread[rows]
         for weigh in (weighted, stratified, as_released):
             found = total_correlation(*batch, weigh(M, N)).item() - true_tc
-            line = {"estimator": weigh.__name__, "M": M, "error, nats": found}
-            estimates.append(line)
-estimates = pd.DataFrame(estimates)
-error = estimates.groupby(["estimator", "M"])["error, nats"].mean().unstack()
+            estimates.append({"by": weigh.__name__, "M": M, "error": found})
+error = pd.DataFrame(estimates).groupby(["by", "M"])["error"].mean().unstack()
 shift = math.log(N)  # (D − 1) log N
 assert (error.loc["weighted"] - shift).abs().max() < 0.1 * shift
 assert abs(error.loc["stratified", 512]) < 0.05
@@ -326,13 +320,13 @@ def judged(method, history):
 # %%
 rows = []
 for name, strength in asked:
-    method = create(name, strength)
+    method = create(name, float(strength))
     history = fit(
         method, ImageViews(images, same_view, members=1), steps=steps,
         batch_size=batch_size, lr=lr, seed=seed, device=device, progress=False,
     )  # fmt: skip
-    rows.append({"method": name, "strength": strength})
-    rows[-1] |= judged(method.eval(), history)
+    row = {"method": name, "strength": float(strength)}
+    rows.append(row | judged(method.eval(), history))
 results = pd.DataFrame(rows)
 curve = results[results["method"] == "beta_vae"].sort_values("reconstruction")
 for score in ("TC", "MIG"):
@@ -386,37 +380,35 @@ pd.DataFrame(made).set_index("method").round(2)
 # They were written down in `notebooks/sweeps/gallery_total_correlation.yaml` before the sweep ran, with seeds that no pilot
 # had used.
 
-# %%
+# %% tags=["hide-input"]
 try:
     said = sweep.claims("gallery_total_correlation")
     plots.claims(said, "difference")
 except FileNotFoundError:
-    said = pd.DataFrame(
-        {"not yet run": ["mdlib sweep gallery_total_correlation"]}
-    )
-said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
+    said = pd.DataFrame(columns=["says", "verdict", "n"])  # not yet run
+said[["says", "verdict", "n"]]
 
 # %% [markdown]
 # *Figure 1 and Table 5. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
 
-# %%
+# %% tags=["hide-input"]
 swept = sweep.read_csv("gallery_total_correlation")
 source = swept if len(swept) else results
 trained = source[source["TC"].notna()]
 _, axes = plt.subplots(1, 2, figsize=(7, 3.1))
 for name, part in trained.groupby("method", sort=False):
     mean = part.groupby("strength").mean(numeric_only=True)
-    style = {"color": plots.COLOURS[name], "label": plots.LABELS[name]}
+    colour, label = plots.COLOURS[name], plots.LABELS[name]
     for axis, score in zip(axes, ("TC", "MIG"), strict=True):
-        axis.plot(part["reconstruction"], part[score], ".", alpha=0.4, **style)
-        axis.plot(mean["reconstruction"], mean[score], "o-", **style)
+        axis.plot(part["reconstruction"], part[score], ".", c=colour, alpha=0.4)
+        line = axis.plot(mean["reconstruction"], mean[score], "o-", c=colour)
+        line[0].set_label(label)
         for strength, at in mean.iterrows():
             where = at["reconstruction"], at[score]
             axis.annotate(f" {strength:g}", where, fontsize=7)
         axis.set(xlabel="reconstruction, nats", ylabel=score)
 axes[0].set_ylabel("exact total correlation, nats")
-handles, labels = axes[0].get_legend_handles_labels()
-axes[0].legend(handles[1::2], labels[1::2], fontsize=7)
+axes[0].legend(fontsize=7)
 plt.show()
 
 # %% [markdown]
@@ -437,12 +429,20 @@ plt.show()
 #
 # ## Exercises
 #
-# **1 (easy).** What does (1) say at the extremes? Write `kl_parts(S)`: for a code that is $z \sim \mathcal N(0, I)$ of two
+# **1 (easy, 2 points, 10 minutes).** What does (1) say at the extremes? Write `kl_parts(S)`: for a code that is $z \sim \mathcal N(0, I)$ of two
 # dimensions with the *correlation* $S$ between them, independent of the image, the three parts of (1) as a tuple.
+#
+# <details><summary>Hint</summary>
+#
+# The code knows nothing of the image, and each dimension by itself is standard normal. Which of the three parts is
+# left? It is the information of two Gaussians.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def kl_parts(S):
+    """A correlation → (index-code information, total correlation, sum over dimensions), nats."""
     return 0.0, -0.5 * math.log(1 - S**2), 0.0
 
 
@@ -450,18 +450,34 @@ def kl_parts(S):
 for S in (0.0, 0.5, 0.9):
     covariance = torch.tensor([[1, S], [S, 1]], dtype=torch.float64)
     whole = -0.5 * torch.logdet(covariance).item()  # KL to N(0, I)
-    assert abs(sum(kl_parts(S)) - whole) < 1e-9
-    assert kl_parts(S)[0] == kl_parts(S)[2] == 0
+    assert abs(sum(kl_parts(S)) - whole) < 1e-9, (
+        f"S = {S}: the sum is {sum(kl_parts(S)):.4f}, KL {whole:.4f}"
+    )
+    assert kl_parts(S)[0] == kl_parts(S)[2] == 0, (
+        "a code that knows no image, and whose dimensions are standard normal"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+assert kl_parts(-0.5) == kl_parts(0.5), "the sign does not matter"
+assert kl_parts(0.0)[1] == 0, "no dependence, no total correlation"
 
 # %% [markdown]
-# **2 (a small research question).** Does the stratified estimate's error matter for training? First write
+# **2 (a small research question, 6 points, 60 minutes).** Does the stratified estimate's error matter for training? First write
 # `bias(M, D, sigma)`: its mean error over 20 batches of $M$ of 384 posteriors whose means are independent standard
 # normals of $D$ dimensions, with deviation `sigma`. Then train β-TCVAE with larger batches: does the exact TC fall with
 # the error?
+#
+# <details><summary>Hint</summary>
+#
+# `draws(seed)` is a generator. `total_correlation(z, mean, log_variance, stratified(M, N))` and `exact_tc(z, mean,
+# log_variance)` are above.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def bias(M, D, sigma):
+    """→ mean estimate minus exact total correlation, nats."""
     g = draws(seed)
     centres = torch.randn(384, D, generator=g)
     spread = torch.full_like(centres, 2 * math.log(sigma))
@@ -478,6 +494,10 @@ def bias(M, D, sigma):
 assert abs(bias(384, 2, 0.3)) < 0.01, "with all images it is small"
 assert bias(32, 2, 0.3) < -0.02, "few images"
 
+# %% tags=["hidden", "remove-cell"]
+larger = bias(128, 2, 0.3)
+assert bias(16, 2, 0.3) < larger, "fewer images, a larger error"
+
 # %% [markdown]
 # ## References
 #
@@ -490,5 +510,5 @@ assert bias(32, 2, 0.3) < -0.02, "few images"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)
