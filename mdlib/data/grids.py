@@ -19,6 +19,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from mdlib.checks import need
 from mdlib.data import decode, files
 from mdlib.data.base import CorruptData, Dataset, Facts, Source
 from mdlib.data.decode import Pieces
@@ -54,14 +55,19 @@ class GridFile(GridSource):
         file_size: int | None = None,
         package: str = "",
     ):
-        """`pieces` reads the file at `path`, by `package` if need be; people find it on `page`."""
+        """`pieces` reads the file at `path`, by `package` if need be; people find it on `page`.
+
+        `url` is empty where a file has to be made, by the program on `page`.
+        """
         self.name, self.title, self.place = name, title, path
         self.grid = Grid(name, tuple(factors), tuple(factors.values()))
         self.label, self.class_names, self.image_shape = label, class_names, image_shape
         self.file = files.File(path, md5, file_size, "md5", url)
         self.package, self.pieces = package, partial(pieces, self)
         folder, _, file_name = path.partition("/")
-        self.how = f'load("{name}", download=True), or put {file_name} ({page}) into ROOT/{folder}'
+        self.how = f"put {file_name} ({page}) into ROOT/{folder}"
+        if url:
+            self.how = f'load("{name}", download=True), or {self.how}'
         if package:
             self.how += f"; reading it needs the package {package}: pip install {package}"
 
@@ -74,6 +80,7 @@ class GridFile(GridSource):
             )
 
     def download(self, root: Path) -> None:
+        need(self.file.url, "nobody publishes this file")
         files.download(self.file, root)
 
     @property
@@ -163,6 +170,39 @@ def mpi3d(source: GridFile, path: Path) -> Pieces:
         yield rows, images.transpose(0, 3, 1, 2)
 
 
+_ANGLES, _LIGHTS = range(-40, 44, 3), range(60, 148, 3)  # in units of 0.9°
+_DRAWN = re.compile(r"(?:train|test)/a_(-?\d+)_(\d+)_\d+_\d+\.png")
+
+
+def pendulum(source: GridFile, path: Path) -> Pieces:
+    """A tar file with one PNG an image, named after its angles."""
+    from PIL import Image
+
+    channels, height, width = source.image_shape
+    seen = set()
+    with tarfile.open(path, "r:") as tar:
+        for member in tar:
+            named = _DRAWN.fullmatch(member.name)
+            if named is None or not member.isreg():
+                continue
+            angle, light = map(int, named.groups())
+            file = tar.extractfile(member)
+            assert file is not None  # as it is for regular members
+            with decode.readable(source.name, f"{member.name} in {path}"):
+                pixels = np.asarray(Image.open(file).convert("RGB"))
+            what = f"{source.name}: {member.name} in {path}"
+            decode.need_array(what, pixels, (height, width, channels))
+            if angle not in _ANGLES or light not in _LIGHTS:
+                raise CorruptData(f"{what} has angles that are not on the grid")
+            row = _ANGLES.index(angle) * len(_LIGHTS) + _LIGHTS.index(light)
+            seen.add(row)
+            yield np.array([row]), pixels.transpose(2, 0, 1)[None]
+    if len(seen) != len(source.grid):
+        raise CorruptData(
+            f"{source.name}: {path} holds {len(seen)} images, expected {len(source.grid)}"
+        )
+
+
 # The sets. Where the publisher gives no checksum, the MD5 is the one that loaders of other projects
 # check the file by (github.com/nmichlo/disent among them).
 
@@ -209,6 +249,14 @@ GRIDS: tuple[GridFile, ...] = (
       for kind, md5 in (("toy", "55889cb7c7dfc655d6e0277beee88868"),
                         ("realistic", "59a6225b88b635365f70c91b3e52f70f"),
                         ("real", "0f33f609918fb5c97996692f91129802"))),
+    # 840 images, every third angle of pendulum and light of CausalVAE's 7 308, drawn by its program
+    # with matplotlib 3.11.2. M. Yang et al., CausalVAE, CVPR 2021 (MIT).
+    GridFile("pendulum-causalvae", "Pendulum of CausalVAE",
+             {"angle": len(_ANGLES), "light": len(_LIGHTS)},
+             "angle", tuple(f"{0.9 * i:.1f}°" for i in _ANGLES), (3, 96, 96), pendulum,
+             "gallery/pendulum_causalvae/pendulum_96px_png.tar",
+             "2ea28d787a5cace7ebdd6360dc82e120", "", file_size=1_669_120,
+             page="drawn by research/CausalVAE of github.com/huawei-noah/trustworthyAI"),
 )
 # fmt: on
 

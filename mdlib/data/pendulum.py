@@ -1,0 +1,204 @@
+"""Pendulum: a ball on a rod, a sun, and the shadow of both on the ground, which they cause.
+
+Two causes, the pendulum's angle and the light's, and two effects that follow from them, the length
+of the shadow and its position. The scene is that of CausalVAE (M. Yang et al., CVPR 2021), on the
+ranges of DEAR (X. Shen et al., arXiv:2010.02637): there the effects are nearly linear in the
+causes, where on CausalVAE's the length is V-shaped and often at its least. It is drawn here, by
+tensors, and no file is needed; `pendulum-causalvae` reads pictures of the published program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from mdlib.checks import as_tensor, need
+from mdlib.data import decode
+from mdlib.data.grid import Grid, GridSource
+
+CAUSES, EFFECTS = ("angle", "light"), ("length", "position")
+ANGLES, LIGHTS = (0.0, 40.5), (48.0, 88.5)  # degrees: DEAR's ranges
+LENGTHS, POSITIONS = (3.0, 12.68), (4.37, 12.90)  # which shadows have on these
+
+_STEPS = 64
+_GRID = Grid("pendulum", CAUSES, (_STEPS, _STEPS))
+GRID = len(_GRID)  # 4096 images
+
+# The scene, in its own units: x from 0 to 20, y from -1 to 21, upwards.
+_PIVOT = (10.0, 10.5)
+_ROD, _BALL, _SUN = 8.0, 1.5, 3.0  # a length, two radii
+_SUN_Y, _GROUND = 20.5, -0.5
+_SHORTEST = 3.0  # length of a shadow
+# Where it is in a picture of side 1: its lower left corner, and a unit of x and y. Matplotlib's
+# margins; a unit of x is longer than one of y, so circles are drawn as ellipses.
+_LEFT, _BOTTOM, _UNIT = 0.125, 0.11, (0.775 / 20, 0.77 / 22)
+_LINE = 3 / 72  # width of rod and shadow
+_EDGE = 0.5 / 72  # round ball and sun
+_RED, _ORANGE, _BLACK = (178, 34, 34), (255, 165, 0), (0, 0, 0)
+
+_SIDE = 64
+_CHUNK = 256  # images at once: the working set stays small
+
+
+def shadow(causes: Sequence[Sequence[float]] | Tensor) -> Float[Tensor, "images 2"]:
+    """Length and position (of the middle) of the shadow, in units of the scene.
+
+    Args:
+        causes: [N, 2], angle of the pendulum and of the light, in degrees.
+    Returns:
+        float32 [N, 2]. The shadow is that of pivot and ball, and never shorter than 3.
+    Raises:
+        ValueError: as `render`.
+    """
+    angle, light = _checked(causes).deg2rad().T
+    ends = torch.stack([_falls(light, *_along(angle, far)) for far in (0.0, _ROD + _BALL)])
+    return torch.stack([(ends[1] - ends[0]).abs().clamp(min=_SHORTEST), ends.mean(0)], 1)
+
+
+def render(
+    causes: Sequence[Sequence[float]] | Tensor,
+    size: int = _SIDE,
+    device: str | torch.device | None = None,
+) -> UInt8[Tensor, "images 3 size size"]:
+    """Draw pendulums, anti-aliased, by the signed distance of each pixel to four shapes' edges.
+
+    Args:
+        causes: [N, 2], angle of the pendulum and of the light, in degrees.
+        size: side of the images in pixels; the scene scales with it.
+        device: where to draw and return; by default where `causes` are.
+    Returns:
+        uint8 [N, 3, size, size], RGB on white.
+    Raises:
+        ValueError: `causes` are not [N, 2] finite numbers, or a light is not above 0° and below
+            180°, where it would throw no shadow on the ground.
+    """
+    causes = _checked(causes)
+    causes = causes.to(device or causes.device)
+    images = torch.empty(len(causes), 3, size, size, dtype=torch.uint8, device=causes.device)
+    for start in range(0, len(causes), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        images[rows] = (_draw(causes[rows], size) * 255).round_().to(torch.uint8)
+    return images
+
+
+def _checked(causes: Sequence[Sequence[float]] | Tensor) -> Tensor:
+    causes = as_tensor(causes, "causes").float()
+    need(
+        causes.ndim == 2 and causes.shape[1] == 2 and bool(causes.isfinite().all()),
+        f"pendulum: causes must be [N, 2] finite angles in degrees (angle, light), got shape"
+        f" {tuple(causes.shape)}",
+    )
+    light = causes[:, 1]
+    bad = light[(light <= 0) | (light >= 180)]
+    need(
+        not len(bad),
+        f"pendulum: a light of {bad[:1].tolist()} degrees throws no shadow on the ground, expected"
+        " one above 0 and below 180",
+    )
+    return causes
+
+
+def _along(angle: Tensor, far: float) -> tuple[Tensor, Tensor]:
+    """The point of the pendulum at a distance from its pivot, for angles [N]: x and y, [N] each."""
+    return _PIVOT[0] + far * angle.sin(), _PIVOT[1] - far * angle.cos()
+
+
+def _falls(light: Tensor, x: Tensor, y: Tensor, onto: float = _GROUND) -> Tensor:
+    """Where the ray of light through a point meets the height `onto`: x, [N]."""
+    return x + (onto - y) / light.tan()
+
+
+def _draw(causes: Tensor, size: int) -> Tensor:
+    """Values 0..1, [n, 3, size, size], for causes [n, 2]."""
+    angle, light = causes.deg2rad().T
+    length, middle = shadow(causes).T
+    pixels = (torch.arange(size, device=causes.device) + 0.5) / size
+    at = (pixels, (1 - pixels)[:, None])
+    ground, pivot = torch.full_like(middle, _GROUND), [torch.full_like(angle, p) for p in _PIVOT]
+    centre = _along(angle, _ROD)
+    sun = _falls(light, *pivot, onto=_SUN_Y), torch.full_like(light, _SUN_Y)
+    ends = [(middle - length / 2, ground), (middle + length / 2, ground)]
+    layers = [  # from the back to the front
+        (_BLACK, _line(at, pivot, centre)),
+        (_RED, _disc(at, centre, _BALL)),
+        (_ORANGE, _disc(at, sun, _SUN)),
+        (_BLACK, _line(at, *ends)),
+    ]
+    window = _window(at)
+    image = torch.ones(len(causes), 3, size, size, device=causes.device)
+    for colour, distance in layers:
+        inside = (0.5 - torch.maximum(distance, window) * size).clamp_(0, 1)
+        for channel, value in enumerate(colour):
+            image[:, channel].lerp_(torch.full_like(inside, value / 255), inside)
+    return image
+
+
+# Signed distances [n, h, w], negative inside, of pixels at (x [w], y [h, 1]) in a picture of side
+# 1; points are (x [n], y [n]) in units of the scene.
+
+
+def _placed(point: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    x, y = (part[:, None, None] for part in point)
+    return _LEFT + x * _UNIT[0], _BOTTOM + (y + 1) * _UNIT[1]
+
+
+def _disc(at: tuple[Tensor, Tensor], centre: Sequence[Tensor], radius: float) -> Tensor:
+    """To first order f/|∇f| of f = |(u/a, v/b)| - 1, exact on the edge itself."""
+    x, y = _placed(centre)
+    a, b = radius * _UNIT[0] + _EDGE, radius * _UNIT[1] + _EDGE
+    u, v = (at[0] - x) / a, (at[1] - y) / b
+    f = torch.hypot(u, v)
+    return f * (f - 1) / torch.hypot(u / a, v / b).clamp(min=1e-6)
+
+
+def _line(at: tuple[Tensor, Tensor], fro: Sequence[Tensor], to: Sequence[Tensor]) -> Tensor:
+    """A rectangle that ends where the line does, of width _LINE."""
+    (x, y), (x1, y1) = _placed(fro), _placed(to)
+    length = torch.hypot(x1 - x, y1 - y)
+    cos, sin = (x1 - x) / length, (y1 - y) / length
+    u, v = at[0] - (x + x1) / 2, at[1] - (y + y1) / 2
+    return torch.maximum(
+        (cos * u + sin * v).abs() - length / 2, (cos * v - sin * u).abs() - _LINE / 2
+    )
+
+
+def _window(at: tuple[Tensor, Tensor]) -> Tensor:
+    """What lies outside of the scene is not drawn. [h, w]."""
+    half_x, half_y = 10 * _UNIT[0], 11 * _UNIT[1]
+    x, y = at[0] - (_LEFT + half_x), at[1] - (_BOTTOM + half_y)
+    return torch.maximum(x.abs() - half_x, y.abs() - half_y)
+
+
+def causes_of(factors: Sequence[Sequence[int]] | Tensor) -> Float[Tensor, "images 2"]:
+    """Degrees [N, 2] for factors [N, 2] of the data set; ValueError as in `Grid.checked`."""
+    factors = _GRID.checked_rows(factors)
+    low, high = torch.tensor([ANGLES, LIGHTS], device=factors.device).T
+    return low + (high - low) * factors / (_STEPS - 1)
+
+
+class Pendulum(GridSource):
+    """64×64 angles of pendulum and light; labels are the pendulum's.
+
+    Train and test: a fixed random 80/20 of the rows. The effects are not among the factors: they
+    are no free choice, and `shadow(causes_of(factors))` has them.
+    """
+
+    name = "pendulum"
+    title = "Pendulum"
+    grid = _GRID
+    label = "angle"
+    class_names = tuple(
+        f"{ANGLES[0] + (ANGLES[1] - ANGLES[0]) * k / (_STEPS - 1):.1f}°" for k in range(_STEPS)
+    )
+    image_shape = (3, _SIDE, _SIDE)
+
+    def images(
+        self, split: str, root: Path, size: int | None
+    ) -> UInt8[Tensor, "images 3 size size"]:
+        rows, side = torch.from_numpy(_GRID.rows(split)), size or _SIDE
+        decode.need_memory(self.name, (len(rows), 3, side, side))
+        return render(causes_of(_GRID.factors_of(rows)), side)
