@@ -31,7 +31,7 @@ world = "observed"  # what ties factors together in the training images
 # [one of independent, observed, unobserved]
 learners = "beta_vae,ada_gvae"  # who is trained
 # [some of beta_vae, beta_tcvae, factor_vae, ada_gvae]
-steps = 1500  # training steps of each [1 or more]
+steps = 800  # training steps of each [1 or more]
 batch_size = 64  # images a step [2 or more]
 lr = 2e-3  # learning rate at first; it falls to 0 along a cosine [above 0]
 latent_dim = 8  # D, dimensions of the code [6 or more]
@@ -176,7 +176,9 @@ def unconfoundedness(M, rho=1):
 
 
 z = torch.randn(400, 8, generator=draws(1)).double()
-z[:, :6] += confounded[:400].double() @ torch.randn(6, 6, generator=draws(2)).double()
+z[:, :6] += (
+    confounded[:400].double() @ torch.randn(6, 6, generator=draws(2)).double()
+)
 by_hand = robustness(z, confounded[:400])
 package = metrics.uc(z, confounded[:400], owned=3)
 torch.testing.assert_close(by_hand, package.matrix)
@@ -272,8 +274,8 @@ known.set_index(["code", "scored on"])[SCORES].round(2)
 #
 # Four learners see pictures of one world. Three of them see nothing else. The fourth has weak supervision: two pictures, the
 # second with one factor set by *intervention*, whatever its causes say. Ada-GVAE
-# ([Locatello et al. 2020](https://arxiv.org/abs/2002.02886)) shares between the two posteriors those dimensions whose KL is
-# below the middle of the least and the greatest.
+# ([Locatello et al. 2020](https://arxiv.org/abs/2002.02886), as in `gallery/reconstruction_loss`) shares between the two
+# posteriors those dimensions whose KL, the mean of both directions, is below the middle of the least and the greatest.
 
 
 # %% tags=["method"]
@@ -283,7 +285,8 @@ class AdaGVAE(VAE):
     def pooled(self, mean, log_variance):
         """Posteriors of two views, [B, 2, D] each → the same, with shared dimensions."""
         (a, b), (s, t) = mean.unbind(1), log_variance.unbind(1)
-        kl = 0.5 * (t - s + (s.exp() + (a - b) ** 2) / t.exp() - 1)
+        apart = (a - b) ** 2 * ((-s).exp() + (-t).exp())
+        kl = ((s - t).exp() + (t - s).exp() - 2 + apart) / 4
         middle = (kl.amin(1, keepdim=True) + kl.amax(1, keepdim=True)) / 2
         same = (kl < middle)[:, None]
         variance = log_variance.exp().mean(1, keepdim=True)
@@ -329,7 +332,7 @@ def create(name):
 
 
 # %% tags=["classifier"]
-def classifier_of(pictures, v, steps=1500):
+def classifier_of(pictures, v, steps=600):
     """[N, 3, 16, 16] → [N, 6, 4], logits of all factors' values."""
     torch.manual_seed(seed)
     net = nets.mlp([pictures[0].numel(), 256, 6 * V])
@@ -337,7 +340,7 @@ def classifier_of(pictures, v, steps=1500):
     optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
     g = draws(seed)
     for _ in range(steps):
-        rows = torch.randint(len(v), (256,), generator=g)
+        rows = torch.randint(len(v), (128,), generator=g)
         logits = net(pictures[rows.to(device)].flatten(1))
         loss = F.cross_entropy(logits.transpose(1, 2), v[rows].to(device))
         optimiser.zero_grad()
@@ -349,7 +352,7 @@ def classifier_of(pictures, v, steps=1500):
 classifier = classifier_of(pixels, grid)
 with torch.no_grad():
     right = classifier(pixels.flatten(1)).argmax(2).cpu() == grid
-assert steps < 200 or right.float().mean() > 0.97
+assert right.float().mean() > 0.97
 pd.DataFrame({"right": right.float().mean(0)}, index=list(NAMES)).round(3).T
 
 # %% tags=["train"]
@@ -380,3 +383,147 @@ results["scored on"] = results["scored on"].where(
 )
 mdlib.record(out, results)
 trained.set_index(["code", "scored on"]).round(3)
+
+# %% [markdown]
+# *Table 2. This run's learners. "read" is the classifier's mean probability of the true value in reconstructions, what CG
+# can be at most.*
+#
+# Between the two rows of a learner, the encoder is the same. Only the pictures that are scored differ. Any difference is
+# the score's own opinion on correlated values.
+#
+# ## The claims, and the sweep's verdicts
+#
+# They were written down in `notebooks/sweeps/gallery_confounded_metrics.yaml` before the sweep ran, with seeds that no
+# pilot had used: four learners, three worlds.
+
+# %%
+try:
+    said = sweep.claims("gallery_confounded_metrics")
+    plots.claims(said, "difference, or distance from the number")
+except FileNotFoundError:
+    said = pd.DataFrame(columns=["says", "verdict", "n"])  # not yet run
+said[["says", "verdict", "n"]]
+
+# %% [markdown]
+# *Figure 2 and Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
+
+# %%
+WRONG = ["rotated", "hue and shape in one", "shape for hue", "noise"]
+
+
+def effects(rows):
+    """Of one world and seed: scores × what correlation, and what a fault, does to them."""
+    at = rows.set_index(["scored on", "code"])[SCORES]
+    tied, free = at.loc["confounded"], at.loc["independent"]
+    moved = tied - free
+    return pd.DataFrame(
+        {
+            "right code: tied rows − all": moved.loc["perfect"],
+            "trained codes: tied rows − all": moved.loc["trained, mean"],
+            "tied rows: right − best wrong": (
+                tied.loc["perfect"] - tied.loc[WRONG].max()
+            ),
+        }
+    )
+
+
+swept = sweep.read_csv("gallery_confounded_metrics")
+source = swept if len(swept) else results.assign(world=world, seed=seed)
+worlds = [w for w in ("observed", "unobserved") if w in set(source["world"])]
+if worlds:
+    _, axes = plt.subplots(
+        1, len(worlds), figsize=(7, 3.2), sharey=True, squeeze=False
+    )
+for axis, name in zip(axes[0] if worlds else (), worlds, strict=True):
+    part = source[source["world"] == name].groupby("seed")
+    found = pd.concat({s: effects(rows) for s, rows in part}).groupby(level=1)
+    mean, std = (t.loc[SCORES] for t in (found.mean(), found.std().fillna(0)))
+    for i, column in enumerate(mean):
+        y = [k + 0.22 * (i - 1) for k in range(len(SCORES))]
+        style = {"fmt": "os^"[i], "ms": 5, "color": f"C{i}", "label": column}
+        axis.errorbar(mean[column], y, xerr=std[column], lw=1, **style)
+    axis.axvline(0, color="k", lw=0.8)
+    axis.set_title(f"world: {name}", fontsize=9)
+    axis.set_yticks(range(len(SCORES)), SCORES)
+if worlds:
+    axes[0, 0].invert_yaxis()
+    plt.gcf().legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside upper center",
+        ncols=3, fontsize=7,
+    )  # fmt: skip
+    plt.show()
+
+# %% [markdown]
+# *Figure 3. The figure to remember. A score that is not confused has its circle and square at 0. A score that sees
+# faults has its triangle to the right of 0. Mean over seeds (this run, where there is no sweep) ± one deviation.*
+#
+# What to do, then? Where all combinations can be had, score *those*: the circles and squares are gone. Where they can't, DCI
+# and the signed CG ask the right thing, and UC and CG are read together, never one alone. `theory/disentanglement` (its
+# section on dependent factors) has the closed forms for MED, InfoMEC and MIG. Learning from correlated factors, rather than scoring, is
+# the subject of gallery/correlated_factors.
+#
+# ## What this does not show
+#
+# - **The paper's tables**, which we have not read, and CANDLE itself, whose scenes are photographs.
+# - **The effect of ρ.** With more dimensions for each factor than one, UC and CG are other scores.
+# - **That a low CG means entanglement.** A picture in which a factor is blurred has $p_0$ near chance, and no dimension can
+#   move what isn't there.
+# - **That learners can't do better.** Small networks, 16 × 16 pixels, seconds of training, nothing tuned.
+# - **Rankings.** Ada-GVAE has seen interventions, which the other three have not.
+#
+# ## Exercises
+#
+# **1 (easy).** How far does MIG of the perfect code fall? Write `perfect_mig(joint)`: two factors with the joint law `joint`
+# [V, V], $K$ factors in all, the others independent of everything; the mean gap in terms of entropies and information.
+
+
+# %% tags=["solution", "hide-input"]
+def perfect_mig(joint, K):
+    def entropy(p):
+        return -torch.xlogy(p, p).sum()
+
+    a, b = joint.sum(1), joint.sum(0)
+    shared = entropy(a) + entropy(b) - entropy(joint)
+    return (K - shared / entropy(a) - shared / entropy(b)).item() / K
+
+
+# %% tags=["check"]
+ring = (torch.eye(V) + torch.eye(V).roll(1, 1)).double() / (2 * V)
+assert abs(perfect_mig(ring, 2) - 0.5) < 1e-12  # shape and hue, observed
+assert perfect_mig(torch.full((V, V), 1 / V**2).double(), 2) > 1 - 1e-12
+assert abs(perfect_mig(torch.eye(V).double() / V, 5) - 3 / 5) < 1e-12
+
+# %% [markdown]
+# **2 (a small research question).** Which $\rho$ should one take? Write `largest(sets)`: for each factor's list of dimensions,
+# the largest $\rho$ for which the first $\rho$ of all lists are disjoint, 0 if there is none. Then plot UC and CG of Table 2's codes
+# against $\rho$: is there a $\rho$ at which learners change places?
+
+
+# %% tags=["solution", "hide-input"]
+def largest(sets):
+    for rho in range(len(sets[0]), 0, -1):
+        taken = [d for s in sets for d in s[:rho]]
+        if len(set(taken)) == len(taken):
+            return rho
+    return 0
+
+
+# %% tags=["check"]
+assert largest([[0, 1], [2, 3]]) == 2
+assert largest([[0, 1], [2, 1]]) == 1
+assert largest([[0, 1], [0, 3]]) == 0
+
+# %% [markdown]
+# ## References
+#
+# - A. G. Reddy, G. L. Benin, V. N. Balasubramanian. *On Causally Disentangled Representations.* AAAI 2022.
+#   [arXiv:2112.05746](https://arxiv.org/abs/2112.05746)
+# - R. Suter, Đ. Miladinović, B. Schölkopf, S. Bauer. *Robustly Disentangled Causal Mechanisms: Validating Deep Representations for
+#   Interventional Robustness.* ICML 2019. [arXiv:1811.00007](https://arxiv.org/abs/1811.00007)
+# - F. Locatello, B. Poole, G. Rätsch, B. Schölkopf, O. Bachem, M. Tschannen. *Weakly-Supervised Disentanglement Without
+#   Compromises.* ICML 2020. [arXiv:2002.02886](https://arxiv.org/abs/2002.02886)
+#
+# ## Provenance
+
+# %% tags=["provenance"]
+provenance.environment(device, started)
