@@ -20,9 +20,12 @@ def draws(seed):
     return torch.Generator().manual_seed(seed)
 
 
-def test_the_independent_world_is_the_grid(chapter):
-    grid = chapter["drawn"]("independent", 0, None)
-    assert torch.equal(chapter["row_of"](grid), torch.arange(4096))
+ALL = torch.cartesian_prod(*[torch.arange(4)] * 6)
+
+
+def test_rows_are_those_of_all_pictures(chapter):
+    assert torch.equal(chapter["row_of"](ALL), torch.arange(4096))
+    assert torch.equal(chapter["row_of"](ALL[[7, 9]].reshape(1, 2, 6)), torch.tensor([[7, 9]]))
 
 
 def test_the_observed_world_is_candles_script_on_four_shapes(chapter):
@@ -71,23 +74,21 @@ def test_slow_scores_are_the_packages(chapter):
 
 
 def test_decoders_of_made_codes_are_exact(chapter):
-    v = chapter["drawn"]("independent", 0, None)
-    codes = chapter["made_codes"](v, draws(6))
+    codes = chapter["made_codes"](ALL, draws(6))
     for name in ("perfect", "rotated", "hue and shape in one"):
         z, back = codes[name]
-        assert torch.equal(back(z).round().long(), v), name
+        assert torch.equal(back(z).round().long(), ALL), name
     z, back = codes["shape for hue"]
-    wrong = back(z).round().long() != v
+    wrong = back(z).round().long() != ALL
     assert wrong.any(0).tolist() == [False, False, True, False, False, False]
 
 
 def test_signed_cg_sees_the_sets_that_are_wrong(chapter):
-    v = chapter["drawn"]("independent", 0, None)
-    codes = chapter["made_codes"](v, draws(7))
+    codes = chapter["made_codes"](ALL, draws(7))
 
     def found(name):
         z, back = codes[name]
-        return metrics.cg(z, v, lambda z: chapter["one_hot"](back(z)))
+        return metrics.cg(z, ALL, lambda z: chapter["one_hot"](back(z)))
 
     assert found("perfect").signed == pytest.approx(1)
     merged = found("hue and shape in one")
@@ -125,8 +126,7 @@ def test_ada_gvaes_divergence_is_the_mean_of_both_directions(chapter):
 
 
 def test_a_second_view_is_after_an_intervention_on_one_factor(chapter):
-    grid = chapter["drawn"]("independent", 0, None)
-    chapter["pixels"] = grid[:, :, None, None].float()  # pictures that show their factors
+    chapter["pixels"] = ALL[:, :, None, None].float()  # pictures that show their factors
     v = chapter["drawn"]("observed", 800, draws(9))
     (views, _), (alone, _) = (chapter["pictures"](v, j, draws(9)) for j in (2, 1))
     changed = (views[:, 0] != views[:, 1])[..., 0, 0].sum(1)
