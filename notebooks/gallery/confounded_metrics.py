@@ -263,18 +263,23 @@ assert (perfect[["UC", "CG"]] > 0.99).all(axis=None)
 known.set_index(["code", "scored on"])[SCORES].round(2)
 
 # %% [markdown]
-# *Table 1. Codes we made, scored on all pictures and on the confounded ones.* Read it by columns.
+# *Table 1. Codes we made, scored on all pictures and on tied rows.* Read it by columns.
 #
 # - **MIG** falls for the perfect code, although nothing about the code changed: where shape tells half of the hue, the code
 #   of shape tells half of it, too. In the observed world each of three factors of entropy $\log 4$ has information $\log 2$
-#   with another, so MIG is $(3 + 3 \cdot \frac12)/6 = .75$, and no code does better. This is the reason for new scores.
-# - **DCI, IRS, UC and CG** stay for the perfect code. DCI lets the best dimension answer first, and then nothing is left.
-# - **MCC** stays, but *praises* the code that has shape in place of hue: their values go together.
-# - **UC** does not see a rotation, as long as each factor is nearest to a dimension of its own, and
-#   **CG** does not see two factors in one dimension. They need each other.
+#   with another, so MIG is $(3 + 3 \cdot \frac12)/6 = .75$. Worse, the code that mixes hue and shape has more: it has no
+#   second dimension to be compared with.
+# - **IRS, UC and CG** stay where they are for the perfect code, as the paper wants, and so does MCC. DCI comes near it:
+#   trees let the best dimension answer first, and then little is left to explain.
+# - What they see of the *wrong* codes is another matter. **MCC** and **UC** rise for the code that has shape in place of hue.
+#   UC gives it full marks: from tied rows no one can tell which of two dimensions hue would own.
+#   UC sees little of a rotation, for each factor is still nearest to a dimension of its own, and **CG** little of two
+#   factors in one dimension.
+# - **Noise** gets .3 from IRS, and 0 from UC: what nobody tells is owned by the dimension with the rarest extremes.
 #
-# A second trap is in (2) itself. CG's outer bars make *moves by others only* count as much as *moves by its own only*.
-# "Shape for hue" gets marks for a hue that only the wrong dimension moves. Without those bars (*signed CG*) it doesn't.
+# A second trap is in (2) itself. CG's outer bars make *moved by others only* count as much as *moved by its own only*. On all
+# pictures, hue in the mixed code is owned by the empty dimension, which moves nothing, and gets full marks for it. Without the
+# bars (*signed CG*) it gets $-1$.
 #
 # ## Codes that are trained
 #
