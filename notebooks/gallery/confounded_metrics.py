@@ -31,7 +31,7 @@ world = "observed"  # what ties factors together in the training images
 # [one of observed, unobserved]
 learners = "beta_vae,ada_gvae"  # who is trained
 # [some of beta_vae, beta_tcvae, factor_vae, ada_gvae]
-steps = 800  # training steps of each [1 or more]
+steps = 600  # training steps of each [1 or more]
 batch_size = 64  # images a step [2 or more]
 lr = 2e-3  # learning rate at first; it falls to 0 along a cosine [above 0]
 latent_dim = 8  # D, dimensions of the code [6 or more]
@@ -332,8 +332,8 @@ def create(name):
     torch.manual_seed(seed)
     made = AdaGVAE if name == "ada_gvae" else methods.find(name)
     method = made(**shape)
-    method.encoder = MLPEncoder((3, 16, 16), 2 * latent_dim, (256, 128))
-    method.decoder = MLPDecoder((3, 16, 16), latent_dim, (256, 128))
+    method.encoder = MLPEncoder((3, 16, 16), 2 * latent_dim, (128, 64))
+    method.decoder = MLPDecoder((3, 16, 16), latent_dim, (128, 64))
     return method
 
 
@@ -346,7 +346,7 @@ def create(name):
 def classifier_of(pictures, v, steps=600):
     """[N, 3, 16, 16] → [N, 6, 4], logits of all factors' values."""
     torch.manual_seed(seed)
-    net = nets.mlp([pictures[0].numel(), 256, 6 * V])
+    net = nets.mlp([pictures[0].numel(), 128, 6 * V])
     net.append(torch.nn.Unflatten(1, (6, V))).to(device)
     optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
     g = draws(seed)
@@ -363,7 +363,7 @@ def classifier_of(pictures, v, steps=600):
 classifier = classifier_of(pixels, every)
 with torch.no_grad():
     right = classifier(pixels.flatten(1)).argmax(2).cpu() == every
-assert right.float().mean() > 0.97
+assert right.float().mean() > 0.95
 pd.DataFrame({"right": right.float().mean(0)}, index=list(NAMES)).round(3).T
 
 # %% tags=["train"]
@@ -386,7 +386,7 @@ for name in learners.split(","):
         z = method.encode(images[row_of(v)]).cpu()
         rows.append({"code": name, "scored on": sample} | judged(z, v, read))
 trained = pd.DataFrame(rows)
-mean = trained.groupby("scored on")[SCORES].mean().reset_index()
+mean = trained.groupby("scored on")[[*SCORES, "read"]].mean().reset_index()
 mean["code"] = "trained, mean"
 results = pd.concat([known, trained, mean], ignore_index=True)
 mdlib.record(out, results)

@@ -73,6 +73,15 @@ def test_slow_scores_are_the_packages(chapter):
         assert chapter["unconfoundedness"](M, owned) == pytest.approx(package.score)
 
 
+def test_bagged_trees_know_a_perfect_code_and_a_stand_in(chapter):
+    v = chapter["drawn"]("observed", 1000, draws(10))
+    codes = chapter["made_codes"](v, draws(11))
+    assert chapter["dci"](codes["perfect"][0], v) > 0.99, (
+        "whatever its factors' values have in common"
+    )
+    assert chapter["dci"](codes["shape for hue"][0], v) < 0.9
+
+
 def test_decoders_of_made_codes_are_exact(chapter):
     codes = chapter["made_codes"](ALL, draws(6))
     for name in ("perfect", "rotated", "hue and shape in one"):
