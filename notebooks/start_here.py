@@ -27,7 +27,7 @@ methods = "all"  # what is trained [some of vae, simve, infonce, byol, or all]
 seed = 0  # the first seed [seed]
 seeds = 3  # how many, one after the other [1 or more]
 latent_dim = 16  # size of the code [1 or more]
-steps = 630  # training steps of each method [1 or more]
+steps = 420  # training steps of each method [1 or more]
 batch_size = 64  # images a step; each gives two views [2 or more]
 max_images = 10000  # at most so many training images, and so many test images
 # [2 or more]
@@ -466,7 +466,7 @@ compare = {"vae", "simve", "infonce", "byol"} <= set(chosen)
 checked = (
     compare
     and dataset in ("digits", "fashion-mnist")
-    and steps >= 600
+    and steps >= 400
     and seeds >= 3
 )
 if checked:

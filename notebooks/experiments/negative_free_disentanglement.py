@@ -36,7 +36,7 @@ arch = "mlp-small"  # of the encoder
 # [one of mlp-small, mlp, mlp-large, conv, resnet]
 lr = 1e-3  # learning rate at the first step; it falls to 0 along a cosine
 # [above 0]
-samples = 10000  # images that the scores are computed from [100 or more]
+samples = 5000  # images that the scores are computed from [100 or more]
 trees = 2000  # images that DCI and HFS are computed from [100 or more]
 bins = 20  # of each code, for everything that counts [2 or more]
 image_size = 32  # photographs are scaled to it [1 or more]

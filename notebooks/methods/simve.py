@@ -668,7 +668,7 @@ pd.DataFrame(gained).map(str)
 #   charge with a flat $p(y)$. A VAE pays for it as for everything else, and writes the angle first. In Table 2 it still
 #   lags.
 # - **Style needs no group prior:** the VAE has none, and keeps some in every row of Table 1. Whether as much as SimVE
-#   depends on the weight and on the length of the training, and is left to `experiments/simve`. Alignment makes style
+#   depends on the weight and on the length of the training: see `experiments/simve_generation`. Alignment makes style
 #   *small*, as W/T and Figure 5 say. It does not make it unreadable: a probe has a magnifying glass.
 # - **Flat or Gaussian $p(y)$** is a small difference here, next to the one between either and the VAE.
 # - **A small weight has a price.** T in Table 1 falls towards 0: the code's means move little against the encoder's

@@ -736,7 +736,7 @@ first case (8) is {fresh["cheat, both laws"]:.2f} on fresh test pairs of sharp a
 #   where all hues are drawn, this training came to the floor by way of the hue and stayed there. Use one law for both
 #   views wherever a style term is on, and you need not hope.
 # - **Does separation cost?** With R1b the content half knows a little less of the class than with R1a. Two seeds do not
-#   decide that; `experiments/partitioned` has more.
+#   decide that; `experiments/partitioned_byol` has more.
 # - **Content at $h_c$ knows the hue, in every row**, and $z_c$ knows less of it.
 #
 # The last is a **leak**: information about one part in the other (in the words of disentanglement, the content half is
@@ -761,7 +761,7 @@ first case (8) is {fresh["cheat, both laws"]:.2f} on fresh test pairs of sharp a
 # - **What Lee & Choi did.** We know their abstract. R1b is our reading, and another may be theirs.
 # - **That a split code is better for anything.** We asked where content and style go. Whether few-shot learning gains is
 #   an experiment, and by {prf:ref}`pl-sign` it needs BYOL with two attracting heads as a control
-#   (`experiments/partitioned`).
+#   (`experiments/partitioned_byol`).
 # - **That R1b must separate.** It did, here. {prf:ref}`pl-floor` asks that style depends on $w$, not that it depends on
 #   nothing else.
 # - **That R1b separates on real augmentations.** Hue is one number that shows everywhere in the picture. Crops change
