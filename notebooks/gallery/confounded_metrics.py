@@ -11,8 +11,8 @@
 #
 # *Two factors that always come together: is the code to blame, or the world? Which scores can tell?*
 #
-# In the world factors have common causes. Large animals are rarely near; bright scenes are rarely at night. A code that
-# has one dimension for size and one for distance is then still the right one, and its dimensions are correlated.
+# In the world factors have common causes: large animals are rarely near. A code with one dimension for size and one for
+# distance is then still the right one, and its dimensions are correlated.
 # [Reddy et al. 2022](https://arxiv.org/abs/2112.05746) say what *disentangled* means in such a world, and propose two scores
 # that are to see past the correlation: unconfoundedness (UC) and counterfactual generativeness (CG).
 #
@@ -78,8 +78,7 @@ def draws(seed):
 #
 # Factors $g_1, \dots, g_K$ make the picture $x$. Common causes $C$ may stand behind them, and may themselves be factors or be
 # hidden. In the authors' CANDLE, pictures of objects, a script ties the object's kind to its colour and size (observed), and
-# the scene's own light and the place where an object can stand do the rest (unobserved). Their pictures are not used here.
-# `scenes` is: four values of each of its six factors, $4^6 = 4096$ pictures, and two worlds.
+# the scene's own light and the place where an object can stand do the rest (unobserved). Here it is `scenes`: four values of each of its six factors, $4^6 = 4096$ pictures, and two worlds.
 #
 # - **observed**: each *shape* has two of the four hues and two of the four scales, as in CANDLE's script.
 # - **unobserved**: a hidden $c$ moves the light (hues of floor and wall) and the placement (orientation):
@@ -445,10 +444,9 @@ plt.show()
 # the best wrong one of Table 1. A score that sees faults is to the right of 0. Mean ± one deviation over the sweep's seeds
 # (this run, where there is no sweep).*
 #
-# What to do, then? Where all combinations can be had, score *those*: nothing moves then. Where they can't, DCI
-# and the signed CG ask the right thing, and UC and CG are read together, never one alone. `theory/disentanglement` (its
-# section on dependent factors) has the closed forms for MED, InfoMEC and MIG. Learning from correlated factors, rather than scoring, is
-# the subject of gallery/correlated_factors.
+# What to do, then? Where all combinations can be had, score *those*: nothing moves then. Where they can't, read more than one
+# score, and none of UC and CG alone. `theory/disentanglement` (its section on dependent factors) has the closed forms for MED,
+# InfoMEC and MIG. Learning from correlated factors, rather than scoring, is the subject of gallery/correlated_factors.
 #
 # ## What this does not show
 #
