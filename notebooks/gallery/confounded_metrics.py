@@ -18,7 +18,7 @@
 #
 # **You will learn**
 # - a causal process with confounders, seen and unseen, and what a disentangled code of it is,
-# - IRS, UC and CG, by hand and from the package, with a slip of the released code and two traps,
+# - IRS, UC and CG, with a slip of the released code and two traps,
 # - which scores confuse correlation of *values* with entanglement of *codes*: asked of codes we make, then of trained ones.
 #
 # **You need** `theory/disentanglement` for MIG, DCI and MCC, best up to its section on dependent factors;
@@ -184,8 +184,7 @@ print([sorted(s) for s in package.sets.tolist()], "not", slip.T.tolist())
 # %% [markdown]
 # **A slip.** The released code means to take the $\rho$ best dimensions, but takes every $\rho$-th of a half-sorted list. With
 # its $\rho = 7$ of ten dimensions, two of each set are left, and UC rises. On the input of our test it gives .911, where (2) is
-# .150. For $\rho = 1$ the two agree, and so do CG and IRS, to rounding. We use $\rho = 1$: there are eight dimensions and six
-# factors, and larger sets would have to overlap.
+# .150. For $\rho = 1$ the two agree, to rounding, and so we use that: of eight dimensions, six larger sets would have to overlap.
 #
 # ## Codes whose answer is known
 #
@@ -282,8 +281,8 @@ known.set_index(["code", "scored on"])[SCORES].round(2)
 #
 # ## Codes that are trained
 #
-# Four learners see pictures of one world. Three of them see nothing else. The fourth has weak supervision: two pictures, the
-# second with one factor set by *intervention*, whatever its causes say. Ada-GVAE
+# Learners see pictures of one world. Ada-GVAE also has weak supervision: a second picture, with one factor set by
+# *intervention*, whatever its causes say. It
 # ([Locatello et al. 2020](https://arxiv.org/abs/2002.02886), as in `gallery/reconstruction_loss`) shares between the two
 # posteriors those dimensions whose KL, the mean of both directions, is below the middle of the least and the greatest.
 
@@ -337,8 +336,7 @@ def create(name):
 
 
 # %% [markdown]
-# CG's classifier learns from all pictures, in which nothing is tied to anything. It must be right on them, or CG means
-# nothing.
+# CG's classifier learns from all pictures, in which nothing is tied to anything.
 
 
 # %% tags=["classifier"]
@@ -395,8 +393,8 @@ trained.set_index(["code", "scored on"]).round(3)
 # *Table 2. This run's learners. "read" is the classifier's mean probability of the true value in reconstructions, what CG
 # can be at most.*
 #
-# Between the two rows of a learner, the encoder is the same. Only the pictures that are scored differ. Any difference is
-# the score's own opinion on correlated values.
+# Between the two rows of a learner only the scored pictures differ: any difference is the score's own opinion on
+# correlated values.
 #
 # ## The claims, and the sweep's verdicts
 #
@@ -455,7 +453,6 @@ plt.show()
 # - **That a low CG means entanglement.** A picture in which a factor is blurred has $p_0$ near chance, and no dimension can
 #   move what isn't there.
 # - **That learners can't do better.** Small networks, 16 × 16 pixels, seconds of training, nothing tuned.
-# - **Rankings.** Ada-GVAE has seen interventions, which the other three have not.
 #
 # ## Exercises
 #
