@@ -267,8 +267,8 @@ known.set_index(["code", "scored on"])[SCORES].round(2)
 #   of shape tells half of it, too. In the observed world each of three factors of entropy $\log 4$ has information $\log 2$
 #   with another, so MIG is $(3 + 3 \cdot \frac12)/6 = .75$. Worse, the code that mixes hue and shape has more: it has no
 #   second dimension to be compared with.
-# - **IRS, UC and CG** stay where they are for the perfect code, as the paper wants, and so does MCC. DCI comes near it:
-#   trees let the best dimension answer first, and then little is left to explain.
+# - **IRS, UC and CG** stay where they are for the perfect code, as the paper wants, and so does MCC. **DCI** falls a little:
+#   scale tells whether shape is one of the first two, so that a tree's first cut for shape is as good in either dimension.
 # - What they see of the *wrong* codes is another matter. **MCC** and **UC** rise for the code that has shape in place of hue.
 #   UC gives it full marks: from tied rows no one can tell which of two dimensions hue would own.
 #   UC sees little of a rotation, for each factor is still nearest to a dimension of its own, and **CG** little of two
