@@ -95,7 +95,7 @@ def test_every_measure_refuses_text(labels):
         probes.few_shot(CODES, labels, CODES, labels, shots=2)
     columns = np.stack([labels, labels], 1)
     supervised = ("med", "mig", "modularity", "sap", "dci", "explicitness", "informativeness")
-    for name in (*supervised, "irs", "evaluate", "rotation_null", "Rows"):
+    for name in (*supervised, "irs", "uc", "evaluate", "rotation_null", "Rows"):
         with pytest.raises(ValueError, match=r"^factors are .*numpy.unique"):
             getattr(metrics, name)(CODES, columns)
     for method in mi.METHODS:

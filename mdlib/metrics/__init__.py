@@ -6,13 +6,15 @@
 
 Every function returns a small frozen result: `score`, what it depends on (`n`, `bins`, `seed`), and
 the parts. Higher is better, apart from `hfs`, `gaussian_total_correlation` and `wasserstein`, which
-are 0 at best. `mcc` and `block_r2` are those of identifiability, and come with their nulls.
+are 0 at best. `mcc` and `block_r2` are those of identifiability, and come with their nulls; `uc`
+and `cg` those for factors with a common cause, the second of which needs a decoder.
 `infomec` and `dci_es` follow their authors' released code, the others disentanglement_lib
 (Locatello et al. 2019) and the released MED (Cao et al. 2022); where they don't, the docstring says
 so. Scores are compared at equal N and bins only.
 """
 
 from mdlib.metrics.alignment import med, mig, modularity, random_rotation, rotation_null
+from mdlib.metrics.confounded import cg, uc
 from mdlib.metrics.fitted import dci, dci_es, explicitness, informativeness, sap
 from mdlib.metrics.identifiability import block_r2, mcc
 from mdlib.metrics.infomec import infomec
@@ -30,6 +32,7 @@ __all__ = [
     "Score",
     "beta_vae",
     "block_r2",
+    "cg",
     "dci",
     "dci_es",
     "evaluate",
@@ -48,6 +51,7 @@ __all__ = [
     "random_rotation",
     "rotation_null",
     "sap",
+    "uc",
     "udr",
     "wasserstein",
 ]
