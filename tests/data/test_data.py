@@ -275,7 +275,8 @@ def test_sprites_refuse_an_index_outside_the_grid(index):
 
 def test_names_load_check_and_status_agree(tmp_path):
     assert data.names() == (
-        *("digits", "sprites", "scenes", "mnist", "fashion-mnist", "cifar10", "celeba"),
+        *("digits", "sprites", "scenes", "pong"),
+        *("mnist", "fashion-mnist", "cifar10", "celeba"),
         *("dsprites", "shapes3d", "cars3d", "smallnorb"),
         *("mpi3d-toy", "mpi3d-realistic", "mpi3d-real"),
     )
@@ -283,7 +284,7 @@ def test_names_load_check_and_status_agree(tmp_path):
         status = data.status(name, tmp_path)
         assert status.name == name
         assert "\n" not in status.hint
-        if name in ("digits", "sprites", "scenes"):
+        if name in ("digits", "sprites", "scenes", "pong"):
             assert (status.state, status.hint) == ("ok", "built in, nothing to fetch")
             data.check(name)
         else:
@@ -302,7 +303,7 @@ def test_names_load_check_and_status_agree(tmp_path):
                 assert way in message
 
 
-@pytest.mark.parametrize("name", ["digits", "sprites", "scenes"])
+@pytest.mark.parametrize("name", ["digits", "sprites", "scenes", "pong"])
 def test_facts_are_those_of_the_loaded_data(name):
     facts = data.describe(name, size=16)
     for split in ("train", "test"):
