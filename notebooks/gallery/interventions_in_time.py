@@ -27,7 +27,7 @@
 # %% tags=["parameters"]
 world = "mixed"  # how the variables are seen: through a matrix, or as pictures
 # [one of mixed, pong]
-variants = "known,shuffled"  # what is trained; "mixed" has only these two, rare and unmatched
+variants = "known,shuffled"  # what is trained
 # [some of known, shuffled, rare, unmatched, vae, vae-late, vae-free, ivae, plain]
 steps = 1000  # steps of training [1 or more]
 batch_size = 64  # windows of four frames a step [2 or more]
@@ -249,25 +249,6 @@ class VAE(nn.Module):
         return 10 * (self.inverse(z) - x).square().sum(1)  # −log p(x | z)
 
 
-class Staged(nn.Module):
-    """A flow on the standardised codes of a VAE that stands still."""
-
-    def __init__(self, vae, x, flow):
-        super().__init__()
-        self.vae, self.flow = vae, flow
-        h = vae(x)[0].detach()
-        self.centre, self.scale = h.mean(0), h.std(0)
-
-    def codes(self, x):
-        return ((self.vae(x)[0] - self.centre) / self.scale).detach()
-
-    def forward(self, x):
-        return self.flow(self.codes(x))
-
-    def inverse(self, z):
-        return self.vae.inverse(self.flow.inverse(z) * self.scale + self.centre)
-
-
 # %% [markdown]
 # Two baselines keep the VAE and change its prior. In the manner of an **iVAE**, each latent is normal given $z^t$ and *all*
 # targets, without blocks. The **plain** VAE has $N(0, 1)$, and is the first stage of CITRIS-NF.
@@ -340,32 +321,30 @@ VARIANTS = {
 
 
 @cache
-def learn(variant):
-    """A trained model and its prior."""
-    options = {"flow": True, "intervened": 0.8, "shuffled": False, "late": 0.0}
-    options |= VARIANTS[variant]
-    flow, intervened, shuffled, late = (options.pop(n) for n in [*options][:4])
+def learn(flow=True, intervened=0.8, shuffled=False, late=0.0, **of_prior):
+    """Frames to latents, latents to frames, and the prior."""
     x, targets = windows(intervened)
     torch.manual_seed(seed)
     if shuffled:
         order = torch.randperm(targets[..., 0].numel(), device=device)
         targets = targets.flatten(0, 1)[order].view_as(targets)
     L = latent_dim if world == "pong" else K
-    prior = (Conditional if "plain" in options else Prior)(L, **options).to(
-        device
+    kind = Conditional if "plain" in of_prior else Prior
+    prior = kind(L, **of_prior).to(device)
+    if not flow or world == "mixed":
+        model = Flow(L, 0) if flow else VAE(x.shape[2], L)
+        fit(model.to(device), prior, x, targets, late)
+        return (lambda x: model(x)[0]), model.inverse, prior
+    encode, decode, _ = learn(**VARIANTS["plain"])
+    flow = Flow(L, 4).to(device)
+    with torch.no_grad():
+        h = torch.stack([encode(frames) for frames in x.unbind(1)], 1)
+    fit(flow, prior, h, targets, noise=0.05)
+    return (
+        lambda x: flow(encode(x))[0],
+        lambda z: decode(flow.inverse(z)),
+        prior,
     )
-    if not flow:
-        model = VAE(x.shape[2], L).to(device)
-        fit(model, prior, x, targets, late)
-    elif world == "mixed":
-        model = Flow(L, 0).to(device)
-        fit(model, prior, x, targets)
-    else:
-        flow = Flow(L, 4).to(device)
-        model = Staged(learn("plain")[0], x[:, 0], flow)
-        h = torch.stack([model.codes(frames) for frames in x.unbind(1)], 1)
-        fit(flow, prior, h, targets, noise=0.05)
-    return model, prior
 
 
 # %% [markdown]
@@ -395,14 +374,14 @@ def matrix(z, own, C):
     return found
 
 
-def swap_error(model, own, z, C):
+def swap_error(decode, own, z, C):
     """Squared error of frames with swapped blocks, as a share of that without a swap."""
     errors, others = torch.zeros(2), (z.roll(1, 0), C.roll(1, 0))
     for k in range(K):
         mixed = torch.where((own == k + 1).to(z.device), others[0], z)
         true = frames_of(torch.where(torch.arange(K) == k, others[1], C))
         for n, latents in enumerate((mixed, z)):
-            errors[n] += (model.inverse(latents) - true).square().mean().cpu()
+            errors[n] += (decode(latents) - true).square().mean().cpu()
     return errors[0] / errors[1]
 
 
@@ -411,12 +390,12 @@ C = 2 * torch.rand(3000, K, generator=random_stream(seed + 1)) - 1
 CELLS = [f"{block}: {name}" for block in ("none", *NAMES) for name in NAMES]
 rows = []
 for name in variants.split(","):
-    model, prior = learn(name)
+    encode, decode, prior = learn(**VARIANTS[name])
     with torch.no_grad():
-        z = model(frames_of(C))[0]
+        z = encode(frames_of(C))
         own = partition(prior, z.cpu(), C)
         found = matrix(z.cpu(), own, C)
-        swap = swap_error(model, own, z, C).item()
+        swap = swap_error(decode, own, z, C).item()
         every = block_r2(z.cpu(), C, probe="knn_regression").per_factor.min()
     right = found[1:].diagonal()
     beside = (found[1:] * (1 - torch.eye(K))).amax(1)
