@@ -34,9 +34,10 @@ factors_of, index_of = _GRID.factors_of, _GRID.index_of
 
 # Geometry in the pixels of a 16×16 image; other sizes scale it. x grows to the right, y downwards.
 _SIDE = 16
-_RADIUS = 2.3  # of the ball
-_PADDLE, _HALF_WIDTH, _HALF_HEIGHT = 13.7, 0.9, 2.5  # its middle's x; it reaches so far from there
-_BALL_X, _HEIGHTS = (3.0, 10.0), (2.5, 13.0)  # of -1 and of 1
+_RADIUS, _BALL_X = 2.5, (4.0, 9.5)  # of the ball; its middle's x for causes of -1 and of 1
+_PADDLE, _HALF_WIDTH, _HALF_HEIGHT = 13.4, 1.0, 2.5  # its middle's x; it reaches so far from there
+_HEIGHTS = (4.0, 12.0)  # of the middle of either
+_EDGE = 3.0  # wide are edges: soft ones are what small networks learn in a minute
 _CHUNK = 1024  # images at once
 
 _NOISE = 0.15  # of a step; what would leave [-1, 1] stays at its end
@@ -48,7 +49,7 @@ def render(
     size: int = _SIDE,
     device: str | torch.device | None = None,
 ) -> UInt8[Tensor, "images 3 size size"]:
-    """Draw ball and paddle with soft edges, one pixel wide.
+    """Draw ball and paddle with soft edges.
 
     Args:
         causes: real numbers [N, 4] in the order of FACTOR_NAMES, each in -1..1.
@@ -76,8 +77,7 @@ def render(
 
 
 def _draw(causes: Tensor, size: int) -> Tensor:
-    scale = size / _SIDE
-    centres = (torch.arange(size, device=causes.device) + 0.5) / scale
+    centres = (torch.arange(size, device=causes.device) + 0.5) * (_SIDE / size)
     x, y, paddle, hue = ((c + 1)[:, None, None] / 2 for c in causes.T)  # 0..1
     x, y, paddle = (
         low + t * (high - low)
@@ -86,7 +86,7 @@ def _draw(causes: Tensor, size: int) -> Tensor:
     dx, dy = centres[None, None, :], centres[None, :, None]
 
     def inside(distance: Tensor) -> Tensor:
-        return (0.5 - distance * scale).clamp(0, 1)
+        return (0.5 - distance / _EDGE).clamp(0, 1)
 
     ball = inside(torch.hypot(dx - x, dy - y) - _RADIUS)[:, None]
     across, along = (dx - _PADDLE).abs() - _HALF_WIDTH, (dy - paddle).abs() - _HALF_HEIGHT

@@ -40,6 +40,7 @@ out = ""  # folder for the results; empty writes none [text]
 import math
 import time
 from functools import cache
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import networkx as nx
@@ -55,7 +56,6 @@ from mdlib.data import pong
 from mdlib.devices import pick_device
 from mdlib.figures import plots
 from mdlib.metrics.identifiability import block_r2
-from mdlib.nets import mlp
 from mdlib.notebook import provenance
 from mdlib.registry import random_stream
 
@@ -124,6 +124,13 @@ plt.show()
 
 
 # %% tags=["method"]
+def mlp(*sizes):
+    layers = [
+        m for pair in pairwise(sizes) for m in (nn.Linear(*pair), nn.SiLU())
+    ]
+    return nn.Sequential(*layers[:-1])
+
+
 def cross_entropy(mean, std, mu, log_sigma):
     """−E log N(z; mu, sigma²) for z ~ N(mean, std²), in nats."""
     square = ((mean - mu) ** 2 + std**2) * (-2 * log_sigma).exp()
@@ -135,9 +142,10 @@ class Prior(nn.Module):
 
     def __init__(self, L, matched=True, favour=0.01):
         super().__init__()
-        self.free = mlp([L, 64, 64, 2 * L])
+        self.free = mlp(L, 64, 64, 2 * L)
         self.set = nn.Parameter(torch.zeros(2, L, K + 1))  # mean and log σ
-        self.psi = nn.Parameter(2.0 * matched * torch.eye(L, K + 1).roll(1, 1))
+        start = 2.0 * matched * torch.eye(L, K)
+        self.psi = nn.Parameter(F.pad(start, (1, 0)))
         self.register_buffer("price", torch.tensor([1 - favour] + K * [1.0]))
 
     def table(self, z, targets, mean, std):
@@ -209,7 +217,7 @@ class Flow(nn.Module):
         maps = torch.linalg.qr(torch.randn(couplings + 1, L, L))[0]
         self.maps = nn.Parameter(maps)
         sizes = [self.half, 64, 64, 2 * (L - self.half)]
-        self.nets = nn.ModuleList(mlp(sizes) for _ in range(couplings))
+        self.nets = nn.ModuleList(mlp(*sizes) for _ in range(couplings))
 
     def forward(self, z):
         log_det = self.maps.slogdet()[1].sum().expand(len(z))
@@ -238,15 +246,15 @@ class VAE(nn.Module):
 
     def __init__(self, P, L):
         super().__init__()
-        self.encoder = mlp([P, 128, 128, 2 * L])
-        self.inverse = mlp([L, 128, 128, P])
+        self.encoder = mlp(P, 128, 128, 2 * L)
+        self.inverse = mlp(L, 128, 128, P)
 
     def forward(self, x):
         mean, log_std = self.encoder(x).chunk(2, 1)
         return mean, log_std.exp(), log_std.sum(1)
 
     def error(self, x, z):
-        return 10 * (self.inverse(z) - x).square().sum(1)  # −log p(x | z)
+        return 50 * (self.inverse(z) - x).square().sum(1)  # a σ of 0.1
 
 
 # %% [markdown]
@@ -262,7 +270,7 @@ class Conditional(nn.Module):
 
     def __init__(self, L, plain):
         super().__init__()
-        self.plain, self.net = plain, mlp([L + K, 64, 64, 2 * L])
+        self.plain, self.net = plain, mlp(L + K, 64, 64, 2 * L)
 
     def forward(self, z, targets, mean, std):
         prior = self.net(torch.cat([z, targets], 1)) * (not self.plain)
@@ -278,7 +286,7 @@ def fit(model, prior, x, targets, late=0.0, noise=0.0):
     """On windows x [N, 4, P]; ψ and classifier join in after the share `late` of the steps."""
     psi = prior.psi
     rest = [p for m in (model, prior) for p in m.parameters() if p is not psi]
-    groups = [{"params": rest, "lr": 1e-3}]
+    groups = [{"params": rest, "lr": 3e-3}]
     if psi is not None:
         classifier = Classifier(len(psi)).to(x.device)
         groups.append({"params": classifier.parameters(), "lr": 4e-3})

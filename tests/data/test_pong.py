@@ -23,14 +23,13 @@ def middle(mask):
 @pytest.mark.parametrize("size", [16, 32])
 def test_ball_and_paddle_are_where_the_causes_say(size):
     causes = 2 * torch.rand(200, 4, generator=torch.Generator().manual_seed(0)) - 1
-    causes[:, 0] *= 0.8  # the ball does not touch the paddle
-    images = pong.render(causes, size).float() * 16 / size
-    side = int(12.5 * size / 16)
+    causes[:, 0] = causes[:, 0].clamp(max=0)  # the ball does not touch the paddle
+    images, side = pong.render(causes, size).float(), 11 * size // 16
     x, y = middle(images[:, 1, :, :side])
-    torch.testing.assert_close(x * 16 / size, 6.5 + 3.5 * causes[:, 0], atol=0.06, rtol=0)
-    torch.testing.assert_close(y * 16 / size, 7.75 + 5.25 * causes[:, 1], atol=0.15, rtol=0)
+    torch.testing.assert_close(x * 16 / size, 6.75 + 2.75 * causes[:, 0], atol=0.03, rtol=0)
+    torch.testing.assert_close(y * 16 / size, 8 + 4 * causes[:, 1], atol=0.03, rtol=0)
     _, y = middle(images[:, 1, :, side:])
-    torch.testing.assert_close(y * 16 / size, 7.75 + 5.25 * causes[:, 2], atol=0.06, rtol=0)
+    torch.testing.assert_close(y * 16 / size, 8 + 4 * causes[:, 2], atol=0.03, rtol=0)
 
 
 def test_the_hue_is_the_balls_and_goes_from_blue_to_red():
