@@ -67,11 +67,7 @@ started = time.time()
 device = pick_device(device)
 LOG_2PI = math.log(2 * math.pi)
 given = {"beta_vae": betas, "beta_tcvae": tc_betas, "factor_vae": gammas}
-asked = [
-    (name, float(word))
-    for name, words in given.items()
-    for word in words.split(",")
-]
+asked = [(name, s) for name, words in given.items() for s in words.split(",")]
 
 
 def draws(seed):
@@ -166,10 +162,8 @@ for M in (32, 128, 512):
         batch = drawn[rows], centres[rows], spread[rows]
         for weigh in (weighted, stratified, as_released):
             found = total_correlation(*batch, weigh(M, N)).item() - true_tc
-            line = {"estimator": weigh.__name__, "M": M, "error, nats": found}
-            estimates.append(line)
-estimates = pd.DataFrame(estimates)
-error = estimates.groupby(["estimator", "M"])["error, nats"].mean().unstack()
+            estimates.append({"by": weigh.__name__, "M": M, "error": found})
+error = pd.DataFrame(estimates).groupby(["by", "M"])["error"].mean().unstack()
 shift = math.log(N)  # (D − 1) log N
 assert (error.loc["weighted"] - shift).abs().max() < 0.1 * shift
 assert abs(error.loc["stratified", 512]) < 0.05
@@ -326,13 +320,13 @@ def judged(method, history):
 # %%
 rows = []
 for name, strength in asked:
-    method = create(name, strength)
+    method = create(name, float(strength))
     history = fit(
         method, ImageViews(images, same_view, members=1), steps=steps,
         batch_size=batch_size, lr=lr, seed=seed, device=device, progress=False,
     )  # fmt: skip
-    rows.append({"method": name, "strength": strength})
-    rows[-1] |= judged(method.eval(), history)
+    row = {"method": name, "strength": float(strength)}
+    rows.append(row | judged(method.eval(), history))
 results = pd.DataFrame(rows)
 curve = results[results["method"] == "beta_vae"].sort_values("reconstruction")
 for score in ("TC", "MIG"):
@@ -391,10 +385,8 @@ try:
     said = sweep.claims("gallery_total_correlation")
     plots.claims(said, "difference")
 except FileNotFoundError:
-    said = pd.DataFrame(
-        {"not yet run": ["mdlib sweep gallery_total_correlation"]}
-    )
-said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
+    said = pd.DataFrame(columns=["says", "verdict", "n"])  # not yet run
+said[["says", "verdict", "n"]]
 
 # %% [markdown]
 # *Figure 1 and Table 5. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
@@ -406,17 +398,17 @@ trained = source[source["TC"].notna()]
 _, axes = plt.subplots(1, 2, figsize=(7, 3.1))
 for name, part in trained.groupby("method", sort=False):
     mean = part.groupby("strength").mean(numeric_only=True)
-    style = {"color": plots.COLOURS[name], "label": plots.LABELS[name]}
+    colour, label = plots.COLOURS[name], plots.LABELS[name]
     for axis, score in zip(axes, ("TC", "MIG"), strict=True):
-        axis.plot(part["reconstruction"], part[score], ".", alpha=0.4, **style)
-        axis.plot(mean["reconstruction"], mean[score], "o-", **style)
+        axis.plot(part["reconstruction"], part[score], ".", c=colour, alpha=0.4)
+        line = axis.plot(mean["reconstruction"], mean[score], "o-", c=colour)
+        line[0].set_label(label)
         for strength, at in mean.iterrows():
             where = at["reconstruction"], at[score]
             axis.annotate(f" {strength:g}", where, fontsize=7)
         axis.set(xlabel="reconstruction, nats", ylabel=score)
 axes[0].set_ylabel("exact total correlation, nats")
-handles, labels = axes[0].get_legend_handles_labels()
-axes[0].legend(handles[1::2], labels[1::2], fontsize=7)
+axes[0].legend(fontsize=7)
 plt.show()
 
 # %% [markdown]
