@@ -241,6 +241,7 @@ class Flow(nn.Module):
         return 0.0  # nothing is lost
 
 
+# %% tags=["method"]
 class VAE(nn.Module):
     """[B, P] → mean and spread of z [B, L], and, but for a constant, the entropy of q."""
 
