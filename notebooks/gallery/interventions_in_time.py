@@ -476,11 +476,14 @@ plt.show()
 # %% [markdown]
 # *Figure 4. Mean ± one standard deviation over seeds.*
 #
-# Two things to see. With targets **shuffled** in time, the same frames and the same network put all latents into block 0: a
-# column of the table that is no better than block 0's loses by the 1 % that block 0 is cheaper. So the matrix is the
-# targets' work. And in **one stage**, $\psi$ begins to move before the code holds anything: Adam's steps are as long for a faint
-# gradient as for a strong one, and what has been shared out wrongly seldom comes back. *vae-late* holds $\psi$ and classifier
-# back for the first 40 % of the steps; whether that is what decides is a claim of Table 2.
+# With targets **shuffled** in time, the same frames and the same network put all latents into block 0: a column of the
+# table that is no better than block 0's loses by the 1 % that block 0 is cheaper. So the matrix is the targets' work.
+#
+# What decides whether **one stage** ends in the right partition? One guess: $\psi$ begins to move before the code holds
+# anything, since Adam's steps are as long for a faint gradient as for a strong one, and what is shared out wrongly seldom
+# comes back. Then holding $\psi$ and classifier back should help: *vae-late* does so for the first 40 % of the steps. The
+# other guess: the code must form *under* the partition, because a tangled code is hard to take apart while it is being
+# decoded. Then *vae-late* should be worse. Both guesses are in Table 2, as the two sides of one claim.
 #
 # ## What this does not show
 #
