@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import conformance as releases
 import nbformat
 import pandas as pd
+import pictures
 from pybtex.database import parse_file
 
 from mdlib import methods, sweep
@@ -24,7 +26,7 @@ from mdlib.sweep.rowfile import csv_path
 ROOT = Path(__file__).resolve().parents[1]
 WORKS = parse_file(ROOT / "book" / "references.bib").entries
 
-RESULTS = """# Results
+RESULTS = """# What holds
 
 What the works behind this book claim, in our words, and what came of it here. When the site is
 built, every verdict and number is read from the files that `mdlib collect` writes from the runs;
@@ -36,6 +38,17 @@ the interval lies on the other side; *equivalent* is a difference too small to c
 *undecided* nothing follows. Where several claims speak to one sentence, they are counted, and their
 differences are given from the smallest to the largest. A claim is *confirmatory* if it was
 committed before its rows were made, else *exploratory*.
+
+<figure class="picture-of-rows">{picture}</figure>
+
+:::{{dropdown}} The same in numbers
+{summary}
+:::
+"""
+
+FOREST = """## Every difference
+
+All claims that were tried on rows, of the works and our own controls.
 
 """
 
@@ -76,13 +89,15 @@ NOT_COMPARED = "## Not compared"
 
 STATUS = """# Status
 
-When, where and with what the outputs were made that the chapters show, as the last cell of each
-notebook says, and whether they belong to the present source:
+When the outputs were made that the chapters show, as the last cell of each notebook says, and
+whether they belong to the present source:
 
 - *fresh*: made by the chapter's code and the package as they are here;
 - *older mdlib*: the chapter's code is the same, but something in the package has changed since;
 - *other code*: the chapter's code has changed since, which a test refuses;
 - *unknown*: written before notebooks kept this.
+
+Unless a row says otherwise, they were made on and with:
 """
 
 
@@ -107,8 +122,39 @@ def results() -> str:
     if waiting:
         waiting = ["### Not yet run", "\n".join(waiting)]
     found = ledger.table()
-    parts = [RESULTS + summary(found), *(work(found, key) for key in found["source"].unique())]
+    opening = RESULTS.format(summary=summary(found), picture=pictures.ledger(counts(found)))
+    parts = [
+        opening,
+        FOREST + pictures.forest(judged(specs)),
+        *(work(found, key) for key in found["source"].unique()),
+    ]
     return "\n\n".join([*parts, ROWS, *map(result, done), *waiting]) + "\n"
+
+
+def judged(specs: list[sweep.Spec]) -> list[dict[str, Any]]:
+    """A row a claim with an interval, for the forest."""
+    rows = []
+    for spec in specs:
+        if not claims_path(spec).is_file():
+            continue
+        said = sweep.claims(spec)
+        for name, one in said[said["low"].notna()].iterrows():
+            claim = spec.claims[name]
+            works = [claim.source] if isinstance(claim.source, str) else claim.source
+            rows.append(
+                {
+                    "says": one["says"],
+                    "verdict": one["verdict"],
+                    "d": round(one["a − b"], 4),
+                    "low": round(one["low"], 4),
+                    "high": round(one["high"], 4),
+                    "n": int(one["n"]),
+                    "metric": claim.column("a"),
+                    "work": ", ".join(named(key) for key in works) or "no work, our own",
+                    "data": one["dataset"],
+                }
+            )
+    return rows
 
 
 def named(key: str) -> str:
@@ -120,8 +166,8 @@ def named(key: str) -> str:
     return f"{who} {entry.fields['year']}"
 
 
-def summary(found: pd.DataFrame) -> str:
-    """How many claims of each work came out how, as Markdown; README.md has the same."""
+def counts(found: pd.DataFrame) -> pd.DataFrame:
+    """How many claims of each work came out how: a row a work, works never tried in one."""
     kinds = {
         "hold": {"holds"},
         "in part": {"holds in some"},
@@ -130,15 +176,19 @@ def summary(found: pd.DataFrame) -> str:
         "not testable": {"not testable here"},
         "not yet tried": {"not yet tried"},
     }
-    counts = pd.DataFrame(
-        {kind: found["verdict"].isin(words) for kind, words in kinds.items()}
-    ).groupby(found["source"], sort=False)
-    counts = counts.sum()
-    tried = counts.drop(columns=["not testable", "not yet tried"]).any(axis=1)
-    lines = [[named(key), *map(int, counts.loc[key])] for key in counts.index[tried]]
-    lines.append([f"{(~tried).sum()} works of the gallery", *map(int, counts[~tried].sum())])
-    lines.append(["*all*", *map(int, counts.sum())])
-    return markdown(["claims of", *kinds], [[cell or "" for cell in line] for line in lines])
+    table = pd.DataFrame({kind: found["verdict"].isin(words) for kind, words in kinds.items()})
+    table = table.groupby(found["source"], sort=False).sum()
+    tried = table.drop(columns=["not testable", "not yet tried"]).any(axis=1)
+    rest = table[~tried].sum().rename(f"{(~tried).sum()} works of the gallery")
+    return pd.concat([table[tried].rename(index=named), rest.to_frame().T])
+
+
+def summary(found: pd.DataFrame) -> str:
+    """The same as Markdown, and the sum; README.md has it."""
+    table = counts(found)
+    table.loc["*all*"] = table.sum()
+    lines = [[work, *(count or "" for count in row)] for work, *row in table.itertuples()]
+    return markdown(["claims of", *table], lines)
 
 
 def markdown(columns: list[str], lines: list[list[Any]]) -> str:
@@ -267,30 +317,39 @@ def remark(entry: dict[str, Any]) -> str:
 
 
 def status() -> str:
-    """The page of chapters, as Markdown."""
-    columns = ["chapter", "outputs", "date", "seconds", "device", "versions", "commit"]
-    lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
+    """The page of chapters, as Markdown: what most have in common, then a row for each."""
+    found = {}
     for name in names():
         chapter = find(name)
-        if chapter.path.with_suffix(".ipynb").is_file():
-            lines.append(f"| {' | '.join(made(chapter))} |")
-    return f"{STATUS}\n" + "\n".join(lines) + "\n"
+        path = chapter.path.with_suffix(".ipynb")
+        if path.is_file():
+            notebook = nbformat.read(path, as_version=4)
+            made = provenance(notebook, name)
+            found[name] = made, freshness(chapter, notebook.metadata.get("mdlib"))
+    places = Counter(place(made) for made, _ in found.values())
+    usual = places.most_common(1)[0][0] if places else ""
+    lines = [
+        [
+            link(find(name)), fresh, made["date"][:10], f"{made['seconds']:.0f} s",
+            f"`{made['commit'][:9]}`" + (" with changes" if made["dirty"] else ""),
+            "" if place(made) == usual else place(made),
+        ]
+        for name, (made, fresh) in found.items()
+    ]  # fmt: skip
+    columns = ["chapter", "outputs", "made", "took", "commit"]
+    if all(not line[-1] for line in lines):
+        lines = [line[:-1] for line in lines]
+    else:
+        columns.append("where, if not as above")
+    return f"{STATUS}\n{usual}.\n\n{markdown(columns, lines)}\n"
 
 
-def made(chapter: Chapter) -> list[str]:
-    """What is known of a chapter's outputs: the cells of its row."""
-    notebook = nbformat.read(chapter.path.with_suffix(".ipynb"), as_version=4)
-    found = provenance(notebook, chapter.name)
-    packages = {"Python": found["python"]} | found["versions"]
-    return [
-        link(chapter),
-        freshness(chapter, notebook.metadata.get("mdlib")),
-        found["date"][:10],
-        f"{found['seconds']:.0f}",
-        f"{found['device']} ({found['device_name']}), threads: {found['threads']}",
-        ", ".join(f"{name} {packages[name]}" for name in ("Python", "torch", "numpy", "mdlib")),
-        f"`{found['commit'][:9]}`" + (" with changes" if found["dirty"] else ""),
-    ]
+def place(made: dict[str, Any]) -> str:
+    """On what, and with what, outputs were made."""
+    packages = {"Python": made["python"]} | made["versions"]
+    versions = ", ".join(f"{name} {packages[name]}" for name in ("Python", "torch", "numpy"))
+    threads = f"{made['threads']} thread{'s' if made['threads'] != 1 else ''}"
+    return f"{made['device']} ({made['device_name']}), {threads}; {versions}"
 
 
 def provenance(notebook: nbformat.NotebookNode, name: str) -> dict[str, Any]:

@@ -84,6 +84,14 @@ def test_cells_are_short(pair):
     assert max(len(source.splitlines()) for source in code) <= longest
 
 
+def test_what_does_not_teach_is_folded(pair):
+    cells = [cell for cell in Chapter(pair[0]).cells if cell.kind == "code"]
+    setup = next(cell for cell in cells if re.search(r"^(import|from) ", cell.source, re.MULTILINE))
+    wanted = [cell for cell in cells if {"parameters", "provenance"} & set(cell.tags)]
+    for cell in [setup, *wanted]:
+        assert "hide-input" in cell.tags, cell.source.splitlines()[0]
+
+
 def test_every_code_cell_was_executed(code_cells):
     ours = [cell for _, cell in code_cells if "launch" not in cell.metadata.get("tags", [])]
     counts = [cell.execution_count for cell in ours]

@@ -64,7 +64,9 @@ def stamp_chapter(path: Path, cell: str) -> None:
     """Put the launch cell after the parameters of NAME.py and of the NAME.ipynb beside it."""
     text = path.read_text(encoding="utf-8")
     text = re.sub(r'# %% tags=\["launch".*?(?=^# %%)', "", text, flags=re.DOTALL | re.MULTILINE)
-    parameters = re.search(r'^# %% tags=\["parameters"\]\n.*?(?=^# %%)', text, re.DOTALL | re.M)
+    parameters = re.search(
+        r'^# %% tags=\["parameters"[^\n]*\]\n.*?(?=^# %%)', text, re.DOTALL | re.M
+    )
     if parameters is None:
         raise ValueError(
             f"{path} has no cell tagged 'parameters', after which the cell is to stand"

@@ -27,4 +27,44 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   });
   for (const box of all(".bd-article :is(table, div.math, pre)")) reach.observe(box);
+
+  // Print shows what is folded, but for code: a table is of no use closed, plotting code is no loss.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = all(".bd-article details:not([open], .hide)");
+    for (const fold of opened) fold.open = true;
+  });
+  addEventListener("afterprint", () => opened.forEach((fold) => { fold.open = false; }));
+
+  // Long tables of one row of heads can be sorted by any of their columns.
+  window.sortable = (table) => {
+    const key = (row, i) => {
+      const text = (row.cells[i]?.textContent ?? "").trim().replace("−", "-");
+      return /^[+-]?[\d.]/.test(text) ? Number.parseFloat(text) : text;
+    };
+    for (const [i, head] of [...table.tHead.rows[0].cells].entries()) {
+      if (!head.textContent.trim()) continue;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "sort";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const down = head.ariaSort === "ascending";
+        for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
+        head.ariaSort = down ? "descending" : "ascending";
+        const rows = [...table.tBodies[0].rows].sort((a, b) => {
+          const [x, y] = [key(a, i), key(b, i)];
+          const order = typeof x === typeof y ? (x > y) - (x < y) : typeof x === "number" ? -1 : 1;
+          return down ? -order : order;
+        });
+        table.tBodies[0].append(...rows);
+      });
+    }
+  };
+  for (const table of all(".bd-article table")) {
+    const plain = table.tHead?.rows.length === 1 && table.tBodies.length === 1;
+    if (plain && table.tBodies[0].rows.length >= 8 && !table.querySelector("[rowspan], [colspan]"))
+      window.sortable(table);
+  }
 });

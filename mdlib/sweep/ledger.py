@@ -33,7 +33,8 @@ class Entry(BaseModel):
 
     source: str  # a key of the bibliography
     says: str = Field(min_length=1)  # in our words
-    claim: str | None = None  # SWEEP/ID of a claim of a sweep, or of several: simve*/style-*
+    # SWEEP/ID of a claim of a sweep, or of several: simve*/style-*; or a list of such
+    claim: str | list[str] | None = None
     theorem: str | None = None  # its label in a chapter
     test: str | None = None  # FILE::NAME
     untried: str | None = None  # the chapter that is to try it
@@ -42,7 +43,8 @@ class Entry(BaseModel):
     @property
     def pointer(self) -> tuple[str, str]:
         """What it points at, one of `POINTERS`, and where."""
-        return next((name, value) for name in POINTERS if (value := getattr(self, name)))
+        name, value = next((name, value) for name in POINTERS if (value := getattr(self, name)))
+        return name, value if isinstance(value, str) else ", ".join(value)
 
 
 def read() -> dict[str, Entry]:
@@ -101,12 +103,17 @@ def behind(entry: Entry, said: pd.DataFrame) -> pd.DataFrame:
 
     Raises ValueError where there are none, with the nearest names.
     """
-    sweep, _, one = (entry.claim or "").partition("/")
-    of_sweep = said[[fnmatchcase(name, sweep) for name in said["sweep"]]]
-    need(len(of_sweep), unknown("sweep with verdicts", sweep, set(said["sweep"])))
-    found = of_sweep[[fnmatchcase(name, one) for name in of_sweep.index]]
-    need(len(found), unknown(f"claim of {sweep}", one, of_sweep.index))
-    return found
+    import pandas as pd
+
+    frames = []
+    for pattern in [entry.claim] if isinstance(entry.claim, str) else entry.claim or []:
+        sweep, _, one = pattern.partition("/")
+        of_sweep = said[[fnmatchcase(name, sweep) for name in said["sweep"]]]
+        need(len(of_sweep), unknown("sweep with verdicts", sweep, set(said["sweep"])))
+        found = of_sweep[[fnmatchcase(name, one) for name in of_sweep.index]]
+        need(len(found), unknown(f"claim of {sweep}", one, of_sweep.index))
+        frames.append(found)
+    return pd.concat(frames)
 
 
 def verdicts() -> pd.DataFrame:

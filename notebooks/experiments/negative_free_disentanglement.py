@@ -20,8 +20,9 @@
 #
 # **Time:** about 50 seconds on two CPU cores; the sweep behind the tables took three and a quarter hours of one core.
 
-# %% tags=["parameters"]
-dataset = "scenes"  # or sprites, dsprites, shapes3d, celeba, … [data set]
+# %% tags=["parameters", "hide-input"]
+dataset = "scenes"  # or sprites, dsprites, shapes3d, celeba, …
+# [data set with factors]
 methods = "vicreg,beta_vae"  # what is compared [some methods]
 seed = 0  # the first seed [seed]
 seeds = 1  # how many, one after the other [1 or more]
@@ -36,14 +37,14 @@ arch = "mlp-small"  # of the encoder
 # [one of mlp-small, mlp, mlp-large, conv, resnet]
 lr = 1e-3  # learning rate at the first step; it falls to 0 along a cosine
 # [above 0]
-samples = 10000  # images that the scores are computed from [100 or more]
+samples = 5000  # images that the scores are computed from [100 or more]
 trees = 2000  # images that DCI and HFS are computed from [100 or more]
 bins = 20  # of each code, for everything that counts [2 or more]
 image_size = 32  # photographs are scaled to it [1 or more]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %%
+# %% tags=["hide-input"]
 import time
 
 import matplotlib.pyplot as plt
@@ -108,7 +109,7 @@ nearly = Views(
 as_it_is = Views()
 train
 
-# %%
+# %% tags=["hide-input"]
 generator = torch.Generator(device).manual_seed(seed)
 examples = measured.images[:8]
 views, _ = nearly(examples, 2, generator)
@@ -317,7 +318,7 @@ results.set_index(["method", "seed"])[SHOWN].round(3)
 # %% [markdown]
 # *Table 1. This run: MED of all units and of the best unit a factor, each beside its two controls.*
 
-# %%
+# %% tags=["hide-input"]
 _, axis = plt.subplots(figsize=(6, 2.6))
 for (name, _), curve in curves.items():
     curve = pd.DataFrame(curve)
@@ -341,7 +342,7 @@ plt.show()
 # factor alone has a steep curve and narrow bands; if it also listens to others, its bands are wide.
 
 
-# %%
+# %% tags=["hide-input"]
 def best_units(z):
     """For each factor, the unit that scores highest among those it owns."""
     score = metrics.med(z, v, bins)
@@ -366,7 +367,7 @@ def responses(z, panels, colour, label):
         axis.fill_between(x, mean - band, mean + band, color=colour, alpha=0.15)
 
 
-# %%
+# %% tags=["hide-input"]
 shown = min(K, 6)
 _, axes = plt.subplots(
     len(chosen), shown, figsize=(7, 0.4 + 1.5 * len(chosen)), sharey=True,
@@ -418,7 +419,7 @@ assert (by_method.size() == seeds_kept).all() and seeds_kept >= 5
 # First the gate: has training come to rest? MED at half of the training and at its end, and the two methods that were
 # trained twice as long:
 
-# %%
+# %% tags=["hide-input"]
 longer = [("sprites", "vicreg"), ("sprites", "beta_vae")]
 rest = []
 for d, name in longer:
@@ -433,7 +434,7 @@ pd.DataFrame(rest).set_index(["data", "method", "steps"]).round(3)
 # %% [markdown]
 # *Table 2. Mean over seeds after the usual and after twice the usual training.*
 
-# %%
+# %% tags=["hide-input"]
 watched = main.groupby(["data", "method"])[
     ["MED watched at half", "MED watched at end"]
 ].mean()
@@ -444,7 +445,7 @@ sets, and by {moved.max():.0%} at most ({plots.LABELS[moved.idxmax()[1]]}, {move
 read the scores as those of a training of this length.""")
 
 
-# %%
+# %% tags=["hide-input"]
 def dots(axis, d, score):
     """A row a method: trained with its deviation, rotated, untrained."""
     part = main[main["data"] == d].groupby("method")
@@ -488,7 +489,7 @@ plt.show()
 #
 # The numbers, with all scores of the literature:
 
-# %%
+# %% tags=["hide-input"]
 scores = ["MED", *(f"top-{k}" for k in TOP), *CLASSICS, "dci", "hfs"]
 table = by_method[scores].agg(["mean", "std"]).round(3)
 shown_table = pd.DataFrame(
@@ -511,7 +512,7 @@ shown_table.rename(index=plots.LABELS)
 #
 # Rotate a code at random and its axes mean nothing. A score of axes should notice.
 
-# %%
+# %% tags=["hide-input"]
 tests = ["MED", "top-1", "mig", "beta_vae", "factor_vae"]
 after = mean.loc[(slice(None), EMBEDDINGS), :]
 _, axes = plt.subplots(1, len(tests), figsize=(7, 2.2))
@@ -534,7 +535,7 @@ plt.show()
 # *Figure 5. Each joint embedding (dot: sprites, square: scenes, mean over seeds): the score of its own axes against that
 # of random axes. On the grey line a score cannot tell the two apart; above it, it prefers the axes that mean nothing.*
 
-# %%
+# %% tags=["hide-input"]
 wide = mean.loc[(slice(None), [*free, "supervised"]), :]
 med_ratio = wide["MED"] / wide["MED rotated"]
 vote_gain = wide["factor_vae rotated"] - wide["factor_vae"]
@@ -559,7 +560,7 @@ Markdown(f"""Over the {len(free)} methods without negatives and the supervised n
 # the question is not whether a code has a disentangled subset. It is whether training put it there.
 
 
-# %%
+# %% tags=["hide-input"]
 gains = []
 for d, name in [(d, n) for d in ("sprites", "scenes") for n in ORDER]:
     part = main[(main["data"] == d) & (main["method"] == name)]
@@ -612,7 +613,7 @@ shown_gains.rename(index=plots.LABELS)
 # the table.*
 
 
-# %%
+# %% tags=["hide-input"]
 def listed(found):
     return ", ".join(plots.LABELS[name] for name in found) or "none"
 
@@ -633,7 +634,7 @@ Markdown(
 #
 # Alignment is not information. A linear probe on the whole code, for each factor, on test images:
 
-# %%
+# %% tags=["hide-input"]
 _, axes = plt.subplots(2, 1, figsize=(7, 6))
 for axis, d in zip(axes, ("sprites", "scenes"), strict=True):
     part = mean.loc[d].reindex(ORDER)
@@ -671,7 +672,7 @@ plt.show()
 #
 # ## Width, and the last layer
 
-# %%
+# %% tags=["hide-input"]
 widths = pd.concat(
     group(latent_dim=D).query("data == 'sprites' and method in ['byol', 'vicreg']")
     for D in (10, 256, 512)
@@ -697,7 +698,7 @@ plt.show()
 # %% [markdown]
 # *Figure 8. Width of the code, sprites, mean ± one deviation over seeds. Dashed: axes rotated; dotted grey: untrained.*
 
-# %%
+# %% tags=["hide-input"]
 linear = group(code="linear")
 layers = {}
 for name in ("byol", "vicreg"):
@@ -760,7 +761,7 @@ pd.DataFrame(
     {"measured": claims, "met": {k: met(k, x) for k, x in claims.items()}}
 ).reindex(claims).round(2).fillna("")
 
-# %%
+# %% tags=["hide-input"]
 beta = main[main["method"] == "beta_vae"]
 ratio = {
     d: statistics.interval(part["MED"] / part["MED rotated"])
@@ -788,7 +789,7 @@ at a time, and often undoes what alignment there was. That comes with the ReLU a
 #
 # If there is an order, pairs of methods should be told apart, and the order should survive another data set:
 
-# %%
+# %% tags=["hide-input"]
 PAIRS = [(a, b) for i, a in enumerate(EMBEDDINGS) for b in EMBEDDINGS[i + 1 :]]
 order = {}
 for d in by_data:
@@ -811,7 +812,7 @@ pd.DataFrame(order).T
 # *Table 6. The seven joint embeddings in the order of their mean scores, and of how many of the 21 pairs (paired by seed)
 # the interval leaves out 0.*
 
-# %%
+# %% tags=["hide-input"]
 tau = {
     score: kendalltau(
         *(by_data[d].loc[EMBEDDINGS, score] for d in by_data)
@@ -842,13 +843,21 @@ Markdown(f"""Between the two data sets there is little agreement: Kendall's τ o
 #
 # ## Exercises
 #
-# **1 (easy).** How well does a random non-negative template do? Write `random_relu(images, D, seed)`: codes [N, D] of
+# **1 (easy, 2 points, 10 minutes).** How well does a random non-negative template do? Write `random_relu(images, D, seed)`: codes [N, D] of
 # float images, from one random linear layer (normal weights, divided by the root of the number of pixels) and a ReLU.
 # Does its best unit beat that of its own rotation?
+#
+# <details><summary>Hint</summary>
+#
+# Flatten, subtract the mean image, multiply by a matrix of normal numbers from `torch.Generator().manual_seed(seed)`,
+# and cut at 0.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def random_relu(images, D, seed):
+    """images [N, C, H, W], floats → codes [N, D], not negative."""
     draw = torch.Generator().manual_seed(seed)
     x = images.flatten(1) - images.flatten(1).mean(0)
     weights = torch.randn(x.shape[1], D, generator=draw) / x.shape[1] ** 0.5
@@ -862,16 +871,32 @@ assert z.shape == (3000, 128) and z.min() == 0, "non-negative"
 assert torch.equal(z, random_relu(few, 128, seed=0)), "the seed decides"
 own = metrics.med(z, v[:3000], bins, top_k=1).score
 null = metrics.rotation_null(z, v[:3000], 1, bins=bins)
-assert own > null.score, (own, null.score)
+assert own > null.score, (
+    f"top-1 MED {own:.3f}, of its rotations {null.score:.3f}"
+)
+
+# %% tags=["hidden", "remove-cell"]
+narrow = random_relu(few[:100], 64, seed=1)
+assert narrow.shape == (100, 64) and narrow.min() == 0, "100 codes of 64"
+other = random_relu(few[:100], 64, seed=2)
+assert not torch.equal(narrow, other), "another seed, other weights"
 
 # %% [markdown]
-# **2 (medium).** The FactorVAE score rises when axes are thrown away. Show that width alone does it: write
+# **2 (medium, 3 points, 20 minutes).** The FactorVAE score rises when axes are thrown away. Show that width alone does it: write
 # `votes(z, D, seed)`, the FactorVAE score of $D$ random mixtures of the code's units, $zA$ with a Gaussian $A$ of $D$
 # columns, divided by the root of their mean variance. What happens from $D = 5$ to $D = 200$?
+#
+# <details><summary>Hint</summary>
+#
+# Draw $A$ with a generator of that seed. `z.var(0).mean().sqrt()` is the root of the mean variance. `metrics.Rows`
+# and `metrics.factor_vae` do the rest.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def votes(z, D, seed):
+    """z [N, K], D columns → the FactorVAE score, from 0 to 1."""
     draw = torch.Generator().manual_seed(seed)
     mixed = z @ torch.randn(z.shape[1], D, generator=draw).to(z)
     mixed = mixed / mixed.var(0).mean().sqrt()
@@ -881,18 +906,33 @@ def votes(z, D, seed):
 # %% tags=["check"]
 z = untrained[chosen[0], seed][0][:4000]
 narrow_mix, wide_mix = votes(z, 5, 0), votes(z, 200, 0)
-assert 0 < narrow_mix < wide_mix <= 1, (narrow_mix, wide_mix)
+assert 0 < narrow_mix < wide_mix <= 1, (
+    f"D = 5: {narrow_mix:.2f}; D = 200: {wide_mix:.2f}: wider is not better"
+)
+
+# %% tags=["hidden", "remove-cell"]
+assert votes(z, 5, 0) == narrow_mix, "the seed decides"
+louder = votes(1000 * z, 20, 3)
+assert abs(louder - votes(z, 20, 3)) < 0.05, "the code's unit does not matter"
 
 # %% [markdown]
-# **3 (a small research question).** Give a joint embedding a reason to sort its units: let the two views of an image
+# **3 (a small research question, 6 points, 60 minutes).** Give a joint embedding a reason to sort its units: let the two views of an image
 # differ in **one factor** and agree in all others. Write `partners(rows, factor, generator)`: for row indices [B] of
 # `measured`, the rows [B] of images that agree in every factor but the given one (if there are none among the measured
 # images, the row itself). Then train VICReg on such pairs, another factor each step: does top-1 MED rise above the
 # untrained encoder's? This is weak supervision; what would you compare it with?
+#
+# <details><summary>Hint</summary>
+#
+# `packed` gives equal rows of factors one number. Set the one factor to 0 in all rows first, and those that agree in
+# the rest have one key.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def partners(rows, factor, generator):
+    """rows [B], indices of `measured` → [B], others of them."""
     key = packed(torch.where(torch.arange(K).to(v) == factor, 0, v))
     found = rows.clone()
     for i, row in enumerate(rows.tolist()):
@@ -907,9 +947,18 @@ rows_asked = torch.arange(50, device=device)
 for factor in range(min(K, 3)):
     mates = partners(rows_asked, factor, torch.Generator().manual_seed(factor))
     rest = [j for j in range(K) if j != factor]
-    assert torch.equal(v[mates][:, rest], v[rows_asked][:, rest])
-    if dataset in ("sprites", "scenes"):
-        assert (v[mates][:, factor] != v[rows_asked][:, factor]).any()
+    assert torch.equal(v[mates][:, rest], v[rows_asked][:, rest]), (
+        f"factor {factor}: partners differ in another factor, too"
+    )
+    changes = (v[mates][:, factor] != v[rows_asked][:, factor]).any()
+    alone = dataset not in ("sprites", "scenes")  # where no image has a partner
+    assert changes or alone, f"factor {factor}: all partners are the same in it"
+
+# %% tags=["hidden", "remove-cell"]
+last = K - 1
+mates = partners(rows_asked[:10], last, torch.Generator().manual_seed(9))
+assert mates.shape == (10,), "a partner for each row"
+assert torch.equal(v[mates][:, :last], v[rows_asked[:10]][:, :last])
 
 # %% [markdown]
 # ## References
@@ -927,5 +976,5 @@ for factor in range(min(K, 3)):
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -25,7 +25,7 @@
 #
 # **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or cifar10, mnist, fashion-mnist [data set]
 size = 0  # side of the images in pixels; 0: 8 for digits, else as they are
 # [0 or more]
@@ -47,7 +47,7 @@ seed = 0  # of weights, batches and prior [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 
@@ -295,7 +295,7 @@ def examine(net):
     return row
 
 
-# %%
+# %% tags=["hide-input"]
 VARIANTS = {
     "untrained": {},
     "local-jsd": {"bound": jsd},
@@ -329,7 +329,7 @@ results.set_index("variant").drop(columns="seed").round(3)
 # as well: in our pilot on CIFAR-10, $\gamma = 1$ made half of the gap. Here $\gamma$ is the same in both, and has lines of
 # its own:
 
-# %%
+# %% tags=["hide-input"]
 try:
     said = sweep.claims("gallery_deep_infomax")
     plots.claims(said, "difference of accuracies")
@@ -340,7 +340,7 @@ said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 # %% [markdown]
 # *Figure 1 and Table 3. Each claim with its interval (95 %, Student's, paired by seed) and its verdict.*
 
-# %% tags=["picture"]
+# %% tags=["picture", "hide-input"]
 swept = sweep.read_csv("gallery_deep_infomax")
 source = swept if len(swept) else results
 _, axes = plt.subplots(1, 2, figsize=(7, 3.2), sharey=True)
@@ -366,7 +366,7 @@ plt.show()
 # *Figure 2. Mean accuracy over the sweep's seeds (this run's, where there is no sweep). Blue: local, orange: global; solid:
 # $\gamma$ of the parameters, dashed: ten times as much, dotted: none.*
 
-# %%
+# %% tags=["hide-input"]
 tables.mean_std(source[["variant", *mean.columns[-6:]]], "variant")
 
 # %% [markdown]
@@ -383,27 +383,49 @@ tables.mean_std(source[["variant", *mean.columns[-6:]]], "variant")
 #
 # ## Exercises
 #
-# **1 (easy).** A critic that knows nothing gives $S = 0$ everywhere. What is InfoNCE of (2) then, for $B$ images with $L$
+# **1 (easy, 2 points, 10 minutes).** A critic that knows nothing gives $S = 0$ everywhere. What is InfoNCE of (2) then, for $B$ images with $L$
 # places? Write `nothing(B, L)`, in nats.
+#
+# <details><summary>Hint</summary>
+#
+# With equal scores every candidate is as likely as every other. How many are there: the partner, and the places of
+# all other images?
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def nothing(B, L):
+    """→ nats, 0 or less."""
     return -math.log(1 + (B - 1) * L)  # a fair draw among that many
 
 
 # %% tags=["check"]
 for B, L in [(2, 1), (64, 16)]:
-    assert abs(nothing(B, L) - nce(torch.zeros(B, B, L)).item()) < 1e-4
+    assert abs(nothing(B, L) - nce(torch.zeros(B, B, L)).item()) < 1e-4, (
+        f"B = {B}, L = {L}: {nothing(B, L):.4f}, (2) says otherwise"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+assert abs(nothing(1, 1)) < 1e-12, "without negatives there is no choice"
+assert abs(nothing(3, 4) + math.log(9)) < 1e-9, "1 + 2 · 4 candidates"
 
 # %% [markdown]
-# **2 (a small research question).** Does the local critic know *where* a place is? Write `shuffled(m, generator)`: the
+# **2 (a small research question, 6 points, 60 minutes).** Does the local critic know *where* a place is? Write `shuffled(m, generator)`: the
 # places of each map [B, C, H, W] in an order of its own. What happens to the score of a local and of a global network?
 # Then: give the local critic the place's coordinates as two more channels. Does the code get better or worse?
+#
+# <details><summary>Hint</summary>
+#
+# `torch.rand(B, H * W, generator=generator).argsort(1)` is a random order for each map. `gather` along the flattened
+# places.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def shuffled(m, generator):
+    """m [B, C, H, W] → [B, C, H, W], places in another order."""
     order = torch.rand(len(m), m[0, 0].numel(), generator=generator).argsort(1)
     order = order.to(m.device)[:, None].expand(-1, m.shape[1], -1)
     return m.flatten(2).gather(2, order).view_as(m)
@@ -416,9 +438,19 @@ for local in (True, False):
         m, _, _, z = net(x[:32])
         moved = shuffled(m, torch.Generator().manual_seed(seed))
         before, after = (jsd(net.scores(maps, z)).item() for maps in (m, moved))
-    assert moved.shape == m.shape and not torch.equal(moved, m)
+    assert moved.shape == m.shape and not torch.equal(moved, m), (
+        "same shape, another order"
+    )
     torch.testing.assert_close(moved.sum((2, 3)), m.sum((2, 3)))
-    assert (abs(before - after) < 1e-5) == local
+    assert (abs(before - after) < 1e-5) == local, (
+        "a local critic scores place by place, a global one the whole map"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+maps = torch.arange(24.0).view(1, 6, 2, 2)
+mixed = shuffled(maps, torch.Generator().manual_seed(1))
+places = ({tuple(p) for p in m.flatten(2)[0].T.tolist()} for m in (maps, mixed))
+assert len({frozenset(p) for p in places}) == 1, "a place keeps its channels"
 
 # %% [markdown]
 # ## References
@@ -430,5 +462,5 @@ for local in (True, False):
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -25,7 +25,7 @@
 #
 # **Time:** 12 minutes to read; about 25 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 signals = "beams"  # two factors; or images, whose attributes TAD asks for
 # [one of beams, sprites, scenes]
 strengths = "0,0.2"  # the λ that are compared
@@ -39,7 +39,7 @@ seed = 0  # of weights and batches [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import time
 
 import matplotlib.pyplot as plt
@@ -153,7 +153,7 @@ def trained(x, strength, hidden):
 # autoencoder with $m = 4$ has twice the dimensions it needs. For images there are the package's `sprites` and `scenes`.
 
 
-# %% tags=["data"]
+# %% tags=["data", "hide-input"]
 def beams(length=1000, frequencies=(10, 15, 20)):
     """Signals [360, length] of 0 and 1, and factors [360, 2]: frequency and duty cycle."""
     v = torch.cartesian_prod(torch.arange(3), torch.arange(120))
@@ -257,7 +257,7 @@ results.set_index("λ").round(3)
 # %% [markdown]
 # *Table 1. This run, one seed. "error" is half the mean squared error of standardised signals: 0.5 says nothing of them.*
 
-# %%
+# %% tags=["hide-input"]
 figure, axes = plt.subplots(
     len(codes), latent_dim, figsize=(7, 1.5 * len(codes)), squeeze=False,
     sharex=True, sharey=True,
@@ -283,7 +283,7 @@ plt.show()
 #
 # They were written down in `notebooks/sweeps/gallery_nashae.yaml` before the sweep ran, with seeds that no pilot had used.
 
-# %%
+# %% tags=["hide-input"]
 try:
     said = sweep.claims("gallery_nashae")
     plots.claims(said, "difference, or distance from the number")
@@ -294,7 +294,7 @@ said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 # %% [markdown]
 # *Figure 3 and Table 2. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
 
-# %%
+# %% tags=["hide-input"]
 swept = sweep.read_csv("gallery_nashae")
 source = swept if len(swept) else results.assign(signals=signals)
 source = source.assign(
@@ -321,12 +321,19 @@ plt.show()
 #
 # ## Exercises
 #
-# **1 (easy).** What is $\mathrm{Cov}(z_i, z'_i)$ for the best guess? Write `best_guess(z)`, [N, 2] → [N, 2], for two dimensions
+# **1 (easy, 2 points, 10 minutes).** What is $\mathrm{Cov}(z_i, z'_i)$ for the best guess? Write `best_guess(z)`, [N, 2] → [N, 2], for two dimensions
 # of Gaussian codes, linear, each from the other; then the covariance is the variance times the squared correlation.
+#
+# <details><summary>Hint</summary>
+#
+# The best linear guess of one dimension from the other has the slope covariance / variance. Subtract the means first.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def best_guess(z):
+    """z [N, 2] → [N, 2]: each column guessed from the other one."""
     centred = z - z.mean(0)
     slope = (centred[:, 0] * centred[:, 1]).mean() / centred.square().mean(0)
     return z.mean(0) + centred.flip(1) * slope.flip(0)
@@ -340,20 +347,36 @@ found = covariance(z, best_guess(z))
 rho = torch.corrcoef(z.T)[0, 1]
 torch.testing.assert_close(found, z.var(0, correction=0) * rho**2)
 
+# %% tags=["hidden", "remove-cell"]
+away = z + torch.tensor([3.0, -5.0])
+moved, still = best_guess(away) - away.mean(0), best_guess(z) - z.mean(0)
+torch.testing.assert_close(moved, still, atol=1e-3, rtol=1e-3)
+
 # %% [markdown]
-# **2 (a small research question).** The penalty has a free way out: shrink. Write `shrunk(z, s)`, codes with all deviations from
+# **2 (a small research question, 6 points, 60 minutes).** The penalty has a free way out: shrink. Write `shrunk(z, s)`, codes with all deviations from
 # their mean times $s$. By which power of $s$ does the sum of covariances fall, for the best guess? Then measure whether the
 # learned ranges of Table 1 fall with λ, and try a penalty on the *correlation* instead.
+#
+# <details><summary>Hint</summary>
+#
+# The mean stays where it is.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def shrunk(z, s):
+    """z [N, D] → [N, D]."""
     return z.mean(0) + s * (z - z.mean(0))
 
 
 # %% tags=["check"]
 whole, half = (covariance(v, best_guess(v)) for v in (z, shrunk(z, 0.5)))
 torch.testing.assert_close(half, whole * 0.5**2)
+
+# %% tags=["hidden", "remove-cell"]
+torch.testing.assert_close(shrunk(z, 1.0), z)
+torch.testing.assert_close(shrunk(z, 0.0), z.mean(0).expand_as(z))
 
 # %% [markdown]
 # ## References
@@ -363,5 +386,5 @@ torch.testing.assert_close(half, whole * 0.5**2)
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

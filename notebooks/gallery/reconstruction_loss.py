@@ -24,7 +24,7 @@
 #
 # **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 arms = "beta-adversarial-mse, beta-overlap-mse, beta-adversarial-blur, pairs-adversarial-mse"  # what is trained: method, data and loss; or all
 # [some of beta-adversarial-mse, beta-overlap-mse, beta-adversarial-blur, pairs-adversarial-mse, pairs-overlap-mse, pairs-adversarial-blur, or all]
 channels = 1  # with a square each: 64 images; 2 make 4096, and longer training
@@ -39,7 +39,7 @@ seed = 0  # of weights, batches and draws [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import time
 
 import matplotlib.pyplot as plt
@@ -85,7 +85,7 @@ device = pick_device(device)
 # a smaller spacing makes neighbours share pixels.
 
 
-# %% tags=["data"]
+# %% tags=["data", "hide-input"]
 def xysquares(places, spacing, side=64, square=8):
     """Places [N, 2C] from 0 to 7, as x, y of each channel → images [N, C, side, side] of 0 and 1."""
     margin = (side - square - 7 * spacing) // 2
@@ -160,7 +160,7 @@ orders.rename_axis("spacing", axis=1).round(2)
 # 0.03125 apart, neighbours and far ends alike. At 7, 6 and 4 only direct neighbours overlap: the loss knows "next to" from
 # "elsewhere". With blur, all spacings have an order.
 
-# %%
+# %% tags=["hide-input"]
 figure, axes = plt.subplots(1, 2, figsize=(7, 2.8), sharex=True)
 for axis, kind in zip(axes, ("mse", "blur"), strict=True):
     for n, spacing in enumerate((8, 4, 2, 1)):
@@ -297,7 +297,7 @@ results.set_index("arm").round(3)
 # They were written down in `notebooks/sweeps/gallery_reconstruction_loss.yaml` before the sweep ran, with seeds that no pilot
 # had used.
 
-# %%
+# %% tags=["hide-input"]
 try:
     said = sweep.claims("gallery_reconstruction_loss")
     plots.claims(said, "difference of MIG")
@@ -310,7 +310,7 @@ said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 # %% [markdown]
 # *Figure 3 and Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
 
-# %%
+# %% tags=["hide-input"]
 swept = sweep.read_csv("gallery_reconstruction_loss")
 source = swept if len(swept) else results
 labels = {arm: arm for arm in ARMS}
@@ -329,12 +329,20 @@ plt.show()
 #
 # ## Exercises
 #
-# **1 (easy).** At spacing 8 two different images of three channels differ in 1, 2 or 3 squares. Write
+# **1 (easy, 2 points, 10 minutes).** At spacing 8 two different images of three channels differ in 1, 2 or 3 squares. Write
 # `expected_distance(C)`: the mean perceived distance (plain, 64 × 64) of two independent random images of $C$ channels.
+#
+# <details><summary>Hint</summary>
+#
+# One channel: two squares of 8 × 8 white pixels, which are at the same place with chance 1/64. The distance is a mean
+# over pixels and channels.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def expected_distance(C):
+    """C channels → the mean distance."""
     return 2 * 8 * 8 / 64**2 * (1 - 1 / 64)  # of each channel, for any C
 
 
@@ -343,24 +351,46 @@ g = torch.Generator().manual_seed(seed)
 for C in (1, 3):
     pair = (torch.randint(8, (4000, 2 * C), generator=g) for _ in range(2))
     mean = perceived(*(xysquares(v, 8) for v in pair)).mean().item()
-    assert abs(mean - expected_distance(C)) < 3e-4
+    assert abs(mean - expected_distance(C)) < 3e-4, (
+        f"C = {C}: {expected_distance(C):.5f}, measured {mean:.5f}"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+several = [expected_distance(C) for C in (1, 2, 5)]
+assert max(abs(d - 0.030762) for d in several) < 1e-4, several
 
 # %% [markdown]
-# **2 (a small research question).** A loss of yours: write `mine(a, b)`, [N, C, 64, 64] twice → [N], that has an order at
+# **2 (a small research question, 6 points, 60 minutes).** A loss of yours: write `mine(a, b)`, [N, C, 64, 64] twice → [N], that has an order at
 # spacing 8 and no blur. Is the VAE happier with it?
+#
+# <details><summary>Hint</summary>
+#
+# Compare something that every pixel changes a little for, such as sums along an axis: a square that moves further
+# changes more of them.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def mine(a, b):
-    """Distance of the cumulated sums along both axes: earth mover's."""
+    """a, b [N, C, 64, 64] → [N], 0 for equal images."""
+    # Distance of the cumulated sums along both axes: earth mover's.
     d = a - b
     return (d.cumsum(-1).cumsum(-2) / d.shape[-1]).square().mean((-3, -2, -1))
 
 
 # %% tags=["check"]
 images = traversal(8).double()
-assert mine(images[:1], images[:1]).item() == 0
-assert order(mine(images[near], images[far])) > 0.9
+assert mine(images[:1], images[:1]).item() == 0, (
+    "an image has the distance 0 from itself"
+)
+assert order(mine(images[near], images[far])) > 0.9, (
+    f"order {order(mine(images[near], images[far])):.2f}, expected above 0.9"
+)
+
+# %% tags=["hidden", "remove-cell"]
+several = mine(images[:3], images[3:6])
+assert several.shape == (3,) and (several > 0).all(), several
 
 # %% [markdown]
 # ## References
@@ -372,5 +402,5 @@ assert order(mine(images[near], images[far])) > 0.9
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

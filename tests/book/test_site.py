@@ -27,6 +27,7 @@ from site_tools import (
     Parsed,
     Visit,
     barriers,
+    browser_path,
     chromium,
     leads_on,
     pages,
@@ -94,6 +95,16 @@ def visits(site, address, browser):
     return found
 
 
+@pytest.fixture(scope="module")
+def parsed(site):
+    """Each page's links, loads, anchors and images."""
+    return {name: Parsed(site / name) for name in pages(site)}
+
+
+def inside(address):
+    return not re.match(r"[a-z]+:|//", address)
+
+
 # --- what the pages hold
 
 
@@ -121,8 +132,8 @@ def test_pages_show_prose_outputs_and_formulas(site):
     assert "What we read from it" in page
     assert page.count("<img alt=") >= 5
     assert 'class="math notranslate nohighlight"' in page
-    assert "mathjax/tex-chtml.js" in page
-    assert (site / "_static" / "mathjax" / "tex-chtml.js").is_file()
+    assert "mathjax/startup.js" in page
+    assert (site / "_static" / "mathjax" / "startup.js").is_file()
 
 
 def test_formulas_have_no_number_where_mathjax_refuses_one(site):
@@ -139,12 +150,31 @@ def test_every_figure_is_described_in_words(site):
             assert len(text) > 10 and not re.search(r"\.(png|svg|jpe?g)$", text), f"{name}: {image}"
 
 
-def test_pages_are_light(site):
-    for page in site.glob("**/*.html"):
-        text = page.read_text()
-        images = {page.parent / src for src in re.findall(r'<img[^>]*\bsrc="([^":]+)"', text)}
-        weight = page.stat().st_size + sum(image.stat().st_size for image in images)
-        assert weight < 2e6, f"{page} weighs {weight / 1e6:.1f} MB"
+def test_pages_and_the_site_are_light(site, parsed):
+    mathjax = site / "_static" / "mathjax"
+    pieces = sum(file.stat().st_size for file in mathjax.rglob("*.js") if "extensions" not in
+                 file.parts)  # fmt: skip
+    for name, page in parsed.items():
+        loads = {
+            site / normpath(join(dirname(name), urlsplit(to).path))
+            for to in page.loads
+            if inside(to)
+        }
+        weight = sum(file.stat().st_size for file in [site / name, *loads])
+        formulas = mathjax / "startup.js" in loads
+        plain = not (formulas or page.images or name == "search.html")
+        weight += pieces if formulas else 0
+        assert weight < (0.8e6 if plain else 2e6), f"{name} weighs {weight / 1e6:.2f} MB"
+    assert sum(file.stat().st_size for file in site.rglob("*") if file.is_file()) < 40e6
+
+
+def test_figures_have_captions_with_anchors(site, parsed):
+    for name, page in parsed.items():
+        numbered = [i for i in page.images if re.match(r"(Figure) \d", i.get("alt", ""))]
+        for image in numbered:
+            number = re.match(r"Figure (\d+)", image["alt"])[1]
+            assert f"figure-{number}" in page.anchors, f"{name}: {image['alt'][:40]}"
+            assert {"drawn", "shown"} & set(image["class"].split()), f"{name}: {image}"
 
 
 def test_the_ledger_and_all_rows_reach_the_page(site):
@@ -183,15 +213,6 @@ def test_search_and_the_choice_of_dark_or_light_are_there(site):
 
 
 # --- links, without a browser
-
-
-@pytest.fixture(scope="module")
-def parsed(site):
-    return {name: Parsed(site / name) for name in pages(site)}
-
-
-def inside(address):
-    return not re.match(r"[a-z]+:|//", address)
 
 
 def test_links_inside_the_site_lead_somewhere(site, parsed):
@@ -301,6 +322,58 @@ def test_dark_follows_the_system_and_the_button(address, browser):
     assert brightness() > 200
     page.reload()
     assert brightness() > 200, "the choice is forgotten"
+    page.close()
+
+
+def test_a_forest_shows_what_is_chosen(address, browser):
+    page = browser.new_page(viewport=DESKTOP)
+    page.goto(f"{address}/book/results.html")
+    forest = page.locator("figure.forest")
+    every = forest.locator("li").count()
+    forest.locator("select[name=verdict]").select_option("holds")
+    words = forest.locator("li > b").all_text_contents()
+    assert 0 < len(words) < every and set(words) == {"holds"}
+    assert f"{len(words)} of {every} claims" in forest.locator(".said").text_content()
+    page.close()
+
+
+def test_a_sweeps_rows_can_be_looked_at_and_sorted(address, browser):
+    page = browser.new_page(viewport=DESKTOP)
+    page.goto(f"{address}/book/results.html")
+    page.locator("button.look").first.click()
+    table = page.locator("table.rows").first
+    table.wait_for()
+    column = table.locator("th").all_text_contents().index("seed")
+    seeds = table.locator(f"tbody tr td:nth-child({column + 1})")
+    for order in (sorted, lambda found: sorted(found, reverse=True)):
+        table.locator("th button").nth(column).click()
+        found = [int(text) for text in seeds.all_text_contents()]
+        assert found == order(found) and len(set(found)) > 1
+    page.close()
+
+
+def test_a_part_becomes_one_pdf(site):
+    pytest.importorskip("playwright.sync_api")
+    if browser_path() is None:
+        pytest.skip("no Chromium")
+    command = [sys.executable, ROOT / "tools" / "paper.py", "Disentanglement"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    content = (ROOT / "build" / "paper" / "disentanglement.pdf").read_bytes()
+    assert content.startswith(b"%PDF") and len(re.findall(rb"/Type */Page\b", content)) > 20
+
+
+@pytest.mark.parametrize("name", ["book/results", "notebooks/experiments/simve"])
+def test_print_shows_all(address, browser, name):
+    page = browser.new_page(viewport={"width": 794, "height": 1123})  # A4
+    page.goto(f"{address}/{name}.html")
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    cut = page.evaluate("""() => [...document.querySelectorAll(".bd-article *")].filter((node) =>
+        node.scrollHeight > node.clientHeight + 2 && node.clientHeight
+        && ["auto", "scroll", "hidden"].includes(getComputedStyle(node).overflowY)
+    || node.matches("details:not([open], .hide)")).map((node) => node.outerHTML.slice(0, 70))""")
+    assert cut == []
     page.close()
 
 

@@ -1,6 +1,7 @@
 """The tables of results: NumPy's numbers, in digits that show them, and how many there were."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -102,3 +103,82 @@ def test_what_is_no_number_is_left_out_or_refused():
     rows["time"] = pd.to_timedelta([1, 2], unit="s")
     with pytest.raises(ValueError, match="column 'time' holds durations: give seconds"):
         tables.mean_std(rows)
+
+
+# --- the best
+
+
+def test_the_best_and_what_is_not_told_from_it_are_marked():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(3, 6)) * 0.01
+    means = {"first": 0.9, "tie": 0.899, "behind": 0.5}
+    rows = [
+        {"method": name, "seed": s, "accuracy": mean + noise[i, s], "loss": 1.0}
+        for i, (name, mean) in enumerate(means.items())
+        for s in range(6)
+    ]
+    table = tables.mean_std(rows, best=["accuracy"])
+    assert [cell.endswith("*") for cell in table.accuracy] == [True, True, False]
+    assert not table.loss.str.endswith("*").any()
+    assert "<td><b>" in tables.html(table) and "*" not in tables.html(table)
+
+
+def test_with_one_seed_nothing_is_told_from_the_best():
+    rows = [{"method": m, "seed": 0, "accuracy": a} for m, a in [("a", 0.9), ("b", 0.1)]]
+    assert tables.mean_std(rows, best=["accuracy"]).accuracy.str.endswith("*").all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "by", "message"),
+    [
+        ([{"method": "a", "seed": 0, "x": 1.0}], "method", "best='y'"),
+        ([{"method": "a", "y": 1.0}], "method", "a 'seed'"),
+        ([{"method": "a", "on": "b", "seed": 0, "y": 1.0}], ["method", "on"], "one column"),
+    ],
+)
+def test_the_best_needs_its_column_and_seeds(rows, by, message):
+    with pytest.raises(ValueError, match=message):
+        tables.mean_std(rows, by, best=["y"])
+
+
+# --- HTML
+
+
+def heads(text):
+    return re.findall(r"<th>(.*?)</th>", re.search(r"<thead>.*?</thead>", text, re.DOTALL)[0])
+
+
+def test_a_table_has_one_row_of_heads_titles_and_no_nan():
+    frame = pd.DataFrame({"x": [0.5, None], "note": [None, "a < b"]}, index=["simve", "beta_vae"])
+    text = tables.html(frame.rename_axis("method"))
+    assert heads(text) == ["method", "x", "note"]
+    assert ">SimVE<" in text and ">β-VAE<" in text
+    assert "NaN" not in text and "None" not in text and text.count("<td>–</td>") == 2
+    assert "a &lt; b" in text
+    pairs = frame.reset_index(names="method").assign(on="digits").set_index(["on", "method"])
+    assert heads(tables.html(pairs)) == ["on", "method", "x", "note"]
+    assert ">SimVE<" in tables.html(pairs)
+
+
+def test_an_index_in_a_formula_is_set():
+    text = tables.html(pd.DataFrame({"nats": [1.0]}, index=["$I_{0.01}$"]))
+    assert "<i>I</i><sub>0.01</sub>" in text and "$" not in text
+
+
+def test_columns_of_several_levels_and_of_one_name_are_left():
+    frame = pd.DataFrame([[1.0, 2.0]], columns=pd.MultiIndex.from_product([["a"], ["b", "c"]]))
+    assert heads(tables.html(frame))[-2:] == ["b", "c"]
+    twice = pd.DataFrame([["simve", None]], columns=["method", "method"])
+    assert ">SimVE<" in tables.html(twice) and "None" not in tables.html(twice)
+
+
+def test_a_notebook_shows_tables_by_html():
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    try:
+        tables.show()
+        data, _ = shell.display_formatter.format(pd.DataFrame({"method": ["simve"]}))
+        assert ">SimVE<" in data["text/html"]
+    finally:
+        InteractiveShell.clear_instance()

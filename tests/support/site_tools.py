@@ -152,12 +152,16 @@ def served(folder):
             thread.join()
 
 
+def browser_path():
+    """Where Chromium is, or None."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
 @contextmanager
 def chromium():
     """A headless browser; the test is skipped where there is none."""
     sync_api = pytest.importorskip("playwright.sync_api")
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
+    if (path := browser_path()) is None:
         pytest.skip("no Chromium: `apt-get install chromium`, or set CHROMIUM to its path")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)

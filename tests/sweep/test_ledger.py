@@ -122,6 +122,14 @@ def test_several_claims_are_counted(book, others, verdict, counts):
     ]
 
 
+def test_claims_may_be_listed(book):
+    verdicts(book, x={}, y={"verdict": "fails"}, z={"verdict": "undecided"})
+    found = written(book, "claim: [s/x, s/z]")
+    assert found["counts"] == "holds 1, undecided 1"
+    with pytest.raises(ValueError, match="unknown claim of s 'none'"):
+        written(book, "claim: [s/x, s/none]")
+
+
 def test_several_of_which_none_holds(book):
     verdicts(book, x1={"verdict": "fails"}, x2={"verdict": "undecided"})
     assert written(book, "claim: s/x*")["verdict"] == "holds in none"

@@ -1,0 +1,103 @@
+"""book/captions.py: captions of chapters get anchors, mentions become links, mistakes are told."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from docutils import nodes
+from docutils.utils import new_document
+from PIL import Image, ImageDraw
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book"))
+captions = import_module("captions")
+
+
+class Log:
+    def __init__(self):
+        self.said = []
+
+    def warning(self, text, *args, location=None):
+        self.said.append(text % args)
+
+
+@pytest.fixture
+def log(monkeypatch):
+    monkeypatch.setattr(captions, "log", Log())
+    return captions.log
+
+
+def page(*parts):
+    """A page: "*x*" is an emphasised paragraph, a path an image, else a paragraph."""
+    made = new_document("page")
+    for part in parts:
+        if isinstance(part, Path):
+            made += nodes.image(uri=str(part))
+        elif part.startswith("*"):
+            made += nodes.paragraph("", "", nodes.emphasis("", part.strip("*")))
+        else:
+            made += nodes.paragraph("", part)
+    return made
+
+
+def links(node):
+    return [(link["refid"], link.astext()) for link in node.findall(nodes.reference)]
+
+
+@pytest.fixture
+def plot(tmp_path):
+    path = tmp_path / "plot.png"
+    picture = Image.new("RGBA", (100, 100), "white")
+    ImageDraw.Draw(picture).line((0, 0, 99, 99), fill="black")
+    picture.save(path)
+    return path
+
+
+def test_a_caption_has_an_anchor_and_mentions_lead_to_it(log, plot):
+    made = page("See Figure 1, and Tables 1 and 2.", plot, "*Figure 1. A line.*",
+                "*Table 1. Numbers, beside Figure 1.*", "*Table 2. More.*")  # fmt: skip
+    captions.number(None, made, "page")
+    assert log.said == []
+    assert [node["ids"] for node in made[2:]] == [["figure-1"], ["table-1"], ["table-2"]]
+    assert links(made[0]) == [
+        ("figure-1", "Figure 1"),
+        ("table-1", "Tables 1"),
+        ("table-2", "2"),
+    ]
+    assert links(made[3]) == [("table-1", "Table 1"), ("figure-1", "Figure 1")]
+    assert made[1]["alt"] == "Figure 1. A line."
+
+
+def test_one_caption_may_be_of_two_figures(log, plot):
+    made = page(plot, plot, "*Figure 2 and Figure 3. Two.*", "Figures 2, 3")
+    captions.number(None, made, "page")
+    assert log.said == [] and made[2]["ids"] == ["figure-2", "figure-3"]
+    assert made[0]["alt"] == made[1]["alt"] == "Figure 2 and Figure 3. Two."
+    assert [to for to, _ in links(made[3])] == ["figure-2", "figure-3"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (["Figure 4 says it."], "there is no figure-4 on this page"),
+        (["*Table 1. A.*", "*Table 1. B.*"], "table-1 is there twice"),
+        ([Path("a.png")], "no caption *Figure …* follows a.png"),
+    ],
+)
+def test_what_cannot_be_right_is_told(log, parts, message):
+    captions.number(None, page(*parts), "page")
+    assert log.said == [message]
+
+
+def test_code_and_titles_are_left_alone(log):
+    made = new_document("page")
+    made += nodes.paragraph("", "", nodes.literal("", "Figure 9"))
+    made += nodes.section("", nodes.title("", "Figure 9"))
+    captions.number(None, made, "page")
+    assert log.said == [] and not links(made)
+
+
+def test_plots_and_images_are_told_apart(tmp_path, plot):
+    photo = tmp_path / "photo.png"
+    Image.effect_noise((100, 100), 80).convert("RGBA").save(photo)
+    assert captions.is_drawn(plot) and not captions.is_drawn(photo)

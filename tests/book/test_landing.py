@@ -1,0 +1,79 @@
+"""The first page: parts by subject, three ways through, pictures from rows; README has the same."""
+
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+from xml.etree import ElementTree
+
+from mdlib.notebook import chapters
+from mdlib.notebook.chapters import find
+from mdlib.sweep import ledger
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "book"))
+landing, pictures, pages = map(import_module, ("landing", "pictures", "pages"))
+
+
+def test_every_chapter_stands_in_one_part():
+    names = [name for part in landing.parts().values() for name in part]
+    assert sorted(names) == sorted(chapters.names())
+
+
+def test_the_readme_has_the_chapters_in_the_order_of_the_book():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    there = re.findall(r"^\| \[(\S+)\]\(notebooks/\1\.ipynb\) \| (.+) \|$", text, re.MULTILINE)
+    parts = landing.parts()
+    last = parts.pop("Gallery")
+    assert [name for name, _ in there] == [name for part in parts.values() for name in part] + last
+    for name, question in there:
+        assert question == find(name).question
+    for caption in filter(None, parts):
+        assert f"| **{caption}** | |" in text
+
+
+def test_three_readers_have_their_paths_and_times():
+    text = landing.paths()
+    for who, (_, names, _) in landing.READERS.items():
+        minutes = sum(landing.minutes(find(name)) for name in names)
+        assert f"{who} · {landing.hours(minutes)}" in text
+        for name in names:
+            assert f"(../notebooks/{name})" in text
+
+
+def test_times_are_said_as_people_do():
+    assert landing.hours(45) == "45 minutes"
+    assert landing.hours(120) == "2 hours"
+    assert landing.hours(135) == "2.2 hours"
+
+
+def test_a_longer_chapter_takes_longer(tmp_path):
+    path = tmp_path / "a.py"
+
+    def minutes(words):
+        path.write_text("# %% [markdown]\n# " + "word " * words + "$x$ `code`\n")
+        return landing.minutes(chapters.Chapter(path))
+
+    assert [minutes(n) for n in (10, 740, 760, 1490)] == [5, 5, 10, 10]
+
+
+def parsed(text):
+    return ElementTree.fromstring(re.sub(r"<(rect|circle|path)([^>]*[^/])></\1>", r"<\1\2/>", text))
+
+
+def test_pictures_are_well_formed_and_stay_within_themselves():
+    for text in (pictures.content_style(), pictures.ledger(pages.counts(ledger.table()))):
+        root = parsed(text)
+        assert "\n" not in text and len(root.get("aria-label")) > 40
+        _, _, width, height = map(float, root.get("viewBox").split())
+        for node in root.iter():
+            if node.tag in ("circle", "rect"):
+                x = float(node.get("cx", node.get("x")))
+                y = float(node.get("cy", node.get("y")))
+                assert 0 <= x + float(node.get("width", 0)) <= width and 0 <= y <= height
+
+
+def test_the_picture_of_the_ledger_counts_every_claim():
+    found = ledger.table()
+    titles = [n.text for n in parsed(pictures.ledger(pages.counts(found))).iter("title")]
+    assert sum(int(re.search(r": (\d+) ", title)[1]) for title in titles) == len(found)
