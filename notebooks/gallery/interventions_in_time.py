@@ -24,7 +24,7 @@
 #
 # **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 world = "mixed"  # how the variables are seen: through a matrix, or as pictures
 # [one of mixed, pong]
 variants = "known,shuffled"  # what is trained
@@ -36,7 +36,7 @@ seed = 0  # of sequences, weights and batches [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 from functools import cache
@@ -429,7 +429,7 @@ results.set_index("variant").drop(columns=["world", "seed", *CELLS]).round(3)
 # "beside": the largest $R^2$ of another variable, averaged over blocks; "from all": the smallest $R^2$ of a variable from
 # all latents together.*
 
-# %%
+# %% tags=["hide-input"]
 swept = sweep.read_csv("gallery_interventions_in_time")
 source = swept if len(swept) else results
 shown = list(dict.fromkeys(source["variant"]))
@@ -455,7 +455,7 @@ plt.show()
 #
 # Written in `notebooks/sweeps/gallery_interventions_in_time.yaml` before the sweep ran, with seeds no pilot had used:
 
-# %%
+# %% tags=["hide-input"]
 try:
     said = sweep.claims("gallery_interventions_in_time")
     plots.claims(said, "difference, or distance from the number")
@@ -467,7 +467,7 @@ said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 # %% [markdown]
 # *Figure 3 and Table 2. Each claim, its interval (95 %, Student's, by seed), and its verdict after Holm's adjustment.*
 
-# %%
+# %% tags=["hide-input"]
 columns = ["diagonal", "worst", "beside", "swap", "from all"]
 labels = {name: name for name in shown}
 plots.dots(source, columns, shown, by="variant", labels=labels)
@@ -496,13 +496,21 @@ plt.show()
 #
 # ## Exercises
 #
-# **1 (easy).** Two variables are always set together: $I_1 = I_2$. Then no target tells them apart. Show it on (1): write
-# `shared(table)`, a table [B, L, K + 1] in which columns 1 and 2 are both their mean, and check that turning $\psi$
-# between them is free. (What the intervention does not tell apart, CITRIS can't.)
+# **1 (easy, 2 points, 10 minutes).** Two variables are always set together: $I_1 = I_2$. Then no target tells them apart,
+# and the best tables of costs have two columns that are the same. Write `shared(table)`, a table [B, L, K + 1] in which
+# columns 1 and 2 are both their mean. To exchange the two in $\psi$ is then free: what interventions do not tell apart,
+# CITRIS cannot.
+#
+# <details><summary>Hint</summary>
+#
+# Three pieces, put together along the last axis: column 0, the mean twice, and the others as they are.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def shared(table):
+    """[B, L, K + 1] → the same, with columns 1 and 2 alike."""
     both = table[..., 1:3].mean(2, keepdim=True)
     return torch.cat([table[..., :1], both, both, table[..., 3:]], 2)
 
@@ -518,14 +526,26 @@ costs = [(p.softmax(1) * shared(table)).sum() for p in (psi, turned)]
 torch.testing.assert_close(*costs)
 assert (psi.softmax(1) * table).sum() != (turned.softmax(1) * table).sum()
 
+# %% tags=["hidden", "remove-cell"]
+torch.testing.assert_close(shared(table).sum(2), table.sum(2))
+torch.testing.assert_close(shared(table)[..., 3:], table[..., 3:])
+torch.testing.assert_close(shared(table)[..., 0], table[..., 0])
+
 # %% [markdown]
-# **2 (a small research question).** How often must one intervene? Write `expected(n, p)`: the number of steps out of `n` in
-# which a given one of the $K$ variables is set. Then train `known` and `rare` with as many *interventions*, by `steps`:
-# is it their number that counts, or their share?
+# **2 (a small research question, 6 points, 60 minutes).** How often must one intervene? Write `expected(n, p)`: the number of
+# steps out of `n` in which a given one of the $K$ variables is set. Then train `known` and `rare` with as many
+# *interventions*, by `steps`: is it their number that counts, or their share?
+#
+# <details><summary>Hint</summary>
+#
+# A step sets one of the $K$ variables with probability $p$, each as often as the others.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def expected(n, p):
+    """Steps n and probability p → a number."""
     return n * p / K
 
 
@@ -533,6 +553,9 @@ def expected(n, p):
 for p in (0.3, 0.8):
     count = windows(p)[1].sum((0, 1)).cpu()
     assert ((count / expected(24000, p) - 1).abs() < 0.1).all()
+
+# %% tags=["hidden", "remove-cell"]
+assert expected(0, 0.8) == 0 and expected(100, 1.0) == 25
 
 # %% [markdown]
 # ## References
@@ -542,5 +565,5 @@ for p in (0.3, 0.8):
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)
