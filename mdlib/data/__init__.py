@@ -14,7 +14,7 @@ import os
 from dataclasses import dataclass, replace
 
 from mdlib.checks import need, unknown
-from mdlib.data import neural, pendulum, scenes, sprites
+from mdlib.data import neural, pendulum, pong, scenes, sprites
 from mdlib.data.base import CorruptData, Dataset, Facts, Source
 from mdlib.data.celeba import CelebA
 from mdlib.data.cifar import Cifar10
@@ -24,6 +24,7 @@ from mdlib.data.files import FASHION_MNIST, MNIST, data_root, fetch, how
 from mdlib.data.folder import Folder
 from mdlib.data.grids import GRIDS, SmallNorb
 from mdlib.data.pendulum import Pendulum
+from mdlib.data.pong import Pong
 from mdlib.data.scenes import Scenes
 from mdlib.data.sprites import Sprites
 from mdlib.registry import Registry
@@ -42,6 +43,7 @@ __all__ = [
     "names",
     "neural",
     "pendulum",
+    "pong",
     "scenes",
     "sprites",
     "status",
@@ -56,6 +58,7 @@ SOURCES: Registry[Source] = Registry(
             Sprites(),
             Scenes(),
             Pendulum(),
+            Pong(),
             MNIST,
             FASHION_MNIST,
             Cifar10(),
@@ -89,10 +92,10 @@ def load(
         name: one of `names()`, or ``images:PATH`` for a folder with one sub-folder a class.
         split: ``train``, ``test`` or ``all``; celeba has ``valid``, too.
         root: folder of the real data sets; by default $MDLIB_DATA, else ``data`` in the user's
-            cache folder. Ignored by digits, sprites, scenes, pendulum and ``images:PATH``.
+            cache folder. Ignored by the generated ones and by ``images:PATH``.
         download: fetch missing or damaged files into `root`; damaged MNIST files are kept beside,
             as ``NAME.corrupt``.
-        size: side of the (square) images: sprites, scenes and pendulum are drawn at it, photographs
+        size: side of the (square) images: sprites, scenes, pendulum and pong are drawn at it, photographs
             are resized and cropped, and all others are resized, bilinear. By default each has its
             own size.
         max_images: load a random sample of at most so many, the one that ``.sample(max_images)``

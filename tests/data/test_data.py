@@ -275,7 +275,7 @@ def test_sprites_refuse_an_index_outside_the_grid(index):
 
 def test_names_load_check_and_status_agree(tmp_path):
     assert data.names() == (
-        *("digits", "sprites", "scenes", "pendulum"),
+        *("digits", "sprites", "scenes", "pendulum", "pong"),
         *("mnist", "fashion-mnist", "cifar10", "celeba"),
         *("dsprites", "shapes3d", "cars3d", "smallnorb"),
         *("mpi3d-toy", "mpi3d-realistic", "mpi3d-real", "pendulum-causalvae"),
@@ -284,7 +284,7 @@ def test_names_load_check_and_status_agree(tmp_path):
         status = data.status(name, tmp_path)
         assert status.name == name
         assert "\n" not in status.hint
-        if name in ("digits", "sprites", "scenes", "pendulum"):
+        if name in ("digits", "sprites", "scenes", "pendulum", "pong"):
             assert (status.state, status.hint) == ("ok", "built in, nothing to fetch")
             data.check(name)
         else:
@@ -303,7 +303,7 @@ def test_names_load_check_and_status_agree(tmp_path):
                 assert way in message
 
 
-@pytest.mark.parametrize("name", ["digits", "sprites", "scenes", "pendulum"])
+@pytest.mark.parametrize("name", ["digits", "sprites", "scenes", "pendulum", "pong"])
 def test_facts_are_those_of_the_loaded_data(name):
     facts = data.describe(name, size=16)
     for split in ("train", "test"):
