@@ -28,7 +28,7 @@
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or mnist, fashion-mnist [data set]
-size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
+size = 8  # side of the images in pixels; 0 leaves them as they are [0 or more]
 methods = "vae,simve"  # what is trained here, with a decoder
 # [some of vae, beta_vae,
 # cr_vae, gvae, ml_vae, mixture_vae, simve]
