@@ -28,10 +28,10 @@
 dataset = "digits"  # or mnist, fashion-mnist, cifar10, celeba, sprites
 # [data set]
 size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
-methods = "vae,simve,infonce"  # what is compared [some methods]
+methods = "vae,simve"  # what is compared [some methods]
 seed = 0  # the first seed [seed]
 seeds = 1  # how many, one after the other [1 or more]
-steps = 400  # training steps of each method [1 or more]
+steps = 120  # training steps of each method [1 or more]
 batch_size = 64  # images a step [2 or more]
 members = 2  # views of each image in a step, the J of the model [1 or more]
 latent_dim = 10  # size of the code [1 or more]
@@ -53,7 +53,7 @@ held_out = False  # True to tune: a fifth of the training set is the test set
 max_images = 10000  # at most so many training images [2 or more]
 learn_from = 0  # so many of them train the methods (0: all), all the probes
 # [0 or more]
-probe_views = 1000  # views that probes learn from; as many test them
+probe_views = 500  # views that probes learn from; as many test them
 # [10 or more]
 generation = False  # also judge reconstructions, samples and swaps
 device = "auto"  # where to compute [device]

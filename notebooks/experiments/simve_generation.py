@@ -28,13 +28,13 @@
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or mnist, fashion-mnist [data set]
-size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
+size = 8  # side of the images in pixels; 0 leaves them as they are [0 or more]
 methods = "vae,simve"  # what is trained here, with a decoder
 # [some of vae, beta_vae,
 # cr_vae, gvae, ml_vae, mixture_vae, simve]
 seed = 0  # of everything that is drawn [seed]
-steps = 400  # training steps of each [1 or more]
-judge_steps = 300  # of the classifier of views [1 or more]
+steps = 250  # training steps of each [1 or more]
+judge_steps = 200  # of the classifier of views [1 or more]
 batch_size = 64  # images a step, two views of each [2 or more]
 latent_dim = 10  # size of the code [1 or more]
 reconstruction_weight = 1.0  # of the likelihood, the w of (1) [above 0]
