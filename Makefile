@@ -4,21 +4,23 @@
 #   make tour    run the first chapter: runs/tour/ has its notebook, its page and its numbers
 #   make check   before a commit, two minutes: style, types, floors, the units that need no kernel
 #   make test    all tests: units, notebooks, command line, book
-#   make book    the site, in book/_build/html
-#   make lab     JupyterLab on the notebooks
+#   make book    the site, in book/_build/html; with SOLUTIONS=no, without solutions
+#   make lab     JupyterLab on a copy of the notebooks, runs/lab, which stays; LAB=fresh: a new one
 #   make lint    style and spelling of the code
-#   make course  notebooks with blanks for students, with solutions for instructors: build/course
-#   make slides  two lectures as pages that need no network: build/slides
+#   make course  notebooks for students and instructors, nbgrader and otter-grader: build/course
+#   make slides  four lectures as pages that need no network: build/slides
 #   make paper   a PDF of each part of the site, by Chromium: build/paper
 #   make pairs   write each notebook's .ipynb anew from its .py, outputs included
 #   make lock    resolve the newest versions into constraints.txt
 
 PYTHON ?= python3
+SOLUTIONS ?= yes
 BIN := .venv/bin
 READY := .venv/.ready
-EXTRAS := notebooks,test,book,bench,cluster
+EXTRAS := notebooks,test,book,course,bench,cluster
 
-.PHONY: tour check test test-units test-notebooks book paper lab lint static course slides pairs lock clean
+.PHONY: tour check test test-units test-notebooks test-grading book paper lab lint static course slides \
+    pairs lock clean
 
 tour: $(READY)
 	@rm -rf runs/tour
@@ -36,18 +38,23 @@ test-notebooks: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/pytest --nbval-lax --nbval-cell-timeout=300 --durations=10 \
 	    -n 2 --dist loadfile -p no:benchmark -p no:cacheprovider build/proof
 
+# Every chapter released, filled in and graded by nbgrader: an hour.
+test-grading: $(READY)
+	GRADE=$${GRADE:-all} OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_grading.py -q -p no:benchmark
+
 book: $(READY)
-	@$(BIN)/python book/build.py
+	@SOLUTIONS=$(SOLUTIONS) $(BIN)/python book/build.py
 
 paper: book
 	@$(BIN)/python tools/paper.py
 
 lab: $(READY)
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+	@$(BIN)/python tools/lab.py $(LAB)
 
 # Units that start no kernel, no browser and no sweep.
-UNITS := $(filter-out tests/sweep tests/notebook tests/cli tests/book tests/support tests/test_course.py \
-    tests/test_notebooks.py tests/conftest.py tests/conformance.yaml tests/__pycache__,$(wildcard tests/*))
+UNITS := $(filter-out tests/sweep tests/notebook tests/cli tests/book tests/support \
+    tests/test_course.py tests/test_grading.py tests/test_lab.py tests/test_notebooks.py \
+    tests/test_slides.py tests/conftest.py tests/conformance.yaml tests/__pycache__,$(wildcard tests/*))
 
 check: static $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(UNITS) -q -n 2 --dist loadfile -p no:benchmark

@@ -6,6 +6,8 @@ docstrings, and are gone after the build. Last, slim.py takes away what no page 
 
 Jupyter Book wants one folder with everything below it, and the repository's root is that folder;
 _config.yml has it read only what _toc.yml names.
+
+With SOLUTIONS=no in the environment, the site has blanks in the place of solutions.
 """
 
 import shutil
@@ -13,7 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import blanks
 import landing
+import outputs
 import pages
 import pictures
 from slim import slim
@@ -42,6 +46,10 @@ def write_pages() -> None:
 
 
 def main() -> int:
+    with_solutions = blanks.wanted()
+    if faults := outputs.faults():
+        print("The book needs notebooks that were run:", *faults, sep="\n", file=sys.stderr)
+        return 1
     write_pages()
     shutil.rmtree(BUILD, ignore_errors=True)  # a stale page would hide its warnings
     command = [
@@ -53,6 +61,8 @@ def main() -> int:
     if done.returncode:
         print(done.stdout[-6000:], done.stderr[-6000:], sep="\n", file=sys.stderr)
         return done.returncode
+    if not with_solutions:
+        blanks.downloads(BUILD / "html")
     slim(BUILD / "html")
     print(f"The book is in {BUILD / 'html' / 'index.html'}")
     return 0

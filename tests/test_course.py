@@ -5,6 +5,7 @@ That every blank fails its check, and every solution passes it, is proved where 
 there, that they hold what students get, and that such a cell fails when it should.
 """
 
+import ast
 import os
 import re
 import subprocess
@@ -14,33 +15,38 @@ import zipfile
 import course
 import nbformat
 import pytest
-import slides
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from mdlib.notebook.chapters import Chapter
+from mdlib.notebook.chapters import Chapter, find
+from mdlib.notebook.chapters import root as chapters_root
 
-CHAPTERS = course.notebooks()
+CHAPTERS = course.names()
 
 
 def cell(source, *tags):
     return new_code_cell(source, metadata={"tags": list(tags)})
 
 
-def chapter(solution, check):
-    return new_notebook(cells=[cell(solution, "solution", "hide-input"), cell(check, "check")])
+HEADING = new_markdown_cell("**1 (easy, 2 points, 10 minutes).** Write it.")
+
+
+def chapter(solution, check, *hidden):
+    cells = [HEADING, cell(solution, "solution", "hide-input"), cell(check, "check")]
+    return new_notebook(cells=[*cells, *(cell(tests, "hidden", "remove-cell") for tests in hidden)])
 
 
 def run(notebook):
     namespace = {}
     for c in notebook.cells:
-        exec(c.source, namespace)
+        if c.cell_type == "code":
+            exec(c.source, namespace)
     return namespace
 
 
 @pytest.fixture(scope="module", params=CHAPTERS)
 def pair(request):
     """A chapter's notebook and what students get of it."""
-    notebook = nbformat.read(CHAPTERS[request.param], as_version=4)
+    notebook = find(request.param).notebook()
     return notebook, course.for_students(notebook)
 
 
@@ -50,22 +56,50 @@ def files():
 
 
 def test_exercises_from_easy_to_research(pair, request):
+    found = course.exercises(pair[0])
     prose = "\n".join(c.source for c in pair[0].cells if c.cell_type == "markdown")
-    numbered = re.findall(r"^\*\*(\d+) \(([^)]+)\)\.\*\*", prose, re.MULTILINE)
-    assert [int(number) for number, _ in numbered] == list(range(1, len(numbered) + 1))
+    assert len(re.findall(r"^\*\*\d+ \(", prose, re.MULTILINE)) == len(found), "headings alone"
+    assert [exercise.number for exercise in found] == list(range(1, len(found) + 1))
     name = request.node.callspec.params["pair"]
-    least = 2 if name.startswith("gallery/") else 3  # the gallery's chapters are short
-    assert len(numbered) == len(course.exercises(pair[0])) >= least
-    assert numbered[0][1] == "easy" and "research" in numbered[-1][1]
-    for solution, _ in course.exercises(pair[0]):
-        assert "hide-input" in solution.metadata.tags, "a solution folds out"
+    assert len(found) >= (2 if name.startswith("gallery/") else 3)  # a gallery chapter is short
+    assert found[0].level == "easy" and "research" in found[-1].level
+    for exercise in found:
+        assert "hide-input" in exercise.solution.metadata.tags, "a solution folds out"
+        assert exercise.by_check > (exercise.hidden is not None), "the visible check has a point"
+        if "research" not in exercise.level:
+            assert exercise.hidden, f"exercise {exercise.number} has no hidden tests"
+        if exercise.hidden:
+            assert "remove-cell" in exercise.hidden.metadata.tags, "the site would show it"
+    assert prose.count("<summary>Hint</summary>") == len(found)
 
 
-def test_students_get_all_but_solutions_and_outputs(pair):
+def test_blanks_say_shapes_and_checks_say_what_is_wrong(pair):
+    """What a student sees has a docstring for each function, and each assert a message."""
+    for exercise in course.exercises(pair[0]):
+        shown, _ = course.blank(exercise.solution.source, exercise.check.source)
+        for node in ast.parse(shown).body:
+            if isinstance(node, ast.FunctionDef):
+                assert ast.get_docstring(node), f"{node.name}: its blank says no shapes"
+        asserts = [a for a in ast.walk(ast.parse(exercise.check.source)) if type(a) is ast.Assert]
+        mute = [ast.unparse(a) for a in asserts if a.msg is None]
+        assert not mute, f"exercise {exercise.number}: {mute}"
+
+
+def test_a_check_says_so_where_it_does_not_bite(pair):
+    """Where part of a check is for one data set or budget only, others are told."""
+    for exercise in course.exercises(pair[0]):
+        for node in ast.parse(exercise.check.source).body:
+            if isinstance(node, ast.If):
+                assert "Not all was checked" in ast.unparse(node.orelse), ast.unparse(node.test)
+
+
+def test_students_get_all_but_solutions_hidden_tests_and_outputs(pair):
     whole, blanks = pair
-    solutions = [solution for solution, _ in course.exercises(whole)]
-    assert len(whole.cells) == len(blanks.cells)
-    for mine, theirs in zip(whole.cells, blanks.cells, strict=True):
+    exercises = course.exercises(whole)
+    solutions = [exercise.solution for exercise in exercises]
+    kept = [c for c in whole.cells if c not in [exercise.hidden for exercise in exercises]]
+    assert len(kept) == len(blanks.cells)
+    for mine, theirs in zip(kept, blanks.cells, strict=True):
         if mine in solutions:
             assert theirs.metadata.tags == ["exercise"]
             assert "your turn" in theirs.source
@@ -82,9 +116,12 @@ def test_proofs_hold_the_students_blank_and_its_check(pair):
     proofs = [c.source for c in proved.cells[len(whole.cells) :]]
     students = [c for c in blanks.cells if c.cell_type == "code"]
     exercises = [n for n, c in enumerate(students) if c.metadata.get("tags") == ["exercise"]]
-    assert len(proofs) == len(exercises)
-    for proof, n in zip(proofs, exercises, strict=True):
-        assert repr(f"{students[n].source}\n{students[n + 1].source}") in proof
+    for n, exercise in zip(exercises, course.exercises(whole), strict=True):
+        checks = [students[n + 1].source]
+        checks += [exercise.hidden.source] if exercise.hidden else []
+        for check in checks:
+            assert repr(f"{students[n].source}\n{check}") in proofs.pop(0)
+    assert not proofs
 
 
 @pytest.mark.parametrize(
@@ -103,6 +140,11 @@ def test_solution_passes_and_blank_fails(solution, check):
     run(course.with_proof(notebook))
     with pytest.raises((NotImplementedError, AssertionError, TypeError)):
         run(course.for_students(notebook))
+
+
+def test_proof_fails_where_hidden_tests_let_the_blank_pass():
+    with pytest.raises(AssertionError, match="the check of f passes on the blank"):
+        run(course.with_proof(chapter("def f(x):\n    return x", "assert f(1) == 1", "f")))
 
 
 @pytest.mark.parametrize(
@@ -128,13 +170,14 @@ def test_proof_fails_where_the_check_fails_for_another_reason():
 
 def test_a_blank_gives_nothing_away():
     solution = (
-        "import math\n# the secret\n@cache\ndef f(x, n=2):\n    '''The secret.'''\n    return 1"
+        "import math\n# the secret\n@cache\ndef f(x, n=2):\n    '''[N] → [N].'''\n"
+        "    # secret\n    return 1"
         "\n\n\ndef secret(): ...\n\n\nhidden = secret()\nfor a in f(1):\n    print('secret')"
     )
     source, names = course.blank(solution, "assert f(3) > 0")
     assert names == ["f"]
     assert source == (
-        "import math\n\n@cache\ndef f(x, n=2):\n"
+        'import math\n\n@cache\ndef f(x, n=2):\n    """[N] → [N]."""\n'
         "    raise NotImplementedError('exercise: your turn')"
     )
 
@@ -176,10 +219,16 @@ def test_what_is_no_python_is_named(solution, message):
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ([cell("a = 1", "solution"), cell("1"), cell("a", "check")], "must come right before"),
-        ([cell("a = 1", "solution")], "must come right before"),
-        ([cell("assert a == 1", "check")], "must come right before"),
-        ([cell("a = 1", "solution"), cell("assert True", "check")], "no function or variable"),
+        ([HEADING, cell("a = 1", "solution"), cell("1"), cell("a", "check")], "right before"),
+        ([HEADING, cell("a = 1", "solution")], "must come right before"),
+        ([cell("assert a == 1", "check")], "'check' must come right after one tagged 'solution'"),
+        ([cell("assert a == 1", "hidden")], "'hidden' must come right after one tagged 'check'"),
+        ([HEADING, cell("a = 1", "solution"), cell("True", "check")], "no function or variable"),
+        ([cell("a = 1", "solution"), cell("a", "check")], "needs a heading above it"),
+        (
+            [HEADING, cell("a", "solution"), cell("a", "check"), cell("a = 2", "solution")],
+            "needs a heading above it",
+        ),
     ],
 )
 def test_a_broken_exercise_is_refused(cells, message):
@@ -195,10 +244,11 @@ def test_the_course_is_whole(files, tmp_path):
         "mdlib/sweep/table.py",
         "notebooks/sweeps/start_here.csv",
     } <= student
-    for name, path in CHAPTERS.items():
+    for name in CHAPTERS:
+        path = find(name).path.with_suffix(".ipynb")
         assert files[f"instructor/notebooks/{name}.ipynb"] == path.read_bytes()
         text = files[f"student/notebooks/{name}.ipynb"].decode()
-        assert nbformat.writes(course.for_students(nbformat.read(path, 4))) == text
+        assert nbformat.writes(course.for_students(find(name).notebook())) == text
         (tmp_path / "pair.py").write_bytes(files[f"student/notebooks/{name}.py"])
         assert [c.source for c in Chapter(tmp_path / "pair.py").cells if c.kind == "code"] == [
             c.source for c in nbformat.reads(text, 4).cells if c.cell_type == "code"
@@ -232,6 +282,79 @@ def test_every_module_can_be_imported_from_the_zip(files, tmp_path):
     assert done.stdout.strip() == str(tmp_path / "student/mdlib/__init__.py")
 
 
+def test_a_students_notebook_runs_from_the_zip(files, tmp_path):
+    """With the packages of this environment, but none of this checkout: only the blanks fail."""
+    name = "theory/style_identifiability"
+    student = {file.removeprefix("student/"): c for file, c in files.items() if "student/" in file}
+    course.archive(tmp_path / "course.zip", student)
+    with zipfile.ZipFile(tmp_path / "course.zip") as archive:
+        archive.extractall(tmp_path / "course")
+    notebook = tmp_path / "course" / "notebooks" / f"{name}.ipynb"
+    asks = new_code_cell("import mdlib\nprint(mdlib.__file__)", id="where")
+    content = nbformat.read(notebook, as_version=4)
+    content.cells.append(asks)
+    nbformat.write(content, notebook)
+    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace"]
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("MDLIB_DATA", "PYTHONPATH")
+    }
+    done = subprocess.run(
+        [*command, "--allow-errors", "--ExecutePreprocessor.timeout=300", notebook],
+        env=environment | {"PYTHONPATH": str(tmp_path / "course"), "HOME": str(tmp_path)},
+        cwd=tmp_path / "course",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    cells = nbformat.read(notebook, as_version=4).cells
+    where = "".join(output.get("text", "") for output in cells[-1].outputs)
+    assert where.strip() == str(tmp_path / "course/mdlib/__init__.py")
+    failed = {
+        tuple(cell.metadata.get("tags", [])): [o.ename for o in cell.outputs]
+        for cell in cells
+        if cell.cell_type == "code" and any(o.output_type == "error" for o in cell.outputs)
+    }
+    assert failed == {("check",): ["NotImplementedError"]}
+    checks = sum("check" in cell.metadata.get("tags", []) for cell in cells)
+    errors = sum(o.output_type == "error" for cell in cells for o in cell.get("outputs", []))
+    assert errors == checks == len(course.exercises(find(name).notebook()))
+
+
+def test_the_students_readme_installs_no_cuda(files):
+    """By one command a system, and by options that the installer has."""
+    text = files["student/README.md"].decode()
+    commands = re.findall(r"```(?:sh|bat)\n(.+)\n```", text)
+    linux, macos, windows = (line for line in commands if "venv .venv" in line)
+    assert "--torch-backend cpu" in linux
+    for line in (linux, macos, windows):
+        assert '-c constraints.txt -e ".[notebooks]"' in line and "\n" not in line
+    uv = [sys.executable, "-m", "uv", "pip", "install", "--help"]
+    done = subprocess.run(uv, capture_output=True, text=True)
+    if done.returncode == 0:  # conda's environment has no uv
+        assert re.search(r"--torch-backend .*", done.stdout)
+    assert "MDLIB_DATA=" in text and "mdlib doctor" in text
+
+
+GUIDE = (chapters_root() / "book" / "teaching.md").read_text(encoding="utf-8")
+
+
+def test_plans_name_chapters_that_are_there_and_the_gallery():
+    for weeks in ("Four", "Ten"):
+        plan = GUIDE.partition(f"## {weeks} weeks")[2].partition("\n## ")[0]
+        named = re.findall(r"\]\(\.\./notebooks/([\w/]+)\)", plan)
+        assert set(named) <= set(CHAPTERS)
+        assert any(name.startswith("gallery/") for name in named)
+
+
+def test_points_of_the_ten_weeks_are_a_hundred():
+    plan = GUIDE.partition("## Ten weeks")[2].partition("The project's points")[0]
+    assert sum(int(points) for points in re.findall(r"\| (\d+) \|$", plan, re.MULTILINE)) == 100
+    project = GUIDE.partition("The project's points")[2]
+    of_project = sum(int(points) for points in re.findall(r"\| (\d+) \|$", project, re.MULTILINE))
+    rows = re.findall(r"^\| (?:8–9|10) \|.*\| (\d+) \|$", plan, re.MULTILINE)
+    assert of_project == sum(map(int, rows))
+
+
 def test_zip_is_the_same_bytes_again_and_whole_or_not_at_all(tmp_path):
     files = {"b/two.txt": b"2", "one.txt": b"1"}
     course.archive(tmp_path / "a.zip", files)
@@ -245,42 +368,3 @@ def test_zip_is_the_same_bytes_again_and_whole_or_not_at_all(tmp_path):
         course.archive(tmp_path / "a.zip", {"one.txt": b"1", "two.txt": None})
     assert (tmp_path / "a.zip").read_bytes() == first
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
-
-
-@pytest.mark.parametrize("name", slides.LECTURES)
-def test_slides_show_what_they_should_and_need_no_network(name):
-    cells = slides.lecture(name).cells
-    kinds = [c.metadata.slideshow.slide_type for c in cells]
-    columns = sum(1 + len(chosen) for chosen in slides.LECTURES[name].values())
-    assert kinds.count("slide") == columns >= 12
-    images = [o for c in cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
-    assert len(images) >= 5
-    text = "\n".join(c.source for c in cells)
-    assert not re.search(r"```|\{[a-z:]+\}`", text), "directives and roles are for the book"
-
-    html = slides.page(name)
-    assert ".reveal .slides" in html and "Reveal.initialize" in html
-    html = re.sub(r"(<script\b[^>]*>).*?</script>", r"\1", html, flags=re.DOTALL)
-    # reveal.js: a section for each column, and within it one for each of its slides
-    assert len(re.findall(r"<section\b", html)) == columns + columns + kinds.count("subslide")
-    outputs = [o.get("data", {}).get("text/html", "") for c in cells for o in c.get("outputs", [])]
-    stills = re.sub(r"<script.*?</script>", "", "".join(outputs), flags=re.DOTALL).count("<img ")
-    assert html.count("<img ") == len(images) + stills == html.count('src="data:image/')
-    assert "default-src 'none'" in html
-    assert not re.search(r"<(?:link|script|img|iframe)\b[^>]*(?:href|src)=\"(?!data:)", html)
-    assert "assert " not in html, "no code"
-
-
-def test_a_figure_comes_with_its_caption_and_a_formula_with_what_leads_to_it():
-    figure = new_code_cell(outputs=[nbformat.v4.new_output("display_data", {"image/png": "AA=="})])
-    stray = new_code_cell(outputs=[nbformat.v4.new_output("display_data", {"text/html": "<b>"})])
-    prose = [new_markdown_cell(f"# A\n\none\n\n{'two ' * 190}:\n\n$$ 3 $$"), stray, figure]
-    prose.append(new_markdown_cell("*Figure 1. A dot.*\n\n## B\n\nfour"))
-    found = slides.sections(new_notebook(cells=prose))
-    assert list(found) == ["A", "B"]
-    texts = [[c.source for c in slide] for slide in slides.column("A", found["A"], 3)]
-    assert texts == [
-        ["## A\n\none"],
-        [f"## A\n\n{'two ' * 190}:\n\n$$ 3 $$"],
-        ["", "*Figure 1. A dot.*"],
-    ]

@@ -34,7 +34,8 @@ def test_conda_environment_has_the_same_requirements():
     conda = {CONDA_NAMES.get(name, name): specifier for name, specifier in conda.items()}
     conda.pop("pip")
 
-    wanted = [*PROJECT["dependencies"], *EXTRAS["notebooks"], *EXTRAS["test"], *EXTRAS["book"]]
+    extras = [line for name in ("notebooks", "test", "book", "course") for line in EXTRAS[name]]
+    wanted = [*PROJECT["dependencies"], *extras]
     assert conda == {**bounds(wanted), **bounds([f"python{PROJECT['requires-python']}"])}
 
 

@@ -1,12 +1,15 @@
 """A course made of the chapters, whose notebooks are the only source of it.
 
-python tools/course.py          build/course/: student/, instructor/, and course.zip of student/
-python tools/course.py proof    build/proof/: the chapters, with a cell for each exercise at their
-                                end that fails unless the exercise's check refuses its blank
+python tools/course.py          build/course/: student/, and course.zip of it; instructor/; and what
+                                nbgrader and otter-grader make an assignment of: nbgrader/, otter/
+python tools/course.py proof    build/proof/: the chapters, with cells for each exercise at their
+                                end that fail unless the exercise's checks refuse its blank
 
-An exercise is a code cell tagged "solution" and the next one, tagged "check". Of the solution a
-student gets the imports and, of what the check uses, each function's signature (of a class, its
-methods') and each variable's name. Bodies, comments, docstrings and all else give it away.
+An exercise is a heading in Markdown, `**1 (easy, 2 points, 10 minutes).** …`, a code cell tagged
+"solution", the next one, tagged "check", and after it, if there is one, a cell tagged "hidden":
+tests that students never see. Of the solution a student gets the imports and, of what the check
+uses, each function's signature and docstring (of a class, its methods') and each variable's name.
+Bodies, comments and all else give it away.
 """
 
 import ast
@@ -18,9 +21,10 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
+import grading
 import jupytext
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
@@ -55,23 +59,65 @@ else:
 """
 
 
+HEADING = re.compile(
+    r"^\*\*(\d+) \(([^,()]+), (\d+) points, (\d+) minutes\)\.\*\*", flags=re.MULTILINE
+)
+
+
+class Exercise(NamedTuple):
+    """One exercise: what its heading says of it, and its cells."""
+
+    number: int
+    level: str  # easy, medium, …; one that speaks of research ends on a paragraph to be read
+    points: int
+    minutes: int
+    solution: NotebookNode
+    check: NotebookNode
+    hidden: NotebookNode | None
+
+    @property
+    def by_check(self) -> int:
+        """The points that a machine gives: of a research question a third, the rest is reading."""
+        return self.points // 3 if "research" in self.level else self.points
+
+
 def tags(cell: NotebookNode) -> list[str]:
     return cell.metadata.get("tags", [])
 
 
-def exercises(notebook: NotebookNode) -> list[tuple[NotebookNode, NotebookNode]]:
-    """The (solution, check) cells; ValueError if one is not followed by the other."""
-    none = new_code_cell()
-    code = [none, *(cell for cell in notebook.cells if cell.cell_type == "code"), none]
-    found = []
-    for solution, check in pairwise(code):
-        if ("solution" in tags(solution)) != ("check" in tags(check)):
+def exercises(notebook: NotebookNode) -> list[Exercise]:
+    """The notebook's exercises; ValueError if a cell or a heading is not where it should be."""
+    found, heading, before = [], None, new_code_cell()
+    for cell in [*notebook.cells, new_code_cell()]:
+        if cell.cell_type == "markdown":
+            heading = next(reversed([*HEADING.finditer(cell.source)]), heading)
+        if cell.cell_type != "code":
+            continue
+        for kind, first in (("check", "solution"), ("hidden", "check")):
+            if kind in tags(cell) and first not in tags(before):
+                raise ValueError(
+                    f"a cell tagged {kind!r} must come right after one tagged {first!r}, but this "
+                    f"does not:\n\n{cell.source}"
+                )
+        if "solution" in tags(before) and "check" not in tags(cell):
             raise ValueError(
-                "a cell tagged 'solution' must come right before one tagged 'check', but this is "
-                f"not so of these two:\n\n{solution.source}\n\n{check.source}"
+                "a cell tagged 'solution' must come right before one tagged 'check', but this does "
+                f"not:\n\n{before.source}"
             )
-        if "check" in tags(check):
-            found.append((solution, check))
+        if "solution" in tags(cell):
+            if heading is None:
+                raise ValueError(
+                    "a solution needs a heading above it with points and time, such as "
+                    f"**1 (easy, 2 points, 10 minutes).**, but this has none:\n\n{cell.source}"
+                )
+            number, level, points, minutes = heading.groups()
+            found.append(Exercise(int(number), level, int(points), int(minutes), cell, cell, None))
+            heading = None
+        elif "check" in tags(cell):
+            found[-1] = found[-1]._replace(check=cell)
+        elif "hidden" in tags(cell):
+            found[-1] = found[-1]._replace(hidden=cell)
+        before = cell
     return found
 
 
@@ -88,14 +134,14 @@ def blank(solution: str, check: str) -> tuple[str, list[str]]:
             case ast.Import() | ast.ImportFrom():
                 lines.append(ast.unparse(statement))
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if name in used:
-                statement.body = TURN
+                statement.body = [*docstring(statement), *TURN]
                 lines.append(ast.unparse(statement))
                 left.append(name)
             case ast.ClassDef(name=name, body=body) if name in used:
                 functions = ast.FunctionDef | ast.AsyncFunctionDef
                 statement.body = [part for part in body if isinstance(part, functions)]
                 for method in statement.body:
-                    method.body = TURN
+                    method.body = [*docstring(method), *TURN]
                 statement.body = statement.body or ELLIPSIS  # of a class of values alone
                 lines.append(ast.unparse(statement))
                 left.append(name)
@@ -109,6 +155,11 @@ def blank(solution: str, check: str) -> tuple[str, list[str]]:
             f"without it:\n\n{solution}\n\n{check}"
         )
     return "\n\n".join(lines), left
+
+
+def docstring(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.stmt]:
+    """A function's docstring as its first statement, if it has one: it says the shapes."""
+    return function.body[:1] if ast.get_docstring(function) else []
 
 
 def parsed(kind: str, source: str) -> ast.Module:
@@ -132,11 +183,12 @@ def assigned(statement: ast.Assign | ast.AnnAssign | ast.AugAssign) -> list[str]
 
 
 def for_students(notebook: NotebookNode) -> NotebookNode:
-    """The notebook with blanks instead of solutions, and without outputs."""
+    """The notebook with blanks instead of solutions, without hidden tests and outputs."""
     notebook = deepcopy(notebook)
-    for solution, check in exercises(notebook):
-        solution.source, _ = blank(solution.source, check.source)
-        solution.metadata.tags = ["exercise"]
+    for exercise in exercises(notebook):
+        exercise.solution.source, _ = blank(exercise.solution.source, exercise.check.source)
+        exercise.solution.metadata.tags = ["exercise"]
+    notebook.cells = [cell for cell in notebook.cells if "hidden" not in tags(cell)]
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
@@ -144,38 +196,40 @@ def for_students(notebook: NotebookNode) -> NotebookNode:
 
 
 def with_proof(notebook: NotebookNode) -> NotebookNode:
-    """The notebook and, at its end, a cell for each exercise that its check must refuse the blank.
+    """The notebook and, at its end, cells for each exercise that its checks must refuse the blank.
 
     They stand at the end because a failing check may leave traces, in a generator for example, and
     there they reach nobody. A blank function fails where it is called, so that is the only error
     that counts; a blank variable fails where it is used, or is found wrong.
     """
     notebook = deepcopy(notebook)
-    for solution, check in exercises(notebook):
-        blanked, names = blank(solution.source, check.source)
-        refusal = "NotImplementedError" if "raise" in blanked else "(AssertionError, TypeError)"
-        source = REFUSES.format(
-            names=", ".join(names), blanked=f"{blanked}\n{check.source}", refusal=refusal
-        )
-        notebook.cells.append(new_code_cell(source, id=f"proof-{check.id}"))
+    for exercise in exercises(notebook):
+        for check in filter(None, (exercise.check, exercise.hidden)):
+            blanked, names = blank(exercise.solution.source, exercise.check.source)
+            refusal = "NotImplementedError" if "raise" in blanked else "(AssertionError, TypeError)"
+            source = REFUSES.format(
+                names=", ".join(names), blanked=f"{blanked}\n{check.source}", refusal=refusal
+            )
+            notebook.cells.append(new_code_cell(source, id=f"proof-{check.id}"))
     return notebook
 
 
-def notebooks() -> dict[str, Path]:
-    """The chapters' notebooks by name, in the order of the book."""
+def names() -> list[str]:
+    """The chapters of the book, in its order."""
     toc = (ROOT / "book" / "_toc.yml").read_text(encoding="utf-8")
-    names = re.findall(r"file: notebooks/(\S+)", toc)
-    return {name: ROOT / "notebooks" / f"{name}.ipynb" for name in names}
+    return re.findall(r"file: notebooks/(\S+)", toc)
 
 
 def course() -> dict[str, bytes]:
     """All files of the course, by path below build/course."""
     files, readme = {}, (ROOT / "tools" / "course.md").read_text(encoding="utf-8")
-    for name, path in notebooks().items():
+    for name in names():
         chapter = chapters.find(name)
         with naming(name):
-            blanks = for_students(chapters.read_ipynb(path))
-        files[f"instructor/notebooks/{name}.ipynb"] = path.read_bytes()
+            blanks = for_students(chapter.notebook())
+            files |= assignments(name)
+        with_outputs = chapter.path.with_suffix(".ipynb")
+        files[f"instructor/notebooks/{name}.ipynb"] = with_outputs.read_bytes()
         files[f"student/notebooks/{name}.ipynb"] = nbformat.writes(blanks).encode()
         files[f"student/notebooks/{name}.py"] = jupytext.writes(blanks, fmt=PAIR).encode()
         readme += f"- [{chapter.title}](notebooks/{name}.ipynb): {chapter.time}\n"
@@ -183,6 +237,15 @@ def course() -> dict[str, bytes]:
     for name in tracked(SHIPPED):
         files[f"student/{name}"] = (ROOT / name).read_bytes()
     return files
+
+
+def assignments(chapter: str) -> dict[str, bytes]:
+    """A chapter as assignments of nbgrader and otter-grader, by path below build/course."""
+    whole, files = chapters.find(chapter).notebook(), {}
+    for system, assignment in (("nbgrader", grading.nbgrader), ("otter", grading.otter)):
+        text = nbformat.writes(assignment(whole, chapter))
+        files[f"{system}/{grading.path(system, chapter)}"] = text.encode()
+    return files | {"nbgrader/nbgrader_config.py": grading.CONFIG.encode()}
 
 
 def tracked(patterns: Iterable[str]) -> list[str]:
@@ -229,9 +292,9 @@ def archive(path: Path, files: dict[str, bytes]) -> None:
 def main(command: str = "course") -> None:
     if command == "proof":
         files = {}
-        for name, path in notebooks().items():
+        for name in names():
             with naming(name):
-                proved = with_proof(chapters.read_ipynb(path))
+                proved = with_proof(chapters.find(name).notebook())
             files[f"{name}.ipynb"] = nbformat.writes(proved).encode()
         write(PROOF, files)
         return
@@ -239,7 +302,7 @@ def main(command: str = "course") -> None:
     write(COURSE, files)
     student = {name.removeprefix("student/"): c for name, c in files.items() if "student/" in name}
     archive(COURSE / "course.zip", {f"course/{name}": c for name, c in student.items()})
-    print(f"{COURSE}: student/, instructor/, and course.zip, which holds student/")
+    print(f"{COURSE}: course.zip, which holds student/; instructor/, nbgrader/ and otter/")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
-"""Lectures as slides (reveal.js), cut from the chapters' text and stored outputs by lectures.yaml.
+"""Lectures as slides (reveal.js), by lectures.yaml, from the chapters' text and stored outputs.
 
 python tools/slides.py          build/slides/LECTURE.html, each one file that needs no network
+
+Points come one by one; `n` shows the notes, which are the chapter's prose on what the slide shows;
+`?print-pdf` after the address prints them, and with `&showNotes=separate-page` the notes, too.
 """
 
 import re
+import subprocess
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import yaml
@@ -23,10 +27,11 @@ from mdlib.notebook.html import typeset_here
 ROOT = chapters.root()
 LECTURES = yaml.safe_load((ROOT / "tools" / "lectures.yaml").read_text(encoding="utf-8"))
 REVEAL = Path(find_spec("sphinx_revealjs").origin).parent / "_static" / "revealjs"
-CAPTION = re.compile(r"\*(Figure|Table) \d")
 STATEMENT = re.compile(r"```\{prf:(\w+)\} ?(.*)\n(?::.*\n)*\n?((?s:.*?))\n```$", re.MULTILINE)
 ROLE = re.compile(r"\{prf:ref\}`[^`]*`")
-FULL = 750  # characters of text on a slide
+DIRECTIVE = re.compile(r"^(`{3,}|:{3,})\{.*?\}.*?^\1$", re.MULTILINE | re.DOTALL)
+TAG = re.compile(r" *\\tag\{(\d+)\}")
+SPOKEN = 1800  # characters of notes: about two minutes
 
 TEMPLATE = """{% extends 'reveal/index.html.j2' %}
 {% block html_head_js %}<meta http-equiv="Content-Security-Policy" content="default-src 'none';
@@ -34,89 +39,143 @@ img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">{% endbloc
 {% block html_head_js_mathjax %}{% endblock %}
 {% block html_head_css %}<style>
 .jp-InputPrompt, .jp-OutputPrompt { display: none; }
-.reveal h1 { font-size: 1.5em; } .reveal h2 { font-size: 1.1em; }
-.reveal .slides section:not(.stack) { font-size: 26px; text-align: left; max-height: 700px;
-overflow-y: auto; }
-.reveal .slides section img { max-height: 560px; margin: 0 auto; display: block; }
-.reveal .slides section table { font-size: 0.75em; }
+.reveal h1 { font-size: 1.7em; } .reveal h2 { font-size: 1.2em; }
+.reveal .slides section { font-size: 28px; text-align: left; }
+.reveal .slides section img { max-height: 430px; max-width: 920px; margin: 0 auto; display: block; }
+.reveal .slides section .jp-OutputArea-output { max-height: 440px; overflow: hidden; }
+.reveal .slides section math[display=block] { width: fit-content; margin: 0.6em auto; }
 </style>{% endblock %}
 {% block footer_js %}<script src="reveal/dist/reveal.js"></script>
-<script>Reveal.initialize({hash: true, slideNumber: "c/t", transition: "none"});</script>
+<script>Reveal.initialize({hash: true, slideNumber: "c/t", transition: "none"});
+Reveal.addKeyBinding({keyCode: 78, key: "N", description: "Show the notes"},
+    () => Reveal.configure({showNotes: !Reveal.getConfig().showNotes}));
+function fill() {  // a formula as large as the slide's width allows
+    for (const math of Reveal.getCurrentSlide().querySelectorAll(":scope math[display=block]")) {
+        for (let size = 1.6; size > 0.6; size -= 0.1) {
+            math.style.fontSize = size + "em";
+            if (math.getBoundingClientRect().width < 900 * Reveal.getScale()) break;
+        }
+    }
+}
+Reveal.on("ready", fill);
+Reveal.on("slidechanged", fill);</script>
 {% endblock %}"""
 
 
-def sections(notebook: NotebookNode) -> dict[str, list[str | NotebookNode]]:
-    """What stands below each heading, in order: blocks of text, and outputs as cells."""
-    found: dict[str, list[str | NotebookNode]] = {}
+class Section(NamedTuple):
+    """What stands below one heading of a chapter."""
+
+    prose: list[str]  # blocks of text, formulas among them
+    pictures: list[NotebookNode]  # figures and explorables, each as a cell; no tables
+
+
+def sections(notebook: NotebookNode) -> dict[str, Section]:
+    """What stands below each heading, in order."""
+    found: dict[str, Section] = {}
     heading = ""
     for cell in notebook.cells:
         texts = [cell.source] if cell.cell_type == "markdown" else []
-        texts = [ROLE.sub("the statement above", STATEMENT.sub(stated, t)) for t in texts]
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "text/markdown" in data:
                 texts.append(data["text/markdown"])
-            elif {"image/png", "text/html"} & data.keys():
-                found[heading].append(new_code_cell(outputs=[output]))
-        for block in re.split(r"\n\s*\n", "\n\n".join(texts).strip()):
+            elif "image/png" in data or "<table" not in data.get("text/html", "<table"):
+                found[heading].pictures.append(new_code_cell(outputs=[output]))
+        for block in re.split(r"\n\s*\n", "\n\n".join(map(plain, texts)).strip()):
             if title := re.fullmatch(r"#+ (.+)", block):
                 heading = title[1]
-                found[heading] = []
+                found[heading] = Section([], [])
             elif block:
-                found[heading].append(block)
+                found[heading].prose.append(block)
     return found
 
 
+def plain(text: str) -> str:
+    """Text without the book's directives and roles, which slides don't know."""
+    text = ROLE.sub("the statement above", STATEMENT.sub(stated, text))
+    return DIRECTIVE.sub("", text)
+
+
 def stated(directive: re.Match) -> str:
-    """A theorem, its proof and their kin as plain text: slides know no directives."""
+    """A theorem, its proof and their kin as plain text."""
     kind, title, body = directive.groups()
     return f"**{kind.capitalize()}{f' ({title})' if title else ''}.** {body}"
 
 
-def pages(blocks: list[str]) -> list[str]:
-    """The blocks, as many on a page as fit; formulas and tables stay with what leads to them."""
-    units: list[str] = []
-    for block in blocks:
-        if units and block.startswith(("$$", r"\begin", "|")):
-            units[-1] += f"\n\n{block}"
-        else:
-            units.append(block)
-    full = units[:1]
-    for unit in units[1:]:
-        if len(full[-1]) + len(unit) > FULL:
-            full.append(unit)
-        else:
-            full[-1] += f"\n\n{unit}"
-    return full
+def slide(shown: dict, where: str) -> list[NotebookNode]:
+    """The cells of one slide: title, formula or figure, points one by one, notes.
+
+    Raises ValueError if the chapter does not have what lectures.yaml asks for.
+    """
+    chapter, heading = shown["from"]
+    notebook = nbformat.read(chapters.find(chapter).path.with_suffix(".ipynb"), 4)
+    found = sections(notebook)
+    if heading not in found:
+        raise ValueError(f"{where}: {chapter}: {unknown('heading', heading, found)}")
+    of = found[heading]
+    cells = [kind(new_markdown_cell(f"## {shown['title']}"), "slide")]
+    if "formula" in shown:
+        cells.append(kind(new_markdown_cell(formula(of, shown["formula"], where)), "-"))
+    if "figure" in shown:
+        if shown["figure"] > len(of.pictures):
+            raise ValueError(
+                f"{where}: {chapter}, {heading!r} has {len(of.pictures)} figures, and no "
+                f"{shown['figure']}"
+            )
+        cells.append(kind(of.pictures[shown["figure"] - 1], "-"))
+    points = [new_markdown_cell(f"- {point}") for point in shown["points"]]
+    cells += [kind(point, "fragment") for point in points]
+    return [*cells, kind(new_markdown_cell(notes(of, chapter, heading)), "notes")]
 
 
-def column(heading: str, items: list, blocks: int) -> list[list[NotebookNode]]:
-    """A column of slides: the first blocks of a section's text, then its figures and tables."""
-    text = [item for item in items if isinstance(item, str) and not CAPTION.match(item)]
-    slides = [[new_markdown_cell(f"## {heading}\n\n{page}")] for page in pages(text[:blocks])]
-    for item, caption in pairwise(items):
-        if not isinstance(item, str) and isinstance(caption, str) and CAPTION.match(caption):
-            slides.append([item, new_markdown_cell(caption)])
-    return slides
+def kind(cell: NotebookNode, slide_type: str) -> NotebookNode:
+    cell.metadata["slideshow"] = {"slide_type": slide_type}
+    return cell
+
+
+def formula(section: Section, number: int, where: str) -> str:
+    """The formula of that number, without it: on a slide there are no others."""
+    for block in section.prose:
+        if (tag := TAG.search(block)) and int(tag[1]) == number:
+            start = max(block.find("$$"), block.find(r"\begin"), 0)
+            return TAG.sub("", block[start:]).strip()
+    raise ValueError(f"{where}: no formula ({number}) there")
+
+
+def notes(section: Section, chapter: str, heading: str) -> str:
+    """The section's prose, as much as can be said, and where it stands."""
+    spoken, length = [], 0
+    for block in section.prose:
+        length += len(block)
+        if spoken and length > SPOKEN:
+            break
+        if not re.match(r"\*(Figure|Table) \d", block):
+            spoken.append(TAG.sub("", block))
+    return "\n\n".join([*spoken, f"*{chapter}: {heading}*"])
 
 
 def lecture(name: str) -> NotebookNode:
-    """The slides of a lecture as a notebook: a column for each section."""
-    cells = []
-    for chapter, chosen in LECTURES[name].items():
-        found = sections(nbformat.read(chapters.find(chapter).path.with_suffix(".ipynb"), 4))
-        title = chapters.find(chapter).title
-        for heading, blocks in {title: 2, **chosen}.items():
-            if heading not in found:
-                raise ValueError(f"{name}: {unknown('heading', heading, found)}")
-            for n, slide in enumerate(column(heading, found[heading], blocks)):
-                for m, cell in enumerate(slide):
-                    kind = "-" if m else "subslide" if n else "slide"
-                    cell.metadata["slideshow"] = {"slide_type": kind}
-                    cells.append(cell)
+    """The slides of a lecture as a notebook."""
+    title, slides = LECTURES[name]["title"], LECTURES[name]["slides"]
+    opening = f"# {title}\n\n{book('title')}\n\n{book('author')} · {date()}"
+    used = dict.fromkeys(chapters.find(shown["from"][0]).title for shown in slides)
+    about = "From the chapters:\n\n" + "\n".join(f"- {chapter}" for chapter in used)
+    cells = [kind(new_markdown_cell(opening), "slide"), kind(new_markdown_cell(about), "notes")]
+    for n, shown in enumerate(slides, 1):
+        cells += slide(shown, f"lectures.yaml, {name}, slide {n}")
     for n, cell in enumerate(cells):
         cell.id = f"cell-{n}"  # neither at random nor twice
-    return new_notebook(cells=cells, metadata={"title": name})
+    return new_notebook(cells=cells, metadata={"title": title})
+
+
+def book(key: str) -> str:
+    return yaml.safe_load((ROOT / "book" / "_config.yml").read_text(encoding="utf-8"))[key]
+
+
+def date() -> str:
+    """The day of the checkout's commit; nothing where there is none."""
+    command = ["git", "-C", str(ROOT), "log", "-1", "--format=%cs"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
 def page(name: str) -> str:

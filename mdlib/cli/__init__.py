@@ -17,6 +17,7 @@ app.command("list")(run.list_chapters)
 app.command()(doctor.doctor)
 app.command()(sweep.sweep)
 app.command()(sweep.collect)
+app.command()(sweep.plot)
 app.command()(sweep.replay)
 app.command()(claims.claims)
 

@@ -1,4 +1,4 @@
-"""The commands ``mdlib sweep`` and ``mdlib collect``."""
+"""The commands about sweeps: ``mdlib sweep``, ``collect``, ``plot`` and ``replay``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mdlib.checks import need
 from mdlib.cli import terminal as terminal
 from mdlib.cli.claims import line
 from mdlib.cli.terminal import DataRoot, errors_as_messages
@@ -90,6 +91,43 @@ def collect(
                 err=True,
             )
             raise typer.Exit(4)
+
+
+def plot(
+    name: Name,
+    metric: Annotated[
+        list[str] | None, typer.Option("-m", "--metric", help="Draw this column; repeatable.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="COLUMN=VALUE", help="Of these rows alone; repeatable."),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="The setting that others are compared with; else the first.")
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="A folder; else runs/plots/NAME.")] = None,
+    format: Annotated[str, typer.Option(help="png, svg or pdf.")] = "png",
+) -> None:
+    """Draw a sweep's NAME.csv: dots, differences with intervals, curves along the grid."""
+    import matplotlib
+
+    from mdlib import sweep as sweeps
+    from mdlib.io import atomic_write
+
+    with errors_as_messages():
+        need(format in ("png", "svg", "pdf"), f"--format {format}: expected png, svg or pdf")
+        pairs = [text.partition("=") for text in only or []]
+        for column, equals, _ in pairs:
+            need(equals, f"--only takes COLUMN=VALUE; there is only {column!r}")
+        spec = sweeps.load(name, need_data=False)
+        matplotlib.use("Agg")
+        wanted = {column: value for column, _, value in pairs}
+        figures = sweeps.draw(spec, metric or (), wanted, against)
+        folder = to or Path("runs", "plots", spec.name)
+        for what, figure in figures.items():
+            with atomic_write(folder / f"{what.replace(' ', '-')}.{format}") as temporary:
+                figure.savefig(temporary, format=format, dpi=200)
+            typer.echo(folder / f"{what.replace(' ', '-')}.{format}")
 
 
 def replay(
@@ -184,7 +222,7 @@ def _show_states(spec: Spec, out: Path | None) -> None:
     for number, state in states.items():
         if state == "failed":
             why = plan.read_status(folders[number]) or {}
-            notebook = folders[number] / plan.NOTEBOOK
+            notebook = plan.executed(folders[number])
             console.print(f"run {number} failed: {why.get('cause')}: {why.get('message')}")
             console.print(f"  {notebook}", soft_wrap=True)
     order = ("done", "running", "failed", "stale", "waiting")

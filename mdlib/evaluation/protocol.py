@@ -1,7 +1,7 @@
 """What the experiments have in common, so that "the same protocol" is one piece of code.
 
-Splits and settings of a run; fresh views of a split with all that is known of them; what a frozen
-code says of style; how much of a code's variance lies within the views of an image; swaps.
+Splits and settings of a run; fresh views of a split with all that is known of them; the parts of a
+code, and what it says of style; how much of its variance lies within the views of an image; swaps.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mdlib.checks import need
 from mdlib.data.base import Dataset, stratified
 from mdlib.evaluation import probes
 from mdlib.evaluation.views_classifier import Columns, ViewsClassifier
+from mdlib.methods.partition import Partition
 from mdlib.registry import random_stream
 from mdlib.types import Law
 from mdlib.views import BINARY, style
@@ -128,6 +129,26 @@ def mean_style(found: Mapping[str, float]) -> float:
     """The mean of `read_style`, in which guessing is 0: R², and 2a − 1 for a flip's accuracy a."""
     above = [2 * score - 1 if name in BINARY else score for name, score in found.items()]
     return sum(above) / len(above)
+
+
+def levels(
+    method, images: Shaped[Tensor, "images channels height width"], style_dim: int
+) -> dict[str, Float[Tensor, "images _"]]:
+    """The codes of images by part: "c", "s" and "both", and behind projectors "z c" and "z s".
+
+    A loss behind a projector leaves the encoder free to keep what the projector drops, so a part is
+    to be read at both levels. Of a method without parts the last `style_dim` dimensions are called
+    style, and what its one projector gives is "z c".
+    """
+    codes = method.encode(images)
+    c, s = getattr(method, "parts", Partition(codes.shape[1], style_dim))(codes)
+    found = {"c": c, "s": s, "both": codes}
+    if hasattr(method, "project_parts"):
+        found["z c"], found["z s"] = method.project_parts(images)
+    elif head := getattr(method, "projector", getattr(method, "head", None)):
+        with torch.no_grad(), method.evaluating():
+            found["z c"] = head(codes).float()
+    return found
 
 
 def codes_of_views(

@@ -245,6 +245,23 @@ def compare(
     return table
 
 
+def tally(found: pd.DataFrame, by: str | list[str] = "column") -> pd.DataFrame:
+    """How many of the comparisons of `compare` came out how, a line for each value of `by`.
+
+    The columns are `WORDS`, below "interval" by the interval alone, below "after Holm" adjusted.
+    """
+    names = [by] if isinstance(by, str) else by
+    keys = [found[name] for name in names]
+    kinds = {"interval": "verdict", "after Holm": "verdict (Holm)"}
+    counts = {
+        title: pd.DataFrame(
+            {word: (found[kind] == word).groupby(keys, sort=False).sum() for word in WORDS}
+        )
+        for title, kind in kinds.items()
+    }
+    return pd.concat(counts, axis=1)
+
+
 def claim(
     rows: pd.DataFrame, a: str, b: str, column: str, least: float = 0.0, by: str = "method"
 ) -> None:

@@ -135,6 +135,37 @@ def content_style(rows: pd.DataFrame, content: str, style: str) -> None:
     axes.set(xlabel=f"{content} (accuracy)", ylabel=f"{style} (mean $R^2$)")
 
 
+_ASIDE = [(1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1)]
+
+
+def name_points(
+    axis: plt.Axes,
+    points: Sequence[tuple[float, float]],
+    names: Sequence[str],
+    colours: Sequence[str],
+) -> None:
+    """Write each point's name beside it, where the fewest points and names are in the way.
+
+    The axis must be where it will be: draw the figure's canvas before.
+    """
+    letter = np.array([4.4, 8]) * axis.figure.dpi / 72  # pixels, at 7 points
+    centres = axis.transData.transform(points)
+    taken = [(centre - 4, centre + 4) for centre in centres]
+    for here, name, colour in zip(centres, names, colours, strict=True):
+        box = letter * [len(name), 1.2]
+        places = []
+        for right, up in _ASIDE:
+            middle = here + np.array([right * (box[0] / 2 + 12), up * box[1]])  # clear of the dot
+            low, high = middle - box / 2, middle + box / 2
+            hits = sum((low < b).all() and (a < high).all() for a, b in taken)
+            inside = (low > axis.bbox.min).all() and (high < axis.bbox.max).all()
+            places.append((hits + 3 * (not inside), len(places), low, high))
+        _, _, low, high = min(places, key=lambda place: place[:2])
+        taken.append((low, high))
+        x, y = axis.transData.inverted().transform((low + high) / 2)
+        axis.text(x, y, name, color=colour, fontsize=7, weight="bold", ha="center", va="center")
+
+
 def forest(
     intervals: Mapping[str, Interval | None] | Mapping[str, Mapping[str, Interval | None]],
     margin: float = 0.0,
@@ -173,6 +204,26 @@ def forest(
     axes[0, 0].set_yticks(range(len(names)), names, fontsize=8)
     axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
     figure.supxlabel(xlabel, fontsize=9)
+
+
+def comparisons(
+    found: pd.DataFrame,
+    panels: str,
+    rows: Sequence[str],
+    margin: float = 0.0,
+    xlabel: str = "difference",
+    labels: Mapping[str, str] = LABELS,
+) -> None:
+    """The `forest` of a table of `statistics.compare`.
+
+    Each value of the column `panels` has a panel; a row is named by its values in the columns
+    `rows`, of which methods have their titles by `labels`.
+    """
+    named: dict[str, dict[str, Interval]] = {}
+    for one in found.to_dict("records"):
+        name = ": ".join(labels.get(one[column], one[column]) for column in rows)
+        named.setdefault(one[panels], {})[name] = one["interval"]
+    forest(named, margin, xlabel)
 
 
 def claims(said: pd.DataFrame, xlabel: str = "a − b") -> None:
@@ -227,9 +278,52 @@ def dots(
                 ms=4, capsize=1.5, lw=1, color=f"C{i}", label=label,
             )  # fmt: skip
         axis.set_title(column, fontsize=9)
-        axis.locator_params(axis="x", nbins=4)
+        axis.locator_params(axis="x", nbins=4 if len(columns) < 5 else 3)
     axes[0, 0].set_yticks(range(len(there)), [labels.get(name, name) for name in there], fontsize=8)
     axes[0, 0].set_ylim(len(there) - 0.5, -0.5)
+    if hue is not None:
+        handles = axes[0, 0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside upper center", ncols=4, fontsize=8)
+
+
+def parts(
+    rows: pd.DataFrame,
+    asked: Sequence[str],
+    order: Sequence[str],
+    names: Mapping[str, str],
+    labels: Mapping[str, str] = LABELS,
+) -> None:
+    """What each part of a code knows: the `dots` of the columns "ASKED, PART", a colour a part.
+
+    `names` has a name for the legend for each part, such as {"c": "content part"}.
+    """
+    found = [
+        rows[["method"]].assign(part=name, **{a: rows.get(f"{a}, {part}", np.nan) for a in asked})
+        for part, name in names.items()
+    ]
+    dots(pd.concat(found), asked, order, hue="part", labels=labels)
+
+
+def curves(rows: pd.DataFrame, x: str, columns: Sequence[str], hue: str | None = None) -> None:
+    """A panel a column: the mean and ± one std over seeds against the number `x`.
+
+    Each value of the column `hue` has a line of its own, in a legend above.
+    """
+    size = (max(4, min(7, 2.5 * len(columns) + 1)), 2.8)
+    figure, axes = plt.subplots(1, len(columns), figsize=size, squeeze=False)
+    values = rows[x][rows[x] > 0]
+    wide = len(values) == len(rows) and values.max() >= 20 * values.min()
+    groups = [(None, rows)] if hue is None else list(rows.groupby(hue, sort=False))
+    for axis, column in zip(axes[0], columns, strict=True):
+        for i, (label, part) in enumerate(groups):
+            table = part.dropna(subset=[column]).groupby(x)[column].agg(["mean", "std"])
+            axis.errorbar(
+                table.index, table["mean"], yerr=table["std"].fillna(0), fmt="-" + "os^D"[i % 4],
+                ms=4, capsize=1.5, lw=1, color=f"C{i}", label=LABELS.get(label, label),
+            )  # fmt: skip
+        axis.set_title(column, fontsize=9)
+        axis.set_xlabel(x, fontsize=9)
+        axis.set_xscale("log" if wide else "linear")
     if hue is not None:
         handles = axes[0, 0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside upper center", ncols=4, fontsize=8)

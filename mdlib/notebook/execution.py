@@ -49,7 +49,7 @@ def check(
     """
     checked = chapter.check(values)
     for name, parameter in chapter.parameters.items():
-        if parameter.domain == "data set":
+        if parameter.domain.startswith("data set"):
             scheme, colon, folder = checked[name].partition(":")
             if colon:  # a folder is meant from here, but the chapter runs in its own folder
                 checked[name] = f"{scheme}:{absolute(folder)}"

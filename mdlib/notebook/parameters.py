@@ -14,6 +14,8 @@ brackets at the end of the comment (which may open and close in comments on the 
     some of a, b, c     one or more of them, each once, with commas between them
     method              a name of mdlib.methods; several: some methods
     data set            what mdlib.data.load takes, as in images:PATH; several: some data sets
+    data set with factors
+                        the same, but no folder of images, of which nobody knows the factors
     some numbers, above 0
                         numbers with commas between them, each in the domain that follows;
                         some whole numbers, 1 or more: likewise
@@ -202,7 +204,12 @@ def _checked_text(domain: str, value: str) -> str:
         return value
     if domain == "option":
         return _checked_option(value)
-    if domain == "data set":
+    if domain in ("data set", "data set with factors"):
+        if "factors" in domain and value.startswith("images:"):
+            raise ValueError(
+                f"{value}: nobody knows the factors of these images, which this chapter measures: "
+                "expected a data set with factors, such as sprites, scenes or dsprites"
+            )
         return _checked_data_set(value)
     if domain == "method" or domain.startswith("one of "):
         return _checked_name(domain.removeprefix("one of "), value)

@@ -4,9 +4,11 @@
 gives the results as a DataFrame, `collect` writes them to NAME.csv, `read_csv` reads that file, and
 `replay` executes rows of it once more. `claims` gives the verdicts on what the YAML claims, which
 `collect` and `judge` write to NAME.claims.csv. Of a sweep that tunes, `best` is the trial that won.
+`draw` makes the figures that every sweep has, from NAME.csv.
 """
 
 from mdlib.sweep.claims import claims
+from mdlib.sweep.draw import draw
 from mdlib.sweep.driver import Interrupted, Stopped, Summary, estimate, run, states
 from mdlib.sweep.plan import Busy
 from mdlib.sweep.replay import replay
@@ -24,6 +26,7 @@ __all__ = [
     "best",
     "claims",
     "collect",
+    "draw",
     "estimate",
     "judge",
     "load",

@@ -271,7 +271,7 @@ class _Driver:
             self.todo.append(point)
 
     def _failed(self, point: Point, outcome: Outcome) -> None:
-        notebook = self.folders[point.number] / plan.NOTEBOOK
+        notebook = plan.executed(self.folders[point.number])
         again = self.tries[point.number] <= self.spec.retries and not self.signals
         tried = f", attempt {self.tries[point.number]}" if self.spec.retries else ""
         where = notebook if notebook.exists() else f"{notebook} (it did not come to that)"

@@ -20,15 +20,15 @@ from typing import Any
 
 from mdlib.io import atomic_write, read_json, sha256, write_json
 from mdlib.notebook import results
-from mdlib.notebook.execution import ENVIRONMENT, NOTEBOOK, PARAMS
+from mdlib.notebook.execution import ENVIRONMENT, FAILED, NOTEBOOK, PARAMS
 from mdlib.sweep.sources import code_hash as code_hash  # they name the folders, so: also here
 from mdlib.sweep.sources import imported_hash as imported_hash
 from mdlib.sweep.sources import source_hash as source_hash
 from mdlib.sweep.task import Outcome
 
 STATUS, LOG, LOCK = "status", "log.jsonl", ".lock"
-_MADE_ANEW = (STATUS, results.METRICS, NOTEBOOK, ENVIRONMENT)  # by each attempt at a run
-_WITNESSES = (results.METRICS, NOTEBOOK, ENVIRONMENT)  # their checksums stand in the status
+_WITNESSES = (results.METRICS, NOTEBOOK, FAILED, ENVIRONMENT)  # their checksums are in the status
+_MADE_ANEW = (STATUS, *_WITNESSES)  # by each attempt at a run
 
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
 
@@ -87,14 +87,24 @@ def earlier(folder: Path, number: int) -> Outcome | None:
 
 
 def end(folder: Path, outcome: Outcome) -> None:
-    """Log how an attempt ended, then write its status; a stopped run has none."""
+    """Log how an attempt ended, then write its status; a stopped run has none.
+
+    The notebook of one that failed is not called as that of one that is done.
+    """
     event = {"done": "end", "failed": "failure"}.get(outcome.state, "stop")
     facts: dict[str, Any] = {"attempt": outcome.attempt, "seconds": outcome.seconds}
     if outcome.cause:
         facts |= {"cause": outcome.cause, "message": outcome.message}
     log(folder, event, **facts)
+    if outcome.state == "failed" and (folder / NOTEBOOK).exists():
+        os.replace(folder / NOTEBOOK, folder / FAILED)
     if outcome.state != "stopped":
         write_status(folder, outcome.state, **facts)
+
+
+def executed(folder: Path) -> Path:
+    """The notebook of a run that is not done, or where it would be."""
+    return folder / (NOTEBOOK if (folder / NOTEBOOK).exists() else FAILED)
 
 
 def attempts(folder: Path) -> int:

@@ -10,8 +10,6 @@ from typing import Any
 
 from mdlib.sweep.task import Outcome
 
-_EVERY = 2.0  # seconds between two plain lines
-
 
 def duration(seconds: float) -> str:
     """Such as 0:01:30, as the live line has it."""
@@ -35,20 +33,20 @@ class Quiet:
 
 
 class Lines(Quiet):
-    """For a log file: a line for each run that is done, but no more than one in two seconds."""
+    """For a log file: a line for each run that is done, with what remains."""
 
     def __init__(self, name: str, total: int, done: int):
         self.name, self.total, self.done = name, total, done
-        self.started, self.last = time.monotonic(), -_EVERY
+        self.started = time.monotonic()
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     def look(self, counts: Counter, newest: Outcome | None = None) -> None:
-        now, made = time.monotonic(), counts["done"] - self.done
-        if newest is None or now < self.last + _EVERY:
+        if newest is None:
             return
-        self.last, ended = now, counts["done"] + counts["failed"]
+        now, made = time.monotonic(), counts["done"] - self.done
+        ended = counts["done"] + counts["failed"]
         failed = f", {counts['failed']} failed" if counts["failed"] else ""
         text = f"{self.name}: {ended} of {self.total}{failed}; {_words(newest)}"
         if made and ended < self.total:

@@ -5,7 +5,7 @@ checkers alone do not. "mdlib.methods.vae:VAE" in a string, as registries have i
 They are followed into mdlib and into modules beside the chapter; the versions of other packages
 stand in a run's environment.
 
-Comments, docstrings, annotations and layout change nothing.
+Comments, docstrings, annotations and layout change nothing, nor do a chapter's exercises.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+from collections.abc import Collection
 from functools import cache, lru_cache
 from importlib.util import decode_source
 from pathlib import Path
@@ -34,11 +35,12 @@ _ANNOTATES |= {"torch", "numpy", "pandas"}  # where an import may serve annotati
 _UNREAD = {"annotation", "returns", "type_comment", "type_params", "type_ignores", "ctx", "kind"}
 _REGISTERED = re.compile(r"(mdlib(?:\.\w+)+)(?::\w+)?|(\w+(?:\.\w+)*):[A-Za-z_]\w*")
 _IMPORTERS = ("import_module", "__import__")
+_EXERCISE = {"solution", "check", "hidden"}  # tags of cells whose numbers nobody records
 
 
 def source_hash(chapter: Chapter) -> str:
     """A hash of what a run's numbers come from: the chapter's code and all that it imports."""
-    code, beside = _of_text(_text(chapter)), chapter.path.parent
+    code, beside = _of_text(_text(chapter, without=_EXERCISE)), chapter.path.parent
     modules = closure(code.imports, beside)
     digests = [f"{name} {_of_file(path).digest}" for name, path in sorted(modules.items())]
     return _digest("\n".join([code.digest, *digests]))
@@ -59,7 +61,7 @@ def imported_hash(chapter: Chapter) -> str:
 
 
 def code_hash(chapter: Chapter) -> str:
-    """A hash of the chapter's code cells alone."""
+    """A hash of the chapter's code cells alone, exercises included: of what a notebook shows."""
     return _of_text(_text(chapter)).digest
 
 
@@ -101,9 +103,10 @@ def _file(module: str, beside: Path) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _text(chapter: Chapter) -> str:
+def _text(chapter: Chapter, without: Collection[str] = ()) -> str:
     """The code cells as one text; a cell tagged "launch" only fetches the book."""
-    cells = [c.source for c in chapter.cells if c.kind == "code" and "launch" not in c.tags]
+    left_out = {"launch", *without}
+    cells = [c.source for c in chapter.cells if c.kind == "code" and not left_out & {*c.tags}]
     return "\n".join(cells) + "\n"
 
 

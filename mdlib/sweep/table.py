@@ -183,19 +183,25 @@ def metrics(frame: pd.DataFrame, spec: Spec) -> list[str]:
 
 def summary(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     """Mean ± std over seeds, with n, for each setting and each word that a run recorded."""
-    measured = metrics(frame, spec)
-    words = [c for c in measured if not _is_number(frame[c])]
-    groups = [name for name in spec.varying if name not in ("seed", *words)] + words
-    # a parameter that says the same as a recorded word would only widen the table
-    groups = [g for g in groups if g in words or not any(_same(frame, g, w) for w in words)]
-    if not groups:
-        groups = ["sweep"]
+    settings, numbers = settings_and_numbers(frame, spec)
+    if not settings:
+        settings = ["sweep"]
         frame = frame.assign(sweep=spec.name)
-    numbers = [c for c in measured if c not in words]
-    return tables.mean_std(frame[[*groups, *numbers]], groups)
+    return tables.mean_std(frame[[*settings, *numbers]], settings)
 
 
-def _is_number(column: pd.Series) -> bool:
+def settings_and_numbers(frame: pd.DataFrame, spec: Spec) -> tuple[list[str], list[str]]:
+    """The columns that tell settings apart, words that a run recorded among them, and those of
+    numbers that were measured."""
+    measured = metrics(frame, spec)
+    words = [c for c in measured if not is_number(frame[c])]
+    found = [name for name in spec.varying if name not in ("seed", *words)] + words
+    # a parameter that says the same as a recorded word would only widen the table
+    found = [g for g in found if g in words or not any(_same(frame, g, w) for w in words)]
+    return found, [c for c in measured if c not in words]
+
+
+def is_number(column: pd.Series) -> bool:
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     return is_numeric_dtype(column) and not is_bool_dtype(column)

@@ -889,16 +889,25 @@ ceilings = {
 # %% [markdown]
 # ## Exercises
 #
-# **1 (easy).** `mi.estimate` evaluates InfoNCE on a quarter of the pairs, in one score matrix. Write `ceiling(N)`, and
+# **1 (easy, 2 points, 10 minutes).** `mi.estimate` evaluates InfoNCE on a quarter of the pairs, in one score matrix. Write `ceiling(N)`, and
 # `pairs_needed(information)`: the smallest $N$ for which the ceiling is at least so many nats.
+#
+# <details><summary>Hint</summary>
+#
+# The score matrix has $N // 4$ rows, and InfoNCE is at most the log of their number. For the second, invert the
+# first, and mind that $N$ is whole.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def ceiling(N):
+    """N pairs → nats."""
     return math.log(N // 4)
 
 
 def pairs_needed(information):
+    """Nats → the number of pairs, an int."""
     return 4 * math.ceil(math.exp(information))
 
 
@@ -906,22 +915,38 @@ def pairs_needed(information):
 x, y = draw(vectors.create("1v1-normal-0.75"), seed)
 for N in (400, 1001):
     found = mi.estimate(x[:N], y[:N], steps=1, repeats=1, check=False)
-    assert abs(found.ceiling - ceiling(N)) < 1e-9
+    assert abs(found.ceiling - ceiling(N)) < 1e-9, (
+        f"ceiling({N}) = {ceiling(N)}, mi.estimate says {found.ceiling}"
+    )
 for information in (1.0, 4.2, 10.0):
     N = pairs_needed(information)
-    assert ceiling(N) >= information > ceiling(N - 1)
+    assert ceiling(N) >= information > ceiling(N - 1), (
+        f"{N} pairs for {information} nats: too few, or one more than needed"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+for N in (8, 4001):
+    assert abs(ceiling(N) - math.log(N // 4)) < 1e-9, f"ceiling({N})"
+assert pairs_needed(0.5) == 8, "two rows hold log 2 = 0.69 nats"
 
 # %% [markdown]
 # For 10 nats, nearly ninety thousand pairs, only to make the answer *possible*.
 #
-# **2 (medium).** By {prf:ref}`thm-benchmark-invariance` we may replace a column by any increasing function of it. Ranks
+# **2 (medium, 3 points, 20 minutes).** By {prf:ref}`thm-benchmark-invariance` we may replace a column by any increasing function of it. Ranks
 # give the most thorough one: write `normal_scores(v)`, which replaces the $i$-th smallest of $n$ values of each column
 # by the $(i - \frac12)/n$ quantile of a standard normal. On which tasks does the Gaussian estimator then become exact,
 # and on which does it stay blind? (Strictly, the rank is a function of the whole sample. Why does that hardly matter?)
+#
+# <details><summary>Hint</summary>
+#
+# `argsort` twice gives the rank, from 0. `torch.special.ndtri` is the quantile of a standard normal.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def normal_scores(v):
+    """[n, d] → [n, d], each column by itself."""
     rank = v.argsort(0).argsort(0)
     return torch.special.ndtri((rank.double() + 0.5) / len(v))
 
@@ -939,26 +964,44 @@ assert (
     scores.isfinite().all()
     and abs(scores[0]) < 1e-6
     and scores[2] == -scores[1]
-)
+), f"3 values of one column: {scores.flatten().tolist()}; expected −q, 0, q"
 for name in ("half_cube-", "wiggly-", "normal_cdf-"):
     value = after_ranks(classical.gaussian, name + "1v1-normal-0.75")
-    assert abs(value - 0.413) < 0.06, (name, value)  # monotone maps: exact
+    assert abs(value - 0.413) < 0.06, (
+        f"{name}: {value:.3f} nats, expected 0.413: the map is monotone"
+    )  # monotone maps: exact
 student = "student-identity-1-1-1"
-assert after_ranks(classical.gaussian, student) < 0.03  # still blind
-assert abs(after_ranks(classical.ksg, student) - 0.224) < 0.05  # and KSG sees
+assert after_ranks(classical.gaussian, student) < 0.03, (
+    "the Gaussian estimator sees no dependence of Student's kind"
+)  # still blind
+assert abs(after_ranks(classical.ksg, student) - 0.224) < 0.05, (
+    "ranks keep what KSG reads"
+)  # and KSG sees
+
+# %% tags=["hidden", "remove-cell"]
+v = torch.tensor([[5.0, 1.0], [2.0, 3.0], [9.0, 2.0]])
+assert normal_scores(v).shape == v.shape, "each column by itself"
+torch.testing.assert_close(normal_scores(v), normal_scores(v**3))
 
 # %% [markdown]
 # Ranks are estimates of the cumulative distribution function, which is an increasing map of one column, and they are
 # within about $1/\sqrt{n}$ of it.
 #
-# **3 (a small research question).** Permute $y$, and the truth is 0: what an estimator finds there is its bias. Is
+# **3 (a small research question, 6 points, 60 minutes).** Permute $y$, and the truth is 0: what an estimator finds there is its bias. Is
 # *estimate minus estimate on shuffled pairs* a better estimator? Write `calibrated(estimator, x, y, shuffles,
 # generator)`, try Gaussian and KSG on dense and two-pair normals in 25 dimensions, and explain which bias it removes
 # and which it does not.
+#
+# <details><summary>Hint</summary>
+#
+# Permuting $y$ alone breaks the pairs and keeps both margins. Take the mean over the shuffles, and subtract it.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def calibrated(estimator, x, y, shuffles, generator):
+    """x [n, a] and y [n, b] → nats, a float."""
     at_zero = [
         estimator(x, y[torch.randperm(len(y), generator=generator)])
         for _ in range(shuffles)
@@ -977,9 +1020,20 @@ def both_ways(estimator, name):
 
 
 plain, mended = both_ways(classical.gaussian, "multinormal-dense-25-25-0.5")
-assert plain > 0.1 > 0.09 > abs(mended), (plain, mended)
+assert plain > 0.1 > 0.09 > abs(mended), (
+    f"Gaussian, dense: {plain:.2f} and, calibrated, {mended:.2f} off"
+)
 plain, mended = both_ways(classical.ksg, "multinormal-sparse-25-25-2-2.0")
-assert max(plain, mended) < -0.5, (plain, mended)
+assert max(plain, mended) < -0.5, (
+    f"KSG, two pairs: {plain:.2f} and, calibrated, {mended:.2f} off"
+)
+
+# %% tags=["hidden", "remove-cell"]
+nothing_here = torch.zeros(10, 1)
+always_one = calibrated(
+    lambda x, y: 1.0, nothing_here, nothing_here, 5, torch.Generator()
+)
+assert abs(always_one) < 1e-9, "who always says 1 has all of it from chance"
 
 # %% [markdown]
 # The Gaussian estimator's error is what chance adds, $D_x D_y / 2N$, and chance adds the same to shuffled pairs. KSG's

@@ -21,7 +21,8 @@
 # **Time:** about 50 seconds on two CPU cores; the sweep behind the tables took three and a quarter hours of one core.
 
 # %% tags=["parameters", "hide-input"]
-dataset = "scenes"  # or sprites, dsprites, shapes3d, celeba, … [data set]
+dataset = "scenes"  # or sprites, dsprites, shapes3d, celeba, …
+# [data set with factors]
 methods = "vicreg,beta_vae"  # what is compared [some methods]
 seed = 0  # the first seed [seed]
 seeds = 1  # how many, one after the other [1 or more]
@@ -36,7 +37,7 @@ arch = "mlp-small"  # of the encoder
 # [one of mlp-small, mlp, mlp-large, conv, resnet]
 lr = 1e-3  # learning rate at the first step; it falls to 0 along a cosine
 # [above 0]
-samples = 10000  # images that the scores are computed from [100 or more]
+samples = 5000  # images that the scores are computed from [100 or more]
 trees = 2000  # images that DCI and HFS are computed from [100 or more]
 bins = 20  # of each code, for everything that counts [2 or more]
 image_size = 32  # photographs are scaled to it [1 or more]
@@ -842,13 +843,21 @@ Markdown(f"""Between the two data sets there is little agreement: Kendall's τ o
 #
 # ## Exercises
 #
-# **1 (easy).** How well does a random non-negative template do? Write `random_relu(images, D, seed)`: codes [N, D] of
+# **1 (easy, 2 points, 10 minutes).** How well does a random non-negative template do? Write `random_relu(images, D, seed)`: codes [N, D] of
 # float images, from one random linear layer (normal weights, divided by the root of the number of pixels) and a ReLU.
 # Does its best unit beat that of its own rotation?
+#
+# <details><summary>Hint</summary>
+#
+# Flatten, subtract the mean image, multiply by a matrix of normal numbers from `torch.Generator().manual_seed(seed)`,
+# and cut at 0.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def random_relu(images, D, seed):
+    """images [N, C, H, W], floats → codes [N, D], not negative."""
     draw = torch.Generator().manual_seed(seed)
     x = images.flatten(1) - images.flatten(1).mean(0)
     weights = torch.randn(x.shape[1], D, generator=draw) / x.shape[1] ** 0.5
@@ -862,16 +871,32 @@ assert z.shape == (3000, 128) and z.min() == 0, "non-negative"
 assert torch.equal(z, random_relu(few, 128, seed=0)), "the seed decides"
 own = metrics.med(z, v[:3000], bins, top_k=1).score
 null = metrics.rotation_null(z, v[:3000], 1, bins=bins)
-assert own > null.score, (own, null.score)
+assert own > null.score, (
+    f"top-1 MED {own:.3f}, of its rotations {null.score:.3f}"
+)
+
+# %% tags=["hidden", "remove-cell"]
+narrow = random_relu(few[:100], 64, seed=1)
+assert narrow.shape == (100, 64) and narrow.min() == 0, "100 codes of 64"
+other = random_relu(few[:100], 64, seed=2)
+assert not torch.equal(narrow, other), "another seed, other weights"
 
 # %% [markdown]
-# **2 (medium).** The FactorVAE score rises when axes are thrown away. Show that width alone does it: write
+# **2 (medium, 3 points, 20 minutes).** The FactorVAE score rises when axes are thrown away. Show that width alone does it: write
 # `votes(z, D, seed)`, the FactorVAE score of $D$ random mixtures of the code's units, $zA$ with a Gaussian $A$ of $D$
 # columns, divided by the root of their mean variance. What happens from $D = 5$ to $D = 200$?
+#
+# <details><summary>Hint</summary>
+#
+# Draw $A$ with a generator of that seed. `z.var(0).mean().sqrt()` is the root of the mean variance. `metrics.Rows`
+# and `metrics.factor_vae` do the rest.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def votes(z, D, seed):
+    """z [N, K], D columns → the FactorVAE score, from 0 to 1."""
     draw = torch.Generator().manual_seed(seed)
     mixed = z @ torch.randn(z.shape[1], D, generator=draw).to(z)
     mixed = mixed / mixed.var(0).mean().sqrt()
@@ -881,18 +906,33 @@ def votes(z, D, seed):
 # %% tags=["check"]
 z = untrained[chosen[0], seed][0][:4000]
 narrow_mix, wide_mix = votes(z, 5, 0), votes(z, 200, 0)
-assert 0 < narrow_mix < wide_mix <= 1, (narrow_mix, wide_mix)
+assert 0 < narrow_mix < wide_mix <= 1, (
+    f"D = 5: {narrow_mix:.2f}; D = 200: {wide_mix:.2f}: wider is not better"
+)
+
+# %% tags=["hidden", "remove-cell"]
+assert votes(z, 5, 0) == narrow_mix, "the seed decides"
+louder = votes(1000 * z, 20, 3)
+assert abs(louder - votes(z, 20, 3)) < 0.05, "the code's unit does not matter"
 
 # %% [markdown]
-# **3 (a small research question).** Give a joint embedding a reason to sort its units: let the two views of an image
+# **3 (a small research question, 6 points, 60 minutes).** Give a joint embedding a reason to sort its units: let the two views of an image
 # differ in **one factor** and agree in all others. Write `partners(rows, factor, generator)`: for row indices [B] of
 # `measured`, the rows [B] of images that agree in every factor but the given one (if there are none among the measured
 # images, the row itself). Then train VICReg on such pairs, another factor each step: does top-1 MED rise above the
 # untrained encoder's? This is weak supervision; what would you compare it with?
+#
+# <details><summary>Hint</summary>
+#
+# `packed` gives equal rows of factors one number. Set the one factor to 0 in all rows first, and those that agree in
+# the rest have one key.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def partners(rows, factor, generator):
+    """rows [B], indices of `measured` → [B], others of them."""
     key = packed(torch.where(torch.arange(K).to(v) == factor, 0, v))
     found = rows.clone()
     for i, row in enumerate(rows.tolist()):
@@ -907,9 +947,18 @@ rows_asked = torch.arange(50, device=device)
 for factor in range(min(K, 3)):
     mates = partners(rows_asked, factor, torch.Generator().manual_seed(factor))
     rest = [j for j in range(K) if j != factor]
-    assert torch.equal(v[mates][:, rest], v[rows_asked][:, rest])
-    if dataset in ("sprites", "scenes"):
-        assert (v[mates][:, factor] != v[rows_asked][:, factor]).any()
+    assert torch.equal(v[mates][:, rest], v[rows_asked][:, rest]), (
+        f"factor {factor}: partners differ in another factor, too"
+    )
+    changes = (v[mates][:, factor] != v[rows_asked][:, factor]).any()
+    alone = dataset not in ("sprites", "scenes")  # where no image has a partner
+    assert changes or alone, f"factor {factor}: all partners are the same in it"
+
+# %% tags=["hidden", "remove-cell"]
+last = K - 1
+mates = partners(rows_asked[:10], last, torch.Generator().manual_seed(9))
+assert mates.shape == (10,), "a partner for each row"
+assert torch.equal(v[mates][:, :last], v[rows_asked[:10]][:, :last])
 
 # %% [markdown]
 # ## References

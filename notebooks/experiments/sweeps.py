@@ -221,6 +221,16 @@ plt.show()
 # %% [markdown]
 # *Figure 1. Accuracy against the size of the code: mean ± one standard deviation over seeds; crosses are runs.*
 #
+# Of a sweep whose rows are collected, `mdlib plot NAME` draws the figures that all sweeps have, from `NAME.csv`: dots,
+# differences from one setting with their intervals, and a curve along each numeric parameter of the grid. For a figure of
+# your own, three lines of seaborn are enough, since the table has one row a measurement:
+#
+# ```python
+# rows = sweep.read_csv("NAME")
+# sns.lineplot(rows, x="latent_dim", y="accuracy", errorbar="sd", marker="o")
+# plt.xscale("log", base=2)
+# ```
+#
 # The claim that the seeds cannot turn:
 
 # %%
@@ -264,31 +274,53 @@ assert mean[16] > mean[1] + 0.1, mean.to_dict()
 # %% [markdown]
 # ## Exercises
 #
-# **1 (easy).** How uncertain is $\hat\sigma$? For normal numbers its relative standard deviation is about
+# **1 (easy, 2 points, 10 minutes).** How uncertain is $\hat\sigma$? For normal numbers its relative standard deviation is about
 # $1/\sqrt{2(n-1)}$. Write `seeds_needed(relative)`: the smallest $n$ for which that is at most `relative`.
+#
+# <details><summary>Hint</summary>
+#
+# Solve $1/\sqrt{2(n-1)} \le$ `relative` for $n$, and round up.
+#
+# </details>
 
 # %% tags=["solution", "hide-input"]
 import math
 
 
 def seeds_needed(relative):
+    """A relative error → a number of seeds, an int."""
     return math.ceil(1 + 1 / (2 * relative**2))
 
 
 # %% tags=["check"]
 for n in (3, 9, 51):
-    assert seeds_needed(1 / math.sqrt(2 * (n - 1)) + 1e-9) == n
+    assert seeds_needed(1 / math.sqrt(2 * (n - 1)) + 1e-9) == n, (
+        f"{n} seeds have just this error, but yours are another number"
+    )
 draws = np.random.default_rng(seed).normal(size=(20000, 51)).std(1, ddof=1)
-assert abs(draws.std() - 0.1) < 0.01
-assert seeds_needed(0.1) == 51
+assert abs(draws.std() - 0.1) < 0.01, "the rule of thumb itself: 51 seeds, 10 %"
+assert seeds_needed(0.1) == 51, (
+    f"seeds_needed(0.1) = {seeds_needed(0.1)}, expected 51"
+)
+
+# %% tags=["hidden", "remove-cell"]
+assert seeds_needed(1.0) == 2, "one seed has no deviation at all"
+assert seeds_needed(0.06) == 140, seeds_needed(0.06)
 
 # %% [markdown]
-# **2 (medium).** Write a sweep with an explicit list of points, `points`, instead of a grid: sizes 1 and 16, each with
+# **2 (medium, 3 points, 20 minutes).** Write a sweep with an explicit list of points, `points`, instead of a grid: sizes 1 and 16, each with
 # seeds 0 and 1, so that all of size 1 comes first. Return its text.
+#
+# <details><summary>Hint</summary>
+#
+# `points:` is a list of dictionaries of parameters, and `seeds: 2` means 0 and 1.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def by_points():
+    """→ the YAML, a str. Its chapter is `size.py`."""
     return """\
 chapter: size.py
 points:
@@ -304,23 +336,49 @@ order = [
     (p.parameters["latent_dim"], p.parameters["seed"])
     for p in sweep.load(folder / "points.yaml").points
 ]
-assert order == [(1, 0), (1, 1), (16, 0), (16, 1)]
+assert order == [(1, 0), (1, 1), (16, 0), (16, 1)], (
+    f"(size, seed) in this order: {order}"
+)
+
+# %% tags=["hidden", "remove-cell"]
+import yaml
+
+written = yaml.safe_load(by_points())
+assert "grid" not in written and len(written["points"]) >= 2, written
 
 # %% [markdown]
-# **3 (a small research question).** Take $k$ settings that are all equally good, with seed noise $\sigma$, and report the
+# **3 (a small research question, 6 points, 60 minutes).** Take $k$ settings that are all equally good, with seed noise $\sigma$, and report the
 # best mean of $n$ seeds. By how much is it too high? Write `luck(k, n)`, in units of $\sigma$, by simulation.
+#
+# <details><summary>Hint</summary>
+#
+# Draw `trials` × $k$ × $n$ normal numbers. Means over the seeds, the largest of the settings, then the mean over
+# trials.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def luck(k, n, trials=4000):
+    """→ how much too high the best mean is on average, in σ."""
     noise = np.random.default_rng(0).normal(size=(trials, k, n))
     return noise.mean(2).max(1).mean()
 
 
 # %% tags=["check"]
-assert abs(luck(1, 3)) < 0.05  # who does not choose is not lucky
-assert abs(luck(2, 1) - 1 / math.sqrt(math.pi)) < 0.05
-assert abs(luck(20, 4) - luck(20, 1) / 2) < 0.05  # it shrinks with √n
+assert abs(luck(1, 3)) < 0.05, (
+    "who does not choose is not lucky"
+)  # who does not choose is not lucky
+assert abs(luck(2, 1) - 1 / math.sqrt(math.pi)) < 0.05, (
+    f"luck(2, 1) = {luck(2, 1):.3f}, the larger of two normals: 1/√π = 0.564"
+)
+assert abs(luck(20, 4) - luck(20, 1) / 2) < 0.05, (
+    "it shrinks with √n"
+)  # it shrinks with √n
+
+# %% tags=["hidden", "remove-cell"]
+three = 3 / (2 * math.sqrt(math.pi))
+assert abs(luck(3, 1) - three) < 0.05, f"the largest of three: {three:.3f}"
 
 # %% [markdown]
 # ## References

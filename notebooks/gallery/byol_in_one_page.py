@@ -376,17 +376,25 @@ tables.mean_std(source[["variant", "gauge", "class of views"]], "variant")
 #
 # ## Exercises
 #
-# **1 (easy).** A network whose projections are all one point $c$, whose target gives the same $c$, and whose predictor
+# **1 (easy, 2 points, 10 minutes).** A network whose projections are all one point $c$, whose target gives the same $c$, and whose predictor
 # answers $p$ to it: what is its loss (1)? Write `collapsed_loss(p, c)` for vectors `p`, `c`, and find the predictor's best
 # answer, `best_answer(c)`.
+#
+# <details><summary>Hint</summary>
+#
+# (1) is 2 − 2 cos. Which direction has the largest cosine with $c$?
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def collapsed_loss(p, c):
+    """p [D] and c [D] → the loss, a tensor []."""
     return 2 - 2 * F.cosine_similarity(p, c, dim=0)
 
 
 def best_answer(c):
+    """c [D] → p [D]."""
     return c  # the loss is then 0, the least there is: collapse is a solution
 
 
@@ -394,17 +402,32 @@ def best_answer(c):
 c = torch.randn(head_dim, generator=torch.Generator().manual_seed(seed))
 p = torch.eye(head_dim)[0]
 cosine = (p @ c / p.norm() / c.norm()).item()
-assert abs(collapsed_loss(p, c).item() - 2 * (1 - cosine)) < 1e-5
-assert abs(collapsed_loss(best_answer(c), c).item()) < 1e-5
+assert abs(collapsed_loss(p, c).item() - 2 * (1 - cosine)) < 1e-5, (
+    f"yours is {collapsed_loss(p, c).item():.4f}, (1) {2 * (1 - cosine):.4f}"
+)
+assert abs(collapsed_loss(best_answer(c), c).item()) < 1e-5, (
+    "a better answer exists: the least loss is 0"
+)
+
+# %% tags=["hidden", "remove-cell"]
+assert abs(collapsed_loss(3 * c, c).item()) < 1e-5, "length does not count"
+assert abs(collapsed_loss(-c, c).item() - 4) < 1e-5, "the opposite: 4"
 
 # %% [markdown]
-# **2 (a small research question).** How slow is slow? Write `memory(tau)`: after how many steps with a constant $\tau$ has
+# **2 (a small research question, 6 points, 60 minutes).** How slow is slow? Write `memory(tau)`: after how many steps with a constant $\tau$ has
 # the target forgotten half of the weights it had? Then sweep `momentum` from 0 to 0.999 (mind that it rises to 1 along
 # (1)): is there a best memory, and does it grow with `steps`?
+#
+# <details><summary>Hint</summary>
+#
+# After $n$ steps the share $\tau^n$ of the old weights is left. For which $n$ is it a half?
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def memory(tau):
+    """τ between 0 and 1 → a number of steps, not rounded."""
     return math.log(0.5) / math.log(tau)
 
 
@@ -413,7 +436,13 @@ for tau in (0.5, 0.9, 0.99):
     xi = torch.ones(1, dtype=torch.float64)
     for _ in range(100):
         xi.lerp_(torch.zeros_like(xi), 1 - tau)
-    assert abs(0.5 ** (100 / memory(tau)) - xi.item()) < 1e-9
+    assert abs(0.5 ** (100 / memory(tau)) - xi.item()) < 1e-9, (
+        f"τ = {tau}: after {memory(tau):.1f} steps not a half is left"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+assert abs(memory(0.5) - 1) < 1e-9, "τ = 1/2: one step"
+assert 690 < memory(0.999) < 695, memory(0.999)
 
 # %% [markdown]
 # ## References

@@ -383,27 +383,49 @@ tables.mean_std(source[["variant", *mean.columns[-6:]]], "variant")
 #
 # ## Exercises
 #
-# **1 (easy).** A critic that knows nothing gives $S = 0$ everywhere. What is InfoNCE of (2) then, for $B$ images with $L$
+# **1 (easy, 2 points, 10 minutes).** A critic that knows nothing gives $S = 0$ everywhere. What is InfoNCE of (2) then, for $B$ images with $L$
 # places? Write `nothing(B, L)`, in nats.
+#
+# <details><summary>Hint</summary>
+#
+# With equal scores every candidate is as likely as every other. How many are there: the partner, and the places of
+# all other images?
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def nothing(B, L):
+    """→ nats, 0 or less."""
     return -math.log(1 + (B - 1) * L)  # a fair draw among that many
 
 
 # %% tags=["check"]
 for B, L in [(2, 1), (64, 16)]:
-    assert abs(nothing(B, L) - nce(torch.zeros(B, B, L)).item()) < 1e-4
+    assert abs(nothing(B, L) - nce(torch.zeros(B, B, L)).item()) < 1e-4, (
+        f"B = {B}, L = {L}: {nothing(B, L):.4f}, (2) says otherwise"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+assert abs(nothing(1, 1)) < 1e-12, "without negatives there is no choice"
+assert abs(nothing(3, 4) + math.log(9)) < 1e-9, "1 + 2 · 4 candidates"
 
 # %% [markdown]
-# **2 (a small research question).** Does the local critic know *where* a place is? Write `shuffled(m, generator)`: the
+# **2 (a small research question, 6 points, 60 minutes).** Does the local critic know *where* a place is? Write `shuffled(m, generator)`: the
 # places of each map [B, C, H, W] in an order of its own. What happens to the score of a local and of a global network?
 # Then: give the local critic the place's coordinates as two more channels. Does the code get better or worse?
+#
+# <details><summary>Hint</summary>
+#
+# `torch.rand(B, H * W, generator=generator).argsort(1)` is a random order for each map. `gather` along the flattened
+# places.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def shuffled(m, generator):
+    """m [B, C, H, W] → [B, C, H, W], places in another order."""
     order = torch.rand(len(m), m[0, 0].numel(), generator=generator).argsort(1)
     order = order.to(m.device)[:, None].expand(-1, m.shape[1], -1)
     return m.flatten(2).gather(2, order).view_as(m)
@@ -416,9 +438,19 @@ for local in (True, False):
         m, _, _, z = net(x[:32])
         moved = shuffled(m, torch.Generator().manual_seed(seed))
         before, after = (jsd(net.scores(maps, z)).item() for maps in (m, moved))
-    assert moved.shape == m.shape and not torch.equal(moved, m)
+    assert moved.shape == m.shape and not torch.equal(moved, m), (
+        "same shape, another order"
+    )
     torch.testing.assert_close(moved.sum((2, 3)), m.sum((2, 3)))
-    assert (abs(before - after) < 1e-5) == local
+    assert (abs(before - after) < 1e-5) == local, (
+        "a local critic scores place by place, a global one the whole map"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+maps = torch.arange(24.0).view(1, 6, 2, 2)
+mixed = shuffled(maps, torch.Generator().manual_seed(1))
+places = ({tuple(p) for p in m.flatten(2)[0].T.tolist()} for m in (maps, mixed))
+assert len({frozenset(p) for p in places}) == 1, "a place keeps its channels"
 
 # %% [markdown]
 # ## References

@@ -321,12 +321,19 @@ plt.show()
 #
 # ## Exercises
 #
-# **1 (easy).** What is $\mathrm{Cov}(z_i, z'_i)$ for the best guess? Write `best_guess(z)`, [N, 2] → [N, 2], for two dimensions
+# **1 (easy, 2 points, 10 minutes).** What is $\mathrm{Cov}(z_i, z'_i)$ for the best guess? Write `best_guess(z)`, [N, 2] → [N, 2], for two dimensions
 # of Gaussian codes, linear, each from the other; then the covariance is the variance times the squared correlation.
+#
+# <details><summary>Hint</summary>
+#
+# The best linear guess of one dimension from the other has the slope covariance / variance. Subtract the means first.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def best_guess(z):
+    """z [N, 2] → [N, 2]: each column guessed from the other one."""
     centred = z - z.mean(0)
     slope = (centred[:, 0] * centred[:, 1]).mean() / centred.square().mean(0)
     return z.mean(0) + centred.flip(1) * slope.flip(0)
@@ -340,20 +347,36 @@ found = covariance(z, best_guess(z))
 rho = torch.corrcoef(z.T)[0, 1]
 torch.testing.assert_close(found, z.var(0, correction=0) * rho**2)
 
+# %% tags=["hidden", "remove-cell"]
+away = z + torch.tensor([3.0, -5.0])
+moved, still = best_guess(away) - away.mean(0), best_guess(z) - z.mean(0)
+torch.testing.assert_close(moved, still, atol=1e-3, rtol=1e-3)
+
 # %% [markdown]
-# **2 (a small research question).** The penalty has a free way out: shrink. Write `shrunk(z, s)`, codes with all deviations from
+# **2 (a small research question, 6 points, 60 minutes).** The penalty has a free way out: shrink. Write `shrunk(z, s)`, codes with all deviations from
 # their mean times $s$. By which power of $s$ does the sum of covariances fall, for the best guess? Then measure whether the
 # learned ranges of Table 1 fall with λ, and try a penalty on the *correlation* instead.
+#
+# <details><summary>Hint</summary>
+#
+# The mean stays where it is.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def shrunk(z, s):
+    """z [N, D] → [N, D]."""
     return z.mean(0) + s * (z - z.mean(0))
 
 
 # %% tags=["check"]
 whole, half = (covariance(v, best_guess(v)) for v in (z, shrunk(z, 0.5)))
 torch.testing.assert_close(half, whole * 0.5**2)
+
+# %% tags=["hidden", "remove-cell"]
+torch.testing.assert_close(shrunk(z, 1.0), z)
+torch.testing.assert_close(shrunk(z, 0.0), z.mean(0).expand_as(z))
 
 # %% [markdown]
 # ## References

@@ -411,11 +411,19 @@ tables.mean_std(source[["variant", *readings]], "variant")
 #
 # ## Exercises
 #
-# **1 (easy).** All codes are the same unit vector. What is the rate (1)? Write `point_rate(D, epsilon2)` in nats.
+# **1 (easy, 2 points, 10 minutes).** All codes are the same unit vector. What is the rate (1)? Write `point_rate(D, epsilon2)` in nats.
+#
+# <details><summary>Hint</summary>
+#
+# All codes equal: the second moment is a matrix of rank 1. What are its eigenvalues, and what is the determinant in
+# (1)?
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def point_rate(D, epsilon2):
+    """→ nats."""
     return 0.5 * math.log(
         1 + D / epsilon2
     )  # one eigenvalue of C is 1, the others 0
@@ -425,16 +433,29 @@ def point_rate(D, epsilon2):
 for D in (2, 32):
     z = torch.eye(D)[:1].expand(50, D)
     C, _ = moments(z, torch.zeros(50, dtype=torch.long), 1)
-    assert abs(point_rate(D, EPSILON2) - rate(C[0]).item()) < 1e-4
+    assert abs(point_rate(D, EPSILON2) - rate(C[0]).item()) < 1e-4, (
+        f"D = {D}: {point_rate(D, EPSILON2):.4f}, (1) gives {rate(C[0]):.4f}"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+assert abs(point_rate(1, 1.0) - 0.5 * math.log(2)) < 1e-9
+assert point_rate(64, 0.1) > point_rate(64, 0.5), "a finer grain, more nats"
 
 # %% [markdown]
-# **2 (a small research question).** $\Delta R(z, \hat z)$ sees second moments only. Write `twin(z)`: other codes, of
+# **2 (a small research question, 6 points, 60 minutes).** $\Delta R(z, \hat z)$ sees second moments only. Write `twin(z)`: other codes, of
 # length 1, none of them near its own, at distance 0 from $z$. Then: in a trained loop, how near is $\hat z$ to its own
 # $z$, compared with another of the same class? What would have to be added to (3)?
+#
+# <details><summary>Hint</summary>
+#
+# Which change of a vector leaves its outer product with itself as it was?
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def twin(z):
+    """z [N, D], unit vectors → [N, D], others."""
     return -z
 
 
@@ -442,9 +463,17 @@ def twin(z):
 z = F.normalize(torch.randn(200, 8, dtype=torch.float64), dim=1)
 labels = torch.arange(200) % 4
 C, C_twin = (moments(codes, labels, 4)[0] for codes in (z, twin(z)))
-assert distance(C, C_twin).abs().max() < 1e-9
-assert (twin(z) - z).norm(dim=1).min() > 0.1
-assert (twin(z).norm(dim=1) - 1).abs().max() < 1e-9
+assert distance(C, C_twin).abs().max() < 1e-9, "(3) sees a difference"
+assert (twin(z) - z).norm(dim=1).min() > 0.1, (
+    "a twin stands where its original does"
+)
+assert (twin(z).norm(dim=1) - 1).abs().max() < 1e-9, "length 1"
+
+# %% tags=["hidden", "remove-cell"]
+z = F.normalize(torch.randn(60, 3, dtype=torch.float64), dim=1)
+labels = torch.zeros(60, dtype=torch.long)
+C, C_twin = (moments(codes, labels, 1)[0] for codes in (z, twin(z)))
+assert distance(C, C_twin).abs().max() < 1e-9, "also of one class, in 3 D"
 
 # %% [markdown]
 # ## References

@@ -329,12 +329,20 @@ plt.show()
 #
 # ## Exercises
 #
-# **1 (easy).** At spacing 8 two different images of three channels differ in 1, 2 or 3 squares. Write
+# **1 (easy, 2 points, 10 minutes).** At spacing 8 two different images of three channels differ in 1, 2 or 3 squares. Write
 # `expected_distance(C)`: the mean perceived distance (plain, 64 × 64) of two independent random images of $C$ channels.
+#
+# <details><summary>Hint</summary>
+#
+# One channel: two squares of 8 × 8 white pixels, which are at the same place with chance 1/64. The distance is a mean
+# over pixels and channels.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def expected_distance(C):
+    """C channels → the mean distance."""
     return 2 * 8 * 8 / 64**2 * (1 - 1 / 64)  # of each channel, for any C
 
 
@@ -343,24 +351,46 @@ g = torch.Generator().manual_seed(seed)
 for C in (1, 3):
     pair = (torch.randint(8, (4000, 2 * C), generator=g) for _ in range(2))
     mean = perceived(*(xysquares(v, 8) for v in pair)).mean().item()
-    assert abs(mean - expected_distance(C)) < 3e-4
+    assert abs(mean - expected_distance(C)) < 3e-4, (
+        f"C = {C}: {expected_distance(C):.5f}, measured {mean:.5f}"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+several = [expected_distance(C) for C in (1, 2, 5)]
+assert max(abs(d - 0.030762) for d in several) < 1e-4, several
 
 # %% [markdown]
-# **2 (a small research question).** A loss of yours: write `mine(a, b)`, [N, C, 64, 64] twice → [N], that has an order at
+# **2 (a small research question, 6 points, 60 minutes).** A loss of yours: write `mine(a, b)`, [N, C, 64, 64] twice → [N], that has an order at
 # spacing 8 and no blur. Is the VAE happier with it?
+#
+# <details><summary>Hint</summary>
+#
+# Compare something that every pixel changes a little for, such as sums along an axis: a square that moves further
+# changes more of them.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def mine(a, b):
-    """Distance of the cumulated sums along both axes: earth mover's."""
+    """a, b [N, C, 64, 64] → [N], 0 for equal images."""
+    # Distance of the cumulated sums along both axes: earth mover's.
     d = a - b
     return (d.cumsum(-1).cumsum(-2) / d.shape[-1]).square().mean((-3, -2, -1))
 
 
 # %% tags=["check"]
 images = traversal(8).double()
-assert mine(images[:1], images[:1]).item() == 0
-assert order(mine(images[near], images[far])) > 0.9
+assert mine(images[:1], images[:1]).item() == 0, (
+    "an image has the distance 0 from itself"
+)
+assert order(mine(images[near], images[far])) > 0.9, (
+    f"order {order(mine(images[near], images[far])):.2f}, expected above 0.9"
+)
+
+# %% tags=["hidden", "remove-cell"]
+several = mine(images[:3], images[3:6])
+assert several.shape == (3,) and (several > 0).all(), several
 
 # %% [markdown]
 # ## References

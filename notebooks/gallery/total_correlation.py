@@ -429,12 +429,20 @@ plt.show()
 #
 # ## Exercises
 #
-# **1 (easy).** What does (1) say at the extremes? Write `kl_parts(S)`: for a code that is $z \sim \mathcal N(0, I)$ of two
+# **1 (easy, 2 points, 10 minutes).** What does (1) say at the extremes? Write `kl_parts(S)`: for a code that is $z \sim \mathcal N(0, I)$ of two
 # dimensions with the *correlation* $S$ between them, independent of the image, the three parts of (1) as a tuple.
+#
+# <details><summary>Hint</summary>
+#
+# The code knows nothing of the image, and each dimension by itself is standard normal. Which of the three parts is
+# left? It is the information of two Gaussians.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def kl_parts(S):
+    """A correlation → (index-code information, total correlation, sum over dimensions), nats."""
     return 0.0, -0.5 * math.log(1 - S**2), 0.0
 
 
@@ -442,18 +450,34 @@ def kl_parts(S):
 for S in (0.0, 0.5, 0.9):
     covariance = torch.tensor([[1, S], [S, 1]], dtype=torch.float64)
     whole = -0.5 * torch.logdet(covariance).item()  # KL to N(0, I)
-    assert abs(sum(kl_parts(S)) - whole) < 1e-9
-    assert kl_parts(S)[0] == kl_parts(S)[2] == 0
+    assert abs(sum(kl_parts(S)) - whole) < 1e-9, (
+        f"S = {S}: the sum is {sum(kl_parts(S)):.4f}, KL {whole:.4f}"
+    )
+    assert kl_parts(S)[0] == kl_parts(S)[2] == 0, (
+        "a code that knows no image, and whose dimensions are standard normal"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+assert kl_parts(-0.5) == kl_parts(0.5), "the sign does not matter"
+assert kl_parts(0.0)[1] == 0, "no dependence, no total correlation"
 
 # %% [markdown]
-# **2 (a small research question).** Does the stratified estimate's error matter for training? First write
+# **2 (a small research question, 6 points, 60 minutes).** Does the stratified estimate's error matter for training? First write
 # `bias(M, D, sigma)`: its mean error over 20 batches of $M$ of 384 posteriors whose means are independent standard
 # normals of $D$ dimensions, with deviation `sigma`. Then train β-TCVAE with larger batches: does the exact TC fall with
 # the error?
+#
+# <details><summary>Hint</summary>
+#
+# `draws(seed)` is a generator. `total_correlation(z, mean, log_variance, stratified(M, N))` and `exact_tc(z, mean,
+# log_variance)` are above.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def bias(M, D, sigma):
+    """→ mean estimate minus exact total correlation, nats."""
     g = draws(seed)
     centres = torch.randn(384, D, generator=g)
     spread = torch.full_like(centres, 2 * math.log(sigma))
@@ -469,6 +493,10 @@ def bias(M, D, sigma):
 # %% tags=["check"]
 assert abs(bias(384, 2, 0.3)) < 0.01, "with all images it is small"
 assert bias(32, 2, 0.3) < -0.02, "few images"
+
+# %% tags=["hidden", "remove-cell"]
+larger = bias(128, 2, 0.3)
+assert bias(16, 2, 0.3) < larger, "fewer images, a larger error"
 
 # %% [markdown]
 # ## References

@@ -755,13 +755,21 @@ changes.map("{:.0e}".format)
 #
 # ## Exercises
 #
-# **1 (easy).** Let all projections be equal. What are the three terms of VICReg (the mean hinge of (7), without
+# **1 (easy, 2 points, 10 minutes).** Let all projections be equal. What are the three terms of VICReg (the mean hinge of (7), without
 # weights) and the loss of Barlow Twins (6) with $\lambda = 1$? Write `collapsed(D)` → (invariance, variance,
 # covariance, Barlow). Mind the $10^{-4}$ in the square root.
+#
+# <details><summary>Hint</summary>
+#
+# With equal projections nothing varies: what is the standard deviation with its $10^{-4}$, and what are the
+# correlations?
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def collapsed(D):
+    """→ (invariance, variance, covariance, Barlow), four floats."""
     # nothing varies: std = √(0 + 1e-4), and every correlation is 0
     return 0.0, 1 - math.sqrt(1e-4), 0.0, float(D)
 
@@ -777,15 +785,29 @@ for D in (2, 16, 100):
         gap,
     )
     for mine, theirs in zip(collapsed(D), measured, strict=True):
-        assert abs(mine - theirs.item()) < 1e-3 * max(1, D), (mine, theirs)
+        assert abs(mine - theirs.item()) < 1e-3 * max(1, D), (
+            f"D = {D}: yours {mine}, measured {theirs.item():.4f}"
+        )
+
+# %% tags=["hidden", "remove-cell"]
+found = collapsed(7)
+assert len(found) == 4, "four numbers"
+assert abs(found[1] - 0.99) < 1e-6 and abs(found[3] - 7) < 1e-6, found
 
 # %% [markdown]
-# **2 (medium).** Outwit VICReg without its covariance term: write `cheat(N, D)`, projections of $N$ images whose gauge
+# **2 (medium, 3 points, 20 minutes).** Outwit VICReg without its covariance term: write `cheat(N, D)`, projections of $N$ images whose gauge
 # is above 0.9 and whose variance hinge is below 0.01, though they lie on a line. What does the covariance term say?
+#
+# <details><summary>Hint</summary>
+#
+# The gauge and the hinge look at each dimension by itself. What if all dimensions are one and the same number?
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def cheat(N, D):
+    """→ projections [N, D]."""
     # one random number an image, written D times, a little more than unit size
     draw = torch.Generator().manual_seed(0)
     return 1.1 * torch.randn(N, 1, generator=draw) * torch.ones(D)
@@ -794,21 +816,36 @@ def cheat(N, D):
 # %% tags=["check"]
 for N, D in [(500, 4), (1000, 32)]:
     z = cheat(N, D)
-    assert z.shape == (N, D)
-    assert gauge(z) > 0.9 and losses.variance_hinge(z) < 0.01
-    assert effective_rank(z) < 1.01
+    assert z.shape == (N, D), f"shape {tuple(z.shape)}, expected ({N}, {D})"
+    assert gauge(z) > 0.9 and losses.variance_hinge(z) < 0.01, (
+        f"gauge {gauge(z):.3f}, hinge {losses.variance_hinge(z):.3f}"
+    )
+    assert effective_rank(z) < 1.01, (
+        f"effective rank {effective_rank(z):.2f}: not on a line"
+    )
     assert losses.covariance_penalty(z) > (D - 1) / 2, "but this term sees it"
 
+# %% tags=["hidden", "remove-cell"]
+z = cheat(300, 8)
+assert gauge(z) > 0.9 and effective_rank(z) < 1.01, "another size"
+
 # %% [markdown]
-# **3 (a small research question).** Where does the collapse happen? Write `ranks(method)`: the effective rank of the
+# **3 (a small research question, 6 points, 60 minutes).** Where does the collapse happen? Write `ranks(method)`: the effective rank of the
 # code and of the output of each layer of the projector, in order, on one batch of views, as a list. Compare full and
 # crippled methods: is it the encoder or the projector that gives up the directions? Then: does the place move if you
 # train longer, and can a crippled method's encoder be rescued by a fresh projector and the full loss?
+#
+# <details><summary>Hint</summary>
+#
+# Go through `method.projector` layer by layer, as a loop, without gradients, and take `effective_rank` after each.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 @torch.no_grad()
 def ranks(method):
+    """→ a list: the code's rank, then one for each layer of the projector."""
     x = method.encoder(views[:, 0])
     found = [effective_rank(x.float())]
     for layer in method.projector:
@@ -823,15 +860,29 @@ chain = {
     for variant in (FULL, "no whitening")
 }
 for found in chain.values():
-    assert len(found) == 1 + len(trained["wmse", FULL, seed].projector)
-    assert all(rank >= 1 for rank in found)
+    assert len(found) == 1 + len(trained["wmse", FULL, seed].projector), (
+        f"{len(found)} ranks: one of the code and one of each layer"
+    )
+    assert all(rank >= 1 for rank in found), f"a rank is at least 1: {found}"
 if checked:
-    assert chain["no whitening"][-1] < 1.5 < chain["no whitening"][0], chain
-    assert chain["no whitening"][-1] < chain[FULL][-1] - 2, chain
+    assert chain["no whitening"][-1] < 1.5 < chain["no whitening"][0], (
+        f"{chain}"
+    )
+    assert chain["no whitening"][-1] < chain[FULL][-1] - 2, f"{chain}"
+else:
+    print(
+        "Not all was checked: this data set or budget is another one than the text's."
+    )
 {
     variant: [round(rank, 1) for rank in found]
     for variant, found in chain.items()
 }
+
+# %% tags=["hidden", "remove-cell"]
+full = trained["wmse", FULL, seed]
+with torch.no_grad():
+    of_code = effective_rank(full.encoder(views[:, 0]).float())
+assert abs(ranks(full)[0] - of_code) < 0.05, "the first is the code's"
 
 # %% [markdown]
 # ## References

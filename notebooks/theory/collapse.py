@@ -704,13 +704,20 @@ moved.round(3)
 #
 # ## Exercises
 #
-# **1 (easy).** Build the best batch of {prf:ref}`lm-simplex`, for $D = B$: `simplex(B)`, unit vectors [B, B] with all
+# **1 (easy, 2 points, 10 minutes).** Build the best batch of {prf:ref}`lm-simplex`, for $D = B$: `simplex(B)`, unit vectors [B, B] with all
 # cosines $-1/(B-1)$.
+#
+# <details><summary>Hint</summary>
+#
+# The axes have cosine 0 with each other. Subtract their mean, and bring them to length 1.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def simplex(B):
-    """The axes less their mean, scaled."""
+    """→ unit vectors [B, B], doubles."""
+    # The axes less their mean, scaled.
     return F.normalize(torch.eye(B).double() - 1 / B, dim=1)
 
 
@@ -718,24 +725,38 @@ def simplex(B):
 for B, J, tau in [(2, 2, 0.5), (5, 2, 0.1), (20, 3, 0.5)]:
     z = simplex(B)[:, None].expand(B, J, B)
     least = math.log1p(J * (B - 1) * math.exp(-(1 + 1 / (B - 1)) / tau))
-    assert abs(contrast(z, tau) - least) < 1e-9
+    assert abs(contrast(z, tau) - least) < 1e-9, (
+        f"B = {B}: {contrast(z, tau):.4f}, the least is {least:.4f}"
+    )
     for _ in range(20):  # nothing near is better
         near = F.normalize(z + 0.1 * randn(B, J, B), dim=-1)
-        assert contrast(near, tau) > least
+        assert contrast(near, tau) > least, (
+            f"B = {B}: a batch near yours is better"
+        )
+
+# %% tags=["hidden", "remove-cell"]
+u = simplex(7)
+assert abs((u @ u.T)[0, 1] + 1 / 6) < 1e-9 and u.shape == (7, 7), "B = 7"
 
 # %% [markdown]
-# **2 (medium).** Training does not see one batch. Take $N \le D + 1$ images, two views each, and the mean of (2) over
+# **2 (medium, 3 points, 20 minutes).** Training does not see one batch. Take $N \le D + 1$ images, two views each, and the mean of (2) over
 # *all* batches of $B$ of them. Extend the proof: what is the least mean, and who attains it? Write `least_mean(N, B,
 # tau)`. (That mini-batches and the whole data have one optimum if all batches count is a result of [Cho et al.
 # 2024](https://openreview.net/forum?id=Nux7OVXp9J).)
+#
+# <details><summary>Hint</summary>
+#
+# By Jensen the mean over batches of $\log(1 + \dots)$ is at least that of the mean exponent; over all batches each
+# pair of images counts alike. So $N$ bounds the cosine, and $B$ counts the negatives.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def least_mean(N, B, tau):
-    """Jensen over batches, too: n is the mean over all pairs, so N bounds it.
-
-    n ≥ −(1 + P)/2(N − 1), and 2(B − 1) negatives: the collapsed simplex of N.
-    """
+    """→ nats."""
+    # Jensen over batches, too: n is the mean over all pairs, so N bounds it.
+    # n ≥ −(1 + P)/2(N − 1), and 2(B − 1) negatives: the collapsed simplex of N.
     return math.log1p(2 * (B - 1) * math.exp(-(1 + 1 / (N - 1)) / tau))
 
 
@@ -751,13 +772,21 @@ def mean_loss(z):
 best = F.normalize(torch.eye(N).double() - 1 / N, dim=1)[:, None].expand(
     N, 2, N
 )
-assert abs(mean_loss(best) - least_mean(N, B, tau)) < 1e-9
+assert abs(mean_loss(best) - least_mean(N, B, tau)) < 1e-9, (
+    f"the collapsed simplex reaches {mean_loss(best):.4f}"
+)
 for width in (0.05, 0.3, 2.0):
     near = F.normalize(best + width * randn(N, 2, N), dim=-1)
-    assert mean_loss(near) > least_mean(N, B, tau)
+    assert mean_loss(near) > least_mean(N, B, tau), (
+        f"codes nearby are at {mean_loss(near):.4f}, below your bound or at it"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+whole = math.log1p(6 * math.exp(-(4 / 3) / 0.5))
+assert abs(least_mean(4, 4, 0.5) - whole) < 1e-9, "one batch of all images"
 
 # %% [markdown]
-# **3 (a small research question).** Between collapsed strings and long ones lies a weight $w$ on the reconstruction
+# **3 (a small research question, 6 points, 60 minutes).** Between collapsed strings and long ones lies a weight $w$ on the reconstruction
 # term. Where? Let the decoder be linear, $p(y)$ flat and a direction of style have variance $v$ (with $J - 1$) in the
 # pictures. With decoder length $u$ and $r = w u^2 \sigma^2 / \sigma_x^2$ the bound at its best *factorised* $q$ costs
 # $\frac{J-1}{2} \frac{w v}{\sigma_x^2} \frac1{1+r} + \frac J2 \log(r + \frac{J-1}J)$. Derive this, and that style is
@@ -768,10 +797,17 @@ for width in (0.05, 0.3, 2.0):
 # (For the exact posterior, probabilistic PCA, the factor is 1: [Lucas et al.
 # 2019](https://arxiv.org/abs/1911.02469). Encoders of single views lose style sooner: four times so for two views.) Write
 # `threshold(v, noise, J)`. Then move points with weights well below and above. Is content still alive where style dies?
+#
+# <details><summary>Hint</summary>
+#
+# Differentiate the cost with respect to $r$ (which contains $w$) at $r = 0$: style is alive if it falls there.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def threshold(v, noise, J):
+    """v, σx² and J → the weight w*."""
     # the derivative by r at 0: −(J − 1) w v / 2σx² + (J/2) · J/(J − 1)
     return (J / (J - 1)) ** 2 * noise / v
 
@@ -792,8 +828,12 @@ def style_left(w, v, noise, J):
 
 for J in (2, 3, 12):
     w = threshold(2.0, 0.05, J)
-    assert style_left(0.9 * w, 2.0, 0.05, J) < 0.01
-    assert style_left(1.1 * w, 2.0, 0.05, J) > 0.05
+    assert style_left(0.9 * w, 2.0, 0.05, J) < 0.01, (
+        f"J = {J}: style is alive below your threshold"
+    )
+    assert style_left(1.1 * w, 2.0, 0.05, J) > 0.05, (
+        f"J = {J}: style is dead above your threshold"
+    )
 v = [torch.linalg.eigvalsh(x.T.cov())[-1].item() for x in turned.flatten(2)]
 weights = sorted(threshold(each, pixel_variance, members) for each in v)
 alive = {}
@@ -806,9 +846,17 @@ if looked and moves >= 1200:
         alive["within images"].iloc[0]
         < 0.01
         < alive["within images"].iloc[1] / 3
-    )
+    ), f"{alive.to_dict()}"
     assert alive["between images"].iloc[0] > 0.2, "content outlives style"
+else:
+    print(
+        "Not all was checked: this data set or budget is another one than the text's."
+    )
 alive.round(4)
+
+# %% tags=["hidden", "remove-cell"]
+assert abs(threshold(1.0, 0.1, 2) - 0.4) < 1e-9, threshold(1.0, 0.1, 2)
+assert threshold(1.0, 0.1, 50) < 0.11, "of many views: probabilistic PCA's"
 
 # %% [markdown]
 # Style dies first, and content outlives it, as content pays $p(y)$ once for a whole group. Open ends: where in between

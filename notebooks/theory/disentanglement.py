@@ -881,12 +881,19 @@ caption(f"Table 11. MED beside the mean of {rotations} rotations.", images)
 #
 # ## Exercises
 #
-# **1 (easy).** A code matters to $m$ of $K$ factors, to each of them alike, and to no other. What is its $d_i$? Write
+# **1 (easy, 2 points, 10 minutes).** A code matters to $m$ of $K$ factors, to each of them alike, and to no other. What is its $d_i$? Write
 # `d_of(m, K)`. How many of 10 factors may a code serve and still have $d_i \ge \frac12$?
+#
+# <details><summary>Hint</summary>
+#
+# $d_i$ is 1 less an entropy in units of $\log K$. What is the entropy of $m$ equal shares?
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def d_of(m, K):
+    """→ d, from 0 to 1."""
     return 1 - math.log(m) / math.log(K)  # the entropy of m equal shares
 
 
@@ -894,18 +901,34 @@ def d_of(m, K):
 for m, K in ((1, 5), (2, 5), (5, 5), (3, 10)):
     row = np.zeros((1, K))
     row[0, :m] = 1 / m
-    assert abs(disentanglement(row)[1][0] - d_of(m, K)) < 1e-6
-assert max(m for m in range(1, 11) if d_of(m, 10) >= 0.5) == 3
+    assert abs(disentanglement(row)[1][0] - d_of(m, K)) < 1e-6, (
+        f"m = {m}, K = {K}: {d_of(m, K):.4f}, the definition says otherwise"
+    )
+assert max(m for m in range(1, 11) if d_of(m, 10) >= 0.5) == 3, (
+    "of 10 factors 3 leave d at a half or more"
+)
+
+# %% tags=["hidden", "remove-cell"]
+assert d_of(1, 7) == 1 and abs(d_of(7, 7)) < 1e-12, "one, and all"
+assert abs(d_of(2, 4) - 0.5) < 1e-12, d_of(2, 4)
 
 # %% [markdown]
-# **2 (medium).** MIG and MED are often reported as if they said the same. Show that they do not: from two factors with
+# **2 (medium, 3 points, 20 minutes).** MIG and MED are often reported as if they said the same. Show that they do not: from two factors with
 # four values each, `v` [N, 2], make a code `split(v)` [N, 2] with MIG 1 and MED 0 (20 bins). And what does DCI say of
 # it?
+#
+# <details><summary>Hint</summary>
+#
+# MIG looks at each factor's lead of the best code over the second best. MED looks at how many factors a code serves.
+# Put everything into one column.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def split(v):
-    """One number that holds both factors, and one that never varies."""
+    """v [N, 2] of 0 … 3 → codes [N, 2], floats."""
+    # One number that holds both factors, and one that never varies.
     both = v[:, 0] + 4 * v[:, 1]  # 16 values, each in a bin of its own
     return np.stack([both, 0 * both], 1).astype(float)
 
@@ -914,25 +937,44 @@ def split(v):
 full = np.stack(np.meshgrid(range(4), range(4)), -1).reshape(-1, 2)
 full = np.tile(full, (50, 1))
 answer = split(full)
-assert metrics.mig(answer, full, 20).score > 0.999
-assert metrics.med(answer, full, 20).score < 0.001
-assert metrics.dci(answer, full, trees="binned").score < 0.01
+assert metrics.mig(answer, full, 20).score > 0.999, (
+    f"MIG is {metrics.mig(answer, full, 20).score:.3f}, expected 1"
+)
+assert metrics.med(answer, full, 20).score < 0.001, (
+    f"MED is {metrics.med(answer, full, 20).score:.3f}, expected 0"
+)
+assert metrics.dci(answer, full, trees="binned").score < 0.01, (
+    "DCI is not fooled"
+)
+
+# %% tags=["hidden", "remove-cell"]
+mixed = full[np.random.default_rng(1).permutation(len(full))]
+assert metrics.mig(split(mixed), mixed, 20).score > 0.999, "in any order"
 
 # %% [markdown]
-# **3 (a small research question).** A reviewer says: axes are arbitrary, so run a PCA on the codes first, scale the
+# **3 (a small research question, 6 points, 60 minutes).** A reviewer says: axes are arbitrary, so run a PCA on the codes first, scale the
 # components to unit variance, and apply the metric then. Fool the repaired metric both ways. Write `praised(c)`, an
 # orthogonal rotation of (rescaled) factors with MED below 0.4, for which it finds above 0.75; and `condemned(c)`, with MED
 # above 0.75, for which it finds less than 0.5. `c` [N, 5] is the perfect code. What does it measure?
+#
+# <details><summary>Hint</summary>
+#
+# PCA finds directions of unequal variance, whatever they mean, and none where all variances are equal.
+# `rotation(seed, n)` is a rotation.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def praised(c):
-    """Unequal variances: PCA finds the axes again, whatever was rotated."""
+    """c [N, 5] → a rotation of its rescaled columns."""
+    # Unequal variances: PCA finds the axes again, whatever was rotated.
     return c * [1.0, 2, 4, 8, 16] @ rotation(11, 5)
 
 
 def condemned(c):
-    """Equal variances: any axes are principal, and chance picks some."""
+    """c [N, 5] → codes with their own axes."""
+    # Equal variances: any axes are principal, and chance picks some.
     return c
 
 
@@ -950,8 +992,18 @@ for answer in (praised, condemned):
     verdicts[answer.__name__] = {"MED": plain, "after PCA": repaired}
 if checked:
     (plain, repaired), (clean, ruined) = map(dict.values, verdicts.values())
-    assert plain < 0.4 and repaired > 0.75 and clean > 0.75 and ruined < 0.5
+    assert plain < 0.4 and repaired > 0.75 and clean > 0.75 and ruined < 0.5, (
+        f"{verdicts}"
+    )
+else:
+    print(
+        "Not all was checked: this data set or budget is another one than the text's."
+    )
 pd.DataFrame(verdicts).T.round(3)
+
+# %% tags=["hidden", "remove-cell"]
+for fooled in (praised, condemned):
+    assert np.linalg.matrix_rank(fooled(c)) == 5, "nothing may be thrown away"
 
 # %% [markdown]
 # The repaired metric has the same value for $z$ and every $zQ$, so it cannot speak of axes. It measures whether factors

@@ -523,33 +523,57 @@ pd.DataFrame(rows).round(3)
 #
 # ## Exercises
 #
-# **1 (easy).** The codes of same-class pairs among $M$ equally likely classes share $I$ nats. Which accuracy must some
+# **1 (easy, 2 points, 10 minutes).** The codes of same-class pairs among $M$ equally likely classes share $I$ nats. Which accuracy must some
 # classifier of these codes reach? Write `needed(nats, M)`. And how large must $K$ be for InfoNCE's ceiling to be $I$ at
 # least? Write `batch_for(nats)`.
+#
+# <details><summary>Hint</summary>
+#
+# Among equally likely classes, accuracy $a$ gives at least so many nats: what is the least $a$ that $I = \log(aM)$
+# allows? And the ceiling of InfoNCE is $\log K$.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def needed(nats, M):
+    """nats of M classes → an accuracy."""
     return math.exp(nats) / M
 
 
 def batch_for(nats):
+    """nats → K, an int."""
     return math.ceil(math.exp(nats))
 
 
 # %% tags=["check"]
-assert abs(needed(math.log(10), 10) - 1) < 1e-12 and needed(0, 4) == 0.25
-assert batch_for(2.0) == 8 and math.log(7) < 2.0 <= math.log(8)
+assert abs(needed(math.log(10), 10) - 1) < 1e-12 and needed(0, 4) == 0.25, (
+    f"log 10 nats of 10 classes: {needed(math.log(10), 10)}, expected 1"
+)
+assert batch_for(2.0) == 8 and math.log(7) < 2.0 <= math.log(8), (
+    f"batch_for(2.0) = {batch_for(2.0)}: log 7 < 2 ≤ log 8"
+)
+
+# %% tags=["hidden", "remove-cell"]
+assert batch_for(4.0) == 55, batch_for(4.0)
+assert abs(needed(1.0, 5) - math.e / 5) < 1e-12, needed(1.0, 5)
 
 # %% [markdown]
-# **2 (medium).** In {prf:ref}`ex-room`, at which batch size does the goal change? Write `crossing(classes, share)`: the
+# **2 (medium, 3 points, 20 minutes).** In {prf:ref}`ex-room`, at which batch size does the goal change? Write `crossing(classes, share)`: the
 # smallest $K \le 4096$ at which the mark, on a share of the pairs, is worth more than a class of so many; `None` if there
 # is none. (`of_class` and `of_mark` are yours.) What happens to it if nearly all pairs have a mark, or nearly none? Then
 # think of captions, file names and watermarks.
+#
+# <details><summary>Hint</summary>
+#
+# Try all $K$ from 2 to 4096 in turn.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def crossing(classes, share):
+    """→ K, an int, or None."""
     for K in range(2, 4097):
         if of_mark(K, share) > of_class(K, classes):
             return K
@@ -557,17 +581,35 @@ def crossing(classes, share):
 
 
 # %% tags=["check"]
-assert crossing(5, 0.5) in (5, 6, 7, 8)
-assert crossing(5, 0.9) == 2 and crossing(100, 0.05) is None
+assert crossing(5, 0.5) in (5, 6, 7, 8), (
+    f"crossing(5, 0.5) = {crossing(5, 0.5)}: expected 5 to 8"
+)
+assert crossing(5, 0.9) == 2 and crossing(100, 0.05) is None, (
+    "nearly all have a mark: at once; nearly none: never"
+)
 K = crossing(10, 0.5)
-assert of_mark(K) > of_class(K, 10) and of_mark(K - 1) <= of_class(K - 1, 10)
+assert of_mark(K) > of_class(K, 10) and of_mark(K - 1) <= of_class(K - 1, 10), (
+    f"K = {K} is not the first at which the mark is worth more"
+)
 [crossing(classes, 0.5) for classes in (2, 5, 10)]
 
+# %% tags=["hidden", "remove-cell"]
+K = crossing(20, 0.6)
+assert of_mark(K, 0.6) > of_class(K, 20), K
+assert of_mark(K - 1, 0.6) <= of_class(K - 1, 20), K
+
 # %% [markdown]
-# **3 (a small research question).** The temperature caps the loss far below $\log M$ in (2). Is what the encoder keeps
+# **3 (a small research question, 6 points, 60 minutes).** The temperature caps the loss far below $\log M$ in (2). Is what the encoder keeps
 # capped, too? Train encoders at $\tau = 0.2, 1, 2$ with batches of 64 same-class pairs, and measure them afterwards.
 # (`frozen.Encoders`, `frozen.contrast`, `frozen.standardised` and `frozen.information` are yours, and `cap`.) Store the
 # caps, and the information after training on training images, as arrays `caps` and `kept`.
+#
+# <details><summary>Hint</summary>
+#
+# `cap(64, tau)` is the cap. One `frozen.Encoders` with three temperatures trains all at once;
+# `frozen.information(…)["MI, train"].to_numpy()` is what they keep. See Table 1 for how they are called.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
@@ -590,11 +632,21 @@ kept = frozen.information(
 )["MI, train"].to_numpy()  # fmt: skip
 
 # %% tags=["check"]
-assert len(caps) == len(kept) == 3
-assert np.allclose(caps, [3.828, 0.989, 0.498], atol=2e-3)
+assert len(caps) == len(kept) == 3, "three temperatures: 0.2, 1, 2"
+assert np.allclose(caps, [3.828, 0.989, 0.498], atol=2e-3), (
+    f"caps of batches of 64: {caps}"
+)
 if dataset == "digits":  # no: the loss is capped, not the code
-    assert kept[2] > 2 * caps[2]
+    assert kept[2] > 2 * caps[2], f"kept {kept[2]:.2f}, cap {caps[2]:.2f}"
+else:
+    print(
+        "Not all was checked: this data set or budget is another one than the text's."
+    )
 pd.DataFrame({"cap of the loss": caps, "kept": kept}).round(2)
+
+# %% tags=["hidden", "remove-cell"]
+assert (caps > 0).all() and (np.diff(caps) < 0).all(), "τ up, cap down"
+assert np.isfinite(kept).all() and np.max(kept) < 20, kept
 
 # %% [markdown]
 # ## References

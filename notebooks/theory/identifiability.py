@@ -924,30 +924,58 @@ verdicts
 #
 # ## Exercises
 #
-# **1 (easy).** Codes of unit length, $\tau\kappa$ given. Write `offset(tau, kappa)`: the length of the mean code at the
+# **1 (easy, 2 points, 10 minutes).** Codes of unit length, $\tau\kappa$ given. Write `offset(tau, kappa)`: the length of the mean code at the
 # optimum of {prf:ref}`thm-id-inverts`, and `None` where no code attains it.
+#
+# <details><summary>Hint</summary>
+#
+# {prf:ref}`thm-id-inverts` has the length of the mean code. Where would its square be negative?
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def offset(tau, kappa):
+    """→ a length, a float, or None."""
     return math.sqrt(1 - tau * kappa) if tau * kappa <= 1 else None
 
 
 # %% tags=["check"]
-assert offset(0.1, 10.0) < 1e-6 and offset(0.5, 10.0) is None
-assert abs(offset(0.025, 10.0) - 0.75**0.5) < 1e-12
+assert offset(0.1, 10.0) < 1e-6 and offset(0.5, 10.0) is None, (
+    "τκ = 1: length 0; τκ > 1: no code attains it"
+)
+assert abs(offset(0.025, 10.0) - 0.75**0.5) < 1e-12, (
+    f"offset(0.025, 10) = {offset(0.025, 10.0)}"
+)
 if "temperature" in chosen and steps >= 400:
     measured = temperature.loc["cold, D = 4", "mean"]
-    assert abs(measured - offset(0.25 / kappa, kappa)) < 0.1
+    assert abs(measured - offset(0.25 / kappa, kappa)) < 0.1, (
+        f"measured {measured:.3f}, yours {offset(0.25 / kappa, kappa):.3f}"
+    )
+else:
+    print(
+        "Not all was checked: this data set or budget is another one than the text's."
+    )
+
+# %% tags=["hidden", "remove-cell"]
+assert offset(0.0, 5.0) == 1 and offset(0.3, 4.0) is None, "the ends"
 
 # %% [markdown]
-# **2 (medium).** R² = 1 says that $z$ is a linear function of the code. A rotation is more. Write `isometry(u, z)`: the
+# **2 (medium, 3 points, 20 minutes).** R² = 1 says that $z$ is a linear function of the code. A rotation is more. Write `isometry(u, z)`: the
 # least mean of $|u - zA|^2$ over orthogonal $A$ (Procrustes: from the singular values of $u^\top z$), for $u$ and $z$
 # of one shape and $|z| = 1$. It is 0 for a rotation, and not for a stretched code.
+#
+# <details><summary>Hint</summary>
+#
+# $|u - zA|^2 = |u|^2 + |z|^2 - 2 \langle u, zA \rangle$. The largest $\langle u, zA \rangle$ over orthogonal $A$ is
+# the sum of the singular values of $u^\top z$.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def isometry(u, z):
+    """u, z [N, D] → a float, 0 or more."""
     nuclear = torch.linalg.svdvals(u.T @ z).sum() / len(z)
     return (u.square().sum(1).mean() + z.square().sum(1).mean()).item() - (
         2 * nuclear.item()
@@ -957,17 +985,35 @@ def isometry(u, z):
 # %% tags=["check"]
 z = sphere(1000).double()
 Q = random_rotation(3, torch.Generator().manual_seed(1)).double()
-assert abs(isometry(z @ Q, z)) < 1e-10
+assert abs(isometry(z @ Q, z)) < 1e-10, (
+    f"a rotation: {isometry(z @ Q, z):.2e}, expected 0"
+)
 stretch = torch.tensor([1.0, 1.0, 2.0]).double()
 missed = z[:, 2].square().mean().item()  # by A = I
-assert 0.9 * missed < isometry(z * stretch, z) <= missed + 1e-9
-assert block_r2(z * stretch, z).score > 0.999  # R² does not see it
+assert 0.9 * missed < isometry(z * stretch, z) <= missed + 1e-9, (
+    f"a stretched code: {isometry(z * stretch, z):.3f}, A = I misses {missed:.3f}"
+)
+assert block_r2(z * stretch, z).score > 0.999, (
+    "R² does not see the stretch"
+)  # R² does not see it
+
+# %% tags=["hidden", "remove-cell"]
+mirror = torch.tensor([1.0, -1.0, 1.0]).double()
+assert abs(isometry(z * mirror, z)) < 1e-10, "a mirror is orthogonal, too"
+assert abs(isometry(2 * z, z) - 1) < 1e-9, "twice the length misses by 1"
 
 # %% [markdown]
-# **3 (a small research question).** How many sparse pairs fix the axes, and what if two causes of three change at once?
+# **3 (a small research question, 6 points, 60 minutes).** How many sparse pairs fix the axes, and what if two causes of three change at once?
 # With exact codes $u = zA$ of 2 000 normal causes and `turned`, store the mean MCC of a few draws as `few` (1 sparse
 # pair), `many` (300), `two` (300 pairs in which two causes, drawn at random, are drawn anew). The proof of
 # {prf:ref}`thm-id-sparse` says nothing of `two`. Should it?
+#
+# <details><summary>Hint</summary>
+#
+# Draw base and partner, and let the partner keep all causes but those drawn to change. `turned(differences)` gives
+# the rotation to apply; average `mcc(…).score` over a few draws.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
@@ -986,7 +1032,9 @@ few, many, two = (
 )
 
 # %% tags=["check"]
-assert few < many and many > 0.99 and 0 < two <= 1
+assert few < many and many > 0.99 and 0 < two <= 1, (
+    f"few {few:.3f}, many {many:.3f}, two {two:.3f}"
+)
 {"few": round(few, 3), "many": round(many, 3), "two": round(two, 3)}
 
 # %% [markdown]

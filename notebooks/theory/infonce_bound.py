@@ -724,28 +724,49 @@ sandwich.round(2)
 #
 # ## Exercises
 #
-# **1 (easy).** A paper reports an InfoNCE estimate of $v$ nats. What is the smallest batch that can give such a number?
+# **1 (easy, 2 points, 10 minutes).** A paper reports an InfoNCE estimate of $v$ nats. What is the smallest batch that can give such a number?
 # Write `smallest_batch(v)`.
+#
+# <details><summary>Hint</summary>
+#
+# InfoNCE is at most $\log K$.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def smallest_batch(v):
+    """nats → K, an int."""
     return math.ceil(math.exp(v))  # v ≤ log K
 
 
 # %% tags=["check"]
-assert smallest_batch(4.0) == 55 and smallest_batch(10.0) == 22_027
+assert smallest_batch(4.0) == 55 and smallest_batch(10.0) == 22_027, (
+    f"smallest_batch(4.0) = {smallest_batch(4.0)}"
+)
 tight = 1000 * torch.eye(smallest_batch(4.0))
-assert bounds.infonce(tight) >= 4 > bounds.infonce(tight[:-1, :-1])
+assert bounds.infonce(tight) >= 4 > bounds.infonce(tight[:-1, :-1]), (
+    "a batch of one less gives it, too"
+)
+
+# %% tags=["hidden", "remove-cell"]
+assert smallest_batch(0.0) == 1 and smallest_batch(2.5) == 13
 
 # %% [markdown]
-# **2 (medium).** NWJ depends on a constant added to the critic and DV does not. Find the constant $b$ that makes
+# **2 (medium, 3 points, 20 minutes).** NWJ depends on a constant added to the critic and DV does not. Find the constant $b$ that makes
 # $\mathrm{NWJ}(f + b)$ largest on a batch. Write `best_shift(S)`, and see which bound comes out.
+#
+# <details><summary>Hint</summary>
+#
+# Set the derivative with respect to $b$ to 0. $E_Q$ is a mean over the entries off the diagonal.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def best_shift(S):
-    """d/db: 1 − exp(b − 1) E_Q[exp f] = 0."""
+    """S [B, B], scores → b, a tensor []."""
+    # d/db: 1 − exp(b − 1) E_Q[exp f] = 0.
     off = ~torch.eye(len(S), dtype=torch.bool)
     return 1 - S[off].exp().mean().log()
 
@@ -753,11 +774,16 @@ def best_shift(S):
 # %% tags=["check"]
 S = torch.randn(9, 9, generator=generator).double()
 best = bounds.nwj(S + best_shift(S))
-assert all(best > bounds.nwj(S + best_shift(S) + e) for e in (-0.1, 0.1))
+assert all(best > bounds.nwj(S + best_shift(S) + e) for e in (-0.1, 0.1)), (
+    "a shift of 0.1 more or less is better"
+)
 torch.testing.assert_close(best, bounds.dv(S))
 
+# %% tags=["hidden", "remove-cell"]
+torch.testing.assert_close(best_shift(S + 3), best_shift(S) - 3)
+
 # %% [markdown]
-# **3 (a small research question).** Certify more than $\log N$. Let $A = \{x = y\}$, for integers. By data processing,
+# **3 (a small research question, 6 points, 60 minutes).** Certify more than $\log N$. Let $A = \{x = y\}$, for integers. By data processing,
 # $I \ge \mathrm{kl}(P(A) \| Q(A))$, the divergence of two coins. From $N$ pairs that are *all* equal, $P(A) \ge
 # \delta^{1/N}$ with confidence $1 - \delta$. And $Q(A) \le \sqrt{s_x s_y}$ with $s = \sum p^2$, the probability that two
 # draws collide (Cauchy-Schwarz). If no two of $N$ draws collide, show that $s \le u^2$ with confidence $1 - \delta$,
@@ -765,11 +791,19 @@ torch.testing.assert_close(best, bounds.dv(S))
 # at most $ms + 2 m N s^{3/2}$; and $\Pr[C = 0] \le \mathrm{Var} / (\mathrm{Var} + (\mathbb{E} C)^2)$.) Write
 # `certified(x, y, confidence=0.95)` in nats, 0 where the premises fail. How does it grow with $N$, and why does this
 # not contradict McAllester and Stratos?
+#
+# <details><summary>Hint</summary>
+#
+# Three statements fail with chance $\delta = (1 - \text{confidence})/3$ each. The condition on $u$ is a quadratic
+# equation. Then `kl` of the two coins at $p = \delta^{1/N}$ and $q = u^2$.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def certified(x, y, confidence=0.95):
-    """A lower bound on I that holds for every law of integers."""
+    """x, y [N], integers → nats."""
+    # A lower bound on I that holds for every law of integers.
     N, delta = len(x), (1 - confidence) / 3  # three statements
     if (x != y).any() or len(np.unique(x)) < N:
         return 0.0
@@ -787,12 +821,23 @@ by_N = {}
 for N in (10**5, 10**6):
     x = numbers.integers(0, 2**62, N)
     by_N[N] = certified(x, x)
-    assert math.log(N) < by_N[N] < 2 * math.log(N)
+    assert math.log(N) < by_N[N] < 2 * math.log(N), (
+        f"N = {N}: {by_N[N]:.1f} nats, expected above log N, below 2 log N"
+    )
 growth = (by_N[10**6] - by_N[10**5]) / math.log(10)
-assert abs(growth - 2) < 0.05  # 2 log N: O(log N), with another constant
+assert abs(growth - 2) < 0.05, (
+    f"it grows by {growth:.2f} log N, expected 2"
+)  # 2 log N: O(log N), with another constant
 x = numbers.integers(0, 1000, 10**5)
-assert certified(x, x) <= math.log(1000) and certified(x, x[::-1]) == 0
+assert certified(x, x) <= math.log(1000) and certified(x, x[::-1]) == 0, (
+    "collisions, or unequal pairs: nothing above what is there"
+)
 {f"N = {N:,}": (round(v, 1), round(math.log(N), 1)) for N, v in by_N.items()}
+
+# %% tags=["hidden", "remove-cell"]
+x = np.arange(10**5)
+assert 0 < certified(x, x, 0.99) < certified(x, x, 0.9), "surer is less"
+assert certified(x, x + 1) == 0, "unequal pairs certify nothing"
 
 # %% [markdown]
 # ## References

@@ -638,27 +638,47 @@ from_sweep(full, SIDES)
 #
 # ## Exercises
 #
-# **1 (easy).** What is the most that InfoNCE can say, on average, with batches of *two* same-class pairs from $M$
+# **1 (easy, 2 points, 10 minutes).** What is the most that InfoNCE can say, on average, with batches of *two* same-class pairs from $M$
 # equally likely classes? Write `two(M)` without a library, in nats.
+#
+# <details><summary>Hint</summary>
+#
+# Either both pairs are of one class, and the row is a tie, or they are not, and the choice is sure.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def two(M):
+    """M classes → nats."""
     return (1 - 1 / M) * math.log(2)  # a tie, worth nothing, with chance 1/M
 
 
 # %% tags=["check"]
 for M_ in (2, 10, 100):
-    assert abs(two(M_) - pairs.optimal_infonce(M_, 2)) < 1e-9
+    assert abs(two(M_) - pairs.optimal_infonce(M_, 2)) < 1e-9, (
+        f"M = {M_}: {two(M_):.4f}, expected {pairs.optimal_infonce(M_, 2):.4f}"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+assert two(1) == 0 and abs(two(4) - 0.51986) < 1e-4, two(4)
 
 # %% [markdown]
-# **2 (medium).** {prf:ref}`thm-infonce-optimum` wants equally likely classes. Real data sets have not. What becomes of
+# **2 (medium, 3 points, 20 minutes).** {prf:ref}`thm-infonce-optimum` wants equally likely classes. Real data sets have not. What becomes of
 # (5) for class probabilities $p$? Write `unequal(p, K)`, and what it tends to as $K$ grows.
+#
+# <details><summary>Hint</summary>
+#
+# A row of class $c$ ties with as many others as have that class: Binomial$(K - 1, p_c)$. Take the mean of $\log K -
+# \log(1 + \text{ties})$.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def unequal(p, K):
-    """A row of class c ties with Binomial(K − 1, p_c) others; limit H(C)."""
+    """Probabilities p, a list, and K → nats."""
+    # A row of class c ties with Binomial(K − 1, p_c) others; limit H(C).
     from scipy.stats import binom
 
     ties = np.arange(K)
@@ -672,20 +692,37 @@ p = [0.6, 0.3, 0.1]
 one_hot = torch.eye(3).repeat_interleave(torch.tensor([6, 3, 1]), 0)
 skewed = pairs.SameClass(one_hot, one_hot.argmax(1), balanced=False)
 for K in (2, 16, 64):
-    assert abs(unequal([0.1] * 10, K) - pairs.optimal_infonce(10, K)) < 1e-9
+    assert abs(unequal([0.1] * 10, K) - pairs.optimal_infonce(10, K)) < 1e-9, (
+        f"K = {K}: ten equal classes give {unequal([0.1] * 10, K):.4f}"
+    )
     found = frozen.plug_in(one_hot, skewed, pairs=K, batches=2000, seed=seed)
-    assert abs(unequal(p, K) - found) < 0.03
-assert abs(unequal(p, 4096) - skewed.information) < 0.01
+    assert abs(unequal(p, K) - found) < 0.03, (
+        f"K = {K}: {unequal(p, K):.3f}, simulated {found:.3f}"
+    )
+assert abs(unequal(p, 4096) - skewed.information) < 0.01, (
+    "as K grows it tends to the entropy of the class"
+)
+
+# %% tags=["hidden", "remove-cell"]
+assert abs(unequal([1.0], 8)) < 1e-9, "one class tells nothing"
+assert abs(unequal([0.5, 0.5], 2) - 0.34657) < 1e-4, unequal([0.5, 0.5], 2)
 
 # %% [markdown]
-# **3 (a small research question).** How far above the truth can NT-Xent $+ \log(2K - 1)$ stand? Write
+# **3 (a small research question, 6 points, 60 minutes).** How far above the truth can NT-Xent $+ \log(2K - 1)$ stand? Write
 # `largest_excess(M)`, which returns the $K \le 2000$ with the largest excess over $\log M$ and that excess, in nats. How
 # does it fall with $M$? Why is it small although the proof breaks down? And what would views with *four* copies of each
 # class's image do?
+#
+# <details><summary>Hint</summary>
+#
+# `pairs.optimal_nt_xent(M, K)` is the most that it can say. Try all $K$.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def largest_excess(M):
+    """M classes → (K, nats)."""
     by_K = {K: pairs.optimal_nt_xent(M, K) for K in range(2, 2001)}
     K = max(by_K, key=by_K.get)
     return K, by_K[K] - math.log(M)
@@ -695,10 +732,19 @@ def largest_excess(M):
 peaks = {M_: largest_excess(M_) for M_ in (2, 10, 100)}
 for M_, (K, excess) in peaks.items():
     around = [pairs.optimal_nt_xent(M_, k) for k in (max(2, K // 2), K, 2 * K)]
-    assert max(around) == around[1] and excess > 0
-    assert abs(around[1] - math.log(M_) - excess) < 1e-12
-assert peaks[10][0] > peaks[2][0]
+    assert max(around) == around[1] and excess > 0, (
+        f"M = {M_}: K = {K} is no peak"
+    )
+    assert abs(around[1] - math.log(M_) - excess) < 1e-12, (
+        f"M = {M_}: the excess at K = {K} is {around[1] - math.log(M_):.4f}"
+    )
+assert peaks[10][0] > peaks[2][0], "more classes, a later peak"
 peaks
+
+# %% tags=["hidden", "remove-cell"]
+K, excess = largest_excess(5)
+there = pairs.optimal_nt_xent(5, K) - math.log(5)
+assert abs(there - excess) < 1e-9 and excess > 0, (K, excess)
 
 # %% [markdown]
 # ## References

@@ -744,14 +744,21 @@ Markdown(
 #
 # ## Exercises
 #
-# **1 (easy).** $J - 1$ views of an image have one code, and the last one lies at a distance $\delta$ from it. How many
+# **1 (easy, 2 points, 10 minutes).** $J - 1$ views of an image have one code, and the last one lies at a distance $\delta$ from it. How many
 # nats of log group prior does that cost, with a flat $p(y)$? Write `cost(delta, J, variance)`. What does one odd view
 # cost when there are very many?
+#
+# <details><summary>Hint</summary>
+#
+# Only the squares around the mean count. By how much does the mean move?
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def cost(delta, J, variance):
-    """The mean moves by δ/J: (J − 1)(δ/J)² + (δ − δ/J)² = (1 − 1/J) δ²."""
+    """→ nats, 0 or more."""
+    # The mean moves by δ/J: (J − 1)(δ/J)² + (δ − δ/J)² = (1 − 1/J) δ².
     return (1 - 1 / J) * delta**2 / (2 * variance)
 
 
@@ -761,17 +768,31 @@ for J in (2, 3, 50):
     apart = together.clone()
     apart[0, -1, 0] = 0.7
     both = [losses.group_prior(z, 0.15).item() for z in (together, apart)]
-    assert abs(cost(0.7, J, 0.15) - (both[0] - both[1])) < 1e-4
+    assert abs(cost(0.7, J, 0.15) - (both[0] - both[1])) < 1e-4, (
+        f"J = {J}: {cost(0.7, J, 0.15):.4f}, the prior says {both[0] - both[1]:.4f}"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+assert abs(cost(1.0, 2, 0.5) - 0.5) < 1e-9, cost(1.0, 2, 0.5)
+assert cost(1.0, 1, 0.5) == 0, "a view alone is nobody's neighbour"
 
 # %% [markdown]
-# **2 (medium).** BYOL's predictor guesses the code of the next view. What would the model guess? Write `predict(z,
+# **2 (medium, 3 points, 20 minutes).** BYOL's predictor guesses the code of the next view. What would the model guess? Write `predict(z,
 # variance, centre_variance)`: the mean [B, D] and the variance (a number) of $p(z^{J+1} | z^1 \dots z^J)$, for codes
 # [B, J, D] and a Gaussian $p(y)$. What does the predictor become for $\gamma \to \infty$ and $J = 1$?
+#
+# <details><summary>Hint</summary>
+#
+# First the posterior of $y$ given the $J$ codes, a Gaussian whose precision is $1/\gamma^2 + J/\sigma^2$. The next
+# view is $y$ and noise.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def predict(z, variance, centre_variance):
-    """The posterior of y is Gaussian; the next view is y and noise."""
+    """z [B, J, D] → mean [B, D], variance, a number."""
+    # The posterior of y is Gaussian; the next view is y and noise.
     J = z.shape[1]
     of_y = 1 / (1 / centre_variance + J / variance)
     return of_y * J / variance * z.mean(1), of_y + variance
@@ -789,18 +810,30 @@ for J in (1, 2, 6):
 mean, _ = predict(z[:, :1], sigma2, 1e9)
 torch.testing.assert_close(mean, z[:, 0], rtol=1e-6, atol=1e-6)  # the identity
 
+# %% tags=["hidden", "remove-cell"]
+_, alone = predict(torch.zeros(1, 3, 2), 0.2, 0.8)
+assert abs(alone - 0.2615385) < 1e-5, f"three views: variance {alone}"
+
 # %% [markdown]
-# **3 (a small research question).** Does it pay to read the views of an image together? $\Lambda$ has two
+# **3 (a small research question, 6 points, 60 minutes).** Does it pay to read the views of an image together? $\Lambda$ has two
 # eigenvalues. Write `gap(J, noise)`, the gap of Table 1 in closed form, and `most(noise)`, its limit for
 # $J \to \infty$: it is $\frac12 [\log(1 + \rho) - \rho/(1 + \rho)]$ with $\rho = \sigma_x^2/\sigma^2$, whatever
 # $\gamma$. So an encoder of single views never loses much, in this model. Then take `methods/simve` and noisy
 # pictures: what would an encoder of the whole group gain, content or style? Which control tells that from the gain of
 # a larger network?
+#
+# <details><summary>Hint</summary>
+#
+# The gap is half the difference between the log of the product of $\Lambda$'s diagonal and its log determinant.
+# $\Lambda = aI + b\,11^\top$ has the eigenvalue $a$, $J - 1$ times, and $a + Jb$.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def gap(J, noise):
-    """Λ = a I + b 11ᵀ has a, J − 1 times, and a + J b; its diagonal is a + b."""
+    """→ nats."""
+    # Λ = a I + b 11ᵀ has a, J − 1 times, and a + J b; its diagonal is a + b.
     a = 1 / sigma2 + 1 / noise
     b = -gamma2 / (sigma2 * (sigma2 + J * gamma2))
     eigenvalues = (J - 1) * math.log(a) + math.log(a + J * b)
@@ -808,7 +841,8 @@ def gap(J, noise):
 
 
 def most(noise):
-    """J b → −1/σ², so J log(1 + b/a) → −1/(σ² a), and a + J b → 1/σx²."""
+    """→ nats."""
+    # J b → −1/σ², so J log(1 + b/a) → −1/(σ² a), and a + J b → 1/σx².
     rho = noise / sigma2
     return (math.log1p(rho) - rho / (1 + rho)) / 2
 
@@ -817,8 +851,16 @@ def most(noise):
 for noise in (0.01, 0.3, 2.0):
     for J in (1, 2, 7):
         _, known = bound_and_gap(randn(1, J), noise)
-        assert abs(gap(J, noise) - known) < 1e-9
-    assert abs(gap(10**6, noise) - most(noise)) < 1e-3 * most(noise)
+        assert abs(gap(J, noise) - known) < 1e-9, (
+            f"J = {J}, noise {noise}: {gap(J, noise):.4f}, expected {known:.4f}"
+        )
+    assert abs(gap(10**6, noise) - most(noise)) < 1e-3 * most(noise), (
+        f"noise {noise}: {gap(10**6, noise):.4f} is no limit {most(noise):.4f}"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+assert abs(gap(1, 0.4)) < 1e-9, "of one view there is no gap"
+assert gap(2, 0.4) < gap(3, 0.4) < most(0.4), "more views, more to gain"
 
 # %% [markdown]
 # ## References

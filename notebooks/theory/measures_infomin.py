@@ -610,13 +610,21 @@ from_sweep(full)
 #
 # ## Exercises
 #
-# **1 (easy).** An ideal encoder maps each of $M$ equally likely classes to a corner of a regular simplex of unit vectors,
+# **1 (easy, 2 points, 10 minutes).** An ideal encoder maps each of $M$ equally likely classes to a corner of a regular simplex of unit vectors,
 # whose cosines are $-1/(M-1)$. Write `ideal(M)`, which returns its alignment of same-class pairs, its uniformity (of
 # independent pairs, equal ones included) and its tolerance.
+#
+# <details><summary>Hint</summary>
+#
+# Alignment and tolerance are those of equal codes. Two independent pairs are of one class with chance $1/M$; else
+# their squared distance is $2 - 2\cos$.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def ideal(M):
+    """M classes → (alignment, uniformity, tolerance), floats."""
     apart = 2 + 2 / (M - 1)  # squared distance of two corners
     return 0.0, math.log(1 / M + (1 - 1 / M) * math.exp(-2 * apart)), 1.0
 
@@ -628,15 +636,27 @@ for M_ in (2, 10):
     z = corners[labels]
     exact = (alignment(z, z).item(), uniformity(z).item())
     exact += (tolerance(z.float(), labels).item(),)
-    assert np.allclose(ideal(M_), exact, atol=0.01)
+    assert np.allclose(ideal(M_), exact, atol=0.01), (
+        f"M = {M_}: yours {ideal(M_)}, measured {exact}"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+assert abs(ideal(2)[1] - math.log((1 + math.exp(-8)) / 2)) < 1e-9, ideal(2)
 
 # %% [markdown]
-# **2 (medium).** Write `simpson(a, b, group)`: $\tau_b$ of two arrays over all pairs, and the mean over groups of the
+# **2 (medium, 3 points, 20 minutes).** Write `simpson(a, b, group)`: $\tau_b$ of two arrays over all pairs, and the mean over groups of the
 # $\tau_b$ inside each, with `scipy.stats.kendalltau`. Then apply it to your favourite table of methods and data sets.
+#
+# <details><summary>Hint</summary>
+#
+# `kendalltau(a, b).statistic`, once with all, once for each value of `group`.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def simpson(a, b, group):
+    """a, b, group [n] → (over all, mean within groups), floats."""
     a, b, group = (np.asarray(v) for v in (a, b, group))
     inside = [
         kendalltau(a[group == g], b[group == g]).statistic
@@ -649,14 +669,27 @@ def simpson(a, b, group):
 g = np.arange(40) // 10
 noise = np.random.default_rng(3).normal(size=(2, 40))
 together, inside = simpson(noise[0] - 50 * g, noise[0] + 50 * g, g)
-assert together < -0.5 and abs(inside - 1) < 1e-12
+assert together < -0.5 and abs(inside - 1) < 1e-12, (
+    f"over all {together:.2f}, within {inside:.2f}: expected below −0.5 and 1"
+)
 together, inside = simpson(noise[0], noise[1], np.zeros(40))
-assert abs(together - inside) < 1e-12
+assert abs(together - inside) < 1e-12, "one group: both are the same"
+
+# %% tags=["hidden", "remove-cell"]
+a, b = np.array([1, 2, 3, 1, 2, 3]), np.array([1, 2, 3, 3, 2, 1])
+_, inside = simpson(a, b, np.array(list("aaabbb")))
+assert abs(inside) < 1e-12, f"1 and −1 have the mean 0, yours is {inside}"
 
 # %% [markdown]
-# **3 (a small research question).** How much room does the digit need? For pairs that share all three factors (`"dcp"`),
+# **3 (a small research question, 6 points, 60 minutes).** How much room does the digit need? For pairs that share all three factors (`"dcp"`),
 # train codes of 2, 4, 16 and 64 dimensions (`infomin(width, ["dcp"])` is yours), and store a series `digit`: the digit's
 # accuracy by width. Where does it find a place? Does a longer training or a smaller temperature make room?
+#
+# <details><summary>Hint</summary>
+#
+# `infomin(width, ["dcp"])["digit"].iloc[0]` is one of them.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
@@ -667,9 +700,13 @@ digit = pd.Series(
 
 # %% tags=["check"]
 assert isinstance(digit, pd.Series), "a series: accuracy by width"
-assert list(digit.index) == [2, 4, 16, 64] and digit.between(0, 1).all()
+assert list(digit.index) == [2, 4, 16, 64] and digit.between(0, 1).all(), (
+    f"widths {list(digit.index)}, accuracies {digit.to_list()}"
+)
 error = 4 * (2 * 0.25 / 3000) ** 0.5
-assert digit[64] > digit[2] + error
+assert digit[64] > digit[2] + error, (
+    f"64 dimensions {digit[64]:.3f}, 2 dimensions {digit[2]:.3f}"
+)
 digit.round(3)
 
 # %% [markdown]

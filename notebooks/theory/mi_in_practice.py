@@ -488,24 +488,48 @@ pd.DataFrame({
 #
 # ## Exercises
 #
-# **1 (easy).** A paper reports a JS critic by NWJ: $v$ nats, with a mean of $e^f$ over its chance pairs of $m$. What
+# **1 (easy, 2 points, 10 minutes).** A paper reports a JS critic by NWJ: $v$ nats, with a mean of $e^f$ over its chance pairs of $m$. What
 # would it have said with the bound that belongs to this critic? Write `as_tuba(v, m)`.
+#
+# <details><summary>Hint</summary>
+#
+# NWJ takes $m/e$ from the mean of the critic, less or more; TUBA with this critic takes $m - 1$. Write both, and
+# subtract.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def as_tuba(v, m):
+    """→ nats."""
     return v + 1 - (1 - 1 / math.e) * m
 
 
 # %% tags=["check"]
 S = torch.randn(9, 9, generator=generator).double()
 m = S[~torch.eye(9, dtype=torch.bool)].exp().mean()
-assert abs(as_tuba(bounds.js_legacy(S), m) - bounds.js(S)) < 1e-9
-assert as_tuba(5.0, 1.0) > 5.0 > as_tuba(5.0, 4.0)
+assert abs(as_tuba(bounds.js_legacy(S), m) - bounds.js(S)) < 1e-9, (
+    f"{as_tuba(bounds.js_legacy(S), m):.4f}, the bound says {bounds.js(S):.4f}"
+)
+assert as_tuba(5.0, 1.0) > 5.0 > as_tuba(5.0, 4.0), (
+    "m = 1: more than was said; m = 4: less"
+)
+
+# %% tags=["hidden", "remove-cell"]
+assert abs(as_tuba(1.0, 0.0) - 2) < 1e-9, as_tuba(1.0, 0.0)
+fall = as_tuba(1.0, 0.0) - as_tuba(1.0, 1.0)
+assert abs(fall - (1 - 1 / math.e)) < 1e-9, f"per m it falls by {fall}"
 
 # %% [markdown]
-# **2 (medium).** Write `difference_of_entropies(x, y)`: (1) with *Gaussian* models, fitted on one half of the pairs and
+# **2 (medium, 3 points, 20 minutes).** Write `difference_of_entropies(x, y)`: (1) with *Gaussian* models, fitted on one half of the pairs and
 # evaluated on the other. Where is it right (Gaussian), where wrong (cubic), and does it tell you which?
+#
+# <details><summary>Hint</summary>
+#
+# Two cross entropies: of $y$ under one Gaussian, and of what a linear regression on $x$ leaves of $y$ under another.
+# Fit on the first half, evaluate on the second.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
@@ -516,6 +540,7 @@ def cross_entropy(train, test):
 
 
 def difference_of_entropies(x, y):
+    """x [n, a], y [n, b] → nats, a float."""
     x, y = x.double(), y.double()
     half = len(x) // 2
     design = torch.cat([x, torch.ones(len(x), 1).to(x)], 1)
@@ -534,19 +559,35 @@ answers = {
 assert abs(answers[plain.title] - 10) < 1.0, (
     "well above log 1024 = 6.9, and right"
 )
-assert abs(answers[bent.title] - 10) > 2.0
+assert abs(answers[bent.title] - 10) > 2.0, (
+    "cubic: Gaussian models are wrong there, and yours is not"
+)
 {title: round(value, 2) for title, value in answers.items()}
 
+# %% tags=["hidden", "remove-cell"]
+draw = torch.Generator().manual_seed(2)
+x, y = torch.randn(2, 4000, 3, generator=draw)
+found = difference_of_entropies(x, y)
+assert abs(found) < 0.05, f"independent: {found:.3f} nats, expected 0"
+
 # %% [markdown]
-# **3 (a small research question).** A density of $y^3$ has a pole at 0, and affine couplings cannot make one. But an
+# **3 (a small research question, 6 points, 60 minutes).** A density of $y^3$ has a pole at 0, and affine couplings cannot make one. But an
 # increasing map of each column leaves the information where it is, whatever the map. Write `tamed(reference)`, which
 # takes a sample $[n, d]$ and returns a function that replaces each column of new samples by its normal scores: the
 # normal quantile of its rank in the reference. How far does it take the flows on the cubic task? What is lost where a new
 # value lies outside of the reference, and is that still an injective map?
+#
+# <details><summary>Hint</summary>
+#
+# Sort each column of the reference once. `torch.searchsorted` gives ranks of new values, `torch.special.ndtri` the
+# quantile; keep the share strictly between 0 and 1.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def tamed(reference):
+    """reference [n, d] → a function of new samples [m, d] → [m, d]."""
     ordered, n = reference.T.contiguous().sort(1).values, len(reference)
 
     def scores(new):
@@ -559,7 +600,9 @@ def tamed(reference):
 # %% tags=["check"]
 bent = tasks.gaussian(10.0, dim=20, cubic=True)
 scores = tamed(bent.sample(20_000, generator)[1])
-assert scores(bent.sample(5000, generator)[1]).std(0).sub(1).abs().max() < 0.1
+assert (
+    scores(bent.sample(5000, generator)[1]).std(0).sub(1).abs().max() < 0.1
+), "new samples of the same law should look standard normal"
 
 
 def easier(n, draw):
@@ -571,8 +614,17 @@ answers = {
     name: difference_of_flows(sample, steps=150, dim=20)[0]
     for name, sample in [("as it is", bent.sample), ("tamed", easier)]
 }
-assert abs(answers["tamed"] - 10) < 0.5 * abs(answers["as it is"] - 10)
+assert abs(answers["tamed"] - 10) < 0.5 * abs(answers["as it is"] - 10), (
+    f"{answers}: taming should halve the error"
+)
 {name: round(value, 2) for name, value in answers.items()}
+
+# %% tags=["hidden", "remove-cell"]
+reference = torch.randn(1000, 2, generator=torch.Generator().manual_seed(4))
+new = torch.linspace(-9, 9, 19)[:, None].repeat(1, 2)
+out = tamed(reference)(new)
+assert out.isfinite().all(), "also where a value lies outside"
+assert (out.diff(dim=0) >= 0).all(), "an increasing map"
 
 # %% [markdown]
 # ## References

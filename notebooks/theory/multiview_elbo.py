@@ -612,13 +612,20 @@ pd.Series(tips, name="β_s").rename_axis("κ").to_frame().round(2)
 #
 # ## Exercises
 #
-# **1 (easy).** Derive (5) for $J$ views, with the even mixture of $J$ one-view posteriors. Write `weights_of(J)`: the
+# **1 (easy, 2 points, 10 minutes).** Derive (5) for $J$ views, with the even mixture of $J$ one-view posteriors. Write `weights_of(J)`: the
 # weights of each of the $J^2$ reconstructions (view $i$ from the content of view $j$), of each content KL and of each
 # style KL, in nats a *group*.
+#
+# <details><summary>Hint</summary>
+#
+# The mixture draws a content from view $j$ with probability $1/J$, and each view has a style of its own.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def weights_of(J):
+    """J views → the weights of (reconstruction, content KL, style KL)."""
     # the mixture draws each content with probability 1/J
     return 1 / J, 1 / J, 1.0
 
@@ -632,15 +639,26 @@ for J_ in (2, 3, 5):
     ours, _ = vae.loss(views_of(J_), torch.Generator(device).manual_seed(1))
     torch.testing.assert_close(group / J_, ours)
 
+# %% tags=["hidden", "remove-cell"]
+of_all = 16 * weights_of(4)[0]
+assert abs(of_all - 4) < 1e-9, f"four views are rebuilt, in all {of_all} times"
+
 # %% [markdown]
-# **2 (medium).** Decoding twice is dear. Show that an alignment of the two content posteriors can stand in for the swap:
+# **2 (medium, 3 points, 20 minutes).** Decoding twice is dear. Show that an alignment of the two content posteriors can stand in for the swap:
 # if $\log p(v_a|c, s)$ varies over a range of at most $M$ as $c$ varies, then $|\mathrm{swap}(a) - \mathrm{self}(a)| \le M
 # \sqrt{\mathrm{KL}(q_a\|q_p)/2}$. (Pinsker: total variation is at most $\sqrt{\mathrm{KL}/2}$.) Write `allowance(M,
 # mu_a, mu_p, var)` for one-dimensional Gaussians with one variance.
+#
+# <details><summary>Hint</summary>
+#
+# The KL of two Gaussians of one variance is $(\mu_a - \mu_p)^2 / 2\,$var.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def allowance(M, mu_a, mu_p, var):
+    """M in nats, three numbers → nats."""
     # |E_p f − E_q f| ≤ (max f − min f) · total variation
     kl = (mu_a - mu_p) ** 2 / (2 * var)
     return M * (kl / 2) ** 0.5
@@ -661,18 +679,31 @@ for mu_a, mu_p, var in [(0.1, -0.2, 0.5), (0.5, -0.5, 1.0), (2.0, -1.0, 0.3)]:
         for mu in (mu_a, mu_p)
     )
     tightest.append(abs(swap_ - self_) / allowance(3, mu_a, mu_p, var))
-assert all(ratio <= 1 for ratio in tightest)
+assert all(ratio <= 1 for ratio in tightest), (
+    "a difference is larger than its allowance"
+)
 assert max(tightest) > 0.5, "an allowance that is far too generous"
 
+# %% tags=["hidden", "remove-cell"]
+assert allowance(1.0, 0.3, 0.3, 2.0) == 0, "equal posteriors"
+assert abs(allowance(2.0, 0.0, 1.0, 1.0) - 1) < 1e-9
+
 # %% [markdown]
-# **3 (a research question).** In Figure 3 leaks come of views that show the content imperfectly. Do more views of each
+# **3 (a research question, 6 points, 60 minutes).** In Figure 3 leaks come of views that show the content imperfectly. Do more views of each
 # image help? Write `tip(kappa, J)`: the first of `weights` at which the content part explains more of the pixel than the
 # style part (`math.nan` if there is none). Look at $\kappa = 1$ and $0.9$ for $J$ from 2 to 16. Then ask why: more views
 # tell more of the content, but does a mixture make use of it? What would ML-VAE's product do?
+#
+# <details><summary>Hint</summary>
+#
+# `split_of_a_pixel(weight, kappa, J=J)` gives what each part explains. Go through `weights` from the first.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def tip(kappa, J):
+    """→ one of `weights`, or math.nan."""
     for b in weights:
         _, in_c, in_s = split_of_a_pixel(b, kappa, J=J)
         if in_c > in_s:
@@ -688,11 +719,19 @@ table = pd.DataFrame(
     }
 )
 for J_ in (2, 4, 8):  # β_c / J, between two weights
-    assert 1 / (J_ * ratio) < table.loc[J_, 1.0] < ratio**2 / J_
-assert table[0.9].is_monotonic_increasing  # they do not
-assert math.isnan(tip(0.5, 2))
-assert math.isclose(tip(0.9, 2), tips[0.9])
+    assert 1 / (J_ * ratio) < table.loc[J_, 1.0] < ratio**2 / J_, (
+        f"J = {J_}, κ = 1: {table.loc[J_, 1.0]}, expected near 1/J"
+    )
+assert table[0.9].is_monotonic_increasing, (
+    f"κ = 0.9, J up: {table[0.9].to_list()}"
+)  # they do not
+assert math.isnan(tip(0.5, 2)), "κ = 0.5: the content part never explains more"
+assert math.isclose(tip(0.9, 2), tips[0.9]), "two views: as in Figure 3"
 table.rename_axis(index="J", columns="κ").round(2)
+
+# %% tags=["hidden", "remove-cell"]
+assert math.isclose(tip(1.0, 16), table.loc[16, 1.0]), "16 views"
+assert tip(1.0, 4) < tip(1.0, 2), "more views, an earlier tip"
 
 # %% [markdown]
 # ## References

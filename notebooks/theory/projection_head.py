@@ -277,30 +277,51 @@ Markdown(
 #
 # ## Exercises
 #
-# **1 (easy).** A linear head $h(z) = Wz$ with fewer rows than columns has fibres. Write `unseen(W)`: a unit vector along
+# **1 (easy, 2 points, 10 minutes).** A linear head $h(z) = Wz$ with fewer rows than columns has fibres. Write `unseen(W)`: a unit vector along
 # which a code can change while the loss sees nothing.
+#
+# <details><summary>Hint</summary>
+#
+# The singular value decomposition of $W$, with all right vectors: those beyond the number of rows have the singular
+# value 0.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def unseen(W):
-    """The last right singular vector: its singular value is 0."""
+    """W [rows, columns], fewer rows → a unit vector [columns]."""
+    # The last right singular vector: its singular value is 0.
     return torch.linalg.svd(W, full_matrices=True).Vh[-1]
 
 
 # %% tags=["check"]
 W = torch.randn(8, 16, generator=draw).double()
 v = unseen(W)
-assert abs(v.norm() - 1) < 1e-9 and (W @ v).norm() < 1e-9
+assert abs(v.norm() - 1) < 1e-9 and (W @ v).norm() < 1e-9, (
+    f"|v| = {v.norm():.3f}, |Wv| = {(W @ v).norm():.2e}"
+)
+
+# %% tags=["hidden", "remove-cell"]
+W = torch.randn(1, 3, generator=draw).double()
+assert (W @ unseen(W)).norm() < 1e-9, "a head of one output"
 
 # %% [markdown]
-# **2 (medium).** Which temperature would have been right for the vectors that we got? Write `temperature(cosine, D)`,
+# **2 (medium, 3 points, 20 minutes).** Which temperature would have been right for the vectors that we got? Write `temperature(cosine, D)`,
 # the inverse of (1) in its first part, and compare it with the one that they were trained at. Why does training at
 # the new one not end the matter?
+#
+# <details><summary>Hint</summary>
+#
+# `sphere(tau, D)[0]` falls as τ grows. `scipy.optimize.brentq` finds a root between two ends; search in $\log \tau$.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def temperature(cosine, D):
-    """The mean cosine falls with τ, from 1 to 0."""
+    """A mean cosine in D dimensions → τ."""
+    # The mean cosine falls with τ, from 1 to 0.
 
     def off(log_tau):
         return sphere(math.exp(log_tau), D)[0] - cosine
@@ -310,20 +331,38 @@ def temperature(cosine, D):
 
 # %% tags=["check"]
 for D, tau in [(3, 0.2), (16, 1.0), (64, 0.07)]:
-    assert abs(temperature(sphere(tau, D)[0], D) - tau) < 1e-6
+    assert abs(temperature(sphere(tau, D)[0], D) - tau) < 1e-6, (
+        f"D = {D}, τ = {tau}: {temperature(sphere(tau, D)[0], D):.4f}"
+    )
 right = temperature(reached.mean, 64)
-assert right < TAU or not enough
+if enough:
+    assert right < TAU, f"{right:.4f} is not below the one of training, {TAU}"
+else:
+    print(
+        "Not all was checked: this data set or budget is another one than the text's."
+    )
 f"trained at τ = {TAU}; the vectors' own would be {right:.4f}"
 
+# %% tags=["hidden", "remove-cell"]
+assert abs(temperature(sphere(0.5, 8)[0], 8) - 0.5) < 1e-6, "D = 8"
+
 # %% [markdown]
-# **3 (a small research question).** Where *in* the head is style lost: at a linear map, or at the rectifier? Write
+# **3 (a small research question, 6 points, 60 minutes).** Where *in* the head is style lost: at a linear map, or at the rectifier? Write
 # `inside(method, x)`, a list of what leaves the encoder and each layer of `method.head` in turn. Probe each. Which
 # controls are needed, now that the layers differ in width?
+#
+# <details><summary>Hint</summary>
+#
+# Call `method.eval()`, start with `method.encoder(x)`, then go through `method.head`, one layer at a time, without
+# gradients.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 @torch.no_grad()
 def inside(method, x):
+    """x [N, C, H, W] → a list of [N, width]: the code, then each layer's output."""
     method.eval()
     found = [method.encoder(x)]
     for layer in method.head:
@@ -340,12 +379,19 @@ ends = layers(method, new.images)
 torch.testing.assert_close(asked[0], ends["code"])
 torch.testing.assert_close(F.normalize(asked[-1], dim=-1), ends["after"])
 names = ["code", *(type(layer).__name__ for layer in method.head)]
-assert len(asked) == len(names)
+assert len(asked) == len(names), (
+    f"{len(asked)} outputs, expected {len(names)}: {names}"
+)
 by_layer = [
     probes.ridge(a, views.truth, b, new.truth).score
     for a, b in zip(known, asked, strict=True)
 ]
 pd.DataFrame({"after": names, "style (linear)": by_layer}).round(3)
+
+# %% tags=["hidden", "remove-cell"]
+start_only = inside(method, new.images[:8])
+assert all(len(layer) == 8 for layer in start_only), "a row for each image"
+torch.testing.assert_close(start_only[-1], asked[-1][:8], rtol=1e-3, atol=1e-4)
 
 # %% [markdown]
 # ## References

@@ -648,12 +648,19 @@ pd.DataFrame({"VICReg": vicreg_of, "InfoNCE, τ = 0.05": infonce_of}).round(3)
 #
 # ## Exercises
 #
-# **1 (easy).** Turn the hue circle of each content by a whole number of hues, `turns` [C]. What share of all swaps between
+# **1 (easy, 2 points, 10 minutes).** Turn the hue circle of each content by a whole number of hues, `turns` [C]. What share of all swaps between
 # two pictures, those of one content included, is right? Write `right_share(turns)`.
+#
+# <details><summary>Hint</summary>
+#
+# A swap between two contents is right if both circles are turned by the same number of hues. Count pairs.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def right_share(turns):
+    """turns [C], whole numbers, a list or tensor → from 0 to 1."""
     # right where both contents have one turn: count those pairs
     counts = torch.as_tensor(turns).remainder(K).bincount(minlength=K)
     return (counts / len(turns)).square().sum().item()
@@ -667,17 +674,31 @@ def turned(turns):
 
 for turns in ([0, 0, 0, 0], [0, 1, 2, 3], [5, 5, 2, 2], [0, 6, 1, 3]):
     counted = swaps_right(one_hot, turned(turns))
-    assert abs(right_share(turns) - counted) < 1e-6, turns
+    assert abs(right_share(turns) - counted) < 1e-6, (
+        f"turns {turns}: {right_share(turns):.3f}, counted {counted:.3f}"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+assert right_share([0, K]) == 1, "K hues are a whole turn"
+assert abs(right_share([0, 0, 1]) - 5 / 9) < 1e-6, right_share([0, 0, 1])
 
 # %% [markdown]
-# **2 (medium).** Repel sees the mean of a style's law and nothing else ({prf:ref}`pl-uniformity`). Put Wang & Isola's
+# **2 (medium, 3 points, 20 minutes).** Repel sees the mean of a style's law and nothing else ({prf:ref}`pl-uniformity`). Put Wang & Isola's
 # *uniformity* in its place, within an image: write `uniformity(style)`, the mean over contents of $\log \mathbb{E}\,
 # e^{-2\|u - u'\|^2}$ over two independent hues, for unit styles $u$ made from codes [C, K, D]. Which faults of Figure 2
 # does it see that repel does not, and which does it still overlook?
+#
+# <details><summary>Hint</summary>
+#
+# For unit vectors $\|u - u'\|^2 = 2 - 2\,u^\top u'$. Mean over both hues, equal ones included, log, mean over
+# contents.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def uniformity(style):
+    """style [C, K, D] → nats, a float, 0 or less."""
     u = F.normalize(style, dim=-1)
     squared = 2 - 2 * u @ u.transpose(1, 2)
     return (-2 * squared).exp().mean((1, 2)).log().mean().item()
@@ -685,23 +706,43 @@ def uniformity(style):
 
 # %% tags=["check"]
 value = {name: uniformity(code) for name, (_, code) in hand_made.items()}
-assert abs(value["style constant"]) < 1e-9
-assert abs(value["style is one bit"] - math.log((1 + math.exp(-8)) / 2)) < 1e-9
+assert abs(value["style constant"]) < 1e-9, (
+    f"one point: {value['style constant']:.4f}, expected 0"
+)
+assert (
+    abs(value["style is one bit"] - math.log((1 + math.exp(-8)) / 2)) < 1e-9
+), f"two points: {value['style is one bit']:.4f}"
 found = pd.Series(value) - value["as intended"]
 still_blind = {name for name in found.index if abs(found[name]) < 1e-9}
-assert {"style knows all", "twisted"} <= still_blind
-assert "style is one bit" not in still_blind and found.min() > -1e-9
+assert {"style knows all", "twisted"} <= still_blind, (
+    f"it should not see these two, but found {still_blind} the same"
+)
+assert "style is one bit" not in still_blind and found.min() > -1e-9, (
+    f"it should see the bit; the same for it are {still_blind}"
+)
+
+# %% tags=["hidden", "remove-cell"]
+assert abs(uniformity(torch.ones(2, 5, 3))) < 1e-6, "nothing varies"
+longer = uniformity(7 * hand_made["as intended"][1])
+assert abs(longer - value["as intended"]) < 1e-6, "length does not count"
 
 # %% [markdown]
-# **3 (a research question).** Shared styles end the gauge freedom. How many does it take? Let "shared style" compare
+# **3 (a research question, 6 points, 60 minutes).** Shared styles end the gauge freedom. How many does it take? Let "shared style" compare
 # pictures of some *pairs of contents* only, `edges`. Of the $K^C$ codes with circles turned as in exercise 1, how many does
 # it take for perfect? Write `twists_left(edges, C, K)`. Which smallest set of pairs leaves only turns of all circles at
 # once? Then leave the toy: with `views.SharedStyle` and `shared_contrast` (`experiments/partitioned`), what share of a
 # batch must have a shared style, and does it matter which classes share?
+#
+# <details><summary>Hint</summary>
+#
+# Contents that are joined, directly or by way of others, must turn together. Count the groups.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def twists_left(edges, C, K):
+    """edges: pairs of contents → the number of perfect codes, an int."""
     # contents that are joined, directly or by way of others, turn together
     group = list(range(C))
     for k, j in edges:
@@ -717,9 +758,18 @@ for edges in ([], [(0, 1)], [(0, 1), (2, 3)], [(0, 1), (1, 2), (0, 2)],
     fits = torch.ones(len(u), dtype=torch.bool)
     for k, j in edges:
         fits &= repulsion(-u[:, k], u[:, j]).mean(1) < 1e-9  # 2 − 2 cos
-    assert twists_left(edges, C, K) == fits.sum(), edges
+    assert twists_left(edges, C, K) == fits.sum(), (
+        f"{edges}: {twists_left(edges, C, K)}, counted {fits.sum()}"
+    )
 left_alone = [swaps_right(one_hot, circle_) for circle_ in u[fits]]
-assert len(left_alone) == K and min(left_alone) > 1 - 1e-6  # a tree is enough
+assert len(left_alone) == K and min(left_alone) > 1 - 1e-6, (
+    "a tree is enough"
+)  # a tree is enough
+
+# %% tags=["hidden", "remove-cell"]
+assert twists_left([], 2, 5) == 25, "nothing is joined"
+round_trip = [(0, 1), (1, 2), (2, 3), (3, 0)]
+assert twists_left(round_trip, 4, 7) == 7, "a ring: one turn for all"
 
 # %% [markdown]
 # ## References

@@ -166,3 +166,22 @@ def test_verdicts_count_pairs_of_different_classes():
     assert r2 == [1.0]
     with pytest.raises(ValueError, match="A and B of one class"):
         protocol.verdicts(Oracle(), images, class_a, class_a, truth)
+
+
+def test_levels_are_the_parts_and_what_projectors_make_of_them(digits):
+    images = digits.images[:9]
+    shape = {"image_shape": digits.image_shape, "latent_dim": 6, "arch": "mlp-small"}
+    vae = create("vae", **shape)
+    found = protocol.levels(vae, images, 2)
+    assert list(found) == ["c", "s", "both"]
+    assert torch.equal(torch.cat([found["c"], found["s"]], 1), vae.encode(images))
+    assert found["s"].shape == (9, 2)
+    byol = create("byol", **shape)
+    found = protocol.levels(byol, images, 2)
+    with torch.no_grad(), byol.evaluating():
+        assert torch.equal(found["z c"], byol.projector(found["both"]))
+    parted = create("partitioned_byol", style_dim=1, **shape)
+    found = protocol.levels(parted, images, 5)  # its own parts count
+    assert found["s"].shape == (9, 1)
+    content, styled = parted.project_parts(images)
+    assert torch.equal(found["z c"], content) and torch.equal(found["z s"], styled)

@@ -16,6 +16,7 @@ from mdlib.evaluation.statistics import (
     holm,
     interval,
     paired,
+    tally,
     unpaired,
     verdict,
 )
@@ -332,3 +333,24 @@ def test_a_claim_holds_where_all_of_the_interval_lies_above():
         claim(rows, "b", "a", "x", by="setting")
     with pytest.raises(AssertionError, match="None"):
         claim(rows, "a", "c", "x", by="setting")
+
+
+def test_a_tally_counts_verdicts_before_and_after_holm():
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        [
+            {"method": name, "seed": s, "x": mean + noise, "y": 0.001 * noise}
+            for name, mean in (("a", 5), ("b", 0), ("c", 4.9))
+            for s, noise in enumerate(rng.normal(size=6))
+        ]
+    )
+    found = compare(rows, [("a", n, c) for c in "xy" for n in "bc"], margin=0.02)
+    counts = tally(found)
+    assert list(counts.index) == ["x", "y"]
+    for kind, column in (("interval", "verdict"), ("after Holm", "verdict (Holm)")):
+        for asked, part in found.groupby("column"):
+            truth = part[column].value_counts().reindex(counts[kind].columns, fill_value=0)
+            assert counts.loc[asked, kind].tolist() == truth.tolist()
+    assert counts["interval"].to_numpy().sum() == 4
+    assert counts.loc["x", ("after Holm", "better")] == 1
+    assert counts.loc["y", ("interval", "equivalent")] == 2

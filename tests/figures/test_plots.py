@@ -128,3 +128,47 @@ def test_dots_are_means_and_stds_of_those_that_have_rows():
     across = digits[2][0].get_segments()[1]
     assert (across[1, 0] - across[0, 0]) / 2 == pytest.approx(np.std([1, 3], ddof=1))
     assert [digits.get_label(), mnist.get_label()] == ["digits", "mnist"]
+
+
+def test_comparisons_have_a_panel_a_value_and_titles_for_methods():
+    found = pd.DataFrame(
+        {
+            "on": ["digits", "digits", "mnist"],
+            "column": ["x", "x", "x"],
+            "b": ["vae", "byol", "vae"],
+            "interval": [Interval(m, m - 1, m + 1, 5, 0.1) for m in (1.0, 2.0, 3.0)],
+        }
+    )
+    plots.comparisons(found, "on", ["column", "b"], margin=0.1)
+    digits, mnist = plt.gcf().axes
+    assert [label.get_text() for label in digits.get_yticklabels()] == ["x: VAE", "x: BYOL"]
+    assert [axis.get_title() for axis in (digits, mnist)] == ["digits", "mnist"]
+    assert [bar[0].get_xdata()[0] for bar in digits.containers] == [1.0, 2.0]
+    assert [bar[0].get_xydata()[0].tolist() for bar in mnist.containers] == [[3.0, 0]]
+
+
+def test_parts_have_a_colour_each_and_a_panel_for_each_question():
+    rows = pd.DataFrame(
+        {"method": ["vae", "vae", "byol"], "x, c": [1.0, 3, 5], "x, s": [0.0, 2, np.nan]}
+    )
+    plots.parts(rows, ["x"], ["byol", "vae"], {"c": "content", "s": "style"})
+    (axis,) = plt.gcf().axes
+    content, styled = axis.containers
+    np.testing.assert_allclose(content[0].get_xydata()[:, 0], [5, 2])
+    np.testing.assert_allclose(styled[0].get_xydata()[:, 0], [np.nan, 1])
+    assert [content.get_label(), styled.get_label()] == ["content", "style"]
+
+
+def test_names_of_points_keep_out_of_each_others_way():
+    figure, axis = plt.subplots(figsize=(5, 5))
+    points = [(0.4, 0.5), (0.43, 0.5), (0.46, 0.5), (0.5, 0.52), (0.95, 0.9)]
+    axis.set(xlim=(0, 1), ylim=(0, 1))
+    axis.plot(*zip(*points, strict=True), "o", ms=5)
+    figure.canvas.draw()
+    plots.name_points(axis, points, ["first", "second", "third", "fourth", "last"], "kkkkk")
+    figure.canvas.draw()
+    boxes = [text.get_window_extent().shrunk(0.95, 0.95) for text in axis.texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    centres = axis.transData.transform(points)
+    assert not any(box.contains(*centre) for box in boxes for centre in centres)
+    assert axis.bbox.contains(*boxes[-1].max), "it stays inside"

@@ -6,7 +6,18 @@ import torch
 from scipy import linalg
 from torch import nn
 
-from mdlib.metrics.generation import frechet_distance
+from mdlib import data
+from mdlib.evaluation.views_classifier import ViewsClassifier
+from mdlib.methods import create
+from mdlib.metrics.generation import (
+    fitted_samples,
+    frechet_distance,
+    generated,
+    seen,
+    swap_material,
+    swapped,
+)
+from mdlib.views import Views, style
 
 
 def correlated(n, dim, seed, shift=0.0):
@@ -75,3 +86,78 @@ def test_it_is_that_of_torchmetrics():
 def test_input_without_sense_is_refused(real, fake, message):
     with pytest.raises(ValueError, match=message):
         frechet_distance(real, fake)
+
+
+# --- what a decoder makes of codes
+
+LAW = Views(rotation=30, brightness=0.4)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits", "test")
+
+
+@pytest.fixture(scope="module")
+def classifier(digits):
+    means, spread = torch.zeros(2), torch.ones(2)
+    return ViewsClassifier(digits.image_shape, 8, 10, means, spread, arch="mlp-small")
+
+
+def test_fitted_samples_have_the_mean_and_covariance_of_codes():
+    codes = torch.tensor(correlated(5000, 3, 0, shift=2.0)).float()
+    method = type("Identity", (), {"decode": staticmethod(lambda z: z[:, :, None, None])})
+    drawn = fitted_samples(method, codes, 200_000, torch.Generator().manual_seed(0))[..., 0, 0]
+    torch.testing.assert_close(drawn.mean(0), codes.mean(0), atol=0.03, rtol=0)
+    torch.testing.assert_close(torch.cov(drawn.T), torch.cov(codes.T), atol=0.1, rtol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("vae", {}), ("simve", {"centres": "flat"}), ("gvae", {})]
+)
+def test_generated_says_what_the_methods_own_functions_say(digits, classifier, name, options):
+    shape = {"image_shape": digits.image_shape, "latent_dim": 4, "arch": "mlp-small"}
+    method = create(name, **shape, **options)
+    x = LAW(digits.images[:60], 1, torch.Generator().manual_seed(0))[0][:, 0]
+    codes = method.encode(digits.images[100:200])
+    row = generated(method, classifier, codes, x, seed=3)
+    real = classifier.encode(x)
+    rebuilt = frechet_distance(real, classifier.encode(method.reconstruct(x)))
+    assert row["FID, reconstructions"] == pytest.approx(rebuilt)
+    draw = torch.Generator().manual_seed(3)
+    if name == "simve":
+        assert row["ELBO, nats"] is None
+        samples = method.sample(60, draw, centres=codes)
+    else:
+        assert row["ELBO, nats"] == pytest.approx(method.elbo(x, 1, draw).mean().item())
+        assert row["ELBO, nats"] < -row["reconstruction, nats"] + 5  # less the KL
+        samples = method.sample(60, draw)
+    expected = frechet_distance(real, classifier.encode(samples))
+    assert row["FID, samples"] == pytest.approx(expected)
+    fitted = classifier.encode(fitted_samples(method, codes, 60, draw))
+    assert row["FID, fitted Gaussian"] == pytest.approx(frechet_distance(real, fitted))
+
+
+def test_swaps_have_the_class_of_one_image_and_the_style_of_another(digits, classifier):
+    n = len(digits) + 3  # past the end: from the first image again
+    material = swap_material(digits, LAW, 5, n=n, members=2)
+    rows = torch.arange(n) % len(digits)
+    x, parameters = LAW(digits.images[rows], 2, torch.Generator().manual_seed(5))
+    assert torch.equal(material.views, x) and torch.equal(material.labels, digits.labels[rows])
+    first = torch.stack([*style(parameters).values()], -1)[:, 0]
+    assert torch.equal(material.style, first)
+
+    class Pixels:
+        """Codes are pixels: a swap is an image's mean view, moved as a view of another one is."""
+
+        encode = staticmethod(lambda images: images.flatten(1))
+        decode = staticmethod(lambda z: z.view(-1, *digits.image_shape))
+
+    row = swapped(Pixels(), classifier, material)
+    rebuilt = seen(classifier, x[:, 0], material.labels, first, "rebuilt")
+    assert {k: row[k] for k in rebuilt} == pytest.approx(rebuilt, abs=1e-5)
+    mean = x.mean(1)
+    swap = seen(
+        classifier, mean.roll(-1, 0) + x[:, 0] - mean, material.labels.roll(-1), first, "swap"
+    )
+    assert {k: row[k] for k in swap} == pytest.approx(swap, abs=1e-3)

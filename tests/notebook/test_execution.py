@@ -4,6 +4,7 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from html import escape
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -124,6 +125,32 @@ def test_photos_of_many_sizes_are_taken_at_one_size(photos):
     chapter, folder = photos
     values = folder(of_class("a", 9) | of_class("b", 9, (8, 9))) | {"size": 8}
     assert execution.check(chapter, values)["size"] == 8
+
+
+OF_DATA = [
+    name
+    for name in chapters.names()
+    if any(p.domain.startswith("data set") for p in chapters.find(name).parameters.values())
+]
+
+
+@pytest.mark.parametrize("name", OF_DATA)
+def test_every_chapter_takes_photographs_by_the_line_of_the_readme(name, photos):
+    """Colour, of many sizes, 500 of each class; a chapter that measures factors says why not."""
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"`(-p dataset images:PATH -p size \d+)`", readme)
+    _, folder = photos
+    shapes = ((40, 30), (33, 64), (80, 72), (31, 31))
+    files = {f"{c}/{n}.png": shapes[n % 4] for c in "ab" for n in range(500)}
+    path = folder(files)["dataset"]
+    chapter = chapters.find(name)
+    pairs = [pair.split() for pair in line.replace("images:PATH", path).split("-p ")[1:]]
+    if "factors" in chapter.parameters["dataset"].domain:
+        with pytest.raises(ValueError, match="nobody knows the factors of these images"):
+            chapter.parse(pairs[:1])
+    else:
+        checked = execution.check(chapter, chapter.parse(pairs))
+        assert (checked["dataset"], checked["size"]) == (path, 64)
 
 
 # run

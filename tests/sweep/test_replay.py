@@ -2,7 +2,6 @@
 
 import math
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -138,12 +137,13 @@ def test_rows_of_another_machine_have_a_tolerance(small):
 # --- the book's own rows
 
 
-@pytest.mark.parametrize(("name", "runs"), [("replay", 4), ("replay_partitioned", 2)])
-def test_a_row_of_each_family_of_methods_comes_out_the_same(name, runs):
-    values = sweep.replay(name, runs=runs, quiet=True)
+@pytest.mark.parametrize("name", ["replay", "replay_partitioned"])
+def test_rows_of_each_family_of_methods_come_out_the_same(name):
+    values = sweep.replay(name, quiet=True)
     differ = [v for v in values if not v.agrees]
     assert not differ, f"are these changes meant? Then: mdlib sweep {name}, mdlib collect {name}"
-    assert len({v.number for v in values}) == runs
+    lines = len(sweep.read_csv(name))
+    assert lines > 1 and len({v.row for v in values}) == lines
 
 
 def test_a_broken_byol_is_told(tmp_path):
@@ -154,10 +154,6 @@ def test_a_broken_byol_is_told(tmp_path):
     text = byol.read_text()
     assert "xi.lerp_(theta, 1 - tau)" in text
     byol.write_text(text.replace("xi.lerp_(theta, 1 - tau)", "pass"))
-    points = sweep.load("replay").points
-    (number,) = [p.number for p in points if p.parameters["methods"] == "byol"]
-    numbers = [p.number for p in points]
-    seed = next(s for s in range(99) if random.Random(s).sample(numbers, 1) == [number])
-    code, said = command("replay", "--seed", seed, package=tmp_path)
+    code, said = command("replay", package=tmp_path)
     assert code == 1, said
     assert "content, new views" in said

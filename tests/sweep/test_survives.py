@@ -109,7 +109,7 @@ def test_a_run_that_goes_wrong_is_tried_again(folder, out, capfd, act, cause):
     assert_whole(path, out)
     assert events(path, out, 1) == ["start", "failure", "start", "end"]
     said = capfd.readouterr().err
-    notebook = folder_of(path, out, 1) / "executed.ipynb"
+    notebook = folder_of(path, out, 1) / "executed.failed.ipynb"
     assert f"run 1 failed, attempt 1: {cause}\n" in said
     attempts = [e["attempt"] for e in plan.read_log(folder_of(path, out, 1))]
     assert attempts == [1, 1, 2, 2]
@@ -127,10 +127,11 @@ def test_a_run_that_always_goes_wrong_is_named(folder, out, capfd, act, cause):
     done = run(path, out)
     assert done.counts == {"done": 1, "failed": 1}
     assert_whole(path, out, missing=[1])
-    notebook = folder_of(path, out, 1) / "executed.ipynb"
+    notebook = folder_of(path, out, 1) / "executed.failed.ipynb"
     for text in (done.failures[1], capfd.readouterr().err):
         assert f"run 1 failed: {cause}: " in text
         assert str(notebook) in text
+    assert not notebook.with_name("executed.ipynb").exists(), "so a success is called"
     cells = nbformat.read(notebook, as_version=4).cells
     assert "the act is" in json.dumps([cell.get("outputs") for cell in cells])
     assert sweep.states(sweep.load(path), out) == {1: "failed", 2: "done"}
@@ -357,7 +358,7 @@ def test_a_full_disk(folder, tmp_path, capfd):
         done = sweep.run(sweep.load(path), out, workers=1)
         assert done.counts == {"done": 1, "failed": 1}
         assert "No space left on device" in done.failures[2]
-        assert str(folder_of(path, out, 2) / "executed.ipynb") in capfd.readouterr().err
+        assert str(folder_of(path, out, 2) / "executed.failed.ipynb") in capfd.readouterr().err
         assert_whole(path, out, missing=[2])
         # with space again, and a chapter that does not fill it, the same command goes on
         (folder_of(path, out, 2) / "big").unlink()
@@ -566,7 +567,7 @@ def test_exit_code_is_1_if_a_run_failed(folder, out):
     driver = start(path, out)
     _, said = driver.communicate(timeout=120)
     assert driver.returncode == 1
-    assert str(folder_of(path, out, 1) / "executed.ipynb") in said
+    assert str(folder_of(path, out, 1) / "executed.failed.ipynb") in said
 
 
 def test_plan_and_states_are_printed(folder, out):

@@ -8,7 +8,17 @@ from torchvision.transforms.v2 import functional as TF
 
 from mdlib import data
 from mdlib.evaluation import probes
-from mdlib.views import BINARY, COLUMNS, SharedStyle, Views, apply, circular, render, style
+from mdlib.views import (
+    BINARY,
+    COLUMNS,
+    Redrawn,
+    SharedStyle,
+    Views,
+    apply,
+    circular,
+    render,
+    style,
+)
 
 LEVELS = 2 / 255
 EVERYTHING = dict(
@@ -596,3 +606,44 @@ def test_blur_without_a_look_at_its_values_is_the_other_blur(shape):
     got = torch.where(sigma[:, None, None, None] > 0, render._blurred(images, sigma), images)
     torch.testing.assert_close(got, expected, rtol=0, atol=2e-6)
     assert torch.equal(got[0], images[0])
+
+
+# --- views that are other images
+
+
+@pytest.fixture(scope="module")
+def grid():
+    """3 × 2 × 4 images of one pixel, which says which image it is."""
+    factors = torch.cartesian_prod(torch.arange(3), torch.arange(2), torch.arange(4))
+    pixels = torch.arange(24, dtype=torch.uint8).view(-1, 1, 1, 1)
+    facts = {"factor_names": ("kind", "x", "y"), "factor_sizes": (3, 2, 4)}
+    named = "toy", "Toy", "all"
+    return data.Dataset(*named, pixels, factors[:, 0], ("a", "b", "c"), factors, **facts)
+
+
+def test_redrawn_views_keep_content_and_draw_each_style_alike(grid):
+    factors = grid.factors[torch.arange(6000) % 24]
+    views, drawn = Redrawn(grid, ["x", "y"])(factors, 2, torch.Generator().manual_seed(0))
+    assert views.shape == (6000, 2, 1, 1, 1)
+    shown = grid.factors[(views.flatten(1) * 255).round().long()]  # [6000, 2, 3]
+    assert torch.equal(shown[..., 0], factors[:, :1].expand(-1, 2))
+    for j, name in enumerate(["x", "y"], 1):
+        assert torch.equal(shown[..., j].float(), drawn[name][..., 0])
+    both = shown[:, 0, 1:] @ torch.tensor([4, 1]), shown[:, 1, 1:] @ torch.tensor([4, 1])
+    counts = torch.stack(both, 1) @ torch.tensor([8, 1])  # of 64 pairs of styles
+    assert counts.bincount(minlength=64).sub(6000 / 64).abs().max() < 5 * (6000 / 64) ** 0.5
+
+
+def test_redrawn_shared_gives_both_halves_one_style(grid):
+    law = Redrawn(grid, ["y"], shared=True)
+    views, drawn = law(grid.factors[:12], 3, torch.Generator().manual_seed(0))
+    assert torch.equal(*drawn["y"].chunk(2)) and len(drawn["y"].unique()) > 1
+    shown = grid.factors[(views.flatten(1) * 255).round().long()]
+    assert torch.equal(shown[..., :2], grid.factors[:12, None, :2].expand(-1, 3, -1))
+
+
+def test_redrawn_refuses_what_is_no_grid(grid):
+    with pytest.raises(ValueError, match="unknown factor 'z'"):
+        Redrawn(grid, ["z"])
+    with pytest.raises(ValueError, match="toy has 5 images, expected all 24: split 'all'"):
+        Redrawn(grid.subset(torch.arange(5)), ["x"])
