@@ -16,6 +16,7 @@ from mdlib.figures.explorable import STYLE
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 360, 262, 30, 352, 10, 222
 GREY = "#808080"  # can be seen on white and on black
+BLACK = ("#000", "#000000", "black", "k")  # which a dark page would hide
 NAMED = ("vae", "simve", "infonce", "byol", "supervised", "untrained")  # the others are small dots
 
 # What became of a claim: a word, and a colour that can be told apart by those who see no red.
@@ -62,6 +63,7 @@ def content_style() -> str:
     for name, x, y in zip(mean.index, xs, ys, strict=True):
         title = "untrained" if name == "untrained" else methods.find(name).title
         colour = GREY if name == "untrained" else methods.find(name).colour
+        colour = "currentColor" if colour in BLACK else colour
         big = name in NAMED
         parts.append(
             f'<circle cx="{x:.1f}" cy="{min(y, BOTTOM):.1f}" r="{7 if big else 4}" fill="{colour}" '
@@ -89,7 +91,7 @@ def content_style() -> str:
 
 def ledger(counts: pd.DataFrame) -> str:
     """A bar a work: how many claims came out how; `counts` has a column for each of KINDS."""
-    height, bar, name = 22, 14, 148
+    height, bar, name = 22, 14, 172
     unit = (RIGHT - name) / counts.sum(axis=1).max()
     parts, x, y = [], 0.0, 14.0
     for kind, colour in KINDS.items():

@@ -5,6 +5,7 @@ The theme and MathJax bring every icon, font and output format that anyone may w
 them; here they get no more colours than can be seen.
 """
 
+import base64
 import io
 import json
 import re
@@ -101,10 +102,19 @@ def smaller_pictures(site: Path) -> None:
         renamed[path.name] = path.with_suffix(suffix).name
     for page in site.rglob("*.html"):
         text = page.read_text("utf-8")
-        page.write_text(_PICTURE.sub(lambda m: m[1] + renamed.get(m[2], m[2]), text), "utf-8")
+        text = _PICTURE.sub(lambda m: m[1] + renamed.get(m[2], m[2]), text)
+        page.write_text(_EMBEDDED.sub(smaller_embedded, text), "utf-8")
 
 
 _PICTURE = re.compile(r"(_images/)([\w-]+\.png)\b")
+_EMBEDDED = re.compile(r"data:image/png;base64,([A-Za-z0-9+/]+=*)")
+
+
+def smaller_embedded(match: re.Match[str]) -> str:
+    """A picture in a page, as explorables have them: the same pixels, as WebP if that is less."""
+    with Image.open(io.BytesIO(base64.b64decode(match[1]))) as picture:
+        content = base64.b64encode(saved(picture, ".webp", lossless=True)).decode()
+    return min(match[0], f"data:image/webp;base64,{content}", key=len)
 
 
 def smallest(path: Path) -> tuple[str, bytes]:
@@ -120,7 +130,7 @@ def smallest(path: Path) -> tuple[str, bytes]:
             (".png", few, {"optimize": True}),
             (".webp", few.convert("RGB"), {"lossless": True}),
         ]
-    ways.append((".webp", full, {"quality": 88, "method": 4}))
+    ways.append((".webp", full, {"quality": 78, "method": 4}))
     found = [(suffix, saved(image, suffix, **options)) for suffix, image, options in ways]
     return min(found, key=lambda way: len(way[1]))
 
@@ -157,7 +167,11 @@ def fewer_rules(site: Path) -> None:
         if "mathjax" not in script.parts:
             used |= set(re.findall(r"[\w-]+", script.read_text("utf-8")))
     styles = site / "_static" / "styles"
-    for path in [*styles.glob("*.css"), *styles.parent.glob("sphinx-design*.css")]:
+    for path in [
+        *styles.glob("*.css"),
+        *styles.parent.glob("sphinx-design*.css"),
+        *styles.parent.glob("mystnb*.css"),
+    ]:
         path.write_text(rules_about(path.read_text("utf-8"), used), "utf-8")
 
 

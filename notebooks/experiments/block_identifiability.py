@@ -77,7 +77,7 @@ LABELS = plots.LABELS | TITLES
 # %% [markdown]
 # ## Views that are other images
 
-# %%
+# %% tags=["hide-input"]
 GRIDS = {"sprites": sprites, "scenes": scenes}
 STYLE = {
     "sprites": ["x", "y"],

@@ -378,7 +378,7 @@ def examine(method, s):
 # %% [markdown]
 # ## One run
 
-# %%
+# %% tags=["hide-input"]
 classifier, said = None, "No classifier of views: nothing here decodes."
 if not known and not held_out and any(name in DECODING for name in chosen):
     classifier = train_views_classifier(

@@ -124,7 +124,7 @@ train, test = train.to(device), test.to(device)
 learned_from = train.images[: learn_from or None]
 train
 
-# %%
+# %% tags=["hide-input"]
 generator = torch.Generator(device).manual_seed(seed)
 examples = train.images[:8]
 views, _ = law(examples, 3, generator)
@@ -272,7 +272,7 @@ def spread(method, s, J=8):
 # ## Train and examine
 
 
-# %%
+# %% tags=["hide-input"]
 def examine(method, s):
     """What the code knows: one row of the table."""
     known, new = fresh(train, 1000 + s), fresh(test, 2000 + s)

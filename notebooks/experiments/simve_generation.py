@@ -143,7 +143,7 @@ swap_sheet()
 # with the mean and covariance of the training codes, decoded. Its companions are the FID of reconstructions (what blur
 # alone costs), and the **floor**, that of other real views.
 
-# %%
+# %% tags=["hide-input"]
 classifier = train_views_classifier(
     train, law, arch="mlp-small", steps=judge_steps, device=device
 )
@@ -165,7 +165,7 @@ pd.DataFrame(rows).set_index("method").drop(columns="seed").T.round(3).rename(
     columns=plots.LABELS
 )
 
-# %%
+# %% tags=["hide-input"]
 Markdown(
     f"Real views: class {views_['views: class']:.3f}, style {views_['views: style']:.3f}, FID {floor:.3f}: the ceiling of "
     "what the classifier says of generated ones, and the floor of the FID."

@@ -1,5 +1,7 @@
 """book/slim.py: a site loses what no page names, and nothing else."""
 
+import base64
+import io
 import json
 import sys
 from importlib import import_module
@@ -88,6 +90,17 @@ def test_a_picture_stays_what_it_is(tmp_path, colours):
         assert slim.error(picture, Image.fromarray(pixels)) < slim.COARSE
     assert path.stat().st_size < before / 4
     assert f'src="_images/{path.name}"><a href="b.png">' in (tmp_path / "page.html").read_text()
+
+
+def test_an_embedded_picture_keeps_its_pixels(tmp_path):
+    pixels = np.add.outer(np.arange(60), np.arange(80)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=0)
+    before = f'"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"'
+    after = slim._EMBEDDED.sub(slim.smaller_embedded, before)
+    assert len(after) < len(before) / 4 and after.startswith('"data:image/webp;base64,')
+    with Image.open(io.BytesIO(base64.b64decode(after[:-1].partition(",")[2]))) as picture:
+        assert (np.asarray(picture.convert("L")) == pixels).all()
 
 
 def test_rules_about_classes_that_nobody_has_go():
