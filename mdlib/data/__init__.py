@@ -95,9 +95,9 @@ def load(
             cache folder. Ignored by the generated ones and by ``images:PATH``.
         download: fetch missing or damaged files into `root`; damaged MNIST files are kept beside,
             as ``NAME.corrupt``.
-        size: side of the (square) images: sprites, scenes, pendulum and pong are drawn at it, photographs
-            are resized and cropped, and all others are resized, bilinear. By default each has its
-            own size.
+        size: side of the (square) images: sprites, scenes, pendulum and pong are drawn at it,
+            photographs are resized and cropped, and all others are resized, bilinear. By default
+            each has its own size.
         max_images: load a random sample of at most so many, the one that ``.sample(max_images)``
             draws; of a folder, no other image is opened.
     Returns:
