@@ -30,9 +30,7 @@ correlations = "0,0.8"  # of the bars' brightness, before it is made uniform
 steps = 1000  # training steps of each network [1 or more]
 batch_size = 128  # images a step [1 or more]
 noise = 0.2  # deviation of the noise in its images [0 or more]
-samples = (
-    2000  # images that PCA, ICA and DMA are fitted on, and so many to test
-)
+samples = 2000  # images that PCA, ICA and DMA are fitted on; as many test them
 # [100 or more]
 seed = 0  # of weights, data and draws [seed]
 device = "auto"  # where to compute [device]
