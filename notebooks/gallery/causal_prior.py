@@ -568,12 +568,19 @@ tables.mean_std(
 #
 # ## Exercises
 #
-# **1 (easy).** Two Gaussian factors have correlation $\rho$. What does an independent prior pay? Write `price_of(rho)`, in
+# **1 (easy, 2 points, 10 minutes).** Two Gaussian factors have correlation $\rho$. What does an independent prior pay? Write `price_of(rho)`, in
 # nats.
+#
+# <details><summary>Hint</summary>
+#
+# It is the divergence of the pair's law from two independent standard normals: `divergence`, with a matrix of two rows.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def price_of(rho):
+    """A correlation, above −1 and below 1 → nats, a float."""
     return -0.5 * math.log(1 - rho**2)
 
 
@@ -581,16 +588,29 @@ def price_of(rho):
 for rho in (0.0, 0.5, -0.9):
     pair = torch.tensor([[1, rho], [rho, 1]], dtype=torch.float64)
     least = divergence(pair, torch.eye(2, dtype=torch.float64)).item()
-    assert abs(price_of(rho) - least) < 1e-9, (rho, least)
+    assert abs(price_of(rho) - least) < 1e-9, (
+        f"for ρ = {rho} it is {least:.4f} nats, and not {price_of(rho):.4f}"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+assert abs(price_of(0.3) - price_of(-0.3)) < 1e-12 < price_of(0.3)
+assert abs(price_of(0.8) - 0.5108256) < 1e-6
 
 # %% [markdown]
-# **2 (a small research question).** With affine $f$, by how much does $u_j$ move if $u_k$ is set one higher? Write
+# **2 (a small research question, 6 points, 60 minutes).** With affine $f$, by how much does $u_j$ move if $u_k$ is set one higher? Write
 # `total_effect(A, k, j)`: the sum over all directed paths from $k$ to $j$ of the products of their weights. Then train
 # `bigan` with the graph turned round, `GRAPH.T`. Which readings of Table 1 notice that the arrows are wrong?
+#
+# <details><summary>Hint</summary>
+#
+# Paths of one arrow are $A$, of two $A^2$; there are none longer than the number of variables.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def total_effect(A, k, j):
+    """Weights [d, d], from rows to columns, and two variables → a tensor []."""
     return torch.linalg.inv(torch.eye(len(A)).to(A) - A)[k, j]
 
 
@@ -602,7 +622,9 @@ with torch.no_grad():
     for k, j in itertools.combinations(range(4), 2):
         moved = chain.do(start, k, start[:, k] + 1) - start
         effect = total_effect(chain.A * chain.graph, k, j)
-        assert (moved[:, j] - effect).abs().max() < 1e-3, (k, j)
+        assert (moved[:, j] - effect).abs().max() < 1e-3, (
+            f"do(u{k} + 1) moves u{j} by {moved[0, j]:.3f}, not by {effect:.3f}"
+        )
 
 # %% [markdown]
 # ## References

@@ -456,12 +456,21 @@ plt.show()
 #
 # ## Exercises
 #
-# **1 (easy).** How far does MIG of the perfect code fall? Write `perfect_mig(joint)`: two factors with the joint law `joint`
+# **1 (easy, 2 points, 10 minutes).** How far does MIG of the perfect code fall? Write `perfect_mig(joint)`: two factors with the joint law `joint`
 # [V, V], $K$ factors in all, the others independent of everything; the mean gap in terms of entropies and information.
+#
+# <details><summary>Hint</summary>
+#
+# The best code of a factor knows all of it, the second best what the other factor tells: $H - I$ of $H$. Independent
+# factors have a gap of 1.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def perfect_mig(joint, K):
+    """A law [V, V] that sums to 1, and K → a float, 0 to 1."""
+
     def entropy(p):
         return -torch.xlogy(p, p).sum()
 
@@ -472,18 +481,39 @@ def perfect_mig(joint, K):
 
 # %% tags=["check"]
 ring = (torch.eye(V) + torch.eye(V).roll(1, 1)).double() / (2 * V)
-assert abs(perfect_mig(ring, 2) - 0.5) < 1e-12  # shape and hue, observed
-assert perfect_mig(torch.full((V, V), 1 / V**2).double(), 2) > 1 - 1e-12
-assert abs(perfect_mig(torch.eye(V).double() / V, 5) - 3 / 5) < 1e-12
+assert abs(perfect_mig(ring, 2) - 0.5) < 1e-12, (
+    f"shape tells half of hue: 0.5, and not {perfect_mig(ring, 2):.3f}"
+)
+assert perfect_mig(torch.full((V, V), 1 / V**2).double(), 2) > 1 - 1e-12, (
+    "independent factors have a gap of 1"
+)
+assert abs(perfect_mig(torch.eye(V).double() / V, 5) - 3 / 5) < 1e-12, (
+    "two factors of five are one and the same, and have no gap"
+)
+
+# %% tags=["hidden", "remove-cell"]
+law = torch.rand(3, 5, generator=torch.Generator().manual_seed(2)).double()
+law /= law.sum()
+known = (law * (law / torch.outer(law.sum(1), law.sum(0))).log()).sum()
+of_each = [-(p * p.log()).sum() for p in (law.sum(1), law.sum(0))]
+wanted = (4 - known / of_each[0] - known / of_each[1]).item() / 4
+assert abs(perfect_mig(law, 4) - wanted) < 1e-9
 
 # %% [markdown]
-# **2 (a small research question).** Which $\rho$ should one take? Write `largest(sets)`: for each factor's list of dimensions,
+# **2 (a small research question, 6 points, 60 minutes).** Which $\rho$ should one take? Write `largest(sets)`: for each factor's list of dimensions,
 # the largest $\rho$ for which the first $\rho$ of all lists are disjoint, 0 if there is none. Then plot UC and CG of Table 2's codes
 # against $\rho$: is there a $\rho$ at which learners change places?
+#
+# <details><summary>Hint</summary>
+#
+# From the longest lists down: put the first $\rho$ of all lists into one, and look for doubles.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def largest(sets):
+    """A list of dimensions for each factor, all of one length → a whole number."""
     for rho in range(len(sets[0]), 0, -1):
         taken = [d for s in sets for d in s[:rho]]
         if len(set(taken)) == len(taken):
@@ -492,9 +522,12 @@ def largest(sets):
 
 
 # %% tags=["check"]
-assert largest([[0, 1], [2, 3]]) == 2
-assert largest([[0, 1], [2, 1]]) == 1
-assert largest([[0, 1], [0, 3]]) == 0
+for sets, most in (
+    ([[0, 1], [2, 3]], 2),
+    ([[0, 1], [2, 1]], 1),
+    ([[0, 1], [0, 3]], 0),
+):
+    assert largest(sets) == most, f"{sets}: {most}, and not {largest(sets)}"
 
 # %% [markdown]
 # ## References

@@ -345,12 +345,20 @@ plt.show()
 #
 # ## Exercises
 #
-# **1 (easy).** What is $L_{\text{HFS}}$ of a diagonal? Write `of_diagonal(width)` for a batch of two codes, $(0, 0)$ and
+# **1 (easy, 2 points, 10 minutes).** What is $L_{\text{HFS}}$ of a diagonal? Write `of_diagonal(width)` for a batch of two codes, $(0, 0)$ and
 # $(w, w)$, all corners.
+#
+# <details><summary>Hint</summary>
+#
+# Two corners of the square are codes, two are empty. How far is an empty one from the nearest code, squared, and what is
+# the largest such distance?
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def of_diagonal(width):
+    """A width → a float."""
     return width**2
 
 
@@ -358,24 +366,40 @@ def of_diagonal(width):
 for width in (0.5, 2.0):
     z = torch.tensor([[0.0, 0.0], [width, width]])
     found = losses.factorised_support(z, torch.tensor([[0, 1]])).item()
-    assert abs(found - of_diagonal(width)) < 1e-6
+    assert abs(found - of_diagonal(width)) < 1e-6, (
+        f"w = {width}: {found:.3f}, and not {of_diagonal(width):.3f}"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+assert of_diagonal(0.0) == 0
+assert abs(of_diagonal(3.0) / of_diagonal(1.5) - 4) < 1e-9
 
 # %% [markdown]
-# **2 (a small research question).** Which batch is large enough? Write `corner_seen(sigma, n)`: the share, out of 200 batches of $n$, in which some
+# **2 (a small research question, 6 points, 60 minutes).** Which batch is large enough? Write `corner_seen(sigma, n)`: the share, out of 200 batches of $n$, in which some
 # $c$ lies within 0.2 of the empty corner $(1, 0)$ in both coordinates. At which share does the axes' frame win in Figure 1?
+#
+# <details><summary>Hint</summary>
+#
+# Draw `200 * n` pairs with `correlated` at once, and view them as 200 batches.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def corner_seen(sigma, n):
+    """A deviation and a batch size → a share, 0 to 1."""
     c = correlated(sigma, 200 * n, draws(seed)).view(200, n, 2)
     inside = (c[..., 0] > 0.8) & (c[..., 1] < 0.2)
     return inside.any(1).float().mean().item()
 
 
 # %% tags=["check"]
-assert corner_seen(100.0, 128) > 0.95
-assert corner_seen(0.2, 128) < corner_seen(0.4, 128) < 0.95
-assert corner_seen(0.4, 512) > corner_seen(0.4, 128)
+seen = {
+    (s, n): corner_seen(s, n) for s in (0.2, 0.4, 100.0) for n in (128, 512)
+}
+assert seen[100.0, 128] > 0.95, f"without correlation nearly all: {seen}"
+assert seen[0.2, 128] < seen[0.4, 128] < 0.95, f"less correlation, more: {seen}"
+assert seen[0.4, 512] > seen[0.4, 128], f"larger batches see more: {seen}"
 
 # %% [markdown]
 # ## References

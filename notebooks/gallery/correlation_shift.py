@@ -377,12 +377,19 @@ plt.show()
 #
 # ## Exercises
 #
-# **1 (easy).** Where does regression do harm? Write `harm(rho, noise)`: variance explained at the *opposite* correlation, of
+# **1 (easy, 2 points, 10 minutes).** Where does regression do harm? Write `harm(rho, noise)`: variance explained at the *opposite* correlation, of
 # CMI = 0 less that of the unrestricted predictor. When is it 0?
+#
+# <details><summary>Hint</summary>
+#
+# `predictors` at home, `explained` away, at −ρ.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def harm(rho, noise):
+    """A correlation and a variance → a difference of shares, a float."""
     B = predictors(rho, noise)
     one, other = (
         explained(B[name], -rho, noise) for name in ("CMI = 0", "unrestricted")
@@ -391,18 +398,31 @@ def harm(rho, noise):
 
 
 # %% tags=["check"]
-assert abs(harm(0.0, 0.5)) < 1e-12
-assert abs(harm(0.95, 0.5) - (1 / 1.5 - 0.0327)) < 1e-3
+assert abs(harm(0.0, 0.5)) < 1e-12, "without correlation both are the same"
+assert abs(harm(0.95, 0.5) - (1 / 1.5 - 0.0327)) < 1e-3, (
+    f"ρ = .95, σ² = .5: 0.634, and not {harm(0.95, 0.5):.3f}"
+)
 assert harm(0.8, 0.1) > harm(0.8, 0.01) > 0, "no noise, no need of a hint"
 
+# %% tags=["hidden", "remove-cell"]
+assert abs(harm(0.6, 0.3) - harm(-0.6, 0.3)) < 1e-9
+assert harm(0.9, 0.3) > harm(0.5, 0.3) > 0
+
 # %% [markdown]
-# **2 (a small research question).** Is independence given *one's own* attribute too much or too little? Write `given_both(W, rho, noise)`:
+# **2 (a small research question, 6 points, 60 minutes).** Is independence given *one's own* attribute too much or too little? Write `given_both(W, rho, noise)`:
 # $I(z_1; z_2 \mid s_1, s_2)$ in nats of the linear model. Show that it is 0 for $W = I$, and for which other $W$. Then let the critics
 # above know both attributes: does accuracy away from home rise or fall?
+#
+# <details><summary>Hint</summary>
+#
+# Given both attributes only noise is left in $z$: its covariance is $W W^\top$ times the variance of the noise.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def given_both(W, rho, noise):
+    """A matrix [2, 2], a correlation, a variance → nats."""
     cov = noise * W @ W.T
     return -0.5 * math.log(1 - cov[0, 1] ** 2 / (cov[0, 0] * cov[1, 1]))
 
@@ -410,9 +430,9 @@ def given_both(W, rho, noise):
 # %% tags=["check"]
 B = predictors(0.8, 0.1)
 turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
-assert given_both(B["CMI = 0"], 0.8, 0.1) < 1e-12
+assert given_both(B["CMI = 0"], 0.8, 0.1) < 1e-12, "W = I mixes nothing"
 assert given_both(turn, 0.8, 0.1) < 1e-12, "any rotation has it: too little"
-assert given_both(B["unrestricted"], 0.8, 0.1) > 0.01
+assert given_both(B["unrestricted"], 0.8, 0.1) > 0.01, "regression mixes"
 
 # %% [markdown]
 # ## References

@@ -234,38 +234,62 @@ plt.show()
 #
 # ## Exercises
 #
-# **1 (easy).** Why do bars not do for IMA? Write `ratios(J_a, J_b)`: how much longer each row of $J^*$ is at $a$ than at $b$, [d].
+# **1 (easy, 2 points, 10 minutes).** Why do bars not do for IMA? Write `ratios(J_a, J_b)`: how much longer each row of $J^*$ is at $a$ than at $b$, [d].
 # For the first kind of gradients above they are all 1: then every rotation has orthogonal rows.
+#
+# <details><summary>Hint</summary>
+#
+# The length of a row: `norm` along the last axis.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def ratios(J_a, J_b):
+    """J* at two places, [d, n] each → [d]."""
     return J_a.norm(dim=1) / J_b.norm(dim=1)
 
 
 # %% tags=["check"]
 same = torch.ones(4).double()
 torch.testing.assert_close(ratios(*gradients("disjoint", draws(1))), same)
-assert ratios(*gradients("orthogonal", draws(1))).std() > 0.05
+spread = ratios(*gradients("orthogonal", draws(1))).std()
+assert spread > 0.05, f"the second kind differs from row to row: {spread:.3f}"
+
+# %% tags=["hidden", "remove-cell"]
+J_b = torch.rand(3, 5, generator=draws(7)).double() + 0.1
+factors = torch.tensor([0.5, 2.0, 3.0]).double()
+torch.testing.assert_close(ratios(factors[:, None] * J_b, J_b), factors)
 
 # %% [markdown]
-# **2 (a small research question).** Is there anything in gradients if concepts share pixels? Write `overlapping(J, share)`: disjoint $J^*$ [d, n]
+# **2 (a small research question, 6 points, 60 minutes).** Is there anything in gradients if concepts share pixels? Write `overlapping(J, share)`: disjoint $J^*$ [d, n]
 # whose rows get `share` times the next row (cyclically) added. Up to which share does DMA of four concepts stay above 0.9?
 # Then give the bars of the network such an overlap.
+#
+# <details><summary>Hint</summary>
+#
+# `roll` along the rows: which sign puts the next row in the place of this one?
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def overlapping(J, share):
+    """J* [d, n] and a share → [d, n]."""
     return J + share * J.roll(-1, 0)
 
 
 # %% tags=["check"]
 J, M = gradients("disjoint", draws(1))[0], torch.eye(4).double()
-assert apart(dma(overlapping(J, 0.0)), M) > 0.999
-assert apart(dma(overlapping(J, 0.5)), M) < 0.7
+assert apart(dma(overlapping(J, 0.0)), M) > 0.999, "no overlap, no harm"
+assert apart(dma(overlapping(J, 0.5)), M) < 0.7, (
+    "half of the next row is too much"
+)
 # the overlap is a mixing: what DMA returns are rows that are disjoint, not the concepts
 mixing = torch.eye(4).double() + 0.5 * torch.eye(4).double().roll(-1, 0)
-assert apart(dma(overlapping(J, 0.5)), mixing) > 0.999
+assert apart(dma(overlapping(J, 0.5)), mixing) > 0.999, (
+    "the next row, not the last"
+)
 
 # %% [markdown]
 # ## References

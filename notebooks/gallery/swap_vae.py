@@ -411,12 +411,19 @@ tables.mean_std(
 #
 # ## Exercises
 #
-# **1 (easy).** A decoder ignores its code and gives one rate a neuron. Which rates minimise the mean of $\ell$? Write
+# **1 (easy, 2 points, 10 minutes).** A decoder ignores its code and gives one rate a neuron. Which rates minimise the mean of $\ell$? Write
 # `best_rates(x)`, [N, U] → [U].
+#
+# <details><summary>Hint</summary>
+#
+# For one neuron $\ell$ is $r - x \log r$ and a constant. Where is the slope of its mean 0?
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def best_rates(x):
+    """Counts [N, U] → rates [U]."""
     return x.mean(0)  # the slope, 1 − x̄ / r, is 0 there
 
 
@@ -425,22 +432,35 @@ x = neurons.counts.float()
 r = best_rates(x)
 least = poisson(x, r.expand_as(x)).mean()
 for factor in (0.9, 1.1):
-    assert poisson(x, (factor * r).expand_as(x)).mean() > least
+    assert poisson(x, (factor * r).expand_as(x)).mean() > least, (
+        f"rates {factor} times as large cost less"
+    )
+
+# %% tags=["hidden", "remove-cell"]
+few = torch.tensor([[0.0, 2.0], [4.0, 2.0]])
+torch.testing.assert_close(best_rates(few), torch.tensor([2.0, 2.0]))
 
 # %% [markdown]
-# **2 (a small research question).** If swap costs count as they are, in nats, a net may win by a content that says little.
+# **2 (a small research question, 6 points, 60 minutes).** If swap costs count as they are, in nats, a net may win by a content that says little.
 # Write `gap(own, mate, other)`, the normalised gap of three costs; then scale all differences down, and see that it stays.
 # Which settings of `half` give a content that is small *and* shared?
+#
+# <details><summary>Hint</summary>
+#
+# 0 where the mate's content costs what one's own does, 1 where it costs as much as any other's.
+#
+# </details>
 
 
 # %% tags=["solution", "hide-input"]
 def gap(own, mate, other):
+    """Three costs in nats → a share."""
     return (mate - own) / (other - own)
 
 
 # %% tags=["check"]
-assert abs(gap(30.0, 32.0, 40.0) - 0.2) < 1e-9
-assert abs(gap(30.0, 30.2, 31.0) - 0.2) < 1e-9
+assert abs(gap(30.0, 32.0, 40.0) - 0.2) < 1e-9, "2 nats of 10 are 0.2"
+assert abs(gap(30.0, 30.2, 31.0) - 0.2) < 1e-9, "a tenth of all is as much"
 
 # %% [markdown]
 # ## References
