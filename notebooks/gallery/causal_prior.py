@@ -25,7 +25,7 @@
 #
 # **Time:** 15 minutes to read; about 20 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 world = "simulation"  # twelve numbers, or pictures of a pendulum
 # [one of simulation, pendulum]
 variants = "dear,independent,s-vae"  # what is trained
@@ -44,7 +44,7 @@ seed = 0  # of weights, samples and batches [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import itertools
 import math
 import time
@@ -97,6 +97,7 @@ class Simulation:
         return mixed / 2 + torch.tanh(mixed @ self.mix[4:] / 12**0.5)
 
 
+# %%
 class Pendulum:
     """Grey pictures in [-1, 1]; the effects are functions of the causes."""
 
@@ -237,6 +238,7 @@ def climb(u, edges, slopes):
     return (slopes * passed).sum(-1)
 
 
+# %% tags=["method"]
 class SCM(nn.Module):
     """The prior (2) on m variables; graph [m, m] has 1 where i may act on j."""
 
@@ -309,6 +311,7 @@ def networks(pixels):
     return encoder.to(device), generator.append(place.squash()).to(device)
 
 
+# %%
 def encoded(encoder, x):
     """A draw of the code, its mean and its log-variance, each [B, CODES]."""
     mean, log_variance = encoder(x).chunk(2, 1)
@@ -636,5 +639,5 @@ with torch.no_grad():
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -26,7 +26,7 @@
 #
 # **Time:** 15 minutes to read; about 20 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 world = "observed"  # what ties factors together in the training images
 # [one of observed, unobserved]
 learners = "beta_vae,ada_gvae"  # who is trained
@@ -40,7 +40,7 @@ seed = 0  # of weights, batches and draws [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import time
 
 import matplotlib.pyplot as plt
@@ -221,6 +221,7 @@ def made_codes(v, g):
     }
 
 
+# %%
 def dci(z, v):
     """Of bagged trees in place of boosted ones, on 1000 rows, for speed."""
     few = torch.randperm(len(v), generator=draws(seed))[:1000]
@@ -541,5 +542,5 @@ for sets, most in (
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -24,7 +24,7 @@
 #
 # **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 sigmas = "0.4"  # σ of the two factors: the less, the more correlated
 # [some numbers, above 0]
 sprite_sigma = 0.3  # σ of the sprites' x and y [above 0]
@@ -38,7 +38,7 @@ seed = 0  # of weights, data and draws [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import time
 
 import matplotlib.pyplot as plt
@@ -409,5 +409,5 @@ assert seen[0.4, 512] > seen[0.4, 128], f"larger batches see more: {seen}"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

@@ -25,7 +25,7 @@
 #
 # **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or mnist [one of digits, mnist, fashion-mnist]
 steps = 500  # training steps of each network [1 or more]
 batch_size = 256  # pairs a step [8 or more]
@@ -41,7 +41,7 @@ seed = 0  # of weights, pairs and blanks [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 
@@ -442,5 +442,5 @@ assert given_both(B["unrestricted"], 0.8, 0.1) > 0.01, "regression mixes"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

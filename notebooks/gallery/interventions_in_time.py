@@ -553,7 +553,9 @@ def expected(n, p):
 # %% tags=["check"]
 for p in (0.3, 0.8):
     count = windows(p)[1].sum((0, 1)).cpu()
-    assert ((count / expected(24000, p) - 1).abs() < 0.1).all()
+    assert ((count / expected(24000, p) - 1).abs() < 0.1).all(), (
+        f"counted {count.tolist()}, and not {expected(24000, p)}"
+    )
 
 # %% tags=["hidden", "remove-cell"]
 assert expected(0, 0.8) == 0 and expected(100, 1.0) == 25

@@ -24,7 +24,7 @@
 #
 # **Time:** 10 minutes to read; about 10 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 correlations = "0,0.8"  # of the bars' brightness, before it is made uniform
 # [some numbers, 0 or more, below 1]
 steps = 1000  # training steps of each network [1 or more]
@@ -36,7 +36,7 @@ seed = 0  # of weights, data and draws [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import time
 
 import matplotlib.pyplot as plt
@@ -299,5 +299,5 @@ assert apart(dma(overlapping(J, 0.5)), mixing) > 0.999, (
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)

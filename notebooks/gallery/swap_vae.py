@@ -26,7 +26,7 @@
 #
 # **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 activity = "simulation"  # 100 simulated neurons, or 174 recorded ones, which need the file of mdlib.data.neural
 # [one of simulation, recording]
 variants = "swap-vae,neither,vae,raw"  # what is compared
@@ -43,7 +43,7 @@ seed = 0  # of the simulation, the parts, weights and views [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 import math
 import time
 from itertools import pairwise
@@ -108,6 +108,7 @@ def stack(sizes):
     return nn.Sequential(*layers[:-2])
 
 
+# %%
 class SwapVAE(nn.Module):
     """Of counts: views [B, 2, units] → the loss (1) and its terms, in nats a view."""
 
@@ -151,6 +152,7 @@ class SwapVAE(nn.Module):
         """Nothing follows a step."""
 
 
+# %%
 def poisson(x, rates):
     """ℓ of (1): counts and rates [..., units] → [...]."""
     return (rates - x * (rates + 1e-7).log()).sum(-1)
@@ -470,5 +472,5 @@ assert abs(gap(30.0, 30.2, 31.0) - 0.2) < 1e-9, "a tenth of all is as much"
 #
 # ## Provenance
 
-# %% tags=["provenance"]
+# %% tags=["provenance", "hide-input"]
 provenance.environment(device, started)
