@@ -130,7 +130,7 @@ def smallest(path: Path) -> tuple[str, bytes]:
             (".png", few, {"optimize": True}),
             (".webp", few.convert("RGB"), {"lossless": True}),
         ]
-    ways.append((".webp", full, {"quality": 78, "method": 4}))
+    ways.append((".webp", full, {"quality": 74, "method": 4}))
     found = [(suffix, saved(image, suffix, **options)) for suffix, image, options in ways]
     return min(found, key=lambda way: len(way[1]))
 

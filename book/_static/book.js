@@ -22,8 +22,10 @@ document.addEventListener("DOMContentLoaded", () => {
   // What scrolls by itself can be reached by keyboard, and so be scrolled with the arrow keys.
   const reach = new ResizeObserver((entries) => {
     for (const { target } of entries) {
-      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
-      else target.removeAttribute("tabindex");
+      for (const box of [target, ...target.querySelectorAll("mjx-container")]) {
+        if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+        else box.removeAttribute("tabindex");
+      }
     }
   });
   for (const box of all(".bd-article :is(table, div.math, pre)")) reach.observe(box);
