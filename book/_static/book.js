@@ -22,10 +22,8 @@ document.addEventListener("DOMContentLoaded", () => {
   // What scrolls by itself can be reached by keyboard, and so be scrolled with the arrow keys.
   const reach = new ResizeObserver((entries) => {
     for (const { target } of entries) {
-      for (const box of [target, ...target.querySelectorAll("mjx-container")]) {
-        if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-        else box.removeAttribute("tabindex");
-      }
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
     }
   });
   for (const box of all(".bd-article :is(table, div.math, pre)")) reach.observe(box);
