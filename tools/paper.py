@@ -4,26 +4,17 @@ python tools/paper.py [PART …]      after `make book`; without a name, all par
 """
 
 import argparse
-import os
 import re
-import shutil
 import sys
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+
+from browser import browser_path, opened, served
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book"))
 from landing import parts  # noqa: E402
 
 SITE, PAPER = ROOT / "book" / "_build" / "html", ROOT / "build" / "paper"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 
 # Puts other pages' articles below that of this page; their anchors get the page's number, for ids
 # must be unique. Then formulas are set, and what prints folded is opened.
@@ -51,24 +42,13 @@ JOIN = """async (addresses) => {
 }"""
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
-def print_parts(wanted: dict[str, list[str]], browser_path: str) -> list[Path]:
+def print_parts(wanted: dict[str, list[str]], chromium: str) -> list[Path]:
     """Print each part, caption → names of chapters, and return the files."""
-    from playwright.sync_api import sync_playwright
-
     made = []
     PAPER.mkdir(parents=True, exist_ok=True)
-    handler = partial(Quiet, directory=SITE)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, sync_playwright() as playwright:
-        Thread(target=server.serve_forever, daemon=True).start()
-        browser = playwright.chromium.launch(executable_path=browser_path, args=OPTIONS)
+    with served(SITE) as address, opened(chromium) as browser:
         for caption, names in wanted.items():
-            at = f"http://127.0.0.1:{server.server_port}/notebooks"
-            first, *others = [f"{at}/{name}.html" for name in names]
+            first, *others = [f"{address}/notebooks/{name}.html" for name in names]
             page = browser.new_page(viewport={"width": 794, "height": 1123}, color_scheme="light")
             page.goto(first)
             page.evaluate(JOIN, others)
@@ -87,8 +67,6 @@ def print_parts(wanted: dict[str, list[str]], browser_path: str) -> list[Path]:
             )
             page.close()
             made.append(path)
-        browser.close()
-        server.shutdown()
     return made
 
 
@@ -102,10 +80,9 @@ def main(arguments: list[str]) -> int:
             parser.error(f"{caption!r} is no part: expected one of {', '.join(there)}")
     if not (SITE / "index.html").is_file():
         parser.error(f"there is no site in {SITE}: make book")
-    browser = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
+    if (chromium := browser_path()) is None:
         parser.error("no Chromium: install it, or set CHROMIUM to its path")
-    for path in print_parts({caption: there[caption] for caption in given}, browser):
+    for path in print_parts({caption: there[caption] for caption in given}, chromium):
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
 

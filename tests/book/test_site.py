@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
+from browser import browser_path, served
 from site_tools import (
     BAD_FORMULAS,
     DESKTOP,
@@ -27,11 +28,9 @@ from site_tools import (
     Parsed,
     Visit,
     barriers,
-    browser_path,
     chromium,
     leads_on,
     pages,
-    served,
     watch,
 )
 

@@ -1,28 +1,16 @@
-"""What the tests of the site share: its pages as files, a server, a browser, a look at a page."""
+"""What the tests of the site share: its pages as files, a browser, a look at a page."""
 
-import os
 import re
-import shutil
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from html.parser import HTMLParser
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
+from browser import browser_path, opened
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 360, "height": 740}
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-# Root may not use the sandbox; no name is looked up, so nothing outside can be reached.
-OPTIONS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 
 # WCAG's levels A and AA, which contrast and names belong to; and the landmarks, a good practice.
 RULES = {
@@ -133,40 +121,14 @@ def pages(site):
     return sorted([*found, *(path.name for path in site.glob("*.html") if path.stem != "index")])
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
-@contextmanager
-def served(folder):
-    """The address at which a folder can be visited."""
-    handler = partial(Quiet, directory=folder)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def browser_path():
-    """Where Chromium is, or None."""
-    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-
-
 @contextmanager
 def chromium():
     """A headless browser; the test is skipped where there is none."""
-    sync_api = pytest.importorskip("playwright.sync_api")
+    pytest.importorskip("playwright.sync_api")
     if (path := browser_path()) is None:
         pytest.skip("no Chromium: `apt-get install chromium`, or set CHROMIUM to its path")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+    with opened(path) as browser:
         yield browser
-        browser.close()
 
 
 @dataclass
