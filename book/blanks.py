@@ -25,13 +25,7 @@ def wanted() -> bool:
 
 def blanked(text: str) -> str:
     """A notebook's text with blanks, and with what its other cells show."""
-    notebook = nbformat.reads(text, as_version=4)
-    for exercise in course.exercises(notebook):
-        exercise.solution.source, _ = course.blank(exercise.solution.source, exercise.check.source)
-        exercise.solution.metadata.tags = ["exercise"]
-        exercise.check.outputs = []
-    notebook.cells = [cell for cell in notebook.cells if "hidden" not in course.tags(cell)]
-    return nbformat.writes(notebook)
+    return nbformat.writes(course.with_blanks(nbformat.reads(text, as_version=4)))
 
 
 def read(app: Sphinx, page: str, source: list[str]) -> None:

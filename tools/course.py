@@ -184,11 +184,23 @@ def assigned(statement: ast.Assign | ast.AnnAssign | ast.AugAssign) -> list[str]
 
 def for_students(notebook: NotebookNode) -> NotebookNode:
     """The notebook with blanks instead of solutions, without hidden tests and outputs."""
+    return stripped(with_blanks(notebook))
+
+
+def with_blanks(notebook: NotebookNode) -> NotebookNode:
+    """A copy with blanks instead of solutions, and without hidden tests and what checks show."""
     notebook = deepcopy(notebook)
     for exercise in exercises(notebook):
         exercise.solution.source, _ = blank(exercise.solution.source, exercise.check.source)
         exercise.solution.metadata.tags = ["exercise"]
+        exercise.check.outputs = []
     notebook.cells = [cell for cell in notebook.cells if "hidden" not in tags(cell)]
+    return notebook
+
+
+def stripped(notebook: NotebookNode) -> NotebookNode:
+    """A copy without outputs."""
+    notebook = deepcopy(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None

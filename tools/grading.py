@@ -8,7 +8,6 @@ what the blank already has in its place.
 from __future__ import annotations
 
 import ast
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import course
@@ -45,15 +44,6 @@ def path(system: str, chapter: str) -> str:
     return f"{'source/' if system == 'nbgrader' else ''}{assignment}/{name}.ipynb"
 
 
-def stripped(notebook: NotebookNode) -> NotebookNode:
-    """A copy without outputs, and without the tags that the book's site reads."""
-    notebook = deepcopy(notebook)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    return notebook
-
-
 def answered(exercise: Exercise, begin: str, end: str) -> str:
     """The blank, and between two marks the solution."""
     blank, _ = course.blank(exercise.solution.source, exercise.check.source)
@@ -70,7 +60,7 @@ def nbgrader(notebook: NotebookNode, chapter: str) -> NotebookNode:
 
     Raises ValueError, as `course.exercises` does, if one of its exercises is broken.
     """
-    notebook = stripped(notebook)
+    notebook = course.stripped(notebook)
     for exercise in course.exercises(notebook):
         number, solution, check = exercise.number, exercise.solution, exercise.check
         solution.source = answered(exercise, "### BEGIN SOLUTION", "### END SOLUTION")
@@ -103,7 +93,7 @@ def otter(notebook: NotebookNode, chapter: str) -> NotebookNode:
 
     Raises ValueError, as `course.exercises` does, if one of its exercises is broken.
     """
-    notebook = stripped(notebook)
+    notebook = course.stripped(notebook)
     name = chapter.replace("/", "-")
     for exercise in course.exercises(notebook):
         solution, check, hidden = exercise.solution, exercise.check, exercise.hidden
