@@ -125,9 +125,10 @@ def plot(
         figures = sweeps.draw(spec, metric or (), wanted, against)
         folder = to or Path("runs", "plots", spec.name)
         for what, figure in figures.items():
-            with atomic_write(folder / f"{what.replace(' ', '-')}.{format}") as temporary:
+            path = folder / f"{what.replace(' ', '-')}.{format}"
+            with atomic_write(path) as temporary:
                 figure.savefig(temporary, format=format, dpi=200)
-            typer.echo(folder / f"{what.replace(' ', '-')}.{format}")
+            typer.echo(path)
 
 
 def replay(
