@@ -60,7 +60,7 @@ import mdlib
 from mdlib import sweep
 from mdlib.data import pendulum
 from mdlib.devices import pick_device
-from mdlib.figures import plots, tables
+from mdlib.figures import explorable, plots, tables
 from mdlib.losses import gaussian_kl
 from mdlib.notebook import provenance
 
@@ -161,6 +161,45 @@ plt.show()
 # %% [markdown]
 # *Figure 1. Left: the graph, of this run's world. Right: the pendulum's pictures. Its angle is small above and large below;
 # the light's is small on the left and large on the right, where the sun is high and the shadow short.*
+#
+# To *set* a variable is not to *see* it. Below, three answers to one value: an intervention, which only effects follow; of
+# all pictures with this value the one most like the first; and the value alone, as of a model without arrows.
+
+# %% tags=["hide-input"]
+steps_of = torch.linspace(0, 1, 65)
+every = torch.cartesian_prod(*(lo + (hi - lo) * steps_of for lo, hi in (
+    pendulum.ANGLES, pendulum.LIGHTS)))  # fmt: skip
+every = torch.cat([every, pendulum.shadow(every)], 1)
+(low, _), (high, _) = every.min(0), every.max(0)
+first = torch.tensor([[6.0, 54], [20, 54], [20, 78], [34, 78]])
+first = torch.cat([first, pendulum.shadow(first)], 1)
+sheets = []
+for k, share in itertools.product(range(4), torch.linspace(0.1, 0.9, 9)):
+    alone = first.clone()
+    alone[:, k] = torch.lerp(low[k], high[k], share)
+    done = alone.clone()
+    if k < 2:
+        done[:, 2:] = pendulum.shadow(done[:, :2])
+    away = ((every - first[:, None]) / (high - low)).square().sum(2)
+    other = (every[:, k] - alone[0, k]).abs() > (high - low)[k] / 50
+    seen = every[(away + 9 * other).argmin(1)]
+    shown = torch.cat([done, seen, alone])
+    sheets.append(pendulum.render(shown[:, :2], 48, shadows=shown[:, 2:]))
+explorable.film(
+    "do-pendulum",
+    torch.stack(sheets).view(4, 9, 3, 4, 3, 48, 48),
+    {
+        "variable": Pendulum.names,
+        "value": [f"{0.1 * n:.1f}" for n in range(1, 10)],
+    },
+    row_labels=["do", "seen", "no arrows"],
+    start={"variable": "light", "value": "0.8"},
+)
+
+# %% [markdown]
+# *Figure 2. Drag the value, then choose another variable. Setting a cause and seeing it come to the same here, where causes
+# are independent; without arrows the shadow stays behind. Setting an effect leaves the causes alone; seeing it tells of
+# them.*
 #
 # ## Why an independent prior cannot fit
 #
@@ -526,7 +565,7 @@ if world == "pendulum":
     plt.show()
 
 # %% [markdown]
-# *Figure 2. The figure to remember. Set the second cause to a value and measure all four factors of what is generated, mean
+# *Figure 3. The figure to remember. Set the second cause to a value and measure all four factors of what is generated, mean
 # over test samples. Dotted: what would be true. With `world=pendulum` the pictures follow, each row from one test picture.*
 #
 # ## The claims, and the sweep's verdicts
@@ -545,7 +584,7 @@ except FileNotFoundError:
 said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
 
 # %% [markdown]
-# *Figure 3 and Table 2. Each claim, its interval (95 %, Student's, by seed) and its verdict after Holm's adjustment.*
+# *Figure 4 and Table 2. Each claim, its interval (95 %, Student's, by seed) and its verdict after Holm's adjustment.*
 
 # %%
 swept = sweep.read_csv("gallery_causal_prior")

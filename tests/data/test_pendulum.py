@@ -84,6 +84,23 @@ def test_the_shadow_is_where_it_is_said_to_be(size):
     torch.testing.assert_close((dark * x).sum(1) / dark.sum(1), position, atol=0.05, rtol=0)
 
 
+def test_a_shadow_can_be_set_and_nothing_else_moves():
+    causes = torch.tensor([[0.0, 60.0], [40.0, 80.0]])
+    thrown = pendulum.shadow(causes)
+    plain = pendulum.render(causes, 48)
+    assert torch.equal(pendulum.render(causes, 48, shadows=thrown), plain)
+    moved = pendulum.render(causes, 48, shadows=thrown + torch.tensor([0.0, 3.0]))
+    changed = (moved != plain).any(1).any(2)  # rows of pixels
+    ground = round((1 - (0.11 + 0.5 * 0.77 / 22)) * 48 - 0.5)
+    assert changed[:, ground].all() and not changed[:, : ground - 3].any()
+
+
+@pytest.mark.parametrize("shadows", [[[5.0, 9.0]] * 2, [[0.0, 9.0]], [[5.0, math.nan]], [5.0, 9.0]])
+def test_bad_shadows_are_refused(shadows):
+    with pytest.raises(ValueError, match=r"shadows must be \[1, 2\] finite numbers"):
+        pendulum.render([[0.0, 60.0]], shadows=shadows)
+
+
 def test_shades_are_mixtures_of_white_and_the_four_shapes_colours():
     image = pendulum.render([[20.0, 60.0]], 96)[0].permute(1, 2, 0).flatten(0, 1)
     common = {tuple(colour) for colour in image.tolist()}
