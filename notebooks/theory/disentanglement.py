@@ -90,7 +90,7 @@ def toy(count):
     return v, dict(zip(names, codes, strict=True))
 
 
-# %%
+# %% tags=["open"]
 v, codes = toy(4000)
 rows = {}
 for name, z in codes.items():
