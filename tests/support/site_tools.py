@@ -170,3 +170,19 @@ def barriers(page):
             reasons = [check["message"] for check in node["any"] + node["all"] + node["none"]]
             summaries[f"{violation['id']}: {node['html'][:100]}: {' '.join(reasons)[:200]}"] += 1
     return [f"{text} (× {count})" for text, count in summaries.items()]
+
+
+def drag(page, slider):
+    """Take the thumb with the mouse to the other half of the track."""
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    low, high, value = slider.evaluate("s => [s.min || 0, s.max || 100, s.value].map(Number)")
+    thumb = 20  # pixels, about
+    start = (value - low) / (high - low)
+    goal = 0.9 if start < 0.5 else 0.1
+    xs = [box["x"] + thumb / 2 + part * (box["width"] - thumb) for part in (start, goal)]
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(xs[0], y)
+    page.mouse.down()
+    page.mouse.move(xs[1], y, steps=5)
+    page.mouse.up()
