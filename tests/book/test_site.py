@@ -21,10 +21,12 @@ from site_tools import (
     BAD_FORMULAS,
     DESKTOP,
     FORMULAS_DONE,
+    OUT_OF_REACH,
     PHONE,
     SETTLED,
     THIN,
     TOO_WIDE,
+    UNFOLD,
     Parsed,
     Visit,
     barriers,
@@ -91,7 +93,9 @@ def visits(site, address, browser):
         page.goto(f"{address}/{name}")
         page.evaluate(FORMULAS_DONE)
         visit.formulas = page.evaluate(BAD_FORMULAS)
+        page.evaluate(UNFOLD)
         visit.wide = page.evaluate(TOO_WIDE)
+        visit.unreachable = page.evaluate(OUT_OF_REACH)
         page.evaluate(THIN)
         page.set_viewport_size(DESKTOP)
         page.evaluate(SETTLED)
@@ -284,6 +288,10 @@ def test_pages_fit_on_a_phone(visits):
     assert problems(visits, "wide") == {}
 
 
+def test_what_scrolls_on_a_phone_can_be_scrolled_by_keyboard(visits):
+    assert problems(visits, "unreachable") == {}
+
+
 def test_pages_have_contrast_landmarks_and_names(visits):
     assert problems(visits, "barriers") == {}
 
@@ -331,6 +339,19 @@ def test_dark_follows_the_system_and_the_button(address, browser):
     assert brightness() > 200
     page.reload()
     assert brightness() > 200, "the choice is forgotten"
+    page.close()
+
+
+def test_a_table_beside_its_figure_is_folded_and_a_link_opens_it(address, browser):
+    page = browser.new_page(viewport=PHONE)
+    page.goto(f"{address}/notebooks/start_here.html")
+    fold = page.locator("details.numbers[data-of=table-1]")
+    assert not fold.locator("table").is_visible()
+    fold.locator("summary").press("Enter")
+    assert fold.locator("table").is_visible()
+    page.goto(f"{address}/book/intro.html")
+    page.goto(f"{address}/notebooks/start_here.html#table-1")
+    fold.locator("table").wait_for()
     page.close()
 
 

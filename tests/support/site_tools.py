@@ -88,6 +88,19 @@ TOO_WIDE = """() => {
 }"""
 
 
+UNFOLD = """async () => {
+    for (const fold of document.querySelectorAll(".bd-article details")) fold.open = true;
+    for (let n = 0; n < 3; n += 1) await new Promise(requestAnimationFrame);
+}"""
+
+# What scrolls sideways, and neither takes the focus nor holds anything that does.
+OUT_OF_REACH = """() => [...document.querySelectorAll(".bd-article *")].filter((node) =>
+    ["auto", "scroll"].includes(getComputedStyle(node).overflowX)
+    && node.clientWidth && node.scrollWidth > node.clientWidth + 1
+    && node.tabIndex < 0 && !node.querySelector("a[href], button, input, [tabindex='0']")
+).map((node) => node.outerHTML.slice(0, 80))"""
+
+
 class Parsed(HTMLParser):
     """A page's links, what it loads, its anchors and its images' attributes."""
 
@@ -139,6 +152,7 @@ class Visit:
     outside: list[str] = field(default_factory=list)  # addresses asked for beyond the site
     formulas: list[str] = field(default_factory=list)
     wide: list[str] = field(default_factory=list)
+    unreachable: list[str] = field(default_factory=list)  # by keyboard, on a phone
     barriers: list[str] = field(default_factory=list)  # axe-core's violations
 
 
