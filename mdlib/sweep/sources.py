@@ -5,7 +5,8 @@ checkers alone do not. "mdlib.methods.vae:VAE" in a string, as registries have i
 They are followed into mdlib and into modules beside the chapter; the versions of other packages
 stand in a run's environment.
 
-Comments, docstrings, annotations and layout change nothing, nor do a chapter's exercises.
+Comments, docstrings, annotations and layout change nothing, nor do a chapter's exercises, nor the
+cells that show what a sweep's rows say.
 """
 
 from __future__ import annotations
@@ -35,12 +36,13 @@ _ANNOTATES |= {"torch", "numpy", "pandas"}  # where an import may serve annotati
 _UNREAD = {"annotation", "returns", "type_comment", "type_params", "type_ignores", "ctx", "kind"}
 _REGISTERED = re.compile(r"(mdlib(?:\.\w+)+)(?::\w+)?|(\w+(?:\.\w+)*):[A-Za-z_]\w*")
 _IMPORTERS = ("import_module", "__import__")
-_EXERCISE = {"solution", "check", "hidden"}  # tags of cells whose numbers nobody records
+# tags of cells whose numbers nobody records, exercises and what shows rows: a run leaves them out
+UNRECORDED = {"solution", "check", "hidden", "reads-rows"}
 
 
 def source_hash(chapter: Chapter) -> str:
     """A hash of what a run's numbers come from: the chapter's code and all that it imports."""
-    code, beside = _of_text(_text(chapter, without=_EXERCISE)), chapter.path.parent
+    code, beside = _of_text(_text(chapter, without=UNRECORDED)), chapter.path.parent
     modules = closure(code.imports, beside)
     digests = [f"{name} {_of_file(path).digest}" for name, path in sorted(modules.items())]
     return _digest("\n".join([code.digest, *digests]))
