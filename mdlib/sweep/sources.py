@@ -48,6 +48,28 @@ def source_hash(chapter: Chapter) -> str:
     return _digest("\n".join([code.digest, *digests]))
 
 
+def changed(chapter: Chapter, before: Path) -> list[str]:
+    """Of what a run's numbers come from, the names whose code is another than in `before`.
+
+    `before` is the root of an earlier copy of the project. The chapter's own code, without what
+    records nothing, is "the chapter". Where the chapter was not there yet, all is another.
+    """
+    root, beside = Path(mdlib.__file__).parents[1], chapter.path.parent
+    now = _of_text(_text(chapter, without=UNRECORDED))
+    places = {name: path for name, path in closure(now.imports, beside).items() if path.is_file()}
+    names = [name for name, path in sorted(places.items()) if not _same(path, root, before)]
+    earlier = before / chapter.path.relative_to(root)
+    if earlier.is_file():
+        then = _of_text(_text(Chapter(earlier), without=UNRECORDED))
+        return names if then.digest == now.digest else ["the chapter", *names]
+    return ["the chapter", *names]
+
+
+def _same(path: Path, root: Path, before: Path) -> bool:
+    earlier = before / path.relative_to(root)
+    return earlier.is_file() and _of_file(earlier).digest == _of_file(path).digest
+
+
 def imported(chapter: Chapter) -> tuple[str, ...]:
     """What a chapter imports, and the modules of mdlib and beside it that these lead to."""
     names = _of_text(_text(chapter)).imports
