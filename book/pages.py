@@ -62,9 +62,9 @@ All claims that were tried on rows, of the works and our own controls.
 ROWS = """## All rows
 
 Each sweep's rows and verdicts as files, to sort and to filter in any program for tables. What the
-numbers mean, and what they do not show, is for the chapters to say. *Another since* names what a row's
-numbers come from and whose code is no longer that of its commit: a new data set in the registry counts, a
-figure does not. `mdlib replay NAME` says whether the numbers are another, too.
+numbers mean, and what they do not show, is for the chapters to say. *Another since* names what the
+numbers come from and whose code is no longer that of their commit: a new data set in the registry
+counts, a figure does not. `mdlib replay NAME` says whether the numbers are others, too.
 """
 
 CONFORMANCE = """# Conformance
