@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Rounding differs between kinds of CPU and numbers of threads, and training makes more of it.
-# With one thread in place of two, one value of the book's replays, an accuracy on 400 views after 50
-# steps, moves by .06, and all others by less than .05.
+# With one thread in place of two, one value of the book's replays (accuracy on 400 views, 50 steps)
+# moves by .06, and all others by less than .05.
 TOLERANCE = 0.1  # of a number, or in all where that is below 1
 
 
