@@ -96,6 +96,57 @@ def render(
     return images
 
 
+def degrees(causes: Float[Tensor, "images 2"]) -> Float[Tensor, "images 2"]:
+    """Angles of pendulum and light for causes [N, 2] from 0 to 1, the ends of ANGLES and LIGHTS."""
+    low, high = torch.tensor([ANGLES, LIGHTS], device=causes.device).T
+    return low + (high - low) * causes
+
+
+def effects(causes: Float[Tensor, "images 2"]) -> Float[Tensor, "images 2"]:
+    """Length and position of the shadow for causes [N, 2] from 0 to 1, on LENGTHS and POSITIONS as
+    0 to 1."""
+    low, high = torch.tensor([LENGTHS, POSITIONS], device=causes.device).T
+    return (shadow(degrees(causes)) - low) / (high - low)
+
+
+def answers(
+    causes: Sequence[Sequence[float]] | Tensor, variable: int, share: float
+) -> Float[Tensor, "3 images 4"]:
+    """What becomes of scenes when one of their variables gets another value, in three ways.
+
+    First by an intervention: effects follow a cause that is set, and nothing follows an effect.
+    Then by looking for it: of all scenes with this value (within a hundredth of its range, from a
+    grid of 129 × 129) the one whose causes are nearest to each, in units of their ranges. Last the
+    value alone, all else as it was.
+
+    Args:
+        causes: [N, 2], of the scenes, in degrees.
+        variable: 0 to 3, of CAUSES and EFFECTS.
+        share: where on the variable's range the value is, 0 to 1.
+    Returns:
+        [3, N, 4]: causes in degrees; length and position of the shadow, for `render`'s shadows.
+    Raises:
+        ValueError: a number out of its range; causes as in `render`.
+    """
+    need(variable in range(4), f"pendulum: variable={variable}, expected 0 to 3")
+    need(0 <= share <= 1, f"pendulum: share={share}, expected 0 to 1")
+    causes = _checked(causes)
+    first = torch.cat([causes, shadow(causes)], 1)
+    low, high = torch.tensor([ANGLES, LIGHTS, LENGTHS, POSITIONS]).T
+    alone = first.clone()
+    alone[:, variable] = torch.lerp(low, high, share)[variable]
+    done = alone.clone()
+    if variable < 2:
+        done[:, 2:] = shadow(done[:, :2])
+    every = degrees(torch.cartesian_prod(*[torch.linspace(0, 1, 129)] * 2))
+    every = torch.cat([every, shadow(every)], 1)
+    off = (every - alone[0]).abs()[:, variable] / (high - low)[variable]
+    every = every[off <= max(0.01, off.min().item())]
+    ranges = (high - low)[:2]
+    seen = every[torch.cdist(causes / ranges, every[:, :2] / ranges).argmin(1)]
+    return torch.stack([done, seen, alone])
+
+
 def _checked(causes: Sequence[Sequence[float]] | Tensor) -> Tensor:
     causes = as_tensor(causes, "causes").float()
     need(
@@ -186,9 +237,7 @@ def _window(at: tuple[Tensor, Tensor]) -> Tensor:
 
 def causes_of(factors: Sequence[Sequence[int]] | Tensor) -> Float[Tensor, "images 2"]:
     """Degrees [N, 2] for factors [N, 2] of the data set; ValueError as in `Grid.checked`."""
-    factors = _GRID.checked_rows(factors)
-    low, high = torch.tensor([ANGLES, LIGHTS], device=factors.device).T
-    return low + (high - low) * factors / (_STEPS - 1)
+    return degrees(_GRID.checked_rows(factors) / (_STEPS - 1))
 
 
 class Pendulum(GridSource):

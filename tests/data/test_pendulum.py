@@ -95,6 +95,34 @@ def test_a_shadow_can_be_set_and_nothing_else_moves():
     assert changed[:, ground].all() and not changed[:, : ground - 3].any()
 
 
+@pytest.mark.parametrize("variable", range(4))
+def test_setting_seeing_and_changing_alone_are_three_answers(variable):
+    causes = torch.tensor([[6.0, 54.0], [34.0, 78.0]])
+    first = torch.cat([causes, pendulum.shadow(causes)], 1)
+    done, seen, alone = pendulum.answers(causes, variable, 0.3)
+    ranges = (pendulum.ANGLES, pendulum.LIGHTS, pendulum.LENGTHS, pendulum.POSITIONS)
+    low, high = ranges[variable]
+    others = [k for k in range(4) if k != variable]
+    for answer, within in ((done, 1e-5), (alone, 1e-5), (seen, 0.01)):
+        assert (answer[:, variable] - low - 0.3 * (high - low)).abs().max() <= within * (high - low)
+    assert torch.equal(alone[:, others], first[:, others])
+    torch.testing.assert_close(seen[:, 2:], pendulum.shadow(seen[:, :2]))  # the world has made it
+    if variable < 2:
+        torch.testing.assert_close(done[:, 2:], pendulum.shadow(done[:, :2]))
+        assert torch.equal(done[:, 1 - variable], causes[:, 1 - variable])
+        step = torch.tensor([high - low for low, high in ranges]) / 128
+        assert ((seen - done).abs() < 3 * step).all(), "a cause: to see it is to set it"
+    else:
+        assert torch.equal(done, alone), "nothing follows an effect"
+        assert (seen[:, :2] - causes).abs().amax(1).min() > 1, "its causes are other ones"
+
+
+@pytest.mark.parametrize(("variable", "share"), [(4, 0.5), (-1, 0.5), (0, 1.5)])
+def test_no_variable_and_no_value_are_refused(variable, share):
+    with pytest.raises(ValueError, match="expected 0 to"):
+        pendulum.answers([[0.0, 60.0]], variable, share)
+
+
 @pytest.mark.parametrize("shadows", [[[5.0, 9.0]] * 2, [[0.0, 9.0]], [[5.0, math.nan]], [5.0, 9.0]])
 def test_bad_shadows_are_refused(shadows):
     with pytest.raises(ValueError, match=r"shadows must be \[1, 2\] finite numbers"):
