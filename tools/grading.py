@@ -129,7 +129,8 @@ def configured(source: str, points: int, hidden: bool = False) -> str:
     """A test of otter's, with its points; it compares what a cell shows, so this shows nothing."""
     unseen = "\nhidden: true" if hidden else ""
     head = f'""" # BEGIN TEST CONFIG\npoints: {points}{unseen}\n""" # END TEST CONFIG'
-    return f"{head}\n{quiet(source)}"
+    silent = "print = lambda *words, **more: None\n" if "print(" in source else ""
+    return f"{head}\n{silent}{quiet(source)}"
 
 
 def alone(hidden: str, check: str) -> str:
