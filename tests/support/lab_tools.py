@@ -52,12 +52,16 @@ def until(holds, log, seconds=120):
         time.sleep(0.3)
 
 
-def opened(page, address, notebook):
-    """Open a notebook, and wait until its kernel can be asked."""
+def opened(browser, address, notebook, errors):
+    """A page with a notebook whose kernel can be asked; what goes wrong in it is noted."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(120_000)
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{address}/lab/tree/{notebook}?token={TOKEN}&reset")
-    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
-    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=120_000)
-    page.locator(".jp-Notebook .jp-Cell .jp-InputPrompt").first.click()
+    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
+    page.locator(".jp-Notebook .jp-Cell").first.click(position={"x": 10, "y": 10})
+    page.keyboard.press("Escape")  # out of the cell's editor
+    return page
 
 
 def run_cells(page, count):
