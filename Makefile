@@ -40,7 +40,8 @@ test-notebooks: $(READY)
 
 # Every chapter released, filled in and graded by nbgrader: an hour.
 test-grading: $(READY)
-	GRADE=$${GRADE:-all} OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_grading.py -q -p no:benchmark
+	GRADE=$${GRADE:-all} OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_grading.py -q \
+	    -n 2 -p no:benchmark
 
 # JupyterLab in Chromium: a chapter's first cells, a progress bar, an explorable.
 test-lab: $(READY)
