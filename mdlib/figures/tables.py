@@ -56,9 +56,12 @@ def mean_std(rows: Any, by: str | list[str] = "method", best: Iterable[str] = ()
     for column in best:
         need(column in table, f"best={column!r}: expected one of {list(table)}")
         need("seed" in frame, "best= needs a column 'seed': groups are compared in the same seeds")
-        for key, part in frame.groupby(names[:-1], sort=False) if names[1:] else [((), frame)]:
+        others = names[:-1]
+        parts = [part for _, part in frame.groupby(others, sort=False)] if others else [frame]
+        for part in parts:
+            shared = tuple(part[others].iloc[0])
             for group in _not_told_from_the_best(part, names[-1], column):
-                table.loc[(*key, group) if key else group, column] += "*"
+                table.loc[(*shared, group) if shared else group, column] += "*"
     return table.assign(n=n)
 
 
