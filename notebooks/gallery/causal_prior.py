@@ -383,14 +383,14 @@ pd.DataFrame(rows).set_index("variant").drop(columns="seed").round(2)
 make = {"truth": lambda v: place.observe(place.factors(noise, {1: v}))}
 for name, model in trained.items():
     make[name] = partial(after_do, model, 1)
-values, rows = torch.linspace(0.1, 0.9, 7), []
+values, rows, first = torch.linspace(0.1, 0.9, 7), [], []
 for name, v in itertools.product(make, values):
-    read = ruler(make[name](v)).mean(0).tolist()
-    row = dict(zip(place.names, read, strict=True))
+    made = make[name](v)
+    row = dict(zip(place.names, ruler(made).mean(0).tolist(), strict=True))
     rows.append(row | {"of": name, "set to": v.item()})
+    first.append(made[0])
 plots.curves(pd.DataFrame(rows), "set to", place.names, hue="of")
 if world == "pendulum":
-    first = [torch.stack([one(v)[0] for v in values]) for one in make.values()]
     sheet = torch.stack(first).view(len(make), -1, 1, size, size)
     plots.image_grid((sheet + 1) / 2, list(make))
 
