@@ -315,9 +315,8 @@ def descend(optimizer, loss):
 def vae(beta):
     """With labels; with beta=None, the labels alone. Its prior has no arrows."""
     torch.manual_seed(seed)
-    encoder, generator = networks()
-    both = nn.ModuleList([encoder, generator]).parameters()
-    adam = torch.optim.Adam(both, lr=1e-3)
+    encoder, generator = both = networks()
+    adam = torch.optim.Adam(nn.ModuleList(both).parameters(), lr=1e-3)
     for _ in range(steps):
         real, known, y_known = batch()
         loss = 125 * told(encoder, known, y_known)  # beside a sum over pixels
@@ -404,16 +403,15 @@ pd.DataFrame(rows).set_index("variant").drop(columns="seed").round(2)
 
 # %% tags=["picture"]
 make = {"truth": lambda v: place.observe(place.factors(noise, {1: v}))}
-for name, model in trained.items():
-    make[name] = partial(after_do, model, 1)
-values, rows = torch.linspace(0.1, 0.9, 7), []
+make |= {name: partial(after_do, model, 1) for name, model in trained.items()}
+values, rows, first = torch.linspace(0.1, 0.9, 7), [], []
 for name, v in itertools.product(make, values):
-    read = ruler(make[name](v)).mean(0).tolist()
-    row = dict(zip(place.names, read, strict=True))
+    made = make[name](v)
+    row = dict(zip(place.names, ruler(made).mean(0).tolist(), strict=True))
     rows.append(row | {"of": name, "set to": v.item()})
+    first.append(made[0])
 plots.curves(pd.DataFrame(rows), "set to", place.names, hue="of")
 if world == "pendulum":
-    first = [torch.stack([one(v)[0] for v in values]) for one in make.values()]
     sheet = torch.stack(first).view(len(make), -1, 1, size, size)
     plots.image_grid((sheet + 1) / 2, list(make))
 
