@@ -91,7 +91,9 @@ def test_a_chapter_and_explorables_run_in_jupyterlab(checkout, tmp_path):
     folder = lab.working_copy()
     cells = nbformat.read(folder / "start_here.ipynb", as_version=4).cells
     training = next(n for n, c in enumerate(cells) if "fit(" in c.source and c.cell_type == "code")
-    own = new_notebook(cells=[new_code_cell(EXPLORABLES), new_code_cell("figure.live()")])
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells = [new_code_cell(EXPLORABLES), new_code_cell("figure.live()")]
+    own = new_notebook(cells=cells, metadata={"kernelspec": kernel})
     nbformat.write(own, folder / "explorables.ipynb")
     errors = []
     with running(folder, tmp_path) as address, chromium() as browser:
