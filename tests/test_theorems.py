@@ -294,6 +294,8 @@ BREAKS = {
                 '"Gaussian": lambda r: r.standard_exponential',
             ),
         ],
+    },
+    "experiments/block_identifiability": {
         "round": [
             ("theta = 2 * math.pi *", "theta = math.pi *"),
             ("c[:, :1].exp() * plane", "c[:, :1] * plane"),
