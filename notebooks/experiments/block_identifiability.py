@@ -110,26 +110,27 @@ plots.image_grid(
 # ```{prf:theorem} Content is found as a block
 # :label: thm-id-blocks
 #
-# Let $c \in S^{D-1}$, $D \ge 3$, have a smooth density $p > 0$; given $c$, let $s, s^+ \in \mathbb{R}^q$ be drawn independently with a
-# positive density; let $x = g(c, s)$, $x^+ = g(c, s^+)$, $g$ injective and smooth with a smooth inverse. Let
-# $K \to \infty$, scores be cosines over any $\tau$, and $h = f \circ g$ be $C^1$ into $S^{D-1}$. The loss is least if and
-# only if $h$ is a function of $c$ alone with a uniform law. Then $c \mapsto h(c)$ is a diffeomorphism.
+# Let $c \in S^{D-1}$, $D \ge 3$, have a smooth density $p > 0$; given $c$, let $s, s^+ \in \mathbb{R}^q$ be drawn
+# independently with a positive density; let $x = g(c, s)$, $x^+ = g(c, s^+)$, $g$ injective and smooth with a smooth
+# inverse. Let $K \to \infty$, scores be cosines over any $\tau$, and $h = f \circ g$ be $C^1$ into $S^{D-1}$. The loss is
+# least if and only if $h$ is a function of $c$ alone with a uniform law. Then $c \mapsto h(c)$ is a diffeomorphism.
 # ```
 #
 # ```{prf:proof}
-# The loss is $-\mathbb{E}[h \cdot h^+]/\tau + \mathbb{E} \log \mathbb{E}\, e^{h \cdot h'/\tau}$. The first term is at least $-1/\tau$,
-# with equality if $h(c, s) = h(c, s^+)$ almost surely, so by continuity everywhere; the second is least for uniform
-# codes ({prf:ref}`lem-id-uniform`). Both can be had, since a diffeomorphism carries $p$ to the uniform law (Moser).
+# The loss is $-\mathbb{E}[h \cdot h^+]/\tau + \mathbb{E} \log \mathbb{E}\, e^{h \cdot h'/\tau}$. The first term is at
+# least $-1/\tau$, with equality if $h(c, s) = h(c, s^+)$ almost surely, so by continuity everywhere; the second is least
+# for uniform codes ({prf:ref}`lem-id-uniform`). Both can be had, since a diffeomorphism carries $p$ to the uniform law
+# (Moser).
 #
 # Now let $h(c)$ be uniform. By the area formula $1 = \sum_{h(c) = v} p(c) / |\det Dh(c)|$ for almost every $v$, so
 # $|\det Dh(c)| \ge p(c)$, for almost every $c$ and by continuity for all. So $h$ is locally invertible; on a compact
 # space it is then a covering; the sphere of dimension $D - 1 \ge 2$ is simply connected, so it has one sheet.
 # ```
 #
-# The paper lets content and code lie in $\mathbb{R}^{n_c}$ and $(0, 1)^{n_c}$, and maximises alignment plus entropy (Theorem
-# 4.4). The last step then rests on a proposition of [Zimmermann et al. 2021](https://arxiv.org/abs/2102.08850): a differentiable map between simply connected
-# manifolds that takes a positive density to a positive density is a bijection. *Without compactness, or some condition at
-# infinity, it is not:*
+# The paper lets content and code lie in $\mathbb{R}^{n_c}$ and $(0, 1)^{n_c}$, and maximises alignment plus entropy
+# (Theorem 4.4). The last step then rests on a proposition of [Zimmermann et al. 2021](https://arxiv.org/abs/2102.08850):
+# a differentiable map between simply connected manifolds that takes a positive density to a positive density is a
+# bijection. *Without compactness, or some condition at infinity, it is not:*
 #
 # ```{prf:example} Round and round
 # :label: ex-id-round
@@ -257,8 +258,8 @@ for on, rows in kept.items():
 # standard deviation over seeds.*
 #
 # Of contrast and of the VAE the style part alone says it, and better than the whole code, in which neighbours are led
-# astray by content. Of repel on sprites, the whole code has a little more. But a reader that is shown all contents can learn a different rule for each. So there is a harder
-# question.
+# astray by content. Of repel on sprites, the whole code has a little more. But a reader that is shown all contents can
+# learn a different rule for each. So there is a harder question.
 #
 # ## What no loss on pairs can see
 #

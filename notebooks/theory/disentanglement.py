@@ -72,8 +72,8 @@ def caption(text, n=n):
 # - **compactness** (or *completeness*): each factor is served by at most one code,
 # - **explicitness:** a simple reader, such as a linear one, finds the factors in the code.
 #
-# [Carbonneau et al. 2020](https://arxiv.org/abs/2012.09276) sort scores by these wishes, as does our last table. Five codes of two factors with four values
-# each; the scores are defined in the next section:
+# [Carbonneau et al. 2020](https://arxiv.org/abs/2012.09276) sort scores by these wishes, as does our last table. Five
+# codes of two factors with four values each; the scores are defined in the next section:
 
 
 # %%
@@ -203,14 +203,16 @@ Markdown(f"*Table 2. MED by hand, N = 4, {bins} bins: {score:.3f}.*")
 # ### The other scores
 #
 # - **MIG** ([Chen et al. 2018](https://arxiv.org/abs/1802.04942)): the lead of each factor's best code over the second,
-#   $\frac1K \sum_j (I_{(1)j} - I_{(2)j}) / H(v_j)$. **SAP** ([Kumar et al. 2018](https://arxiv.org/abs/1711.00848)): the same with accuracies. **Modularity**
-#   ([Ridgeway & Mozer 2018](https://arxiv.org/abs/1802.05312)): like $d_i$ with squares for entropy, all codes alike.
-# - **InfoMEC** ([Hsu et al. 2023](https://arxiv.org/abs/2305.18378)). Let $U_{ij} = I_{ij} / H(v_j)$, codes of small range pruned. InfoM is the mean of
-#   $\max_j U_{ij} / \sum_j U_{ij}$ over codes, scaled so that equal shares give 0; InfoC the same of columns; InfoE is
-#   $1 - L_j / H(v_j)$, with $L_j$ a linear classifier's cross-entropy.
-# - **DCI-ES** ([Eastwood et al. 2023](https://arxiv.org/abs/2210.00364)): *ease*, from the area below the curve of loss against the reader's capacity (here a
-#   tree's depth), and size, $K/D$.
-# - **MCC** ([Hyvärinen & Morioka 2016](https://arxiv.org/abs/1605.06336)): match each factor with a code of its own; the mean correlation.
+#   $\frac1K \sum_j (I_{(1)j} - I_{(2)j}) / H(v_j)$. **SAP** ([Kumar et al. 2018](https://arxiv.org/abs/1711.00848)): the
+#   same with accuracies. **Modularity** ([Ridgeway & Mozer 2018](https://arxiv.org/abs/1802.05312)): like $d_i$ with
+#   squares for entropy, all codes alike.
+# - **InfoMEC** ([Hsu et al. 2023](https://arxiv.org/abs/2305.18378)). Let $U_{ij} = I_{ij} / H(v_j)$, codes of small
+#   range pruned. InfoM is the mean of $\max_j U_{ij} / \sum_j U_{ij}$ over codes, scaled so that equal shares give 0;
+#   InfoC the same of columns; InfoE is $1 - L_j / H(v_j)$, with $L_j$ a linear classifier's cross-entropy.
+# - **DCI-ES** ([Eastwood et al. 2023](https://arxiv.org/abs/2210.00364)): *ease*, from the area below the curve of loss
+#   against the reader's capacity (here a tree's depth), and size, $K/D$.
+# - **MCC** ([Hyvärinen & Morioka 2016](https://arxiv.org/abs/1605.06336)): match each factor with a code of its own; the
+#   mean correlation.
 # - **IRS** ([Suter et al. 2019](https://arxiv.org/abs/1811.00007)): how far a code moves while all but one factor change.
 #
 # From here on factors have the sizes of dSprites, independent and uniform.
@@ -299,7 +301,8 @@ def all_scores(z, v, bins=20):
 # :label: cor-disentanglement-unsupervised
 #
 # A score that depends on the distribution of the codes alone has the same value for $z$ and for $u$. Such are the total
-# correlation, the Wasserstein correlation and the Hausdorff factorised support (HFS, [Roth et al. 2023](https://arxiv.org/abs/2210.07347)).
+# correlation, the Wasserstein correlation and the Hausdorff factorised support (HFS, [Roth et al.
+# 2023](https://arxiv.org/abs/2210.07347)).
 # ```
 #
 # Both worlds, built; a label says in which eighth of its law a factor lies.
@@ -394,11 +397,12 @@ Markdown("*Figure 2. The unit square before and after (6), coloured by $z_1$.*")
 #
 # - **BetaVAE** (Higgins et al. 2017): from the mean of $|z - z'|$ over 64 pairs of images that agree in factor $j$, a linear
 #   classifier tells which factor it was.
-# - **FactorVAE** ([Kim & Mnih 2018](https://arxiv.org/abs/1802.05983)): of 64 images that agree in factor $j$, the code of least variance, relative to its
-#   variance at large, votes. Each code is given the factor it mostly votes for; the score is the share of right votes.
+# - **FactorVAE** ([Kim & Mnih 2018](https://arxiv.org/abs/1802.05983)): of 64 images that agree in factor $j$, the code
+#   of least variance, relative to its variance at large, votes. Each code is given the factor it mostly votes for; the
+#   score is the share of right votes.
 #
-# And **top-k MED** scores, for each factor, the $k$ codes of highest $d_i$ among those that matter to it most: perhaps a
-# wide code has a clean *subset*.
+# And **top-k MED** keeps for each factor the $k$ codes of highest $d_i$ among those that matter most to it, and scores these
+# rows of $R$: perhaps a wide code has a clean *subset*.
 
 # %%
 v = factors(0)
@@ -572,7 +576,8 @@ caption("Table 7. Holes, and ceilings. Orientation is factor 3 of 5.")
 # - **What nobody knows.** Of the second code 46 dimensions in 50 are noise. MED asks *whom* a code serves and never *how
 #   well*. The corrected score is no cure: (3) still divides by the column's sum, and a few chance survivors look pure.
 # - **More values than bins.** Twenty bins hold at most $\log 20$ nats: orientation's MIG ends at $\log 20 / \log 40 = 0.81$.
-# - **What the image does not show.** A square turned by 90° is the same square. With ten angles to be told, MIG ends at $\log 10 / \log 40 = 0.62$. MED does not see it: (3) divides by whatever there is.
+# - **What the image does not show.** A square turned by 90° is the same square. With ten angles to be told, MIG ends at
+#   $\log 10 / \log 40 = 0.62$. MED does not see it: (3) divides by whatever there is.
 # - **The shape of the axis.** An increasing function crowds values into few bins: MIG falls, MED hardly, thanks to (3).
 # - **Noise.** The less a pure code knows, the larger is the bias beside it.
 #
@@ -726,8 +731,8 @@ explorable.curves(
 #
 # *Measured.* **This is MED's main weakness**: where size tells of distance, a code that *is* size does know of distance.
 # Six scores from one pair at a time fall, for reasons that are not the code's. Nine stay, which let the best code answer
-# first, fix a factor, or ask all codes together; some of them *praise* the wrong code. (HFS rises for rare
-# combinations only.)
+# first, fix a factor, or ask all codes together; some of them *praise* the wrong code. (HFS rises because some
+# combinations are rare.)
 #
 # What can one do? Score rows in which factors are independent, if all combinations occur; or take DCI (Roth et al. 2023); or
 # divide MIG's gap by $H(v_j | v_l)$, with $v_l$ the factor that the second best code is meant for ([Watcharasupat & Lerch

@@ -151,8 +151,9 @@ class World:
 # ```{prf:proof}
 # *1.* $I_\mathrm{NCE} - \log K$ is the mean logarithm of a guess of which is the partner, by Bayes $z_k$ with probability
 # $r(z, z_k) / \sum_j r(z, z_j)$ ({prf:ref}`cor-infonce-optimum`). It is largest if and only if the guess is right for
-# almost all candidates: $s(z, a) - s(z, b) = \log r(z, a) - \log r(z, b)$. *2.* The mean in the denominator tends to $\mathbb{E}_\pi[e^{s(z, \cdot)}]$ (law of large numbers), and all stays
-# bounded. What is left is $\mathbb{E}[\log (q_s / \pi)]$, and $q_s / \pi = r \cdot q_s / p$.
+# almost all candidates: $s(z, a) - s(z, b) = \log r(z, a) - \log r(z, b)$. *2.* The mean in the denominator tends to
+# $\mathbb{E}_\pi[e^{s(z, \cdot)}]$ (law of large numbers), and all stays bounded. What is left is $\mathbb{E}[\log (q_s /
+# \pi)]$, and $q_s / \pi = r \cdot q_s / p$.
 # ```
 #
 # For (1) and uniform negatives, $\log r = \kappa z \cdot z' - \log C(\kappa)$. A dot product of codes can express it:
@@ -448,11 +449,11 @@ if "sphere" in chosen:
 # ```
 #
 # ```{prf:proof}
-# The loss is $-\mathbb{E}[h(z) \cdot h(z^+)]/\tau + \mathbb{E} \log \mathbb{E}\, e^{h(z) \cdot h(z')/\tau}$. Rotations make the
-# second term least, by the lemma. In the first, let $h_l$ be $h$'s part of degree $l$. By Funk and Hecke again,
-# $\mathbb{E}[h \cdot h^+] = \sum_l \lambda_l(\kappa)\, \mathbb{E}|h_l|^2$ with $\lambda_1 > \lambda_2 > \dots$ (ratios of Bessel
-# functions). As $h_0 = 0$ and all parts add up to 1, it is at most $\lambda_1$, and only for linear $h = Bz$; of unit
-# length on the sphere, $B$ is orthogonal.
+# The loss is $-\mathbb{E}[h(z) \cdot h(z^+)]/\tau + \mathbb{E} \log \mathbb{E}\, e^{h(z) \cdot h(z')/\tau}$. Rotations
+# make the second term least, by the lemma. In the first, let $h_l$ be $h$'s part of degree $l$. By Funk and Hecke again,
+# $\mathbb{E}[h \cdot h^+] = \sum_l \lambda_l(\kappa)\, \mathbb{E}|h_l|^2$ with $\lambda_1 > \lambda_2 > \dots$ (ratios of
+# Bessel functions). As $h_0 = 0$ and all parts add up to 1, it is at most $\lambda_1$, and only for linear $h = Bz$; of
+# unit length on the sphere, $B$ is orthogonal.
 # ```
 #
 # The lemma, computed exactly on a ring of $N$ points with a kernel of positive eigenvalues:
@@ -643,9 +644,9 @@ if "anisotropic" in chosen:
 # :label: thm-id-sparse
 #
 # 1. *Any map.* Let $z \in \mathbb{R}^n$ have a positive density. In a pair one coordinate, drawn at random with every
-#    $p_i > 0$, is drawn anew with a positive conditional density. Let $h: \mathbb{R}^n \to \mathbb{R}^n$ be $C^1$ with invertible
-#    Jacobian. If almost surely the codes of a pair differ in at most one coordinate, each $h_{\pi(i)}$ is a function of
-#    $z_i$ alone, $\pi$ a permutation.
+#    $p_i > 0$, is drawn anew with a positive conditional density. Let $h: \mathbb{R}^n \to \mathbb{R}^n$ be $C^1$ with
+#    invertible Jacobian. If almost surely the codes of a pair differ in at most one coordinate, each $h_{\pi(i)}$ is a
+#    function of $z_i$ alone, $\pi$ a permutation.
 # 2. *Up to a rotation.* If $h(z) = Az$ with $A$ orthogonal and $0 < \mathbb{E}|z_i^+ - z_i| < \infty$, then among
 #    orthogonal $Q$ the mean of $\|Q(h^+ - h)\|_1$ is least if and only if $QA$ is a permutation with signs.
 # ```

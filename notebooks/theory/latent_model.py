@@ -387,7 +387,8 @@ assert abs(change("gaussian", "variance")) > 0.1  # the ratio does matter
 # $\mathbb{E}[\log p] = -H(z^1 \dots z^J) - \mathrm{KL}$.
 # ```
 #
-# So what is left is **alignment**, the group prior, and **uniformity**, the entropy $H(z^j)$: the two goals of [Wang & Isola (2020)](https://arxiv.org/abs/2005.10242), on a sphere there. Two things follow.
+# So what is left is **alignment**, the group prior, and **uniformity**, the entropy $H(z^j)$: the two goals of [Wang &
+# Isola (2020)](https://arxiv.org/abs/2005.10242), on a sphere there. Two things follow.
 #
 # - *What views share is enough.* The likelihood itself is at most $-H(x^1 \dots x^J)$. (7) gets there if codes follow the
 #   prior and share what pictures share, $\mathrm{TC}(z) = \mathrm{TC}(x)$. Style need not be in them.
