@@ -191,7 +191,7 @@ def _() -> Numbers:
 
 @ours("byol-rate")
 def _() -> Numbers:
-    return {f"step {step}": loop._SCHEDULES["cosine"](step / 10) for step in (0, 1, 5, 9)}
+    return {f"step {step}": loop.SCHEDULES["cosine"](step / 10) for step in (0, 1, 5, 9)}
 
 
 @ours("directpred-w")
@@ -210,7 +210,7 @@ def _() -> Numbers:
 @ours("simsiam-rate")
 def _() -> Numbers:
     groups = learner("simsiam", fix_predictor_lr=True).parameter_groups()
-    rates = [loop._SCHEDULES[group.get("schedule", "cosine")](3 / 10) for group in groups]
+    rates = [loop.SCHEDULES[group.get("schedule", "cosine")](3 / 10) for group in groups]
     return dict(zip(("encoder", "predictor"), rates, strict=True))
 
 

@@ -76,6 +76,26 @@ def test_a_source_of_numbers_makes_rows_stale(package):
     assert sources.code_hash(chapter) == code
 
 
+def test_what_changed_is_named(package):
+    chapter, before = chapters.find("theory/collapse"), package.parents[1] / "before"
+    shutil.copytree(package, before / "mdlib")
+    copy = package.parent / chapter.path.relative_to(chapters.root())
+    for place in (copy, before / copy.relative_to(package.parent)):
+        place.parent.mkdir(parents=True)
+        shutil.copy(chapter.path, place)
+    there = Chapter(copy)
+    assert sources.changed(there, before) == []
+    edit(package / "figures/plots.py", "return ", "return 2 * ")
+    edit(copy, "# # ", "# # Another ")
+    assert sources.changed(there, before) == []
+    edit(package / "losses.py", "return ", "return 2 * ")
+    assert sources.changed(there, before) == ["mdlib.losses"]
+    edit(copy, "import torch\n", "import torch\n\nnow = 1\n")
+    assert sources.changed(Chapter(copy), before) == ["the chapter", "mdlib.losses"]
+    shutil.rmtree(before)
+    assert {"the chapter", "mdlib.losses"} < set(sources.changed(Chapter(copy), before))
+
+
 ANNOTATED = """\
 from __future__ import annotations
 
