@@ -299,7 +299,7 @@ pairs, drawn = law(test.factors[rows_], 2, draw)  # two views of each image
 content = test.labels[rows_]  # the shape
 truth = torch.stack([drawn[name][:, 0, 0] for name in STYLE[dataset]], 1)
 contents = content.unique().tolist()
-HALF = 2 * probe_views // 3 // len(contents)  # views of a content that teach
+taught = 2 * probe_views // 3 // len(contents)  # views of a content that teach
 
 
 def styles_of(method):
@@ -330,7 +330,7 @@ def meaning(s):
     own, other = [], []
     for k in contents:
         here = (content == k).nonzero()[:, 0]
-        learn, new = here[:HALF], here[HALF:]
+        learn, new = here[:taught], here[taught:]
         rest = (content != k).nonzero()[:, 0][: len(learn)]
         own.append(read(learn, new, s))
         other.append(read(rest, new, s))
