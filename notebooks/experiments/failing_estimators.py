@@ -46,10 +46,10 @@ started = time.time()
 device = pick_device(device)
 rows = sweep.read_csv("mutual_information_benchmark")
 means = rows.groupby(["title", "estimator"], sort=False)["estimate"].mean()
+mdlib.record(out, means.dropna().reset_index())
 means, about = means.unstack(), rows.groupby("title", sort=False).first()
 names = {"gaussian": "Gaussian", "ksg": "KSG", "histogram": "Histogram"}
 names |= {name: e.title for name, e in mi.ESTIMATORS.items()}
-mdlib.record(out, means.reset_index())
 
 # %% [markdown]
 # ## What fails, and what that looks like
