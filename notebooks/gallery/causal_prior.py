@@ -419,8 +419,8 @@ sweep.show_claims("gallery_causal_prior")
 # the shadow from the causes' codes, whatever the effects' codes say. Encoders are equally good. So what fails is control.
 #
 # The abstract's last part is not shown, and the numbers lean the other way: with 100 labels, a network that has the labels alone
-# reads the factors at .995, DEAR's encoder at .965; with confounded causes, at .99 against .84. In a world as easy to read as the
-# simulation, the adversary costs more than the causal prior brings.
+# reads the factors at .995, DEAR's encoder at .965; with confounded causes, at .99 against .84. Perhaps the
+# simulation is too easy to read for the causal prior to help an encoder; pictures we have not tried.
 #
 # ## What this does not show
 #
