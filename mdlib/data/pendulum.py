@@ -85,6 +85,19 @@ def render(
     return images
 
 
+def degrees(causes: Float[Tensor, "images 2"]) -> Float[Tensor, "images 2"]:
+    """Angles of pendulum and light for causes [N, 2] from 0 to 1, the ends of ANGLES and LIGHTS."""
+    low, high = torch.tensor([ANGLES, LIGHTS], device=causes.device).T
+    return low + (high - low) * causes
+
+
+def effects(causes: Float[Tensor, "images 2"]) -> Float[Tensor, "images 2"]:
+    """Length and position of the shadow for causes [N, 2] from 0 to 1, on LENGTHS and POSITIONS as
+    0 to 1."""
+    low, high = torch.tensor([LENGTHS, POSITIONS], device=causes.device).T
+    return (shadow(degrees(causes)) - low) / (high - low)
+
+
 def _checked(causes: Sequence[Sequence[float]] | Tensor) -> Tensor:
     causes = as_tensor(causes, "causes").float()
     need(
@@ -175,9 +188,7 @@ def _window(at: tuple[Tensor, Tensor]) -> Tensor:
 
 def causes_of(factors: Sequence[Sequence[int]] | Tensor) -> Float[Tensor, "images 2"]:
     """Degrees [N, 2] for factors [N, 2] of the data set; ValueError as in `Grid.checked`."""
-    factors = _GRID.checked_rows(factors)
-    low, high = torch.tensor([ANGLES, LIGHTS], device=factors.device).T
-    return low + (high - low) * factors / (_STEPS - 1)
+    return degrees(_GRID.checked_rows(factors) / (_STEPS - 1))
 
 
 class Pendulum(GridSource):
