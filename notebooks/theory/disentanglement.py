@@ -76,7 +76,7 @@ def caption(text, n=n):
 # codes of two factors with four values each; the scores are defined in the next section:
 
 
-# %%
+# %% tags=["open"]
 v, wrap = torch.randint(4, (2, 4000, 2), generator=draw)  # wrap is chance
 z, turn = v.double(), torch.tensor([[1.0, -1.0], [1.0, 1.0]]).double() / 2**0.5
 both = torch.stack([z[:, 0] + 4 * z[:, 1], wrap[:, 0].double()], 1)
