@@ -49,9 +49,6 @@ class RSSCN7(Source):
         f"{_PLACE}/rsscn7_96px_jpeg.tar",
         "10b928eea108df79e6117f0e5fb7ff19dd2c1219c112288135180c252386c244",
         15_032_320,
-        hint="it is made of the pictures of github.com/palewithout/RSSCN7, resized to 96 pixels,"
-        f" and is not fetched; put it into {_PLACE} of the data root: root=… in Python, --data-root"
-        " on the command line, MDLIB_DATA in the environment",
     )
     place = file.path
     how = f"put rsscn7_96px_jpeg.tar (github.com/palewithout/RSSCN7, resized) into ROOT/{_PLACE}"
