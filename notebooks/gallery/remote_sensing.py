@@ -102,7 +102,7 @@ def tiles(per_class, seed):
     return (255 * x.clamp(0, 1)).byte(), y, torch.cat([g, h], 1)
 
 
-# %%
+# %% tags=["data"]
 SCENES = dataset == "rsscn7"
 
 
