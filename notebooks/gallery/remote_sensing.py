@@ -63,7 +63,7 @@ device = pick_device(device)
 # %% [markdown]
 # ## Six bands
 #
-# A tile has one of twelve classes: a *family* (water, plants or soil: how much each band $b$ reflects), furrows that run
+# A tile has one of twelve classes: a *family* (water, plants or soil: how much each band $b$, from blue to infrared, reflects), furrows that run
 # across or along, and their width $\lambda$ of 4 or 8 pixels. At place $u$ across the furrows,
 #
 # $$ x_b(u) = g\, \rho_b \big(1 + \tfrac12 \sin(2\pi u / \lambda + \varphi)\big) + h + \epsilon. \tag{1} $$
@@ -73,7 +73,6 @@ device = pick_device(device)
 
 
 # %%
-# Water, plants and soil, from blue to infrared
 FAMILIES = torch.tensor([
     [0.24, 0.21, 0.16, 0.10, 0.05, 0.04],
     [0.08, 0.13, 0.09, 0.32, 0.27, 0.16],
@@ -261,8 +260,7 @@ def learn(kind, without=None, rows=slice(None)):
         "arch": "patches",
         "seed": seed,
     }
-    shape = tuple(x.shape[1:])
-    method = methods.create(kind, image_shape=shape, **options).to(device)
+    method = methods.create(kind, image_shape=x.shape[1:], **options).to(device)
     if without is not None:
         members = 1 if kind == "supervised" else 2
         source = ImageViews(x[rows], law(without), members, y[rows])
@@ -389,9 +387,8 @@ axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
 if len(swept):
     plots.forest({name: missed(part) for name, part in parts.items()})
 plt.show()
-tables.mean_std(
-    source[["dataset", "variant", *results.columns[2:]]], ["dataset", "variant"]
-)
+by = ["dataset", "variant"]
+tables.mean_std(source[[*by, *results.columns[2:]]], by)
 
 # %% [markdown]
 # *Figures 3 and 4, Table 3. The figures to remember: mean accuracy by the share of labels; and, of the sweep, what leaving one
