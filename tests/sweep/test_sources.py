@@ -88,7 +88,7 @@ def test_what_changed_is_named(package):
     edit(package / "figures/plots.py", "return ", "return 2 * ")
     edit(copy, "# # ", "# # Another ")
     assert sources.changed(there, before) == []
-    edit(package / "losses.py", "return ", "return 2 * ")
+    edit(package / "losses/__init__.py", "return ", "return 2 * ")
     assert sources.changed(there, before) == ["mdlib.losses"]
     edit(copy, "import torch\n", "import torch\n\nnow = 1\n")
     assert sources.changed(Chapter(copy), before) == ["the chapter", "mdlib.losses"]
