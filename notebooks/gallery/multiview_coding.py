@@ -107,7 +107,7 @@ def reached(nets, views):
 
 # %%
 def layer(channels, width, kernel, stride):
-    conv = nn.Conv2d(channels, width, kernel, stride, padding=kernel == 3)
+    conv = nn.Conv2d(channels, width, kernel, stride, padding=kernel % 2)
     return nn.Sequential(conv, nn.GroupNorm(8, width), nn.ReLU())
 
 
@@ -192,7 +192,8 @@ def known(J):
 
 for J in (2, 3, 4):
     of = F.one_hot(torch.tensor(sum(copies.HELD[:J], ()))).double()
-    joint = of @ of.T + copies.SIGMA**2 * torch.eye(len(of))  # their covariance
+    noise = copies.SIGMA**2 * torch.eye(len(of)).double()
+    joint = of @ of.T + noise  # covariance of all copies
     parts = joint[:8, :8].logdet() + joint[8:, 8:].logdet()
     assert abs((parts - joint.logdet()) / 2 - known(J)) < 1e-9, J
 
@@ -296,12 +297,16 @@ def compare(parts, law, sizes, arms):
 
 
 # %%
-SENSORS = {"untrained": ({"steps": 0}, 1, 1), "contrast": ({}, 1, 1)}
-SENSORS |= {"prediction": ({"predict": True}, 1, 1)}
+SENSORS = {  # arm: options of learn, size of blocks, J of one sensor
+    "untrained": ({"steps": 0}, 1, 1), "contrast": ({}, 1, 1),
+    "prediction": ({"predict": True}, 1, 1),
+}  # fmt: skip
 TURNS = {f"{J} views": ({}, 41, J) for J in (2, 4, 8)}
-TURNS["untrained"] = ({"steps": 0}, 41, 2)
-BLOCKS = {"photograph": 1, "2 sides": 2, "4 sides": 4, "8 sides": 8}
-BLOCKS |= {"object": 16, "category": 80, "two categories": 160}
+UNTRAINED = {"untrained": ({"steps": 0}, 41, 2)}
+BLOCKS = {
+    "photograph": 1, "2 sides": 2, "4 sides": 4, "8 sides": 8, "object": 16,
+    "category": 80, "two categories": 160,
+}  # fmt: skip
 INFOMIN = {arm: ({}, block, 2) for arm, block in BLOCKS.items()}
 CROP = Views(crop=(0.5, 1.0))
 OBJECTS = partial(eth80.halves, seed, 32)
@@ -312,7 +317,7 @@ STUDIES = {
     "colour": lambda: compare(
         images(both("cifar10", max_images=max_images), ycbcr), CROP, [1, 2], SENSORS),
     "masks": lambda: compare(images(OBJECTS()), CROP, [3, 1], SENSORS),
-    "turns": lambda: compare(images(OBJECTS()), CROP, [3], TURNS),
+    "turns": lambda: compare(images(OBJECTS()), CROP, [3], UNTRAINED | TURNS),
     "infomin": lambda: compare(images(OBJECTS(eth80.ROUND)), CROP, [3], INFOMIN),
 }  # fmt: skip
 rows = []
