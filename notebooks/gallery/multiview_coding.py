@@ -192,8 +192,7 @@ def known(J):
 
 for J in (2, 3, 4):
     of = F.one_hot(torch.tensor(sum(copies.HELD[:J], ()))).double()
-    noise = copies.SIGMA**2 * torch.eye(len(of)).double()
-    joint = of @ of.T + noise  # covariance of all copies
+    joint = of @ of.T + copies.SIGMA**2 * torch.eye(len(of)).double()
     parts = joint[:8, :8].logdet() + joint[8:, 8:].logdet()
     assert abs((parts - joint.logdet()) / 2 - known(J)) < 1e-9, J
 
@@ -297,16 +296,13 @@ def compare(parts, law, sizes, arms):
 
 
 # %%
-SENSORS = {  # arm: options of learn, size of blocks, J of one sensor
-    "untrained": ({"steps": 0}, 1, 1), "contrast": ({}, 1, 1),
-    "prediction": ({"predict": True}, 1, 1),
-}  # fmt: skip
-TURNS = {f"{J} views": ({}, 41, J) for J in (2, 4, 8)}
-UNTRAINED = {"untrained": ({"steps": 0}, 41, 2)}
-BLOCKS = {
-    "photograph": 1, "2 sides": 2, "4 sides": 4, "8 sides": 8, "object": 16,
-    "category": 80, "two categories": 160,
-}  # fmt: skip
+# arm: options of learn, size of its blocks, images of a scene
+SENSORS = {"untrained": ({"steps": 0}, 1, 1), "contrast": ({}, 1, 1),
+           "prediction": ({"predict": True}, 1, 1)}  # fmt: skip
+TURNS = {"untrained": ({"steps": 0}, 41, 2), "2 views": ({}, 41, 2),
+         "4 views": ({}, 41, 4), "8 views": ({}, 41, 8)}  # fmt: skip
+BLOCKS = {"photograph": 1, "2 sides": 2, "4 sides": 4, "8 sides": 8,
+          "object": 16, "category": 80, "two categories": 160}  # fmt: skip
 INFOMIN = {arm: ({}, block, 2) for arm, block in BLOCKS.items()}
 CROP = Views(crop=(0.5, 1.0))
 OBJECTS = partial(eth80.halves, seed, 32)
@@ -317,7 +313,7 @@ STUDIES = {
     "colour": lambda: compare(
         images(both("cifar10", max_images=max_images), ycbcr), CROP, [1, 2], SENSORS),
     "masks": lambda: compare(images(OBJECTS()), CROP, [3, 1], SENSORS),
-    "turns": lambda: compare(images(OBJECTS()), CROP, [3], UNTRAINED | TURNS),
+    "turns": lambda: compare(images(OBJECTS()), CROP, [3], TURNS),
     "infomin": lambda: compare(images(OBJECTS(eth80.ROUND)), CROP, [3], INFOMIN),
 }  # fmt: skip
 rows = []
