@@ -57,7 +57,7 @@ class GridFile(GridSource):
     ):
         """`pieces` reads the file at `path`, by `package` if need be; people find it on `page`.
 
-        `url` is empty where a file has to be made, by the program on `page`.
+        `url` is empty where a file has to be made, by or of what is on `page`.
         """
         self.name, self.title, self.place = name, title, path
         self.grid = Grid(name, tuple(factors), tuple(factors.values()))
@@ -203,6 +203,46 @@ def pendulum(source: GridFile, path: Path) -> Pieces:
         )
 
 
+# Polar angle from the zenith, and the azimuths seen there: 41 points of a hemisphere, in degrees.
+_RING = (0, 22, 45, 68, 90, 112, 135, 158, 180, 202, 225, 248, 270, 292, 315, 338)
+_SEEN = {0: (0,), 22: (0, 90, 180, 270), 35: (45, 135, 225, 315), 45: (0, 90, 180, 270),
+         66: (27, 63, 117, 153, 207, 243, 297, 333), 68: (0, 90, 180, 270), 90: _RING}  # fmt: skip
+ETH80_VIEWS = tuple((polar, azimuth) for polar, seen in _SEEN.items() for azimuth in seen)
+_TURNED = re.compile(r"(\d+)/(\d+)/(maps/)?[a-z]+\d+-(\d{3})-(\d{3})(-map)?\.(?:jpg|png)")
+
+
+def eth80(source: GridFile, path: Path) -> Pieces:
+    """A tar file of JPEG photographs and, one channel, PNG masks; folders number the objects."""
+    from PIL import Image
+
+    channels, height, width = source.image_shape
+    shape, mode = ((height, width), "L") if channels == 1 else ((height, width, channels), "RGB")
+    seen = set()
+    with tarfile.open(path, "r:") as tar:
+        for member in tar:
+            named = _TURNED.fullmatch(member.name)
+            if named is None or not member.isreg() or bool(named[3]) != (channels == 1):
+                continue
+            what = f"{source.name}: {member.name} in {path}"
+            category, number, polar, azimuth = (int(named[k]) for k in (1, 2, 4, 5))
+            view = (polar, azimuth)
+            if category > len(source.class_names) or number > 10 or view not in ETH80_VIEWS:
+                raise CorruptData(f"{what} is not of the 8 categories, 10 objects and 41 views")
+            file = tar.extractfile(member)
+            assert file is not None  # as it is for regular members
+            with decode.readable(source.name, f"{member.name} in {path}"):
+                pixels = np.asarray(Image.open(file).convert(mode))
+            decode.need_array(what, pixels, shape)
+            place = (category - 1, number - 1, ETH80_VIEWS.index(view))
+            row = int(source.grid.index_of(place))
+            seen.add(row)
+            yield np.array([row]), np.atleast_3d(pixels).transpose(2, 0, 1)[None]
+    if len(seen) != len(source.grid):
+        raise CorruptData(
+            f"{source.name}: {path} holds {len(seen)} images, expected {len(source.grid)}"
+        )
+
+
 # The sets. Where the publisher gives no checksum, the MD5 is the one that loaders of other projects
 # check the file by (github.com/nmichlo/disent among them).
 
@@ -257,6 +297,17 @@ GRIDS: tuple[GridFile, ...] = (
              "gallery/pendulum_causalvae/pendulum_96px_png.tar",
              "2ea28d787a5cace7ebdd6360dc82e120", "", file_size=1_669_120,
              page="drawn by research/CausalVAE of github.com/huawei-noah/trustworthyAI"),
+    # 3 280 photographs and their masks (0 and 255), 128 pixels, of 80 objects from 41 sides: JPEG
+    # and 1-bit PNG files made of the 256-pixel PNG files on the page. Train and test share objects:
+    # to keep them apart, load "all" and split by object. B. Leibe, B. Schiele, Analyzing appearance
+    # and contour based methods for object categorization, CVPR 2003 (no licence is stated).
+    *(GridFile(f"eth80{kind}", f"ETH-80{kind and ', masks'}",
+               {"category": 8, "object": 10, "view": len(ETH80_VIEWS)},
+               "category", ("apple", "car", "cow", "cup", "dog", "horse", "pear", "tomato"),
+               (channels, 128, 128), eth80, "gallery/eth80/eth80_128px.tar",
+               "446da6f780387d74b35a2788a50b482e", "",
+               page="made of github.com/chenchkx/ETH-80", file_size=20_439_040)
+      for kind, channels in (("", 3), ("-masks", 1))),
 )
 # fmt: on
 

@@ -21,7 +21,7 @@
 # - IRS, UC and CG, with a slip of the released code and two traps,
 # - which scores confuse correlation of *values* with entanglement of *codes*: asked of codes we make, then of trained ones.
 #
-# **You need** `theory/disentanglement` for MIG, DCI and MCC, best up to its section on dependent factors;
+# **You need** `theory/disentanglement` for MIG, DCI and MCC;
 # `gallery/total_correlation` for the methods.
 #
 # **Time:** 15 minutes to read; about 20 seconds to run on one CPU core.
@@ -72,12 +72,14 @@ V = 4  # values of each factor
 # ## A process with confounders
 #
 # Factors $g_1, \dots, g_K$ make the picture $x$. Common causes $C$ may stand behind them, and may themselves be factors or be
-# hidden. In the authors' CANDLE, pictures of objects, a script ties the object's kind to its colour and size (observed), and
-# the scene's own light and the place where an object can stand do the rest (unobserved). Here it is `scenes`: four values of each of its six factors, $4^6 = 4096$ pictures, and two worlds.
+# hidden. In the authors' CANDLE a script ties the object's kind to its colour and size (observed), and
+# the scene's own light and the place where an object can stand do the rest (unobserved). Here it is
+# `scenes`: four values of each of its six factors, $4^6 = 4096$ pictures, and three worlds.
 #
 # - **observed**: each *shape* has two of the four hues and two of the four scales, as in CANDLE's script.
 # - **unobserved**: a hidden $c$ moves the light (hues of floor and wall) and the placement (orientation):
 #   $g = c + u$, $u$ uniform on $\{-1, 0, 1\}$, clipped.
+# - **untied**: all factors are free, to see what the ties cost.
 
 
 # %%
@@ -368,13 +370,12 @@ trained.set_index(["code", "scored on"]).round(3)
 # *Table 2. This run's learners. "read" is the classifier's mean probability of the true value in reconstructions, what CG
 # can be at most.*
 #
-# Between the two rows of a learner only the scored pictures differ: any difference is the score's own opinion on
-# correlated values.
+# Between the two rows of a learner only the scored pictures differ.
 #
 # ## The claims, and the sweep's verdicts
 #
-# They were written down in `notebooks/sweeps/gallery_confounded_metrics.yaml` before the sweep ran, with seeds that no
-# pilot had used: four learners, both worlds.
+# Written in `notebooks/sweeps/gallery_confounded_metrics.yaml` (four learners, two worlds) and
+# `gallery_confounded_training.yaml` (two learners, tied or not in training) before each ran, with fresh seeds.
 
 # %% tags=["hide-input"]
 sweep.show_claims("gallery_confounded_metrics")
@@ -401,8 +402,8 @@ for axis in plt.gcf().axes:
 plt.show()
 
 # %% [markdown]
-# *Figures 2 and 3, Tables 3 and 4. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment: of
-# codes and scores, and of what confounded training costs.*
+# *Figures 2 and 3, Tables 3 and 4. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment; the
+# second sweep asks what confounded training costs.*
 #
 # *Figure 4. The figure to remember. Left: the right code's score on tied rows, less its score on all pictures. Middle: the
 # same for trained codes. A score that is not confused stays at 0 in both. Right: on tied rows, what the right code is ahead of
@@ -410,7 +411,7 @@ plt.show()
 # (this run, where there is no sweep).*
 #
 # **What the five seeds say.** The paper's first point holds: on tied rows MIG blames the perfect code (−.25), UC and CG do not.
-# Its second holds in part. CG sees a rotation, yet with the published outer bars it hardly sees two factors in one dimension
+# CG sees a rotation, yet with the published outer bars it hardly sees two factors in one dimension
 # (.02 below the perfect code, the claim of .05 fails); with signs the difference is .29. UC sees that dimension and no
 # stand-in. And where the world is confounded, MIG ranks the shared dimension above the perfect code, and MCC rises for the
 # stand-in: a score may err by praise, too. Of *trained* codes MIG does not fall, as we had guessed; in the world with a hidden

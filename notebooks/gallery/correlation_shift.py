@@ -326,14 +326,7 @@ results.set_index(["method", "λ"]).round(3)
 # pilot had used.
 
 # %%
-try:
-    said = sweep.claims("gallery_correlation_shift")
-    plots.claims(said, "difference")
-except FileNotFoundError:
-    said = pd.DataFrame(
-        {"not yet run": ["mdlib sweep gallery_correlation_shift"]}
-    )
-said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
+sweep.show_claims("gallery_correlation_shift", "difference")
 
 # %% [markdown]
 # *Figure 2 and Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
