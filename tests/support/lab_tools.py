@@ -58,7 +58,8 @@ def opened(browser, address, notebook, errors):
     page.set_default_timeout(120_000)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{address}/lab/tree/{notebook}?token={TOKEN}&reset")
-    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
+    # The indicator beside the kernel's name says idle before there is one; the status bar does not.
+    page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()
     page.locator(".jp-Notebook .jp-Cell").first.click(position={"x": 50, "y": 10})  # the prompt
     page.keyboard.press("Escape")  # out of the cell's editor
     return page
