@@ -27,7 +27,7 @@
 # %% tags=["parameters", "hide-input"]
 studies = "synthetic,digits"  # what is run; colour needs CIFAR-10, the last three need ETH-80
 # [some of synthetic, digits, colour, masks, turns, infomin, or all]
-steps = 300  # training steps of two views; J views take 2 / J of them, so all see as many images
+steps = 200  # training steps of two views; J views take 2 / J of them, so all see as many images
 # [8 or more]
 batch_size = 128  # scenes a step; all but one are negatives [2 or more]
 lr = 2e-3  # the largest learning rate [above 0]
