@@ -19,7 +19,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 EXTRAS := notebooks,test,book,course,bench,cluster
 
-.PHONY: tour check test test-units test-notebooks test-grading book paper lab lint static course slides \
+.PHONY: tour check test test-units test-notebooks test-grading test-lab book paper lab lint static course slides \
     pairs lock clean
 
 tour: $(READY)
@@ -40,7 +40,12 @@ test-notebooks: $(READY)
 
 # Every chapter released, filled in and graded by nbgrader: an hour.
 test-grading: $(READY)
-	GRADE=$${GRADE:-all} OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_grading.py -q -p no:benchmark
+	GRADE=$${GRADE:-all} OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_grading.py -q \
+	    -n 2 -p no:benchmark
+
+# JupyterLab in Chromium: a chapter's first cells, a progress bar, an explorable.
+test-lab: $(READY)
+	JUPYTERLAB=yes $(BIN)/pytest tests/test_lab.py -q -p no:benchmark
 
 book: $(READY)
 	@SOLUTIONS=$(SOLUTIONS) $(BIN)/python book/build.py

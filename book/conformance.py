@@ -14,12 +14,14 @@ from typing import Any
 
 import pandas as pd
 import torch
+import torch.nn.functional as F
 import yaml
 from torch import Tensor, nn
 
 from mdlib import losses, methods
 from mdlib.methods import simsiam
 from mdlib.methods.base import Method
+from mdlib.methods.joint_embedding import follow
 from mdlib.methods.vae import VAE, Posterior
 from mdlib.training import loop
 from mdlib.views import style
@@ -191,7 +193,7 @@ def _() -> Numbers:
 
 @ours("byol-rate")
 def _() -> Numbers:
-    return {f"step {step}": loop._SCHEDULES["cosine"](step / 10) for step in (0, 1, 5, 9)}
+    return {f"step {step}": loop.SCHEDULES["cosine"](step / 10) for step in (0, 1, 5, 9)}
 
 
 @ours("directpred-w")
@@ -210,7 +212,7 @@ def _() -> Numbers:
 @ours("simsiam-rate")
 def _() -> Numbers:
     groups = learner("simsiam", fix_predictor_lr=True).parameter_groups()
-    rates = [loop._SCHEDULES[group.get("schedule", "cosine")](3 / 10) for group in groups]
+    rates = [loop.SCHEDULES[group.get("schedule", "cosine")](3 / 10) for group in groups]
     return dict(zip(("encoder", "predictor"), rates, strict=True))
 
 
@@ -247,6 +249,58 @@ def some_of(x: Tensor) -> Numbers:
 def _() -> Numbers:
     a, b = views(0.1)
     return told(on_projections("wmse", [a, b], part=16), gradient=a)
+
+
+@ours("moco")
+def _() -> Numbers:
+    a, b = views(0.1)
+    method = with_queue()
+    method.project = lambda views: [a, b]
+    method.keys = lambda views: [F.normalize(x.detach(), dim=1) for x in (a, b)]
+    return told(method.loss(torch.empty(0))[0], gradient=a)
+
+
+@ours("moco-queue")
+def _() -> Numbers:
+    a, b = (x.detach() for x in views(0.1))
+    method = with_queue()
+    method.project = lambda views: [a, b]
+    method.keys = lambda views: [F.normalize(x, dim=1) for x in (a, b)]
+    method.loss(torch.empty(0))
+    method.after_step(0, 10)
+    return beside_and_last(method.queue)
+
+
+def with_queue() -> Any:
+    method = learner("moco", queue_size=64)
+    method.queue = F.normalize(wave(0.3, 64, 6), dim=1)
+    return method
+
+
+@ours("moco-momentum")
+def _() -> Numbers:
+    slow, fast = matrix(0.35), matrix(0.3)
+    follow(slow, fast, methods.options_of(methods.find("moco"))["momentum"])
+    return beside_and_last(slow.weight)
+
+
+@ours("swav-sinkhorn")
+def _() -> Numbers:
+    shares = losses.sinkhorn(wave(0.1, 32, 9))
+    return beside_and_last(shares) | {"weighted": (shares * wave(0.3, 32, 9)).sum()}
+
+
+@ours("swav")
+def _() -> Numbers:
+    a, b = views(0.1)
+    method = learner("swav", prototypes=9)
+    method.project = lambda views: [a, b]
+    method.prototypes = nn.Parameter(F.normalize(wave(0.3, 9, 6), dim=1))
+    return told(method.loss(torch.empty(0))[0], codes=a, prototypes=method.prototypes)
+
+
+def beside_and_last(x: Tensor) -> Numbers:
+    return {"beside": x[0, 1], "last": x[-1, -1], "absolute": x.abs().sum()}
 
 
 @ours("augself-differences")

@@ -6,8 +6,14 @@ As a script it prints the summary of the ledger, which README.md has between its
 from __future__ import annotations
 
 import ast
+import atexit
+import io
 import re
+import subprocess
+import tarfile
+import tempfile
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +25,12 @@ from pybtex.database import parse_file
 
 from mdlib import methods, sweep
 from mdlib.notebook.chapters import Chapter, find, names
-from mdlib.sweep import ledger, plan
+from mdlib.sweep import ledger, plan, sources
 from mdlib.sweep.claims import claims_path
 from mdlib.sweep.rowfile import csv_path
 
 ROOT = Path(__file__).resolve().parents[1]
+SAID = 4  # of the names of what is another than when rows were made
 WORKS = parse_file(ROOT / "book" / "references.bib").entries
 
 RESULTS = """# What holds
@@ -55,7 +62,9 @@ All claims that were tried on rows, of the works and our own controls.
 ROWS = """## All rows
 
 Each sweep's rows and verdicts as files, to sort and to filter in any program for tables. What the
-numbers mean, and what they do not show, is for the chapters to say.
+numbers mean, and what they do not show, is for the chapters to say. *Another since* names what the
+numbers come from and whose code is no longer that of their commit: a new data set in the registry
+counts, a figure does not. `mdlib replay NAME` says whether the numbers are others, too.
 """
 
 CONFORMANCE = """# Conformance
@@ -231,7 +240,6 @@ def result(spec: sweep.Spec) -> str:
     """One sweep: what it asks, who ran it, and its files."""
     frame = sweep.read_csv(spec)
     runs = frame.drop_duplicates("run")
-    present = set(runs["run"].str.rpartition("-")[2]) == {plan.source_hash(spec.chapter)}
     commits = ", ".join(f"`{commit[:9]}`" for commit in runs["run_commit"].unique())
     missing = "**Not complete:** " if len(runs) < len(spec.points) else ""
     files = [file for file in (csv_path(spec), claims_path(spec)) if file.is_file()]
@@ -242,10 +250,39 @@ def result(spec: sweep.Spec) -> str:
     facts = (
         f"{link(spec.chapter)}. {missing}{len(runs)} of {len(spec.points)} runs on "
         f"{', '.join(runs['run_device'].unique())}, {runs['run_seconds'].median():.0f} s each "
-        f"(median); commit {commits}, {'the present' if present else 'earlier'} sources. "
+        f"(median); commit {commits}{since(spec, runs)}. "
         f"{len(frame)} rows: {', '.join(downloads)}."
     )
     return "\n\n".join([f"### {spec.name}", about(spec), facts])
+
+
+def since(spec: sweep.Spec, runs: pd.DataFrame) -> str:
+    """Is the code that the rows came from still the present one? If not, what is another since."""
+    if set(runs["run"].str.rpartition("-")[2]) == {plan.source_hash(spec.chapter)}:
+        return ", the present sources"
+    changed: dict[str, None] = {}
+    for commit in runs["run_commit"].dropna().unique():
+        try:
+            changed |= dict.fromkeys(sources.changed(spec.chapter, earlier(commit)))
+        except (tarfile.TarError, subprocess.CalledProcessError, ValueError):
+            return ", earlier sources"  # a shallow clone, or a chapter that can't be read
+    said = [name if name == "the chapter" else f"`{name}`" for name in changed]
+    rest = f" and {len(said) - SAID} more" if len(said) > SAID else ""
+    return f"; another since: {', '.join(said[:SAID])}{rest}" if said else ", the present sources"
+
+
+@cache
+def earlier(commit: str) -> Path:
+    """The code of the project as it was in a commit, in a folder that goes when Python ends."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    packed = subprocess.run(
+        ["git", "-C", ROOT, "archive", commit, "mdlib", ":(glob)notebooks/**/*.py"],
+        check=True, capture_output=True,
+    ).stdout  # fmt: skip
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(folder.name, filter="data")
+    return Path(folder.name)
 
 
 def about(spec: sweep.Spec) -> str:

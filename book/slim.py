@@ -111,10 +111,20 @@ _EMBEDDED = re.compile(r"data:image/png;base64,([A-Za-z0-9+/]+=*)")
 
 
 def smaller_embedded(match: re.Match[str]) -> str:
-    """A picture in a page, as explorables have them: the same pixels, as WebP if that is less."""
+    """A picture in a page, as explorables have them: as WebP, with 256 colours if they do.
+
+    Its pixels are large on the page, so none is blurred.
+    """
     with Image.open(io.BytesIO(base64.b64decode(match[1]))) as picture:
-        content = base64.b64encode(saved(picture, ".webp", lossless=True)).decode()
-    return min(match[0], f"data:image/webp;base64,{content}", key=len)
+        full = picture.convert("RGB")
+    few = with_few_colours(full)
+    ways = [full, few.convert("RGB")] if error(few, full) < COARSE else [full]
+    content = min((saved(way, ".webp", lossless=True) for way in ways), key=len)
+    return min(match[0], f"data:image/webp;base64,{base64.b64encode(content).decode()}", key=len)
+
+
+def with_few_colours(picture: Image.Image) -> Image.Image:
+    return picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
 
 
 def smallest(path: Path) -> tuple[str, bytes]:
@@ -123,7 +133,7 @@ def smallest(path: Path) -> tuple[str, bytes]:
         picture = picture.convert("RGBA")
         paper = Image.new("RGBA", picture.size, "white")
         full = Image.alpha_composite(paper, picture).convert("RGB")
-    few = full.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few = with_few_colours(full)
     ways: list[tuple[str, Image.Image, dict[str, object]]] = []
     if error(few, full) < COARSE:
         ways = [

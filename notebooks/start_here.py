@@ -246,12 +246,12 @@ for (name, s), method in trained.items():
     rows.append({"method": name, "seed": s} | examine(method, 1000 + s))
 results = pd.DataFrame(rows)
 mdlib.record(out, results)
-summary = ["method", "content, clean images", "content, new views", "style"]
-tables.mean_std(results[summary])
+summary = ["content, clean images", "content, new views", "style"]
+tables.mean_std(results[["method", "seed", *summary]], best=summary[:2])
 
 # %% [markdown]
 # *Table 1. Content (accuracy of a linear probe) and style (mean $R^2$ over all style parameters): mean ± standard
-# deviation over n seeds.*
+# deviation over n seeds. Bold: the best content, and what these seeds cannot tell from it.*
 
 # %% tags=["picture", "hide-input"]
 plots.content_style(results, "content, new views", "style")
@@ -264,7 +264,7 @@ plots.content_style(results, "content, new views", "style")
 
 # %% tags=["hide-input"]
 each = (
-    results.drop(columns=[*summary[1:], "seed"])
+    results.drop(columns=[*summary, "seed"])
     .groupby("method", sort=False)
     .mean()
 )

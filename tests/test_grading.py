@@ -99,6 +99,24 @@ def test_notebook_of_otter_has_a_question_for_each_exercise(mini):
         assert len(begins) == raw.count(f"# END {mark}") > 1
 
 
+def test_a_test_of_otter_says_nothing(mini, capsys):
+    mini.cells[2].source = 'if f(1) == 2:\n    print("Not all was checked")\n7.5'
+    (tests,) = [c.source for c in grading.otter(mini, "x").cells if "Not all" in c.source]
+    exec(compile(tests, "test", "exec"), {"f": lambda x: x + 1})
+    assert capsys.readouterr().out == ""
+
+
+def test_hidden_tests_of_otter_run_by_themselves(mini):
+    mini.cells[2].source = "a, b = 1, 2\nassert f(a) == b\n7.5"
+    hidden = mini.cells[3]
+    for source, needs_check in (("assert f(b) == 3", True), ("b = 5\nassert f(b) == 6", False)):
+        hidden.source = source
+        made = grading.otter(mini, "x").cells
+        (tests,) = [c.source for c in made if source in c.source]
+        assert ("a, b = 1, 2" in tests) == needs_check
+        exec(tests, {"f": lambda x: x + 1})
+
+
 @pytest.mark.parametrize(
     ("source", "quiet"),
     [

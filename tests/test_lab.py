@@ -1,11 +1,17 @@
 """`make lab` works on a copy: the checkout stays as it is, and what was changed is kept."""
 
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
 import lab
+import nbformat
 import pytest
+from lab_tools import opened, run_cells, running
+from nbformat.v4 import new_code_cell, new_notebook
+from site_tools import chromium, drag
 
 from mdlib.notebook import chapters
 
@@ -64,3 +70,51 @@ def test_saving_a_copy_writes_no_second_file(checkout):
 def test_another_word_is_refused(capsys):
     assert lab.main("new") == 2
     assert "expected nothing, or fresh" in capsys.readouterr().err
+
+
+# --- in a browser
+
+EXPLORABLES = """
+from mdlib.figures import explorable
+figure = explorable.curves("a-line", {"up": range(5)}, {"x": range(5)}, along="x")
+figure
+"""
+
+asked = pytest.mark.skipif(
+    "JUPYTERLAB" not in os.environ, reason="a minute, with Chromium: make test-lab has it"
+)
+
+
+@asked
+def test_a_chapter_and_explorables_run_in_jupyterlab(checkout, tmp_path):
+    """The first cells up to the training, whose bar moves; a figure that is dragged, both ways."""
+    folder = lab.working_copy()
+    cells = nbformat.read(folder / "start_here.ipynb", as_version=4).cells
+    training = next(n for n, c in enumerate(cells) if "fit(" in c.source and c.cell_type == "code")
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells = [new_code_cell(EXPLORABLES), new_code_cell("figure.live()")]
+    own = new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(own, folder / "explorables.ipynb")
+    errors = []
+    with running(folder, tmp_path) as address, chromium() as browser:
+        page = opened(browser, address, "start_here.ipynb", errors)
+        run_cells(page, training + 1)
+        page.locator(".jp-OutputArea .widget-hprogress").first.wait_for()
+        counted = page.locator(".jp-OutputArea .widget-html-content").filter(has_text="/").last
+        page.wait_for_function("([node, text]) => node.textContent !== text",
+                               arg=[counted.element_handle(), counted.text_content()])  # fmt: skip
+        assert re.search(r"[1-9]\d*/\d+", counted.text_content())
+        page.keyboard.press("i")
+        page.keyboard.press("i")  # interrupts
+
+        page = opened(browser, address, "explorables.ipynb", errors)
+        run_cells(page, 2)
+        figure = page.locator(".jp-OutputArea figure[data-explorable=a-line]")
+        figure.get_by_text("up 0.00").wait_for()
+        drag(page, figure.locator("input[type=range]"))
+        assert re.search("up [34].00", figure.text_content())
+        live = page.locator(".jp-OutputArea .widget-vbox")
+        live.get_by_text("up 0.00").wait_for()
+        live.locator(".noUi-handle").press("ArrowRight")
+        live.get_by_text("up 1.00").wait_for()
+    assert errors == []

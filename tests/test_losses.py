@@ -13,6 +13,7 @@ from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 from mdlib import losses
 
 DOUBLE = torch.float64
+PACKAGE = losses.__name__
 
 
 @pytest.fixture
@@ -402,13 +403,90 @@ def test_the_farthest_combination_of_each_pair_by_itself(batch, generator):
         torch.testing.assert_close(gaps, torch.stack(each))
 
 
+# --- a queue, and prototypes ------------------------------------------------------------------
+
+
+def test_queue_info_nce_is_a_softmax_over_ones_own_key_and_the_queue(generator):
+    query, key, queue = (normal(n, 3, generator=generator) for n in (5, 5, 4))
+    values = []
+    for q, k in zip(query, key, strict=True):
+        cosines = [float(q @ x / (q.norm() * x.norm())) for x in (k, *queue)]
+        total = sum(math.exp(c / 0.2) for c in cosines)
+        values.append(-math.log(math.exp(cosines[0] / 0.2) / total))
+    actual = losses.queue_info_nce(query, key, queue, 0.2)
+    assert actual.item() == pytest.approx(np.mean(values), rel=1e-12)
+
+
+def test_queue_info_nce_of_equal_scores_is_the_logarithm_of_all_candidates(generator):
+    same = normal(1, 3, generator=generator)
+    value = losses.queue_info_nce(same.expand(6, 3), same.expand(6, 3), same.expand(15, 3), 0.07)
+    assert value.item() == pytest.approx(math.log(16))
+
+
+def test_sinkhorn_is_the_papers_scaling_in_turns(generator):
+    scores = normal(7, 4, generator=generator)
+    q = np.exp(scores.numpy().T / 0.5)  # K × B, as in the paper
+    for _ in range(3):
+        q /= q.sum(1, keepdims=True) * 4
+        q /= q.sum(0, keepdims=True) * 7
+    np.testing.assert_allclose(losses.sinkhorn(scores, 0.5, 3), 7 * q.T, rtol=1e-12)
+
+
+def test_sinkhorn_comes_to_use_all_prototypes_alike(generator):
+    shares = losses.sinkhorn(normal(12, 4, generator=generator), 0.3, 200)
+    np.testing.assert_allclose(shares.sum(1), np.ones(12), rtol=1e-12)
+    np.testing.assert_allclose(shares.sum(0), np.full(4, 3.0), rtol=1e-6)
+    # Of the form u exp(scores / epsilon) v: what makes it the optimum, not only a feasible point.
+    scores = normal(12, 4, generator=generator)
+    rest = losses.sinkhorn(scores, 0.3, 200).log() - scores / 0.3
+    interaction = rest - rest.mean(0) - rest.mean(1, keepdim=True) + rest.mean()
+    np.testing.assert_allclose(interaction, np.zeros((12, 4)), atol=1e-9)
+
+
+def test_sinkhorn_of_a_small_epsilon_is_the_best_even_assignment():
+    scores = torch.tensor([[1.0, 0.9], [0.9, 0.1], [0.8, 0.2], [0.7, 0.6]])  # all prefer the first
+    shares = losses.sinkhorn(scores, 1e-3, 3000)
+    np.testing.assert_allclose(shares[:, 1], [1, 0, 0, 1], atol=1e-2)  # those that lose least
+
+
+@pytest.mark.parametrize("members", [2, 3])
+def test_swapped_prediction_is_the_mean_over_ordered_pairs(members, generator):
+    z, prototypes = normal(6, members, 3, generator=generator), normal(4, 3, generator=generator)
+    scores = [(v / v.norm(dim=1, keepdim=True)) @ prototypes.T for v in z.unbind(1)]
+    values = []
+    for i, j in permutations(range(members), 2):
+        shares = losses.sinkhorn(scores[i], 0.3, 2)
+        p = torch.softmax(scores[j] / 0.2, dim=1)
+        values.append(-(shares * p.log()).sum(1).mean().item())
+    actual = losses.swapped_prediction(z, prototypes, 0.2, 0.3, 2).item()
+    assert actual == pytest.approx(np.mean(values), rel=1e-12)
+
+
+def test_swapped_prediction_takes_assignments_for_constants(generator):
+    z = normal(6, 2, 3, generator=generator).requires_grad_()
+    prototypes = normal(4, 3, generator=generator).requires_grad_()
+    actual = torch.autograd.grad(losses.swapped_prediction(z, prototypes), (z, prototypes))
+    scores = [torch.nn.functional.normalize(v, dim=1) @ prototypes.T for v in z.unbind(1)]
+
+    def slow(constant):
+        shares = [losses.sinkhorn(s.detach() if constant else s) for s in scores]
+        log_p = [torch.log_softmax(s / 0.1, dim=1) for s in scores]
+        total = -((shares[0] * log_p[1]).sum(1) + (shares[1] * log_p[0]).sum(1)).mean() / 2
+        return torch.autograd.grad(total, (z, prototypes), retain_graph=True)
+
+    for ours, same, other in zip(actual, slow(True), slow(False), strict=True):
+        torch.testing.assert_close(ours, same)
+        assert (ours - other).norm() > 0.1 * ours.norm()
+
+
 # --- precision --------------------------------------------------------------------------------
 
 
 def test_no_function_is_forgotten():
-    here = {n for n, f in vars(losses).items() if getattr(f, "__module__", "") == losses.__name__}
+    here = {n for n, f in vars(losses).items() if getattr(f, "__module__", "").startswith(PACKAGE)}
     public = {name for name in here if name[0] != "_"}
-    assert public - {"full_precision", "shuffled"} == set(HALF_CASES)
+    assert public == set(losses.__all__)
+    assert public - {"shuffled"} == set(HALF_CASES)
 
 
 @pytest.mark.parametrize("name", HALF_CASES)

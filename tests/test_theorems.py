@@ -246,7 +246,7 @@ BREAKS = {
             ("(SIZES + 1) / (6 * n)", "(SIZES + 1) / n"),
         ],
         "null": [
-            ('"standardised": True', '"standardised": False'),
+            ("for k in (False, True)", "for k in (False, False)"),
             ("size = np.exp(1.5", "size = np.exp(0.0"),
         ],
         "dependent": [
@@ -294,6 +294,8 @@ BREAKS = {
                 '"Gaussian": lambda r: r.standard_exponential',
             ),
         ],
+    },
+    "experiments/block_identifiability": {
         "round": [
             ("theta = 2 * math.pi *", "theta = math.pi *"),
             ("c[:, :1].exp() * plane", "c[:, :1] * plane"),

@@ -8,6 +8,7 @@ what the blank already has in its place.
 from __future__ import annotations
 
 import ast
+import symtable
 from typing import TYPE_CHECKING, Any
 
 import course
@@ -101,9 +102,9 @@ def otter(notebook: NotebookNode, chapter: str) -> NotebookNode:
         question = f"# BEGIN QUESTION\nname: exercise_{exercise.number}"
         before(notebook, solution, f"{question}\npoints: {exercise.by_check}", "# BEGIN SOLUTION")
         after(notebook, solution, new_raw_cell("# END SOLUTION"), new_raw_cell("# BEGIN TESTS"))
-        check.source = configured(check.source, by_visible(exercise))
         if hidden:
-            hidden.source = configured(hidden.source, 1, hidden=True)
+            hidden.source = configured(alone(hidden.source, check.source), 1, hidden=True)
+        check.source = configured(check.source, by_visible(exercise))
         ends = [new_raw_cell("# END TESTS"), new_raw_cell("# END QUESTION")]
         if reading := exercise.points - exercise.by_check:
             asked = PARAGRAPH.format(number=exercise.number, points=reading)
@@ -128,7 +129,21 @@ def configured(source: str, points: int, hidden: bool = False) -> str:
     """A test of otter's, with its points; it compares what a cell shows, so this shows nothing."""
     unseen = "\nhidden: true" if hidden else ""
     head = f'""" # BEGIN TEST CONFIG\npoints: {points}{unseen}\n""" # END TEST CONFIG'
-    return f"{head}\n{quiet(source)}"
+    silent = "print = lambda *words, **more: None\n" if "print(" in source else ""
+    return f"{head}\n{silent}{quiet(source)}"
+
+
+def alone(hidden: str, check: str) -> str:
+    """Hidden tests that run by themselves: otter runs each test without what another has set."""
+    used = {n.id for n in ast.walk(course.parsed("hidden", hidden)) if isinstance(n, ast.Name)}
+    needed = used & set_by(check) - set_by(hidden)
+    return f"{quiet(check)}\n{hidden}" if needed else hidden
+
+
+def set_by(source: str) -> set[str]:
+    """The names that a cell leaves behind."""
+    names = symtable.symtable(ast.unparse(course.parsed("cell", source)), "cell", "exec")
+    return {one.get_name() for one in names.get_symbols() if one.is_assigned() or one.is_imported()}
 
 
 def quiet(source: str) -> str:

@@ -49,8 +49,12 @@ def main(command: str = "") -> int:
         return 2
     folder = working_copy(command == "fresh")
     print(f"A copy of the chapters: {folder}. For a fresh one: make lab LAB=fresh", flush=True)
-    lab = Path(sys.executable).with_name("jupyter")
-    return subprocess.run([lab, "lab", f"--notebook-dir={folder}"]).returncode
+    return subprocess.run(server(folder)).returncode
+
+
+def server(folder: Path) -> list[str]:
+    """The command that serves a folder."""
+    return [str(Path(sys.executable).with_name("jupyter")), "lab", f"--notebook-dir={folder}"]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Do the tests notice? One small change at a time in a module's code, and its tests on each.
 
-    python tools/mutate.py mdlib/losses.py tests/test_losses.py
+    python tools/mutate.py mdlib/losses/__init__.py tests/test_losses.py
     python tools/mutate.py mdlib/training/loop.py tests/training --minutes 20
 
 Prints the share of changes that a test noticed, and those that none did. A change that alters no

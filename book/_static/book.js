@@ -28,6 +28,15 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   for (const box of all(".bd-article :is(table, div.math, pre)")) reach.observe(box);
 
+  // A link to a table opens it, if it is folded.
+  const unfold = () => {
+    if (!/^#[\w-]+$/.test(location.hash)) return;
+    const fold = document.querySelector(`details.numbers[data-of="${location.hash.slice(1)}"]`);
+    if (fold) fold.open = true;
+  };
+  addEventListener("hashchange", unfold);
+  unfold();
+
   // Print shows what is folded, but for code: a table is of no use closed, plotting code is no loss.
   let opened = [];
   addEventListener("beforeprint", () => {

@@ -25,6 +25,7 @@ from mdlib.data.folder import Folder
 from mdlib.data.grids import GRIDS, SmallNorb
 from mdlib.data.pendulum import Pendulum
 from mdlib.data.pong import Pong
+from mdlib.data.rsscn7 import RSSCN7
 from mdlib.data.scenes import Scenes
 from mdlib.data.sprites import Sprites
 from mdlib.registry import Registry
@@ -66,6 +67,7 @@ SOURCES: Registry[Source] = Registry(
             *GRIDS[:3],
             SmallNorb(),
             *GRIDS[3:],
+            RSSCN7(),
         )
     },
 )

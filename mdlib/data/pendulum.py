@@ -63,6 +63,7 @@ def render(
     causes: Sequence[Sequence[float]] | Tensor,
     size: int = _SIDE,
     device: str | torch.device | None = None,
+    shadows: Sequence[Sequence[float]] | Tensor | None = None,
 ) -> UInt8[Tensor, "images 3 size size"]:
     """Draw pendulums, anti-aliased, by the signed distance of each pixel to four shapes' edges.
 
@@ -70,19 +71,80 @@ def render(
         causes: [N, 2], angle of the pendulum and of the light, in degrees.
         size: side of the images in pixels; the scene scales with it.
         device: where to draw and return; by default where `causes` are.
+        shadows: [N, 2], length and position, in the place of those that the causes throw: what no
+            light does, an intervention on an effect does.
     Returns:
         uint8 [N, 3, size, size], RGB on white.
     Raises:
         ValueError: `causes` are not [N, 2] finite numbers, or a light is not above 0° and below
-            180°, where it would throw no shadow on the ground.
+            180°, where it would throw no shadow on the ground; `shadows` are not as many, finite,
+            and of positive length.
     """
     causes = _checked(causes)
+    thrown = shadow(causes) if shadows is None else as_tensor(shadows, "shadows").float()
+    need(
+        thrown.shape == causes.shape and bool(thrown.isfinite().all() & (thrown[:, 0] > 0).all()),
+        f"pendulum: shadows must be [{len(causes)}, 2] finite numbers (length, position), lengths"
+        f" above 0, got {thrown[:2].tolist()} … of shape {tuple(thrown.shape)}",
+    )
     causes = causes.to(device or causes.device)
+    thrown = thrown.to(causes)
     images = torch.empty(len(causes), 3, size, size, dtype=torch.uint8, device=causes.device)
     for start in range(0, len(causes), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        images[rows] = (_draw(causes[rows], size) * 255).round_().to(torch.uint8)
+        images[rows] = (_draw(causes[rows], thrown[rows], size) * 255).round_().to(torch.uint8)
     return images
+
+
+def degrees(causes: Float[Tensor, "images 2"]) -> Float[Tensor, "images 2"]:
+    """Angles of pendulum and light for causes [N, 2] from 0 to 1, the ends of ANGLES and LIGHTS."""
+    low, high = torch.tensor([ANGLES, LIGHTS], device=causes.device).T
+    return low + (high - low) * causes
+
+
+def effects(causes: Float[Tensor, "images 2"]) -> Float[Tensor, "images 2"]:
+    """Length and position of the shadow for causes [N, 2] from 0 to 1, on LENGTHS and POSITIONS as
+    0 to 1."""
+    low, high = torch.tensor([LENGTHS, POSITIONS], device=causes.device).T
+    return (shadow(degrees(causes)) - low) / (high - low)
+
+
+def answers(
+    causes: Sequence[Sequence[float]] | Tensor, variable: int, share: float
+) -> Float[Tensor, "3 images 4"]:
+    """What becomes of scenes when one of their variables gets another value, in three ways.
+
+    First by an intervention: effects follow a cause that is set, and nothing follows an effect.
+    Then by looking for it: of all scenes with this value (within a hundredth of its range, from a
+    grid of 129 × 129) the one whose causes are nearest to each, in units of their ranges. Last the
+    value alone, all else as it was.
+
+    Args:
+        causes: [N, 2], of the scenes, in degrees.
+        variable: 0 to 3, of CAUSES and EFFECTS.
+        share: where on the variable's range the value is, 0 to 1.
+    Returns:
+        [3, N, 4]: causes in degrees; length and position of the shadow, for `render`'s shadows.
+    Raises:
+        ValueError: a number out of its range; causes as in `render`.
+    """
+    need(variable in range(4), f"pendulum: variable={variable}, expected 0 to 3")
+    need(0 <= share <= 1, f"pendulum: share={share}, expected 0 to 1")
+    causes = _checked(causes)
+    first = torch.cat([causes, shadow(causes)], 1)
+    low, high = torch.tensor([ANGLES, LIGHTS, LENGTHS, POSITIONS]).T
+    alone = first.clone()
+    alone[:, variable] = torch.lerp(low, high, share)[variable]
+    done = alone.clone()
+    if variable < 2:
+        done[:, 2:] = shadow(done[:, :2])
+    every = degrees(torch.cartesian_prod(*[torch.linspace(0, 1, 129)] * 2))
+    every = torch.cat([every, shadow(every)], 1)
+    off = (every - alone[0]).abs()[:, variable] / (high - low)[variable]
+    every = every[off <= max(0.01, off.min().item())]
+    ranges = (high - low)[:2]
+    seen = every[torch.cdist(causes / ranges, every[:, :2] / ranges).argmin(1)]
+    return torch.stack([done, seen, alone])
 
 
 def _checked(causes: Sequence[Sequence[float]] | Tensor) -> Tensor:
@@ -112,10 +174,10 @@ def _falls(light: Tensor, x: Tensor, y: Tensor, onto: float = _GROUND) -> Tensor
     return x + (onto - y) / light.tan()
 
 
-def _draw(causes: Tensor, size: int) -> Tensor:
-    """Values 0..1, [n, 3, size, size], for causes [n, 2]."""
+def _draw(causes: Tensor, shadows: Tensor, size: int) -> Tensor:
+    """Values 0..1, [n, 3, size, size], for causes [n, 2] and shadows [n, 2]."""
     angle, light = causes.deg2rad().T
-    length, middle = shadow(causes).T
+    length, middle = shadows.T
     pixels = (torch.arange(size, device=causes.device) + 0.5) / size
     at = (pixels, (1 - pixels)[:, None])
     ground, pivot = torch.full_like(middle, _GROUND), [torch.full_like(angle, p) for p in _PIVOT]
@@ -175,9 +237,7 @@ def _window(at: tuple[Tensor, Tensor]) -> Tensor:
 
 def causes_of(factors: Sequence[Sequence[int]] | Tensor) -> Float[Tensor, "images 2"]:
     """Degrees [N, 2] for factors [N, 2] of the data set; ValueError as in `Grid.checked`."""
-    factors = _GRID.checked_rows(factors)
-    low, high = torch.tensor([ANGLES, LIGHTS], device=factors.device).T
-    return low + (high - low) * factors / (_STEPS - 1)
+    return degrees(_GRID.checked_rows(factors) / (_STEPS - 1))
 
 
 class Pendulum(GridSource):

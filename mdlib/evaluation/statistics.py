@@ -262,18 +262,6 @@ def tally(found: pd.DataFrame, by: str | list[str] = "column") -> pd.DataFrame:
     return pd.concat(counts, axis=1)
 
 
-def claim(
-    rows: pd.DataFrame, a: str, b: str, column: str, least: float = 0.0, by: str = "method"
-) -> None:
-    """Assert that the interval of a − b, as of `paired`, lies above `least` as a whole.
-
-    AssertionError, with the interval, where it does not, and where there are no pairs.
-    """
-    found = paired(rows, a, b, column, by)
-    if found is None or found.low <= least:
-        raise AssertionError(f"{a} − {b}, {column!r}: {found}, expected all of it above {least}")
-
-
 def _student(mean: float, error: float, freedom: float, n: int, confidence: float) -> Interval:
     """mean ± t · error. No error known (infinite): all numbers, and p = 1."""
     from scipy.stats import t

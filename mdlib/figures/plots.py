@@ -5,7 +5,7 @@ Each function draws and returns nothing, so that a cell may end on it; `plt.gcf(
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -61,6 +61,29 @@ def theme() -> None:
     }
 
 
+def causal_graph(
+    edges: Iterable[tuple[str, str]],
+    axis: plt.Axes | None = None,
+    hidden: Collection[str] = (),
+) -> None:
+    """Draw who causes whom, (cause, effect) each: causes to the left, or in a circle if there is
+    one. What is `hidden` is grey."""
+    import networkx as nx
+
+    if axis is None:
+        _, axis = plt.subplots(figsize=(3.5, 2))
+    graph = nx.DiGraph(edges)
+    if nx.is_directed_acyclic_graph(graph):
+        layers = dict(enumerate(nx.topological_generations(graph)))
+        places = nx.multipartite_layout(graph, subset_key=layers)
+    else:
+        places = nx.circular_layout(graph)
+    colours = ["0.75" if name in hidden else "#cfe3f3" for name in graph]
+    nx.draw_networkx(graph, places, ax=axis, node_color=colours, node_size=1200, font_size=7)
+    axis.margins(0.3)
+    axis.axis("off")
+
+
 def image_grid(
     images: Tensor, row_labels: list[str] | None = None, column_labels: list[str] | None = None
 ) -> None:
@@ -90,6 +113,21 @@ def image_grid(
         axes.set_xticks((np.arange(columns) + 0.5) * (width + 2 * pad), column_labels)
         axes.xaxis.tick_top()
     axes.tick_params(length=0)
+
+
+def matrices(
+    found: Mapping[str, np.ndarray], rows: Sequence[str], columns: Sequence[str], ylabel: str = ""
+) -> None:
+    """A panel for each name: its matrix [R, C] of numbers from 0 to 1, dark to bright."""
+    size = (7, min(3, 1.2 + 0.16 * len(rows)))
+    _, axes = plt.subplots(1, len(found), figsize=size, sharey=True, squeeze=False)
+    for axis, (name, matrix) in zip(axes[0], found.items(), strict=True):
+        axis.imshow(matrix, vmin=0, vmax=1, cmap="viridis")
+        axis.set_xticks(range(len(columns)), columns, rotation=90, fontsize=7)
+        axis.set_yticks(range(len(rows)), rows, fontsize=7)
+        axis.set_title(name, fontsize=8)
+        axis.grid(False)
+    axes[0, 0].set_ylabel(ylabel, fontsize=8)
 
 
 def loss_curves(histories: dict[str, list[pd.DataFrame]], window: int = 25) -> None:

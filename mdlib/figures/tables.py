@@ -12,6 +12,7 @@ from mdlib.checks import need
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pandas.io.formats.style import Styler
 
 LARGE = 1e5  # from here on numbers are written with a power of ten …
 _FINEST = 6  # … as they are if this many decimals do not show them
@@ -25,10 +26,11 @@ def mean_std(rows: Any, by: str | list[str] = "method", best: Iterable[str] = ()
     Args:
         rows: a DataFrame, or the rows of `read_metrics`; a column "seed" is left out.
         by: the column that names the groups, which keep their order; or several.
-        best: columns in which more is better, with one group a row and a "seed": there the largest
-            mean and what cannot be told from it end in "*", which `html` sets in bold. A group can
-            be told if the interval of its difference, paired by seed (`statistics.paired`), is
-            below 0, after Holm's adjustment over the column.
+        best: columns in which more is better, of rows with a "seed": there the largest mean and
+            what cannot be told from it end in "*", which `html` sets in bold. A group can be told
+            if the interval of its difference, paired by seed (`statistics.paired`), is below 0,
+            after Holm's adjustment over the column. Of several names in `by`, the last one's groups
+            are compared, among those that share the others.
 
     n counts values, not rows: of the columns of a group that has most. A cell of fewer says so,
     "0.500 ± 0.100 (n = 2)"; one of a single value has no spread, "0.500 ± ?", and one of none is
@@ -53,9 +55,13 @@ def mean_std(rows: Any, by: str | list[str] = "method", best: Iterable[str] = ()
     table = table.mask(fewer, table.astype(str) + " (n = " + counts.astype(str) + ")")
     for column in best:
         need(column in table, f"best={column!r}: expected one of {list(table)}")
-        need(len(names) == 1 and "seed" in frame, "best= needs one column `by`, and a 'seed'")
-        ties = _not_told_from_the_best(frame, names[0], column)
-        table.loc[ties, column] += "*"
+        need("seed" in frame, "best= needs a column 'seed': groups are compared in the same seeds")
+        others = names[:-1]
+        parts = [part for _, part in frame.groupby(others, sort=False)] if others else [frame]
+        for part in parts:
+            shared = tuple(part[others].iloc[0])
+            for group in _not_told_from_the_best(part, names[-1], column):
+                table.loc[(*shared, group) if shared else group, column] += "*"
     return table.assign(n=n)
 
 
@@ -99,6 +105,7 @@ def html(frame: pd.DataFrame) -> str:
 
 
 _OF_METHODS = ("method", "methods")
+_OURS = 'class="dataframe"'
 _INDEXED = re.compile(r"\$(\w)_\{([^{}$]*)\}\$")  # a title of a figure, which sets it by itself
 _BOLD = re.compile(r"<td>([^<]*?)\*</td>")
 _TWO_HEADS = re.compile(
@@ -123,16 +130,24 @@ def _joined(found: re.Match[str], names: Iterable[Any]) -> str:
     return f"{found[1]}{''.join([*said, *heads[len(said) :]])}{found[3]}{found[4]}"
 
 
+def styled(styler: Styler) -> str:
+    """A styled table: pandas' own HTML, with the book's class, and indices in "$I_{1}$"."""
+    return _INDEXED.sub(r"<i>\1</i><sub>\2</sub>", styler.to_html(table_attributes=_OURS))
+
+
 def show() -> None:
-    """Have the running notebook show each DataFrame by `html`; elsewhere, nothing happens."""
+    """Have the running notebook show each table by `html` or `styled`; elsewhere, nothing."""
     import pandas as pd
+    from pandas.io.formats.style import Styler
 
     try:
         from IPython import get_ipython
     except ImportError:
         return
     if shell := get_ipython():
-        shell.display_formatter.formatters["text/html"].for_type(pd.DataFrame, html)
+        formatter = shell.display_formatter.formatters["text/html"]
+        formatter.for_type(pd.DataFrame, html)
+        formatter.for_type(Styler, styled)
 
 
 def _mean_and_std(values: pd.Series) -> tuple[float, float]:

@@ -46,6 +46,8 @@ REGISTRY: Registry[str] = Registry(
         "barlow": "mdlib.methods.barlow:BarlowTwins",
         "vicreg": "mdlib.methods.vicreg:VICReg",
         "wmse": "mdlib.methods.wmse:WMSE",
+        "moco": "mdlib.methods.moco:MoCo",
+        "swav": "mdlib.methods.swav:SwAV",
         "directpred": "mdlib.methods.directpred:DirectPred",
         "supervised": "mdlib.methods.supervised:Supervised",
     },

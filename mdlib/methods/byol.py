@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import losses, nets
-from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
+from mdlib.methods.joint_embedding import JointEmbedding, follow, over_pairs
 from mdlib.types import Loss, Share
 
 
@@ -54,12 +54,10 @@ class BYOL(JointEmbedding):
         """The predictor's output for each view's projections, [B, head_dim] each."""
         return [self.predictor(z).float() for z in projections]
 
-    @torch.no_grad()
     def after_step(self, step: int, steps: int) -> None:
         tau = self.momentum_at(step, steps)
         for online, target in self.averaged():
-            for theta, xi in zip(online.parameters(), target.parameters(), strict=True):
-                xi.lerp_(theta, 1 - tau)
+            follow(target, online, tau)
 
     def averaged(self) -> list[tuple[nn.Module, nn.Module]]:
         """Each network that the target has, and the target's own."""

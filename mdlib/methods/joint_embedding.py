@@ -1,4 +1,4 @@
-"""What BYOL, SimSiam, Barlow Twins, VICReg, W-MSE and DirectPred have in common."""
+"""What the methods have in common that compare projections of views: BYOL, SimSiam, MoCo, …"""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ T = TypeVar("T")
 class JointEmbedding(Method):
     """An encoder and a projector, for losses that compare the projections of an image's views.
 
-    No negatives, no decoder: projections of all images at one point would be the easiest way to
-    make views agree, and each subclass has its own way to prevent that. The code is what the
+    No decoder: projections of all images at one point would be the easiest way to make views agree,
+    and each subclass has its own way to prevent that. The code is what the
     encoder hands to the projector: `code` is "linear" or "relu" (no negative values). The projector
     is SimCLR's, two layers of `head_hidden` and `head_dim` units.
     """
@@ -62,3 +62,10 @@ def over_pairs(term: Callable[[T, T], Tensor], first: Sequence[T], second: Seque
     """The mean of `term(first[i], second[j])` over all ordered pairs of different views i, j."""
     pairs = permutations(range(len(first)), 2)
     return torch.stack([term(first[i], second[j]).mean() for i, j in pairs]).mean()
+
+
+@torch.no_grad()
+def follow(slow: nn.Module, fast: nn.Module, momentum: float) -> None:
+    """Weights of `slow` become `momentum` of themselves and 1 − `momentum` of those of `fast`."""
+    for xi, theta in zip(slow.parameters(), fast.parameters(), strict=True):
+        xi.lerp_(theta, 1 - momentum)

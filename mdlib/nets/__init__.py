@@ -14,6 +14,7 @@ from functools import partial
 
 from torch import nn
 
+from mdlib.nets.flow import CouplingFlow
 from mdlib.nets.layers import (
     ConvDecoder,
     ConvEncoder,
@@ -55,6 +56,7 @@ __all__ = [
     "CODES",
     "ENCODERS",
     "_DECODERS",
+    "CouplingFlow",
     "Gaussian",
     "decoder",
     "encoder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -11,8 +12,11 @@ from mdlib.devices import full_precision
 from mdlib.types import ImageShape
 
 
-def mlp(sizes: list[int], batch_norm: bool = False) -> nn.Sequential:
-    """Linear layers of the given sizes with (BatchNorm and) ReLU between them, none at the end.
+def mlp(
+    sizes: Sequence[int], batch_norm: bool = False, activation: Callable[[], nn.Module] = nn.ReLU
+) -> nn.Sequential:
+    """Linear layers of the given sizes with (BatchNorm and) an activation between them, none at the
+    end; `activation` makes one.
 
     With `batch_norm`, the last layer has no bias: BYOL's and SimCLR's heads.
     """
@@ -22,7 +26,7 @@ def mlp(sizes: list[int], batch_norm: bool = False) -> nn.Sequential:
         layers.append(nn.Linear(fan_in, fan_out, bias=not (last and batch_norm)))
         if not last:
             layers += [nn.BatchNorm1d(fan_out)] if batch_norm else []
-            layers.append(nn.ReLU())
+            layers.append(activation())
     return nn.Sequential(*layers)
 
 

@@ -4,11 +4,12 @@
 gives the results as a DataFrame, `collect` writes them to NAME.csv, `read_csv` reads that file, and
 `replay` executes rows of it once more. `claims` gives the verdicts on what the YAML claims, which
 `collect` and `judge` write to NAME.claims.csv. Of a sweep that tunes, `best` is the trial that won.
-`draw` makes the figures that every sweep has, from NAME.csv.
+`draw` makes the figures that every sweep has, from NAME.csv; `show_claims` is what
+a chapter shows of its verdicts.
 """
 
 from mdlib.sweep.claims import claims
-from mdlib.sweep.draw import draw
+from mdlib.sweep.draw import draw, show_claims
 from mdlib.sweep.driver import Interrupted, Stopped, Summary, estimate, run, states
 from mdlib.sweep.plan import Busy
 from mdlib.sweep.replay import replay
@@ -33,6 +34,7 @@ __all__ = [
     "read_csv",
     "replay",
     "run",
+    "show_claims",
     "states",
     "summary",
     "table",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mdlib.checks import need, unknown
+from mdlib.sweep.claims import claims
 from mdlib.sweep.rowfile import csv_path
 from mdlib.sweep.spec import Spec, load
 from mdlib.sweep.table import is_number, read_csv, settings_and_numbers
@@ -16,6 +17,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_SETTINGS, MOST_METRICS = 60, 3  # rows and panels that can be read
+
+
+def show_claims(
+    name: str | os.PathLike, xlabel: str = "difference, or distance from the number"
+) -> pd.DataFrame:
+    """What a chapter shows of its sweep's claims: it draws their intervals, and returns what they
+    say, their verdicts and their n. Where none were collected, the command that would do so."""
+    import pandas as pd
+
+    from mdlib.figures import plots
+
+    try:
+        said = claims(name)
+    except FileNotFoundError:
+        return pd.DataFrame({"not yet run": [f"mdlib sweep {name}"]})
+    plots.claims(said, xlabel)
+    return said[["says", "verdict", "n"]]
 
 
 def draw(

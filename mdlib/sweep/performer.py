@@ -6,6 +6,7 @@ asked for the run, and takes along all that the chapter started.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import platform
@@ -25,6 +26,7 @@ from mdlib.io import write_json
 from mdlib.notebook import execution, provenance, results
 from mdlib.notebook.chapters import Chapter
 from mdlib.sweep import plan
+from mdlib.sweep.sources import UNRECORDED
 from mdlib.sweep.task import Outcome, SourceChanged, Task
 
 GRACE = 10.0  # seconds that an interrupted run has to save its state
@@ -101,6 +103,9 @@ def _checked(task: Task) -> tuple[Chapter, Any]:
         then, now = preload.IMPORTED or task.imported, plan.imported_hash(chapter)
         same = (then, now, plan.source_hash(chapter)) == (task.imported, task.imported, task.source)
         if same:
+            tags = [set(cell.metadata.get("tags", ())) for cell in notebook.cells]
+            recorded = [not UNRECORDED & these for these in tags]
+            notebook.cells = list(itertools.compress(notebook.cells, recorded))
             return chapter, notebook
     except (OSError, ValueError) as error:  # no longer a chapter
         problem = f" ({error})"

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Rounding differs between kinds of CPU and numbers of threads, and training makes more of it.
-TOLERANCE = 0.05  # of a number, or in all where that is below 1
+# With one thread in place of two, one value of the book's replays (accuracy on 400 views, 50 steps)
+# moves by .06, and all others by less than .05.
+TOLERANCE = 0.1  # of a number, or in all where that is below 1
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ checkers alone do not. "mdlib.methods.vae:VAE" in a string, as registries have i
 They are followed into mdlib and into modules beside the chapter; the versions of other packages
 stand in a run's environment.
 
-Comments, docstrings, annotations and layout change nothing, nor do a chapter's exercises.
+Comments, docstrings, annotations and layout change nothing, nor do a chapter's exercises, nor the
+cells that show what a sweep's rows say.
 """
 
 from __future__ import annotations
@@ -35,15 +36,38 @@ _ANNOTATES |= {"torch", "numpy", "pandas"}  # where an import may serve annotati
 _UNREAD = {"annotation", "returns", "type_comment", "type_params", "type_ignores", "ctx", "kind"}
 _REGISTERED = re.compile(r"(mdlib(?:\.\w+)+)(?::\w+)?|(\w+(?:\.\w+)*):[A-Za-z_]\w*")
 _IMPORTERS = ("import_module", "__import__")
-_EXERCISE = {"solution", "check", "hidden"}  # tags of cells whose numbers nobody records
+# tags of cells whose numbers nobody records, exercises and what shows rows: a run leaves them out
+UNRECORDED = {"solution", "check", "hidden", "reads-rows"}
 
 
 def source_hash(chapter: Chapter) -> str:
     """A hash of what a run's numbers come from: the chapter's code and all that it imports."""
-    code, beside = _of_text(_text(chapter, without=_EXERCISE)), chapter.path.parent
+    code, beside = _of_text(_text(chapter, without=UNRECORDED)), chapter.path.parent
     modules = closure(code.imports, beside)
     digests = [f"{name} {_of_file(path).digest}" for name, path in sorted(modules.items())]
     return _digest("\n".join([code.digest, *digests]))
+
+
+def changed(chapter: Chapter, before: Path) -> list[str]:
+    """Of what a run's numbers come from, the names whose code is another than in `before`.
+
+    `before` is the root of an earlier copy of the project. The chapter's own code, without what
+    records nothing, is "the chapter". Where the chapter was not there yet, all is another.
+    """
+    root, beside = Path(mdlib.__file__).parents[1], chapter.path.parent
+    now = _of_text(_text(chapter, without=UNRECORDED))
+    places = {name: path for name, path in closure(now.imports, beside).items() if path.is_file()}
+    names = [name for name, path in sorted(places.items()) if not _same(path, root, before)]
+    earlier = before / chapter.path.relative_to(root)
+    if earlier.is_file():
+        then = _of_text(_text(Chapter(earlier), without=UNRECORDED))
+        return names if then.digest == now.digest else ["the chapter", *names]
+    return ["the chapter", *names]
+
+
+def _same(path: Path, root: Path, before: Path) -> bool:
+    earlier = before / path.relative_to(root)
+    return earlier.is_file() and _of_file(earlier).digest == _of_file(path).digest
 
 
 def imported(chapter: Chapter) -> tuple[str, ...]:

@@ -179,7 +179,7 @@ def weights_digest(state: dict[str, Tensor]) -> str:
 def code_digest() -> str:
     """A checksum of the code that decides what a step does; comments don't count."""
     folder = Path(__file__).parents[1]
-    parts = ("losses.py", "nets", "views", "methods", "training")
+    parts = ("losses", "nets", "views", "methods", "training")
     files = [f for part in parts for f in ((folder / part), *(folder / part).rglob("*.py"))]
     code = [ast.dump(ast.parse(f.read_bytes())) for f in sorted(files) if f.is_file()]
     return hashlib.sha256("".join(code).encode()).hexdigest()[:16]

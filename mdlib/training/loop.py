@@ -35,7 +35,7 @@ from mdlib.training.callbacks import Callback
 from mdlib.training.checkpoint import Checkpoint, History, check_weights
 from mdlib.types import Learner
 
-_SCHEDULES: dict[str, Callable[[float], float]] = {  # learning-rate factor at a share of the steps
+SCHEDULES: dict[str, Callable[[float], float]] = {  # learning-rate factor at a share of the steps
     "constant": lambda share: 1.0,
     "cosine": lambda share: 0.5 * (1 + math.cos(math.pi * share)),
 }
@@ -114,7 +114,7 @@ def fit(
     )
     check_above_zero(**({} if clip is None else {"clip": clip}))
     check_not_negative(weight_decay=weight_decay)
-    check_one_of(tuple(_SCHEDULES), schedule=schedule)
+    check_one_of(tuple(SCHEDULES), schedule=schedule)
     steps = _length(len(source), batch_size, epochs, steps)
     check_batch(method, batch_size, source.members)
     need(
@@ -149,7 +149,7 @@ def fit(
         for step, index in zip(range(history.steps, steps), order, strict=False):
             generator.manual_seed(_mixed(seed, STEP, step))
             for group in optimiser.param_groups:
-                group["lr"] = group["rate"] * _SCHEDULES[group["schedule"]](step / steps)
+                group["lr"] = group["rate"] * SCHEDULES[group["schedule"]](step / steps)
             with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
                 batch = source.draw(index, generator)
                 _check_views(method, batch.views)

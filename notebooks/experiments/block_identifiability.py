@@ -19,13 +19,14 @@
 # (`theory/style_identifiability`): one is free to be turned against the other.
 #
 # **You will learn**
-# - what a contrastive loss identifies on images, and how far finite training stays behind,
+# - what a contrastive loss identifies, with a proof and a hypothesis that is easily forgotten,
+# - how far finite training on images stays behind,
 # - why BYOL's agreement is not enough,
 # - how to measure a style part that means different things on different contents, which pairs cannot tell.
 #
 # **You need** `theory/style_identifiability`, `experiments/partitioned` for the methods.
 #
-# **Time:** 15 minutes to read; about 15 seconds to run on one CPU core.
+# **Time:** 20 minutes to read; about 15 seconds to run on one CPU core.
 # The sweeps behind the figures are run by `experiments/partitioned`.
 
 # %% tags=["parameters", "hide-input"]
@@ -46,7 +47,8 @@ probe_views = 900  # views that readers learn from; half as many test them
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
-# %% tags=["hide-input"]
+# %% tags=["setup", "hide-input"]
+import math
 import time
 
 import matplotlib.pyplot as plt
@@ -54,6 +56,7 @@ import pandas as pd
 import seaborn as sns
 import torch
 import torch.nn.functional as F
+from scipy import stats
 
 import mdlib
 from mdlib import data, sweep
@@ -72,6 +75,7 @@ plots.theme()
 started = time.time()
 device = pick_device(device)
 chosen = variants.replace(" ", "").split(",")
+draw = torch.Generator().manual_seed(seed)
 LABELS = plots.LABELS | TITLES
 
 # %% [markdown]
@@ -99,16 +103,71 @@ plots.image_grid(
 # %% [markdown]
 # *Figure 1. Images, and three views of each: the content factors are kept, the style factors drawn anew.*
 #
-# ```{prf:theorem} Von Kügelgen et al. 2021, in words
-# :label: bi-content
+# Let content $c$ be what the views of a pair share, and style $s$ what is drawn anew. Von Kügelgen et al. (2021) prove that
+# codes which agree between views, with an entropy as large as can be, know all of content, and of style no more than content
+# tells. A case that fits half a page:
 #
-# Let content be what the views of a pair share, and let style change in every coordinate with positive probability, all of
-# it smoothly. A smooth encoder that aligns the views of a pair and makes the entropy of its codes as large as can be has
-# codes that are an invertible function of content. So they know all of it, and of style no more than content tells.
+# ```{prf:theorem} Content is found as a block
+# :label: thm-id-blocks
+#
+# Let $c \in S^{D-1}$, $D \ge 3$, have a smooth density $p > 0$; given $c$, let $s, s^+ \in \mathbb{R}^q$ be drawn
+# independently with a positive density; let $x = g(c, s)$, $x^+ = g(c, s^+)$, $g$ injective and smooth with a smooth
+# inverse. Let $K \to \infty$, scores be cosines over any $\tau$, and $h = f \circ g$ be $C^1$ into $S^{D-1}$. The loss is
+# least if and only if $h$ is a function of $c$ alone with a uniform law. Then $c \mapsto h(c)$ is a diffeomorphism.
 # ```
 #
-# InfoNCE asks for just that in the limit of many negatives: its uniformity is the entropy. BYOL has no such term. Both
-# speak of what the loss sees, behind the projector: $z_c$.
+# ```{prf:proof}
+# The loss is $-\mathbb{E}[h \cdot h^+]/\tau + \mathbb{E} \log \mathbb{E}\, e^{h \cdot h'/\tau}$. The first term is at
+# least $-1/\tau$, with equality if $h(c, s) = h(c, s^+)$ almost surely, so by continuity everywhere; the second is least
+# for uniform codes ({prf:ref}`lem-id-uniform`). Both can be had, since a diffeomorphism carries $p$ to the uniform law
+# (Moser).
+#
+# Now let $h(c)$ be uniform. By the area formula $1 = \sum_{h(c) = v} p(c) / |\det Dh(c)|$ for almost every $v$, so
+# $|\det Dh(c)| \ge p(c)$, for almost every $c$ and by continuity for all. So $h$ is locally invertible; on a compact
+# space it is then a covering; the sphere of dimension $D - 1 \ge 2$ is simply connected, so it has one sheet.
+# ```
+#
+# The paper lets content and code lie in $\mathbb{R}^{n_c}$ and $(0, 1)^{n_c}$, and maximises alignment plus entropy
+# (Theorem 4.4). The last step then rests on a proposition of [Zimmermann et al. 2021](https://arxiv.org/abs/2102.08850):
+# a differentiable map between simply connected manifolds that takes a positive density to a positive density is a
+# bijection. *Without compactness, or some condition at infinity, it is not:*
+#
+# ```{prf:example} Round and round
+# :label: ex-id-round
+#
+# Let $c = (\log R, \theta + G)$, independent: $R$ the length of a standard normal vector of the plane, $\theta$ uniform on
+# $[0, 2\pi]$, $G$ normal. Its density on $\mathbb{R}^2$ is smooth and positive. Let $\Phi$ be the normal distribution
+# function and
+#
+# $$ h(c) = \big(\Phi(e^{c_1} \cos c_2),\; \Phi(e^{c_1} \sin c_2)\big). \tag{1} $$
+#
+# $h$ is smooth with invertible Jacobian and ignores style, and $h(c)$ is uniform on $(0, 1)^2$, of greatest entropy. Yet
+# $h(c_1, c_2) = h(c_1, c_2 + 2\pi)$: turns are lost.
+# ```
+
+# %% tags=["theorem:round"]
+N = 20_000
+length = torch.randn(N, 2, generator=draw).double().norm(dim=1)
+theta = 2 * math.pi * torch.rand(N, generator=draw).double()
+c = torch.stack([length.log(), theta + torch.randn(N, generator=draw)], 1)
+
+
+def round_and_round(c):
+    plane = torch.stack([c[:, 1].cos(), c[:, 1].sin()], 1)
+    return torch.special.ndtr(c[:, :1].exp() * plane)
+
+
+u = round_and_round(c)
+more = torch.tensor([0, 2 * math.pi], dtype=torch.float64)
+assert (round_and_round(c + more) - u).abs().max() < 1e-9  # not injective
+cells = torch.histogramdd(u.float(), bins=8, range=[0, 1, 0, 1]).hist
+p = stats.chisquare(cells.flatten()).pvalue
+assert p > 1e-5, p  # uniform on the square
+f"Uniform in 64 cells? p of a χ² test: {p:.2f}"
+
+# %% [markdown]
+# InfoNCE asks for agreement and entropy in the limit of many negatives: its uniformity is the entropy. BYOL has no such
+# term. Both speak of what the loss sees, behind the projector: $z_c$.
 #
 # ## What content is found?
 #
@@ -199,8 +258,8 @@ for on, rows in kept.items():
 # standard deviation over seeds.*
 #
 # Of contrast and of the VAE the style part alone says it, and better than the whole code, in which neighbours are led
-# astray by content. Of repel on sprites, the whole code has a little more. But a reader that is shown all contents can learn a different rule for each. So there is a harder
-# question.
+# astray by content. Of repel on sprites, the whole code has a little more. But a reader that is shown all contents can
+# learn a different rule for each. So there is a harder question.
 #
 # ## What no loss on pairs can see
 #
@@ -208,7 +267,7 @@ for on, rows in kept.items():
 # of an image are turned alike, so repel, and every loss on pairs, is as it was. Swaps between images are wrong. To see
 # it one has to compare **contents**: learn to read style on some shapes, and read it on the one that was left out.
 #
-# $$ \text{gap} = R^2(\text{learned on this content}) - R^2(\text{learned on other contents}) \tag{1} $$
+# $$ \text{gap} = R^2(\text{learned on this content}) - R^2(\text{learned on other contents}) \tag{2} $$
 #
 # is near 0 where style means the same everywhere. Let us train two methods briefly, and ask it of the untrained encoder,
 # of each method, and of each method *twisted by hand*. Style is read where its loss acts, behind the projector ($z_s$).
@@ -240,7 +299,7 @@ pairs, drawn = law(test.factors[rows_], 2, draw)  # two views of each image
 content = test.labels[rows_]  # the shape
 truth = torch.stack([drawn[name][:, 0, 0] for name in STYLE[dataset]], 1)
 contents = content.unique().tolist()
-HALF = 2 * probe_views // 3 // len(contents)  # views of a content that teach
+taught = 2 * probe_views // 3 // len(contents)  # views of a content that teach
 
 
 def styles_of(method):
@@ -271,7 +330,7 @@ def meaning(s):
     own, other = [], []
     for k in contents:
         here = (content == k).nonzero()[:, 0]
-        learn, new = here[:HALF], here[HALF:]
+        learn, new = here[:taught], here[taught:]
         rest = (content != k).nonzero()[:, 0][: len(learn)]
         own.append(read(learn, new, s))
         other.append(read(rest, new, s))
@@ -305,7 +364,7 @@ found.set_index(["method", "style"]).drop(columns="seed").round(3).rename(
 
 # %% [markdown]
 # *Table 1. This run: the repel term of pairs, $R^2$ of the style factors read from $z_s$ on one shape by a reader that
-# learned on that shape or on the others, and the gap (1). One seed, a short training. The repel term is asserted to be
+# learned on that shape or on the others, and the gap (2). One seed, a short training. The repel term is asserted to be
 # equal, pair by pair, in the two rows of a method.*
 
 # %% tags=["hide-input"]

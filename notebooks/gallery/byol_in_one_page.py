@@ -314,15 +314,8 @@ results.set_index("variant").drop(columns="seed").round(3)
 # They were written down in `notebooks/sweeps/gallery_byol_in_one_page.yaml` before the sweep ran, with fresh seeds; the
 # margins come from a pilot with two other seeds. Here is what its rows say:
 
-# %% tags=["hide-input"]
-try:
-    said = sweep.claims("gallery_byol_in_one_page")
-    plots.claims(said, "difference, or distance from the number")
-except FileNotFoundError:
-    said = pd.DataFrame(
-        {"not yet run": ["mdlib sweep gallery_byol_in_one_page"]}
-    )
-said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
+# %%
+sweep.show_claims("gallery_byol_in_one_page")
 
 # %% [markdown]
 # *Figure 1 and Table 2. Each claim, its interval (95 %, Student's, paired by seed) and verdict after Holm's adjustment.*

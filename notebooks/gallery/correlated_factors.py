@@ -300,14 +300,7 @@ results.drop(columns="data").round(3)
 # used.
 
 # %%
-try:
-    said = sweep.claims("gallery_correlated_factors")
-    plots.claims(said, "difference, or distance from the number")
-except FileNotFoundError:
-    said = pd.DataFrame(
-        {"not yet run": ["mdlib sweep gallery_correlated_factors"]}
-    )
-said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
+sweep.show_claims("gallery_correlated_factors")
 
 # %% [markdown]
 # *Figure 2 and Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*

@@ -28,7 +28,7 @@
 world = "mixed"  # how the variables are seen: through a matrix, or as pictures
 # [one of mixed, pong]
 variants = "known,shuffled"  # what is trained
-# [some of known, shuffled, rare, unmatched, vae, vae-late, vae-free, ivae, plain]
+# [some of known, shuffled, rare, vae, vae-late, vae-unmatched, vae-rare, ivae, plain]
 steps = 1000  # steps of training [1 or more]
 batch_size = 64  # windows of four frames a step [2 or more]
 latent_dim = 6  # L, of pictures; of "mixed" it is 4 [4 or more]
@@ -40,10 +40,7 @@ out = ""  # folder for the results; empty writes none [text]
 import math
 import time
 from functools import cache
-from itertools import pairwise
 
-import matplotlib.pyplot as plt
-import networkx as nx
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -51,7 +48,7 @@ from torch import nn
 from torch.func import functional_call
 
 import mdlib
-from mdlib import sweep
+from mdlib import nets, sweep
 from mdlib.data import pong
 from mdlib.devices import pick_device
 from mdlib.figures import plots
@@ -74,7 +71,7 @@ K = len(NAMES)
 # so that no block scores by correlation alone.
 
 
-# %%
+# %% tags=["hide-input"]
 @cache
 def windows(intervened=0.8):
     """Frames [N, 4, P], and the targets [N, 3, K] of the last three."""
@@ -91,24 +88,13 @@ def frames_of(C):
     return (C @ (Q * torch.tensor([1.3, 0.7, 1.0, 1.0])).T).to(device)
 
 
-# %% tags=["hide-input"]
-_, axes = plt.subplots(1, 5, figsize=(7, 1.7), width_ratios=[1.8, 1, 1, 1, 1])
-graph = nx.DiGraph([(cause, name) for name, cause in pong.PARENTS.items()])
-places = nx.circular_layout(graph)
-drawn = {"font_size": 7, "node_size": 900, "node_color": "0.9"}
-nx.draw_networkx(graph, places, ax=axes[0], **drawn)
-axes[0].margins(0.4)
+plots.causal_graph([(cause, name) for name, cause in pong.PARENTS.items()])
 images, _, targets = pong.sequences(1, 4, seed=3)
-touched = [["start"], *([NAMES[k] for k in t.nonzero()] for t in targets[0])]
-for axis, image, names in zip(axes[1:], images[0], touched, strict=True):
-    axis.imshow(image.permute(1, 2, 0))
-    axis.set_title(names[0] if names else "nothing", fontsize=8)
-for axis in axes:
-    axis.axis("off")
-plt.show()
+set_from_outside = ["".join(NAMES[k] for k in t.nonzero()) for t in targets[0]]
+plots.image_grid(images, column_labels=["start", *set_from_outside])
 
 # %% [markdown]
-# *Figure 1. Left: who drives whom (each variable also drives itself). Right: four frames; above each, what was set from
+# *Figure 1. Above: who drives whom (each variable also drives itself). Below: four frames; above each, what was set from
 # outside since the one before.*
 #
 # ## The equation
@@ -125,10 +111,7 @@ plt.show()
 
 # %% tags=["method"]
 def mlp(*sizes):
-    layers = [
-        m for pair in pairwise(sizes) for m in (nn.Linear(*pair), nn.SiLU())
-    ]
-    return nn.Sequential(*layers[:-1])
+    return nets.mlp(sizes, activation=nn.SiLU)
 
 
 def cross_entropy(mean, std, mu, log_sigma):
@@ -144,8 +127,7 @@ class Prior(nn.Module):
         super().__init__()
         self.free = mlp(L, 64, 64, 2 * L)
         self.set = nn.Parameter(torch.zeros(2, L, K + 1))  # mean and log σ
-        start = 2.0 * matched * torch.eye(L, K)
-        self.psi = nn.Parameter(F.pad(start, (1, 0)))
+        self.psi = nn.Parameter(F.pad(2.0 * matched * torch.eye(L, K), (1, 0)))
         self.register_buffer("price", torch.tensor([1 - favour] + K * [1.0]))
 
     def table(self, z, targets, mean, std):
@@ -185,8 +167,7 @@ class Classifier(nn.Module):
 def classify(classifier, psi, z, z_next, targets, weight=4.0):
     """The classifier's loss, and what the code and ψ pay while it is held still."""
     drawn = F.gumbel_softmax(psi.expand(len(z), -1, -1), hard=True)
-    every = torch.ones_like(drawn[..., :1])
-    masks = torch.cat([drawn, every], 2).mT  # blocks 0, 1 … K, and all latents
+    masks = F.pad(drawn, (0, 1), value=1.0).mT  # blocks 0, 1 … K, all latents
     own = F.pad(torch.eye(K), (0, 0, 1, 1)).to(z)  # block 0 tells no target
     own[-1] = 1  # and all latents tell every target
     loss = F.binary_cross_entropy_with_logits
@@ -196,52 +177,30 @@ def classify(classifier, psi, z, z_next, targets, weight=4.0):
     still = {name: p.detach() for name, p in classifier.named_parameters()}
     logits = functional_call(classifier, still, (z, z_next, masks))
     wanted = torch.where(own == 1, true, targets.mean(0))
-    of_code = loss(
-        logits, wanted, 1 + (K - 1) * own
-    )  # an own target is one of K
-    return (K + 2) * (of_classifier + weight * of_code)
+    often = 1 + (K - 1) * own  # an own target is one of K
+    return (K + 2) * (of_classifier + weight * loss(logits, wanted, often))
 
 
 # %% [markdown]
 # What reads the frames is a VAE; or a flow on the codes of one that has been trained before and stands still: **CITRIS-NF**.
 # A flow needs no decoder in training, and its log-determinant takes the place of the entropy of $q$.
+#
+# Two baselines keep the VAE and change its prior. In the manner of an **iVAE**, each latent is normal given $z^t$ and *all*
+# targets, without blocks. The **plain** VAE has $N(0, 1)$, and is the first stage of CITRIS-NF.
 
 
 # %% tags=["method"]
-class Flow(nn.Module):
-    """Affine couplings and linear maps: [B, L] → z, spread 0, log-determinant [B]."""
+class Flow(nets.CouplingFlow):
+    """[B, L] → z and spread 0 [B, L], and the log-determinant [B]."""
 
-    def __init__(self, L, couplings):
-        super().__init__()
-        self.half = L // 2
-        maps = torch.linalg.qr(torch.randn(couplings + 1, L, L))[0]
-        self.maps = nn.Parameter(maps)
-        sizes = [self.half, 64, 64, 2 * (L - self.half)]
-        self.nets = nn.ModuleList(mlp(*sizes) for _ in range(couplings))
-
-    def forward(self, z):
-        log_det = self.maps.slogdet()[1].sum().expand(len(z))
-        z = z @ self.maps[0].T
-        for W, net in zip(self.maps[1:], self.nets, strict=True):
-            a, b = z.tensor_split([self.half], 1)
-            log_s, t = net(a).chunk(2, 1)
-            log_det = log_det + log_s.tanh().sum(1)
-            z = torch.cat([a, b * log_s.tanh().exp() + t], 1) @ W.T
+    def forward(self, x):
+        z, log_det = super().forward(x)
         return z, torch.zeros_like(z), log_det
-
-    def inverse(self, z):
-        for n in reversed(range(len(self.nets))):
-            z = z @ self.maps[n + 1].inverse().T
-            a, b = z.tensor_split([self.half], 1)
-            log_s, t = self.nets[n](a).chunk(2, 1)
-            z = torch.cat([a, (b - t) * (-log_s.tanh()).exp()], 1)
-        return z @ self.maps[0].inverse().T
 
     def error(self, x, z):
         return 0.0  # nothing is lost
 
 
-# %% tags=["method"]
 class VAE(nn.Module):
     """[B, P] → mean and spread of z [B, L], and, but for a constant, the entropy of q."""
 
@@ -258,12 +217,6 @@ class VAE(nn.Module):
         return 50 * (self.inverse(z) - x).square().sum(1)  # a σ of 0.1
 
 
-# %% [markdown]
-# Two baselines keep the VAE and change its prior. In the manner of an **iVAE**, each latent is normal given $z^t$ and *all*
-# targets, without blocks. The **plain** VAE has $N(0, 1)$, and is the first stage of CITRIS-NF.
-
-
-# %%
 class Conditional(nn.Module):
     """N(z'; given z and all targets), or N(0, 1); no ψ."""
 
@@ -280,37 +233,37 @@ class Conditional(nn.Module):
 
 # %% [markdown]
 # ## Training
+#
+# All learn from windows of four frames. A flow learns from the codes of the plain VAE, with a little noise.
 
 
 # %%
 def fit(model, prior, x, targets, late=0.0, noise=0.0):
-    """On windows x [N, 4, P]; ψ and classifier join in after the share `late` of the steps."""
-    psi = prior.psi
-    rest = [p for m in (model, prior) for p in m.parameters() if p is not psi]
-    groups = [{"params": rest, "lr": 3e-3}]
-    if psi is not None:
-        classifier = Classifier(len(psi)).to(x.device)
+    """On windows x [N, 4, P]; ψ and classifier wait for a share `late` of steps."""
+    groups = [{"params": [*model.parameters(), *prior.parameters()]}]
+    if prior.psi is not None:
+        classifier = Classifier(len(prior.psi)).to(x.device)
         groups.append({"params": classifier.parameters(), "lr": 4e-3})
-        groups.append({"params": [psi], "lr": 3e-3})
-    adam = torch.optim.Adam(groups, fused=True)
+    adam = torch.optim.Adam(groups, lr=3e-3, fused=True)
     rate = lambda n: min(1, n / 100) * math.cos(math.pi * n / steps / 2) ** 2  # noqa: E731
     schedule = torch.optim.lr_scheduler.LambdaLR(adam, rate)
     for n in range(steps):
         rows = torch.randint(len(x), (batch_size,), device=x.device)
-        batch, told = x[rows], targets[rows].flatten(0, 1)
-        batch = batch + noise * torch.randn_like(batch)
+        batch = x[rows] + noise * torch.randn_like(x[rows])
+        told = targets[rows].flatten(0, 1)
         mean, std, gain = model(batch.flatten(0, 1))
         z = mean + std * torch.randn_like(mean)
         seen = [v.unflatten(0, (-1, 4)) for v in (z, mean, std, gain)]
         old = seen[0][:, :-1].flatten(0, 1)
         new, *q, gain, frames = (v[:, 1:].flatten(0, 1) for v in (*seen, batch))
         loss = (prior(old, told, *q) - gain + model.error(frames, new)).mean()
-        if psi is not None and n >= late * steps:
-            loss = loss + classify(classifier, psi, old, new, told)
+        waits = n < late * steps
+        if prior.psi is not None and not waits:
+            loss = loss + classify(classifier, prior.psi, old, new, told)
         adam.zero_grad()
         loss.backward()
-        if psi is not None and n < late * steps:
-            psi.grad = None  # then Adam leaves it alone
+        if waits:
+            prior.psi.grad = None  # then Adam leaves it alone
         adam.step()
         schedule.step()
 
@@ -320,10 +273,10 @@ VARIANTS = {
     "known": {},
     "shuffled": {"shuffled": True},
     "rare": {"intervened": 0.3},
-    "unmatched": {"matched": False},
     "vae": {"flow": False},
     "vae-late": {"flow": False, "late": 0.4},
-    "vae-free": {"flow": False, "favour": 0.0},
+    "vae-unmatched": {"flow": False, "matched": False},
+    "vae-rare": {"flow": False, "intervened": 0.3},
     "ivae": {"flow": False, "plain": False},
     "plain": {"flow": False, "plain": True},
 }
@@ -333,25 +286,21 @@ VARIANTS = {
 def learn(flow=True, intervened=0.8, shuffled=False, late=0.0, **of_prior):
     """Frames to latents, latents to frames, and the prior."""
     x, targets = windows(intervened)
+    encode, decode, second = nn.Identity(), nn.Identity(), False
+    if flow and world == "pong":
+        encode, decode, _ = learn(**VARIANTS["plain"])
+        x, second = encode(x.flatten(0, 1)).unflatten(0, (-1, 4)).detach(), True
     torch.manual_seed(seed)
     if shuffled:
         order = torch.randperm(targets[..., 0].numel(), device=device)
         targets = targets.flatten(0, 1)[order].view_as(targets)
     L = latent_dim if world == "pong" else K
-    kind = Conditional if "plain" in of_prior else Prior
-    prior = kind(L, **of_prior).to(device)
-    if not flow or world == "mixed":
-        model = Flow(L, 0) if flow else VAE(x.shape[2], L)
-        fit(model.to(device), prior, x, targets, late)
-        return (lambda x: model(x)[0]), model.inverse, prior
-    encode, decode, _ = learn(**VARIANTS["plain"])
-    flow = Flow(L, 4).to(device)
-    with torch.no_grad():
-        h = torch.stack([encode(frames) for frames in x.unbind(1)], 1)
-    fit(flow, prior, h, targets, noise=0.05)
+    prior = (Conditional if "plain" in of_prior else Prior)(L, **of_prior)
+    model = Flow(L, 4 * second) if flow else VAE(x.shape[2], L)
+    fit(model.to(device), prior.to(device), x, targets, late, 0.05 * second)
     return (
-        lambda x: flow(encode(x))[0],
-        lambda z: decode(flow.inverse(z)),
+        lambda x: model(encode(x))[0],
+        lambda z: decode(model.inverse(z)),
         prior,
     )
 
@@ -385,17 +334,18 @@ def matrix(z, own, C):
 
 def swap_error(decode, own, z, C):
     """Squared error of frames with swapped blocks, as a share of that without a swap."""
-    errors, others = torch.zeros(2), (z.roll(1, 0), C.roll(1, 0))
+    swapped, kept = 0.0, 0.0
     for k in range(K):
-        mixed = torch.where((own == k + 1).to(z.device), others[0], z)
-        true = frames_of(torch.where(torch.arange(K) == k, others[1], C))
-        for n, latents in enumerate((mixed, z)):
-            errors[n] += (decode(latents) - true).square().mean().cpu()
-    return errors[0] / errors[1]
+        mixed = torch.where((own == k + 1).to(z.device), z.roll(1, 0), z)
+        true = frames_of(torch.where(torch.arange(K) == k, C.roll(1, 0), C))
+        swapped += (decode(mixed) - true).square().mean().item()
+        kept += (decode(z) - true).square().mean().item()
+    return swapped / kept
 
 
 # %%
 C = 2 * torch.rand(3000, K, generator=random_stream(seed + 1)) - 1
+READINGS = ["diagonal", "worst", "beside", "swap", "from all", "in block 0"]
 CELLS = [f"{block}: {name}" for block in ("none", *NAMES) for name in NAMES]
 rows = []
 for name in variants.split(","):
@@ -403,87 +353,55 @@ for name in variants.split(","):
     with torch.no_grad():
         z = encode(frames_of(C))
         own = partition(prior, z.cpu(), C)
-        found = matrix(z.cpu(), own, C)
-        swap = swap_error(decode, own, z, C).item()
-        every = block_r2(z.cpu(), C, probe="knn_regression").per_factor.min()
-    right = found[1:].diagonal()
-    beside = (found[1:] * (1 - torch.eye(K))).amax(1)
-    row = {
-        "world": world,
-        "variant": name,
-        "seed": seed,
-        "diagonal": right.mean(),
-    }
-    row |= {"beside": beside.mean(), "worst": right.min(), "swap": swap}
-    row |= {"from all": every, "in block 0": (own == 0).sum()}
-    row |= dict(zip(CELLS, found.flatten(), strict=True))
-    rows.append(
-        {key: v.item() if torch.is_tensor(v) else v for key, v in row.items()}
-    )
-results = pd.DataFrame(rows)
+        swap = swap_error(decode, own, z, C)
+    found = matrix(z.cpu(), own, C)
+    right, beside = found[1:].diagonal(), found[1:] * (1 - torch.eye(K))
+    every = block_r2(z.cpu(), C, probe="knn_regression").per_factor.min()
+    row = [right.mean(), right.min(), beside.amax(1).mean(), swap, every]
+    row = [float(v) for v in (*row, (own == 0).sum(), *found.flatten())]
+    rows.append([world, name, seed, *row])
+columns = ["world", "variant", "seed", *READINGS, *CELLS]
+results = pd.DataFrame(rows, columns=columns)
 mdlib.record(out, results)
-results.set_index("variant").drop(columns=["world", "seed", *CELLS]).round(3)
+results.set_index("variant")[READINGS].round(3)
+
+# %% tags=["hide-input"]
+swept = sweep.read_csv("gallery_interventions_in_time")
+source = swept if len(swept) else results
+means = source.groupby("variant", sort=False)[CELLS].mean()
+found = {name: row.to_numpy().reshape(-1, K) for name, row in means.iterrows()}
+plots.matrices(found, ["none", *NAMES], NAMES, ylabel="block")
+plots.dots(source, READINGS[:5], list(found), by="variant")
 
 # %% [markdown]
 # *Table 1. This run, one seed. "diagonal": mean $R^2$ of each variable from its own block, "worst" the smallest of them;
 # "beside": the largest $R^2$ of another variable, averaged over blocks; "from all": the smallest $R^2$ of a variable from
 # all latents together.*
-
-# %% tags=["hide-input"]
-swept = sweep.read_csv("gallery_interventions_in_time")
-source = swept if len(swept) else results
-shown = list(dict.fromkeys(source["variant"]))
-_, axes = plt.subplots(
-    1, len(shown), figsize=(7, 2), sharey=True, squeeze=False
-)
-for axis, name in zip(axes[0], shown, strict=True):
-    mean = source.loc[source["variant"] == name, CELLS].mean().to_numpy()
-    axis.imshow(mean.reshape(K + 1, K), vmin=0, vmax=1, cmap="viridis")
-    axis.set_xticks(range(K), NAMES, rotation=90, fontsize=7)
-    axis.set_yticks(range(K + 1), ("none", *NAMES), fontsize=7)
-    axis.set_title(name, fontsize=8)
-    axis.grid(False)
-axes[0, 0].set_ylabel("block", fontsize=8)
-plt.show()
-
-# %% [markdown]
+#
 # *Figure 2. The figure to remember. $R^2$ of each variable (columns) from each block (rows), mean over the sweep's seeds on
 # pictures (where there is no sweep: this run). Yellow is 1. A partition is right if the upper row is dark where the diagonal
-# below it is bright.*
+# below it is bright. Below it, the readings of Table 1: mean ± one standard deviation over seeds.*
 #
 # ## The claims, and the sweep's verdicts
 #
 # Written in `notebooks/sweeps/gallery_interventions_in_time.yaml` before the sweep ran, with seeds no pilot had used:
 
 # %% tags=["hide-input"]
-try:
-    said = sweep.claims("gallery_interventions_in_time")
-    plots.claims(said, "difference, or distance from the number")
-except FileNotFoundError:
-    command = "mdlib sweep gallery_interventions_in_time"
-    said = pd.DataFrame({"not yet run": [command]})
-said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
-
-# %% [markdown]
-# *Figure 3 and Table 2. Each claim, its interval (95 %, Student's, by seed), and its verdict after Holm's adjustment.*
+sweep.show_claims("gallery_interventions_in_time")
 
 # %% tags=["hide-input"]
-columns = ["diagonal", "worst", "beside", "swap", "from all"]
-labels = {name: name for name in shown}
-plots.dots(source, columns, shown, by="variant", labels=labels)
-plt.show()
+sweep.show_claims("gallery_interventions_decides")
 
 # %% [markdown]
-# *Figure 4. Mean ± one standard deviation over seeds.*
+# *Figures 3 and 4, Tables 2 and 3. Each claim, its interval (95 %, Student's, by seed), and its verdict after Holm's adjustment;
+# the second sweep asks what decides whether one stage ends in the right partition.*
 #
 # With targets **shuffled** in time, the same frames and the same network put all latents into block 0: a column of the
 # table that is no better than block 0's loses by the 1 % that block 0 is cheaper. So the matrix is the targets' work.
 #
-# What decides whether **one stage** ends in the right partition? One guess: $\psi$ begins to move before the code holds
-# anything, since Adam's steps are as long for a faint gradient as for a strong one, and what is shared out wrongly seldom
-# comes back. Then holding $\psi$ and classifier back should help: *vae-late* does so for the first 40 % of the steps. The
-# other guess: the code must form *under* the partition, because a tangled code is hard to take apart while it is being
-# decoded. Then *vae-late* should be worse. Both guesses are in Table 2, as the two sides of one claim.
+# What decides whether **one stage** ends in the right partition? $\psi$ begins to move before the code holds anything; what
+# is shared out wrongly seldom comes back. *vae-late* holds $\psi$ and classifier back for the first 40 % of the steps; the
+# second sweep changes where $\psi$ starts, how often one intervenes, and how wide the code is, each alone.
 #
 # ## What this does not show
 #
@@ -516,21 +434,14 @@ def shared(table):
 
 
 # %% tags=["check"]
-g = random_stream(seed)
-table, psi = (
-    torch.rand(5, 4, K + 1, generator=g),
-    torch.rand(4, K + 1, generator=g),
-)
+table, psi = torch.rand(5, 4, K + 1), torch.rand(4, K + 1)
 turned = psi[:, [0, 2, 1, *range(3, K + 1)]]
 costs = [(p.softmax(1) * shared(table)).sum() for p in (psi, turned)]
 torch.testing.assert_close(*costs)
-before, after = ((p.softmax(1) * table).sum() for p in (psi, turned))
-assert before != after, "with targets of their own the two are told apart"
 
 # %% tags=["hidden", "remove-cell"]
 torch.testing.assert_close(shared(table).sum(2), table.sum(2))
-torch.testing.assert_close(shared(table)[..., 3:], table[..., 3:])
-torch.testing.assert_close(shared(table)[..., 0], table[..., 0])
+torch.testing.assert_close(shared(table)[..., ::3], table[..., ::3])
 
 # %% [markdown]
 # **2 (a small research question, 6 points, 60 minutes).** How often must one intervene? Write `expected(n, p)`: the number of
@@ -552,13 +463,8 @@ def expected(n, p):
 
 # %% tags=["check"]
 for p in (0.3, 0.8):
-    count = windows(p)[1].sum((0, 1)).cpu()
-    assert ((count / expected(24000, p) - 1).abs() < 0.1).all(), (
-        f"counted {count.tolist()}, and not {expected(24000, p)}"
-    )
-
-# %% tags=["hidden", "remove-cell"]
-assert expected(0, 0.8) == 0 and expected(100, 1.0) == 25
+    count, known = windows(p)[1].sum((0, 1)).cpu(), expected(24000, p)
+    assert ((count / known - 1).abs() < 0.1).all(), f"{count} were counted"
 
 # %% [markdown]
 # ## References

@@ -283,13 +283,8 @@ plt.show()
 #
 # They were written down in `notebooks/sweeps/gallery_nashae.yaml` before the sweep ran, with seeds that no pilot had used.
 
-# %% tags=["hide-input"]
-try:
-    said = sweep.claims("gallery_nashae")
-    plots.claims(said, "difference, or distance from the number")
-except FileNotFoundError:
-    said = pd.DataFrame({"not yet run": ["mdlib sweep gallery_nashae"]})
-said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
+# %%
+sweep.show_claims("gallery_nashae")
 
 # %% [markdown]
 # *Figure 3 and Table 2. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*

@@ -194,14 +194,7 @@ results.pivot(index="method", columns="ρ", values="MCC").round(3)
 # used.
 
 # %%
-try:
-    said = sweep.claims("gallery_posthoc_concepts")
-    plots.claims(said, "difference, or distance from the number")
-except FileNotFoundError:
-    said = pd.DataFrame(
-        {"not yet run": ["mdlib sweep gallery_posthoc_concepts"]}
-    )
-said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
+sweep.show_claims("gallery_posthoc_concepts")
 
 # %% [markdown]
 # *Figure 1 and Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*

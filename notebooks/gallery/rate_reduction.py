@@ -371,13 +371,8 @@ plt.show()
 #
 # Written in `notebooks/sweeps/gallery_rate_reduction.yaml` before the sweep ran, with fresh seeds:
 
-# %% tags=["hide-input"]
-try:
-    said = sweep.claims("gallery_rate_reduction")
-    plots.claims(said, "difference, or distance from the number")
-except FileNotFoundError:
-    said = pd.DataFrame({"not yet run": ["mdlib sweep gallery_rate_reduction"]})
-said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
+# %%
+sweep.show_claims("gallery_rate_reduction")
 
 # %% [markdown]
 # *Figure 2 and Table 2. Each claim with its interval (95 %, Student's, paired by seed) and its verdict.*

@@ -297,15 +297,8 @@ results.set_index("arm").round(3)
 # They were written down in `notebooks/sweeps/gallery_reconstruction_loss.yaml` before the sweep ran, with seeds that no pilot
 # had used.
 
-# %% tags=["hide-input"]
-try:
-    said = sweep.claims("gallery_reconstruction_loss")
-    plots.claims(said, "difference of MIG")
-except FileNotFoundError:
-    said = pd.DataFrame(
-        {"not yet run": ["mdlib sweep gallery_reconstruction_loss"]}
-    )
-said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
+# %%
+sweep.show_claims("gallery_reconstruction_loss", "difference of MIG")
 
 # %% [markdown]
 # *Figure 3 and Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*

@@ -369,12 +369,7 @@ plt.show()
 # recording each seed deals the trials anew and tests all of them.
 
 # %%
-try:
-    said = sweep.claims("gallery_swap_vae")
-    plots.claims(said, "difference, or distance from the number")
-except FileNotFoundError:
-    said = pd.DataFrame({"not yet run": ["mdlib sweep gallery_swap_vae"]})
-said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
+sweep.show_claims("gallery_swap_vae")
 
 # %% [markdown]
 # *Figure 3 and Table 2. Each claim with its interval (95 %, Student's, paired by seed) and its verdict.*

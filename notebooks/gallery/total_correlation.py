@@ -380,13 +380,8 @@ pd.DataFrame(made).set_index("method").round(2)
 # They were written down in `notebooks/sweeps/gallery_total_correlation.yaml` before the sweep ran, with seeds that no pilot
 # had used.
 
-# %% tags=["hide-input"]
-try:
-    said = sweep.claims("gallery_total_correlation")
-    plots.claims(said, "difference")
-except FileNotFoundError:
-    said = pd.DataFrame(columns=["says", "verdict", "n"])  # not yet run
-said[["says", "verdict", "n"]]
+# %%
+sweep.show_claims("gallery_total_correlation", "difference")
 
 # %% [markdown]
 # *Figure 1 and Table 5. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*

@@ -180,10 +180,8 @@ def train_on_the_ring(split):
     return pictures
 
 
-rings = {
-    "one loss": train_on_the_ring(False),
-    "two losses": train_on_the_ring(True),
-}
+kinds = {"one loss": False, "two losses": True}
+rings = {name: train_on_the_ring(split) for name, split in kinds.items()}
 
 # %% tags=["hide-input"]
 figure, axes = plt.subplots(2, 4, figsize=(7, 3.8), sharex=True, sharey=True)
@@ -208,23 +206,22 @@ plt.show()
 # %%
 def half_half(codes, truth):
     """R² of a nearest-neighbour reader, trained on one half of the points."""
-    h = len(codes) // 2
-    return probes.knn_regression(
-        codes[:h], truth[:h], codes[h:], truth[h:]
-    ).score
+    (known, new), (told, asked) = codes.chunk(2), truth.chunk(2)
+    return probes.knn_regression(known, told, new, asked).score
 
 
-angle = torch.stack([shown_angle.cos(), shown_angle.sin()], 1)
-radius = shown_points.norm(dim=1, keepdim=True)
-rows = {}
-for name, pictures in rings.items():
-    c, u = pictures[-1]
-    rows[name] = {
-        "radius from c": half_half(c, radius),
-        "angle from c": half_half(c, angle),
-        "radius from u": half_half(u, radius),
-        "angle from u": half_half(u, angle),
+truths = {
+    "radius": shown_points.norm(dim=1, keepdim=True),
+    "angle": torch.stack([shown_angle.cos(), shown_angle.sin()], 1),
+}
+rows = {
+    name: {
+        f"{what} from {part}": half_half(code, truth)
+        for part, code in zip("cu", pictures[-1], strict=True)
+        for what, truth in truths.items()
     }
+    for name, pictures in rings.items()
+}
 ring_table = pd.DataFrame(rows).T
 if moves >= 400:
     assert ring_table["radius from c"].min() > 0.8, ring_table
@@ -280,27 +277,23 @@ def cos(a, b):
     return F.cosine_similarity(a, b, dim=1)
 
 
-torch.testing.assert_close(
-    squared(z_a, z_p), squared(c_a, c_p) + squared(s_a, s_p)
-)
-kl = losses.gaussian_kl_between
-whole = kl(z_a, lv_a, z_p, lv_p)
-parts = [
-    kl(z_a[:, i], lv_a[:, i], z_p[:, i], lv_p[:, i])
-    for i in (slice(cut), slice(cut, None))
-]
-torch.testing.assert_close(whole, sum(parts))
+apart = squared(c_a, c_p) + squared(s_a, s_p)
+torch.testing.assert_close(squared(z_a, z_p), apart)
+kl, both = losses.gaussian_kl_between, (z_a, lv_a, z_p, lv_p)
+halves = (slice(cut), slice(cut, None))
+parts = [kl(*(v[:, half] for v in both)) for half in halves]
+torch.testing.assert_close(kl(*both), sum(parts))
 
 weight_c = norm(c_a, c_p) / norm(z_a, z_p)
 weight_s = norm(s_a, s_p) / norm(z_a, z_p)
-halves = cos(c_a, c_p), cos(s_a, s_p)
-split = weight_c * halves[0] + weight_s * halves[1]
+of_c, of_s = cos(c_a, c_p), cos(s_a, s_p)
+split = weight_c * of_c + weight_s * of_s
 torch.testing.assert_close(cos(z_a, z_p), split)
 assert (weight_c + weight_s).max() < 1 + 1e-9
-raw_error = (cos(z_a, z_p) - sum(halves) / 2).abs().mean()
+raw_error = (cos(z_a, z_p) - (of_c + of_s) / 2).abs().mean()
 unit_a = torch.cat([F.normalize(c_a), F.normalize(s_a)], 1)
 unit_p = torch.cat([F.normalize(c_p), F.normalize(s_p)], 1)
-torch.testing.assert_close(cos(unit_a, unit_p), sum(halves) / 2)
+torch.testing.assert_close(cos(unit_a, unit_p), (of_c + of_s) / 2)
 assert raw_error > 0.02
 
 # %% [markdown]
@@ -309,12 +302,8 @@ assert raw_error > 0.02
 
 # %%
 shrunk = [1.0, 0.3, 0.1, 0.01]
-muted = [
-    (2 - 2 * cos(torch.cat([c_a, t * s_a], 1), torch.cat([c_a, -t * s_a], 1)))
-    .mean()
-    .item()
-    for t in shrunk
-]
+opposed = [[torch.cat([c_a, t * s], 1) for s in (s_a, -s_a)] for t in shrunk]
+muted = [(2 - 2 * cos(*pair)).mean().item() for pair in opposed]
 assert muted == sorted(muted, reverse=True) and muted[-1] < 0.01
 pd.DataFrame({"length of style ×": shrunk, "whole loss": muted}).round(3)
 
@@ -409,11 +398,9 @@ with torch.no_grad():
 literal.to(device), plain.to(device)
 (repel, _), (attract, _) = literal.loss(views), plain.loss(views)
 assert torch.equal(repel, attract)
-repel.backward()
-attract.backward()
-for mine, theirs in zip(
-    literal.encoder.parameters(), plain.encoder.parameters(), strict=True
-):
+repel.backward(), attract.backward()
+both = (method.encoder.parameters() for method in (literal, plain))
+for mine, theirs in zip(*both, strict=True):
     assert torch.equal(mine.grad, theirs.grad)
 
 # %% [markdown]
@@ -533,9 +520,7 @@ hue_views, _ = law(originals, 4, generator)
 sheet = torch.cat([originals[:, None].float() / 255, hue_views], 1)
 names = ["image", "view 1", "view 2", "view 3", "view 4"]
 plots.image_grid(sheet.transpose(0, 1), row_labels=names)
-
-# %% [markdown]
-# *Figure 2. Eight training images and views of them.*
+Markdown("*Figure 2. Eight training images and views of them.*")
 
 # %%
 TERMS = {
@@ -602,10 +587,8 @@ axis.text(steps, -0.3, "below the floor", ha="right", size=9)
 axis.set(xlabel="step", ylabel="style cosine", ylim=(-1.03, 1.0))
 axis.legend(fontsize=8.5, loc="upper right")
 plt.show()
-
-# %% [markdown]
-# *Figure 3. The mean cosine between the styles of two views in training (running mean over 10 steps, a line a seed).
-# Grey ground: where no deterministic code of independent views from one law can be on average.*
+Markdown("""*Figure 3. The mean cosine between the styles of two views in training (running mean over 10 steps, a line a
+seed). Grey ground: where no deterministic code of independent views from one law can be on average.*""")
 
 
 # %%
@@ -627,10 +610,8 @@ def four_parts(method, v):
 
 asked, asked_test = questions(train, 1000), questions(test, 1001)
 ask = {"penalties": (1e-2, 1e-3), "tol": 1e-3}
-everyone = trained | {
-    ("untrained", s): byol("repel", s).to(device)
-    for s in range(seed, seed + seeds)
-}
+control = [("untrained", s) for s in range(seed, seed + seeds)]
+everyone = trained | {(t, s): byol("repel", s).to(device) for t, s in control}
 rows = []
 for (term, s), method in everyone.items():
     known, known_test = (four_parts(method, q[0]) for q in (asked, asked_test))
@@ -643,23 +624,16 @@ for (term, s), method in everyone.items():
             "class": found.score, "hue": hue.score,
         })  # fmt: skip
 halves = pd.DataFrame(rows)
-
-# %%
 mdlib.record(out, halves)
 means = halves.groupby(["style term", "part"])[["class", "hue"]].mean()
 
 # %% tags=["hide-input"]
-wide = means.unstack("part").loc[
-    ["untrained", "none", "repel_predicted", "repel"]
-]
+order = ["untrained", "none", "repel_predicted", "repel"]
+wide = means.unstack("part").loc[order]
 _, axes = plt.subplots(1, 2, figsize=(7, 2.7), sharey=True)
-labels = {
-    "untrained": "untrained",
-    **{t: n.split(":")[0] for t, n in TERMS.items()},
-}
-for axis, what, unit in zip(
-    axes, ("class", "hue"), ("accuracy", "$R^2$"), strict=True
-):
+labels = {term: name.split(":")[0] for term, name in TERMS.items()}
+UNITS = {"class": "accuracy", "hue": "$R^2$"}
+for axis, (what, unit) in zip(axes, UNITS.items(), strict=True):
     shown = wide[what].clip(lower=0).rename(index=labels)
     sns.heatmap(
         shown.rename(columns=lambda p: f"${p}$"), ax=axis, vmin=0, vmax=1,
@@ -889,9 +863,8 @@ class Positive(nn.Module):
 # %% tags=["check"]
 positive = byol("repel_predicted", seed)
 positive.style.predictor = Positive(OPTIONS["head_dim"])
-eigenvalues = torch.linalg.eigvalsh(
-    positive.style.predictor(torch.eye(OPTIONS["head_dim"]))
-)
+square = positive.style.predictor(torch.eye(OPTIONS["head_dim"]))
+eigenvalues = torch.linalg.eigvalsh(square)
 assert eigenvalues.min() > -1e-5, (
     f"an eigenvalue of {eigenvalues.min():.4f} is below 0"
 )
@@ -903,15 +876,11 @@ else:
         "Not all was checked: this data set or budget is another one than the text's."
     )
 known, known_test = (four_parts(positive, q[0]) for q in (asked, asked_test))
-found = {
-    part: probes.linear(
-        known[part], asked[1], known_test[part], asked_test[1], **ask
-    ).score
-    for part in ("h_c", "h_s")
-}
-{"style cosine": round(float(end), 2)} | {
-    k: round(a, 2) for k, a in found.items()
-}
+found = {"style cosine": float(end)}
+for part in ("h_c", "h_s"):
+    told = known[part], asked[1], known_test[part], asked_test[1]
+    found[part] = probes.linear(*told, **ask).score
+{what: round(value, 2) for what, value in found.items()}
 
 # %% tags=["hidden", "remove-cell"]
 small = Positive(5)

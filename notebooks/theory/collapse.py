@@ -11,13 +11,13 @@
 #
 # *What of the model's bound do contrastive, clustering and negative-free losses keep, and why do they give up style?*
 #
-# Drop the decoder from the bound of `theory/latent_model`, and two terms remain. The views of an image should agree
-# (alignment), and something must hold images apart (uniformity). Methods differ in that something. None of it asks which
-# picture lies where. So the views of an image may as well be one point: we prove when this is better for the loss, find
-# where it is not, and watch it happen, in two dimensions.
+# Drop the decoder from the bound of `theory/latent_model`, and two terms remain: the views of an image should agree
+# (alignment), and something must hold images apart (uniformity). Methods differ in that something, and none of it asks
+# which picture lies where. So the views of an image may as well be one point: we prove when this is better for the loss,
+# and when not.
 #
 # **You will learn**
-# - what instance discrimination, InfoNCE, clustering, VICReg and BYOL keep of the bound, with proofs,
+# - what five families of losses keep of the bound, with proofs,
 # - three theorems on collapse, the counter-example between them, and the best of all batches,
 # - what reconstruction pays for style, and when it pays enough.
 #
@@ -26,8 +26,8 @@
 # **Time:** 40 minutes to read; about 20 seconds to run on two CPU cores.
 #
 # That several families of losses induce approximately the codes of one model, and discard style, is a claim of
-# [Bizeul, Schölkopf & Allen (2024)](https://arxiv.org/abs/2402.01399), whose *abstract* and public code we have read and
-# whose text we could not. Statements and proofs are ours.
+# [Bizeul et al. 2024](https://arxiv.org/abs/2402.01399), of whom we have read the *abstract* and the public code only.
+# Proofs are ours.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]
@@ -79,15 +79,14 @@ def randn(*shape):
 # %% [markdown]
 # ## What five methods keep
 #
-# A discriminative method has no decoder, and its encoder gives a point: the bound loses its reconstruction, and the
-# entropy with it. What is left is the group prior. With a flat $p(y)$ it is, up to a constant,
+# A discriminative method has no decoder, and its encoder gives a point: the bound loses its reconstruction and its
+# entropy. What is left is the group prior. With a flat $p(y)$ it is, up to a constant,
 #
 # $$ \log p(z^1 \dots z^J) = -\frac{1}{2\sigma^2} \sum_j \|z^j - \bar z\|^2, \qquad
 #    \log p(z, z') = -\frac{\|z - z'\|^2}{4\sigma^2}. \tag{1} $$
 #
 # It is largest whenever each *group* is a point, wherever; with a Gaussian $p(y)$, when all codes are one point. So
-# something must hold groups apart. It breaks a tie more than it fights the prior. The table is our reading, and each
-# of its first five lines a proposition below.
+# something must hold groups apart. The table is our reading, and each of its first five lines a proposition below.
 #
 # | method | keeps, for $\log p(z \mid y)$ | in place of reconstruction | σ² |
 # | --- | --- | --- | --- |
@@ -112,8 +111,8 @@ def randn(*shape):
 # factor that does not depend on $y$ and cancels in Bayes' rule.
 # ```
 #
-# The loss of [Wu et al. (2018)](https://arxiv.org/abs/1805.01978) is thus the model's own classifier of images. To
-# $\log p(z|y)$ it adds $-\log p(z)$: codes should be where few other codes are.
+# The loss of [Wu et al. (2018)](https://arxiv.org/abs/1805.01978) is thus the model's own classifier of images. Its
+# $-\log p(z)$ wants codes where few others are.
 #
 # ```{prf:proposition} InfoNCE (our derivation)
 # :label: lm-infonce
@@ -127,10 +126,9 @@ def randn(*shape):
 # ```
 #
 # Twice the temperature of {prf:ref}`lm-instance`, because the partner stands in for the centre and is itself off by σ.
-# *Remark.* These are two models: there the centres lie on the sphere, here anywhere in $\mathbb{R}^D$. With a uniform
-# centre *on the sphere* integrated out, three dimensions give the score $\log (\sinh \kappa r / \kappa r)$, $\kappa =
-# 1/\sigma^2$, $r = \|z + z'\|$. It has slope $1/2\sigma^2 - \frac14$ in the cosine at 1, and falls more steeply from
-# there.
+# *Remark.* There the centres lie on the sphere, here anywhere in $\mathbb{R}^D$. A uniform centre *on the sphere*,
+# integrated out in three dimensions, gives the score $\log (\sinh \kappa r / \kappa r)$, $\kappa = 1/\sigma^2$,
+# $r = \|z + z'\|$: at cosine 1 its slope is $1/2\sigma^2 - \frac14$, and it falls more steeply from there.
 #
 # ```{prf:proposition} Clustering (our derivation)
 # :label: lm-clustering
@@ -144,8 +142,8 @@ def randn(*shape):
 # ```
 #
 # So $k$-means ([DeepCluster](https://arxiv.org/abs/1807.05520)), and with balanced sizes its soft relative
-# [SwAV](https://arxiv.org/abs/2006.09882), fit the model with groups that they guess: $y$ is one of few centres, not one
-# an image. Total collapse, one point in one cluster, is kept away by balance or by reassigning empty clusters.
+# [SwAV](https://arxiv.org/abs/2006.09882), fit the model with guessed groups: $y$ is one of few centres, not one an
+# image. Balance, or reassigning empty clusters, keeps total collapse away.
 
 # %% tags=["theorem:instance"]
 w, z = (F.normalize(randn(n, 8), dim=1) for n in (50, 200))
@@ -202,8 +200,8 @@ torch.testing.assert_close(prior, -inertia / (2 * sigma2) - sizes)
 # (1). The second part is the definition of the two terms.
 # ```
 #
-# They stand for the entropy of the codes, from the wrong side: of all laws with a given covariance the Gaussian has the
-# *largest* entropy, so a covariance bounds from above what ought to be large. Codes of a few bits pass, as in the cell.
+# They stand for the entropy of the codes, from the wrong side: of all laws with one covariance the Gaussian has the
+# *largest*, so a covariance bounds from above what ought to be large. Codes of a few bits pass, as in the cell.
 #
 # ```{prf:proposition} BYOL (our derivation)
 # :label: lm-byol
@@ -221,9 +219,9 @@ torch.testing.assert_close(prior, -inertia / (2 * sigma2) - sizes)
 # ```
 #
 # On the sphere, $2 - 2\,p \cdot t = \|t - p\|^2$ is $-\log p(z|y)$ with the prediction for a centre, up to scale and
-# constant. The online code is paid for knowing the mean of the target's cluster, and for nothing beyond. And a target
-# that is constant makes the loss 0: nothing in BYOL's *objective* is uniformity. What keeps it from there is in its
-# dynamics (`methods/negative_free`).
+# constant. The online code is paid for knowing the mean of the target's cluster, and for nothing beyond. A constant
+# target makes the loss 0: nothing in BYOL's *objective* is uniformity. Its dynamics keep it from there
+# (`methods/negative_free`).
 
 # %% tags=["theorem:vicreg-terms"]
 free = randn(64, 3)
@@ -256,8 +254,8 @@ assert least[4] > least[2] > least[1]
 # %% [markdown]
 # ## Why that collapses style
 #
-# Uniformity keeps *images* apart. Does anything keep the *views* of an image apart? For codes that are free to move,
-# on any finite batch, one can say exactly.
+# Uniformity keeps *images* apart. Does anything keep the *views* of an image apart? For free codes, on any finite batch,
+# one can say exactly.
 #
 # ```{prf:theorem} Collapse never hurts InfoNCE (our derivation)
 # :label: lm-collapse
@@ -281,9 +279,9 @@ assert least[4] > least[2] > least[1]
 # is not zero.
 # ```
 #
-# With $\tau = 2\sigma^2$ the excess is the alignment in (1), up to a factor. With $J = 2$, (2) is the usual loss but for
-# one thing: the usual loss scales codes to unit length, and the mean of unit vectors has to be scaled again. Does the
-# theorem survive that? Ask random batches.
+# With $\tau = 2\sigma^2$ the excess is the alignment in (1), up to a factor. With $J = 2$, (2) is the usual loss, except
+# that this scales codes to unit length: the mean of unit vectors has to be scaled again. Does the theorem survive? Ask
+# random batches.
 
 
 # %% tags=["theorem:collapse"]
@@ -322,8 +320,8 @@ Markdown(
 # %% [markdown]
 # It looks like a theorem, and it is none. Put one image in the middle of a crowd, near a hundred others. If it spreads
 # its two views, out of the plane of all the rest, its own loss rises, and each of the hundred has a little less to
-# fear. The cell below counts. So on the sphere a finite batch may prefer a spread image to a collapsed one *in the same
-# place*. But the best of all batches is collapsed, as long as all images can be equally far from each other:
+# fear: on the sphere a finite batch may prefer a spread image to a collapsed one *in the same place*. But the best of all
+# batches is collapsed, as long as all images can be equally far from each other:
 #
 # ```{prf:theorem} The best batch is a collapsed simplex
 # :label: lm-simplex
@@ -419,8 +417,8 @@ assert contrast(best_batch(B, J, 3, tau), tau) > least + 1e-3
 # are convex in $\Sigma$. So both terms at $\Sigma$ are at most the means of those at $\Sigma_1$ and $\Sigma_2$.
 # ```
 #
-# The linear map is needed. Collapse alone makes the variance smaller, and where codes are small the hinge costs more than
-# the invariance gains (counted below).
+# The linear map is needed. Collapse alone lowers the variance, and where codes are small the hinge costs more than the
+# invariance gains (counted below).
 
 
 # %% tags=["theorem:vicreg"]
@@ -453,8 +451,8 @@ Markdown(
 )
 
 # %% [markdown]
-# Behind the theorems is one fact. Uniformity looks at where codes lie, and not at which picture lies there. Style that
-# fills space can be had cheaper: collapse the views, and let images fill the space. A decoder must tell *pictures* apart:
+# One fact is behind the theorems: uniformity looks at where codes lie, and not at which picture lies there. A
+# decoder must tell *pictures* apart:
 #
 # ```{prf:proposition} What collapse costs a decoder (our derivation)
 # :label: lm-reconstruction
@@ -471,7 +469,7 @@ Markdown(
 #
 # *Remark.* This is one term. By {prf:ref}`lm-decoder`, what the *best* decoder gains by style is taken back by the
 # encoder's entropy, nat by nat. Style is worth its place where the decoder is limited, as a Gaussian of fixed variance
-# is: Exercise 3 says from where on.
+# is (Exercise 3).
 
 
 # %% tags=["theorem:reconstruction"]
@@ -501,8 +499,8 @@ for _ in range(100):
 # %% [markdown]
 # ## Watch it
 #
-# Take a few images, and several rotations of each. Their codes are points in the plane that belong to *no encoder*: we
-# move them as the loss wants them, by its gradient. Three losses, all from the same start:
+# Take a few images in several rotations. Their codes are points in the plane that belong to *no encoder*: we
+# move them by the loss's gradient. Three losses, from one start:
 #
 # - **discriminative**: the contrast (2) at $\tau = 2\sigma^2$, and $p(\bar z)$, which keeps the points together;
 # - **SimVE**: minus the bound, with a small decoder that learns along;
@@ -616,14 +614,13 @@ plt.show()
 # %% [markdown]
 # *Figure 1. Codes in the plane under three losses. A string joins the views of one image in the order of their angle;
 # dots show the angle. W/T is the variance within images over the total. Figure 2. The codes of the last step, every
-# third shown by its view. Left, all views of an image lie on one another.*
+# third shown by its view.*
 #
-# Under the discriminative loss each string pulls itself together into a point, at once and for good. Under SimVE an image
-# gets a place, and within it most of its views line up by their angle, which nobody asked for. (A point that is left
-# behind is in a local optimum: it has no encoder to bring it along.) Under the VAE the strings are longer, compared with
-# the distances between them: nothing says that a string is one thing.
+# Under the discriminative loss each string becomes a point, at once and for good. Under SimVE an image gets a place, and
+# within it most of its views line up by their angle, unasked. (A point left behind is in a local optimum.)
+# Under the VAE the strings are longer, compared with the distances between them.
 #
-# What could a decoder still do with collapsed codes? Give them one that learns afterwards, for as many steps:
+# What could a decoder do with collapsed codes? Give them one that learns afterwards:
 
 
 # %%
@@ -686,20 +683,19 @@ moved.round(3)
 # within images (W) and of their means (T − W); reconstruction from the code without its noise, and the group prior,
 # in nats a view. One start, one decoder: a demonstration, not a measurement.* The best that any decoder makes of one
 # point an image is the mean of its views; SimVE is more than 50 nats below even that. The discriminative loss never
-# gets to see this cost.
+# sees this cost.
 #
 # ## What this does not show
 #
-# - **What training does to a network.** Our theorems compare losses of codes that are free to move. Reviewers of an
-#   earlier version of the paper (public reviews, OpenReview `eJFBMqCE4X`) missed a proof or an analysis of convergence;
-#   there is none here either. That collapsed codes are better does not say that gradient descent gets there, and
-#   `theory/projection_head` has a network that does not.
-# - **Equality of methods.** What a line of the table "stands for" is an approximation where the
-#   proposition says so: unit vectors, flat p(y), a batch for p(z), a Gaussian for an entropy.
-# - **That σ² of a decoder does not matter.** The same reviews missed a discussion of the pixels' variance. It decides
-#   how much style is worth: Exercise 3.
-# - **That a VAE or SimVE has the better code for a task.** Keeping style is a virtue only to whoever needs style.
-#   `start_here` and `experiments/simve` ask the probes.
+# - **What training does to a network.** Our theorems compare losses of free codes. Reviewers of an earlier version of the
+#   paper (OpenReview `eJFBMqCE4X`) missed an analysis of convergence; there is none here either. That
+#   collapsed codes are better does not say that gradient descent gets there, and `theory/projection_head` has a network
+#   that does not.
+# - **Equality of methods.** The table's lines are approximations where the propositions say so: unit vectors, flat p(y),
+#   a batch for p(z), a Gaussian for an entropy.
+# - **That σ² of a decoder does not matter,** which the same reviews wanted discussed. It decides how much style is worth:
+#   Exercise 3.
+# - **That a VAE or SimVE has the better code for a task.** `start_here` and `experiments/simve` ask the probes.
 # - **That style along a string is disentangled.** In Figure 1 each image has its own direction for the angle.
 #
 # ## Exercises
@@ -859,34 +855,31 @@ assert abs(threshold(1.0, 0.1, 2) - 0.4) < 1e-9, threshold(1.0, 0.1, 2)
 assert threshold(1.0, 0.1, 50) < 0.11, "of many views: probabilistic PCA's"
 
 # %% [markdown]
-# Style dies first, and content outlives it, as content pays $p(y)$ once for a whole group. Open ends: where in between
-# do the strings of single images come alive, and in the order of their thresholds? A network cannot move each code by
-# itself: where is *its* threshold? And is there a loss without a decoder, the sum of a discriminative one and a little
-# of something else, in which style lives?
+# Style dies first, and content outlives it, as content pays $p(y)$ once for a whole group. Open: a network cannot
+# move each code by itself. Where is *its* threshold? And is there a loss without a decoder in which style lives?
 #
 # ## References
 #
-# - A. Bardes, J. Ponce, Y. LeCun. *VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning.*
+# - A. Bardes et al. *VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning.*
 #   ICLR 2022. [arXiv:2105.04906](https://arxiv.org/abs/2105.04906)
-# - A. Bizeul, B. Schölkopf, C. Allen. *A Probabilistic Model behind Self-Supervised Learning.* TMLR 2024.
+# - A. Bizeul et al. *A Probabilistic Model behind Self-Supervised Learning.* TMLR 2024.
 #   [arXiv:2402.01399](https://arxiv.org/abs/2402.01399)
-# - M. Caron, P. Bojanowski, A. Joulin, M. Douze. *Deep Clustering for Unsupervised Learning of Visual Features.*
+# - M. Caron et al. *Deep Clustering for Unsupervised Learning of Visual Features.*
 #   ECCV 2018. [arXiv:1807.05520](https://arxiv.org/abs/1807.05520)
 # - M. Caron et al. *Unsupervised Learning of Visual Features by Contrasting Cluster Assignments.* NeurIPS 2020.
 #   [arXiv:2006.09882](https://arxiv.org/abs/2006.09882)
-# - T. Chen, S. Kornblith, M. Norouzi, G. Hinton. *A Simple Framework for Contrastive Learning of Visual
+# - T. Chen et al. *A Simple Framework for Contrastive Learning of Visual
 #   Representations.* ICML 2020. [arXiv:2002.05709](https://arxiv.org/abs/2002.05709)
 # - J. Cho et al. *Mini-Batch Optimization of Contrastive Loss.* TMLR 2024.
 #   [OpenReview](https://openreview.net/forum?id=Nux7OVXp9J) (abstract)
 # - J.-B. Grill et al. *Bootstrap Your Own Latent.* NeurIPS 2020. [arXiv:2006.07733](https://arxiv.org/abs/2006.07733)
-# - C. Lee, S. Lim, K. Lee, J. Sohn. *On the Similarities of Embeddings in Contrastive Learning.* 2025.
+# - C. Lee et al. *On the Similarities of Embeddings in Contrastive Learning.* 2025.
 #   [arXiv:2506.09781](https://arxiv.org/abs/2506.09781)
-# - J. Lucas, G. Tucker, R. Grosse, M. Norouzi. *Don't Blame the ELBO! A Linear VAE Perspective on Posterior Collapse.*
+# - J. Lucas et al. *Don't Blame the ELBO! A Linear VAE Perspective on Posterior Collapse.*
 #   NeurIPS 2019. [arXiv:1911.02469](https://arxiv.org/abs/1911.02469)
 # - T. Wang, P. Isola. *Understanding Contrastive Representation Learning through Alignment and Uniformity on the
-#   Hypersphere.* ICML 2020. [arXiv:2005.10242](https://arxiv.org/abs/2005.10242). The limit of many negatives on the
-#   sphere.
-# - Z. Wu, Y. Xiong, S. Yu, D. Lin. *Unsupervised Feature Learning via Non-Parametric Instance-level Discrimination.*
+#   Hypersphere.* ICML 2020. [arXiv:2005.10242](https://arxiv.org/abs/2005.10242)
+# - Z. Wu et al. *Unsupervised Feature Learning via Non-Parametric Instance-level Discrimination.*
 #   CVPR 2018. [arXiv:1805.01978](https://arxiv.org/abs/1805.01978)
 #
 # ## Provenance

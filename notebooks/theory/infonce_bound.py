@@ -368,10 +368,6 @@ if standard and levels == [2, 4, 6, 8, 10]:
         assert z > 5, (name, z)
 quality.stack().unstack("truth").round(2)
 
-# %% [markdown]
-# *Table 1. Bias, standard deviation and root mean squared error of one batch, nats, with the optimal critic; RMSE² =
-# bias² + sd². True values head the columns.*
-
 # %% tags=["hide-input"]
 axes = sns.pointplot(
     optima, x="truth", y="value", hue="bound", errorbar="sd",
@@ -386,7 +382,8 @@ axes.legend(ncols=2, loc="upper left", bbox_to_anchor=(0, 0.97))
 plt.show()
 
 # %% [markdown]
-# *Figure 1. The same: means, bars ± one standard deviation of a batch.*
+# *Table 1. Bias, standard deviation and root mean squared error of one batch, nats, with the optimal critic; RMSE² =
+# bias² + sd². True values head the columns. Figure 1. The same: means, bars ± one standard deviation of a batch.*
 #
 # - **InfoNCE has a ceiling**, $\log K$. It falls visibly short from about $\log K - 2$ on, and then with hardly any
 #   variance: it looks certain.
@@ -503,7 +500,7 @@ laws.round(3)
 #
 # How large must a batch be? With the optimal critic:
 
-# %%
+# %% tags=["hide-input"]
 rows = []
 sizes = (2, 8, 32, 128, 512)
 for true in levels:
@@ -513,8 +510,6 @@ for true in levels:
         rows.append((true, size, torch.cat(values).mean().item()))
 by_size = pd.DataFrame(rows, columns=["truth", "K", "InfoNCE"])
 assert (by_size.InfoNCE <= np.log(by_size.K)).all()
-
-# %% tags=["hide-input"]
 axes = sns.lineplot(by_size, x="K", y="InfoNCE", hue="truth", marker="o",
                     palette="viridis", legend="full")  # fmt: skip
 K = np.geomspace(2, 512, 50)
@@ -610,8 +605,6 @@ dial = pd.DataFrame(rows, columns=["α", "value"]).groupby("α").value
 dial = dial.agg(["mean", "std"])
 assert dial["mean"].is_monotonic_decreasing
 assert dial["std"].is_monotonic_decreasing
-
-# %% tags=["hide-input"]
 _, axes = plt.subplots(figsize=(5.5, 3))
 axes.plot(8 - dial["mean"], dial["std"], "o-")
 for alpha, row in dial.iterrows():

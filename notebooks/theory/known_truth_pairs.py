@@ -70,8 +70,6 @@ for name in chosen:
     if name not in PARTS:
         raise ValueError(unknown("experiment", name, PARTS))
 draw = torch.Generator().manual_seed(seed)
-
-# %% tags=["setup", "hide-input"]
 limits = {"size": size, "max_images": max_images, "device": device}
 train, x_train, task = pairs.of_split(dataset, "train", **limits)
 test, x_test, held_out = pairs.of_split(dataset, "test", **limits)

@@ -13,8 +13,8 @@
 #
 # The codes of an image's views lie around a common centre. This one assumption changes one term of a VAE's bound.
 # With one view it *is* the VAE's; with the best decoder, what remains is alignment and uniformity; and two codes of
-# one image have a pointwise mutual information in closed form, which is InfoNCE's best score. We derive each, and ask
-# every formula's value of another one.
+# one image have a pointwise mutual information in closed form, which is InfoNCE's best score. We derive each, and check
+# every formula against another.
 #
 # **You will learn**
 # - to derive the bound of SimVE, and to integrate the unknown centre of a group out,
@@ -25,8 +25,8 @@
 #
 # **Time:** 35 minutes to read; about 15 seconds to run on two CPU cores.
 #
-# The model is that of [Bizeul, Schölkopf & Allen (2024)](https://arxiv.org/abs/2402.01399), whose *abstract* and public
-# code we have read and whose text we could not. Every derivation below is therefore ours, and so are its mistakes.
+# The model is that of [Bizeul et al. 2024](https://arxiv.org/abs/2402.01399), of whom we have read the *abstract* and the
+# public code only. All derivations are therefore ours, and so are their mistakes.
 
 # %% tags=["parameters", "hide-input"]
 sigma2 = 0.15  # σ², the variance of p(z|y) [above 0, below 1]
@@ -72,8 +72,8 @@ def randn(*shape):
 # %% [markdown]
 # ## The model
 #
-# Somebody has an image in mind, and shows it $J$ times. The image is a point $y$. Each showing is a **view**: a code
-# $z^j$ somewhere near $y$, and a picture $x^j$ drawn from that code.
+# Somebody has an image in mind, a point $y$, and shows it $J$ times. Each showing is a **view**: a code $z^j$ somewhere
+# near $y$, and a picture $x^j$ drawn from that code.
 #
 # $$ y \sim p(y), \qquad z^j \,|\, y \sim \mathcal{N}(y, \sigma^2 I), \qquad x^j \,|\, z^j \sim p_\theta(x|z),
 #    \qquad j = 1 \dots J. \tag{1} $$
@@ -134,7 +134,7 @@ plt.show()
 # ```
 #
 # The bound's encoder treats views as strangers. The posterior does not: two noisy views of one image have one uncertain
-# centre. So for $J \ge 2$ even the best $q$ leaves a gap, in general. Where everything is Gaussian one can say how large.
+# centre. So for $J \ge 2$ even the best $q$ leaves a gap, in general. How large, in the Gaussian case?
 # Let $x^j = z^j + \mathcal{N}(0, \sigma_x^2)$ in one dimension, so that the posterior has a precision matrix $\Lambda$.
 # The best product of densities has the right means and variances $1/\Lambda_{jj}$, and the gap is $\frac12
 # (\sum_j \log \Lambda_{jj} - \log\det\Lambda)$ nats.
@@ -176,12 +176,12 @@ gaps.round(4)
 
 # %% [markdown]
 # *Table 1. Nats that the factorised encoder loses, per group and dimension, by the number of views and the noise of a
-# picture. Bound and gap add up to the true likelihood: the cell asserts it.* Pictures that show their code clearly
-# cost little. With one view there is nothing to lose.
+# picture. Bound and gap add up to the true likelihood.* Pictures that show their code clearly cost little. With one
+# view there is nothing to lose.
 #
 # ### Integrate the centre out
 #
-# Nobody knows $y$. One could learn a centre for each image. It is not needed:
+# Nobody knows $y$. One need not learn a centre for each image:
 #
 # ```{prf:theorem} The group prior in closed form
 # :label: lm-centre
@@ -292,7 +292,7 @@ plt.show()
 # I)$. Entropy and expected log-prior are minus the KL divergence.
 # ```
 #
-# The two classes of `mdlib` are written from different formulas. Same weights, same noise, same loss, same gradients?
+# The two classes of `mdlib` are written from different formulas. Have they one loss, and one gradient?
 
 # %% tags=["theorem:vae"]
 SHAPE = {"image_shape": (1, 8, 8), "latent_dim": 4, "arch": "mlp-small"}
@@ -361,8 +361,8 @@ assert abs(change("gaussian", "variance", "centre_variance")) < 1e-3
 assert abs(change("gaussian", "variance")) > 0.1  # the ratio does matter
 
 # %% [markdown]
-# So with a flat $p(y)$, a sweep over $\sigma^2$ sweeps the initial scale of the codes and the speed of learning, and
-# nothing that the model means.
+# So with a flat $p(y)$, a sweep over $\sigma^2$ sweeps the initial scale of the codes and the speed of learning, nothing
+# that the model means.
 #
 # ## What the bound asks of codes
 #
@@ -387,15 +387,15 @@ assert abs(change("gaussian", "variance")) > 0.1  # the ratio does matter
 # $\mathbb{E}[\log p] = -H(z^1 \dots z^J) - \mathrm{KL}$.
 # ```
 #
-# So at its best decoder the bound is **alignment**, the group prior, and **uniformity**, the entropy $H(z^j)$: the
-# two goals of [Wang & Isola (2020)](https://arxiv.org/abs/2005.10242), on a sphere there. Two things follow.
+# So what is left is **alignment**, the group prior, and **uniformity**, the entropy $H(z^j)$: the two goals of [Wang &
+# Isola (2020)](https://arxiv.org/abs/2005.10242), on a sphere there. Two things follow.
 #
 # - *What views share is enough.* The likelihood itself is at most $-H(x^1 \dots x^J)$. (7) gets there if codes follow the
 #   prior and share what pictures share, $\mathrm{TC}(z) = \mathrm{TC}(x)$. Style need not be in them.
 # - *Style is not seen as such.* (7) depends on the law of the codes, and not on which picture has which. Put noise of
 #   the same law in the place of style, and it does not change. Only a decoder that is *not* free can ask for
-#   style: a Gaussian of fixed variance must be told what differs between views. (That models of one ELBO
-#   may have codes that know much or nothing is known of VAEs: [Alemi et al. 2018](https://arxiv.org/abs/1711.00464).)
+#   style: a Gaussian of fixed variance must be told what differs between views. (Of VAEs this is known: [Alemi et al.
+#   2018](https://arxiv.org/abs/1711.00464).)
 
 
 # %%
@@ -450,7 +450,7 @@ torch.testing.assert_close(known, [H(p), H(p.sum(1))])  # all, or y alone
 # %% [markdown]
 # ### Other models of self-supervision
 #
-# We have read the abstracts of the rivals, no more. (7) says how they differ from (1), as far as we see.
+# We have read the rivals' abstracts, no more. (7) says how they differ from (1), as far as we see.
 #
 # | model | how a picture comes in | what it is said to give |
 # | --- | --- | --- |
@@ -460,9 +460,8 @@ torch.testing.assert_close(known, [H(p), H(p.sum(1))])  # all, or y alone
 # | [Mikulasch & Zenke 2026](https://arxiv.org/abs/2605.03517) | not at all: codes match a latent model (alignment) at large entropy (uniformity) | contrastive, non-contrastive and predictive losses; identifiability of the latter |
 #
 # We read the second line as (7) by definition, with Bayes' decoder put in. With the best prior its KL is 0, and
-# $I(z^1; z^2)$ less a constant remains. Its authors argue that the likelihood is the better motive: invertible maps
-# do not change mutual information, and InfoNCE bounds it loosely. The fourth line maximises the first two terms of
-# (7). What sets SimVE apart from both is its decoder, and by {prf:ref}`lm-decoder` *that decoder's limits*.
+# $I(z^1; z^2)$ less a constant remains. The fourth line maximises the first two terms of (7). What sets SimVE apart from
+# both is its decoder, and by {prf:ref}`lm-decoder` *that decoder's limits*.
 #
 # ## The tie to mutual information
 #
@@ -477,13 +476,16 @@ torch.testing.assert_close(known, [H(p), H(p.sum(1))])  # all, or y alone
 # ```
 #
 # ```{prf:proof}
-# By Bayes' rule the probability that candidate $k$ is the partner is $e^{\mathrm{PMI}(z, z_k)} / \sum_l
-# e^{\mathrm{PMI}(z, z_l)}$. A cross-entropy is least at the true probabilities, and a softmax determines its scores up
-# to what all of a row share.
+# The softmax of the PMI is Bayes' rule ({prf:ref}`cor-infonce-optimum`). A cross-entropy is least *only* at the true
+# probabilities, and a softmax determines its scores up to what all of a row share.
 # ```
 #
-# Exactly, for three by four symbols and three candidates: at the PMI the slope is 0, and the loss is flat in the three
-# directions $c(z)$ and in no other.
+# For three by four symbols and three candidates: at the PMI the slope is 0, and the loss is flat in the three
+# directions $c(z)$ and in no other (first cell). Under the model, all three densities are group priors, of two codes and
+# of one. With a Gaussian $p(y)$ the pair is jointly normal with correlation $\rho = \gamma^2/(\gamma^2 + \sigma^2)$ in
+# each dimension (second cell), and
+#
+# $$ I(z; z') = \mathbb{E}[\mathrm{PMI}(z, z')] = -\frac D2 \log(1 - \rho^2). \tag{8} $$
 
 
 # %% tags=["theorem:best"]
@@ -507,12 +509,6 @@ for f in (best_score, shifted):
     curve = torch.autograd.functional.hessian(lambda g: exact_infonce(g, p), f)
     curve = torch.linalg.eigvalsh(curve.reshape(12, 12))
     assert (curve.abs() < 1e-9).sum() == 3 and curve[3] > 1e-4, curve
-
-# %% [markdown]
-# Under the model, all three densities are group priors, of two codes and of one. With a Gaussian $p(y)$ the pair is
-# jointly normal with correlation $\rho = \gamma^2/(\gamma^2 + \sigma^2)$ in each dimension, and
-#
-# $$ I(z; z') = \mathbb{E}[\mathrm{PMI}(z, z')] = -\frac D2 \log(1 - \rho^2). \tag{8} $$
 
 
 # %% tags=["theorem:gaussian"]
@@ -562,10 +558,10 @@ assert abs(scores.diag().mean() - information(ratio)) < 4 * error
 # (4) for $J = 2$, minus (4) for $J = 1$ twice; $2(\gamma^2 + \sigma^2/2) = 2\gamma^2 + \sigma^2$.
 # ```
 #
-# A trap: codes drawn from the model are not fixed. They lie as far out as $\gamma$, and then the terms in the middle do
-# *not* vanish. They tend to $\|z\|^2/2\gamma^2$ for partners that lie close to each other, about $D/2$ on average.
-# InfoNCE does not mind: near the partner this is a function of $z$ alone, the $c(z)$ of {prf:ref}`lm-best`, and negatives
-# far from $z$, for which it is not, have no weight. Whoever reports the mean score *as* an information should mind.
+# A trap: codes drawn from the model are not fixed. They lie as far out as $\gamma$, and the terms in the middle do *not*
+# vanish. They tend to $\|z\|^2/2\gamma^2$ for partners close to each other, about $D/2$ on average. InfoNCE does not
+# mind: near the partner this is a function of $z$ alone, the $c(z)$ of {prf:ref}`lm-best`, and negatives far from $z$,
+# for which it is not, have no weight. Whoever reports the mean score *as* an information should mind.
 
 # %% tags=["theorem:flat"]
 a, b = randn(1, 2), randn(1, 2)
@@ -672,7 +668,14 @@ plt.show()
 # %% [markdown]
 # *Figure 3. Left: codes in the plane, drawn from the model with more and more room for centres; InfoNCE with three
 # scores (256 pairs a batch, mean over batches). Right: unit vectors drawn from (10) with σ² = 0.05, and InfoNCE at
-# temperatures that one might have chosen.*
+# several temperatures.*
+#
+# *Measured.* The PMI attains the information, less what $\log K$ costs at most (`theory/infonce_bound`). The flat score
+# joins it when there is room for the centres. The scalar product without unit length does not: long codes are
+# everybody's best match. And if codes come from the model, one temperature is right.
+#
+# Can a critic find the score without being told? The last cell trains a small network on pairs of the model with
+# $\gamma^2 = 10\,\sigma^2$.
 
 
 # %%
@@ -701,14 +704,6 @@ if batches >= 20:
     assert (surely(short - each["lost"]) < 4).all()  # nor further below
     assert (worse > -4).all() and (worse[far] > 4).all()
 
-# %% [markdown]
-# The PMI attains the information, less what $\log K$ costs at most (`theory/infonce_bound`). The flat score joins it
-# when there is room for the centres. The scalar product without unit length does not: long codes are everybody's best
-# match. And a temperature is not a matter of taste, if codes come from the model: there is one that is right.
-#
-# Can a critic find the score without being told? A small network, trained on pairs of the model with $\gamma^2 =
-# 10\,\sigma^2$:
-
 # %%
 critic = critics.create("separable", 2, 2, seed=seed, hidden=64, layers=2)
 
@@ -736,9 +731,7 @@ Markdown(
 # ## What this does not show
 #
 # - **What training does to a network.** These are statements about formulas and about codes that the model itself has
-#   drawn. `theory/collapse` lets codes move, and shows that trained ones are *not* a sample of the model.
-# - **That σ² of a decoder does not matter.** It decides how much style is worth its alignment: Exercise 3 of
-#   `theory/collapse`.
+#   drawn. `theory/collapse` lets codes move.
 # - **That a free decoder is what anybody has.** (7) is an upper end; a network and a Gaussian stay below it.
 # - **What the papers say.** We had the abstract and the code of one, the abstracts of three.
 #
@@ -868,20 +861,20 @@ assert gap(2, 0.4) < gap(3, 0.4) < most(0.4), "more views, more to gain"
 # - L. Aitchison, S. Ganev. *InfoNCE Is Variational Inference in a Recognition Parameterised Model.* 2021.
 #   [arXiv:2107.02495](https://arxiv.org/abs/2107.02495)
 # - A. A. Alemi et al. *Fixing a Broken ELBO.* ICML 2018. [arXiv:1711.00464](https://arxiv.org/abs/1711.00464)
-# - A. Bizeul, B. Schölkopf, C. Allen. *A Probabilistic Model behind Self-Supervised Learning.* TMLR 2024.
+# - A. Bizeul et al. *A Probabilistic Model behind Self-Supervised Learning.* TMLR 2024.
 #   [arXiv:2402.01399](https://arxiv.org/abs/2402.01399). Code: `alicebizeul/simvae`.
-# - M. Fleissner, P. Esser, D. Ghoshdastidar. *A Probabilistic Model for Non-Contrastive Learning.* 2025.
+# - M. Fleissner et al. *A Probabilistic Model for Non-Contrastive Learning.* 2025.
 #   [arXiv:2501.13031](https://arxiv.org/abs/2501.13031)
 # - D. P. Kingma, M. Welling. *Auto-Encoding Variational Bayes.* ICLR 2014.
 #   [arXiv:1312.6114](https://arxiv.org/abs/1312.6114)
 # - F. A. Mikulasch, F. Zenke. *Understanding Self-Supervised Learning via Latent Distribution Matching.* ICML 2026.
 #   [arXiv:2605.03517](https://arxiv.org/abs/2605.03517)
-# - A. van den Oord, Y. Li, O. Vinyals. *Representation Learning with Contrastive Predictive Coding.* 2018.
+# - A. van den Oord et al. *Representation Learning with Contrastive Predictive Coding.* 2018.
 #   [arXiv:1807.03748](https://arxiv.org/abs/1807.03748)
 # - T. Wang, P. Isola. *Understanding Contrastive Representation Learning through Alignment and Uniformity on the
 #   Hypersphere.* ICML 2020. [arXiv:2005.10242](https://arxiv.org/abs/2005.10242)
 # - R. S. Zimmermann et al. *Contrastive Learning Inverts the Data Generating Process.* ICML 2021.
-#   [arXiv:2102.08850](https://arxiv.org/abs/2102.08850). Pairs on the sphere as in (10), seen through an unknown map.
+#   [arXiv:2102.08850](https://arxiv.org/abs/2102.08850)
 #
 # ## Provenance
 

@@ -480,7 +480,7 @@ pd.DataFrame({
 # ## What this does not show
 #
 # - **Which estimator to use on your data.** Gaussians have a quadratic $\log r$ and no edges, tails or manifolds. The
-#   chapter `experiments/mutual_information_benchmark` has forty other tasks, and advice.
+#   chapter `experiments/mutual_information_benchmark` has forty other tasks, `experiments/failing_estimators` advice.
 # - **A fair contest of optimisers.** All critics have one learning rate, one size, no early stopping.
 # - **Estimates from little data.** Every step here draws fresh pairs. With a fixed sample, critics and flows overfit,
 #   and values must come from held-out pairs, as `mi.estimate` takes them.

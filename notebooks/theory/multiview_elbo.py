@@ -16,10 +16,10 @@
 # which they differ. A VAE needs no new penalty for that. Say that one content made both views, write down the evidence
 # bound, and there is a term that decodes a view from the *other* view's content. A content part that knows the style of
 # its own view paints the other one wrong. Against the opposite fault, content in the style part, the bound has a price
-# only. We compute where that price is enough, and where it is not.
+# only. We compute where that price is enough.
 #
 # **You will learn**
-# - to derive the bound of a two-view VAE, with its gap to the last term,
+# - to derive the bound of a two-view VAE, and its gap,
 # - why content is swapped, why its KL counts once a pair, and style's once a view,
 # - where the optimum of that bound puts content into the style part, and what stops it.
 #
@@ -29,10 +29,9 @@
 #
 # This is the first of three chapters on codes in two parts; `theory/byol_repulsion` and `theory/style_identifiability`
 # follow. They start from [Lee & Choi (2022)](https://arxiv.org/abs/2203.10454), who split the code of a contrastive
-# learner into a content part and a style part *only* by splitting its loss in two, for a VAE and for BYOL. We could read
-# the paper's **abstract**, and nothing more of it. It says that what is common goes into one part and what a view has for
-# itself into the other. All formulas below are therefore our derivations, and no number here can be compared with one of
-# the paper's.
+# learner into content and style *only* by splitting its loss in two, for a VAE and for BYOL. We could read the
+# **abstract** alone. All formulas below are therefore our derivations, and no number here can be compared with one of the
+# paper's.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]
@@ -523,9 +522,6 @@ for J in (2, 2, 3, 5):
     formula = cost_of_a_pixel(*setting)
     assert abs(descended(*setting) - formula) < 1e-8 * formula, setting
 
-# %% [markdown]
-# Now let us see where it tips.
-
 # %%
 weights = np.unique(np.append(np.logspace(-1, 1.1, 45), 1.0))
 kappas = (1.0, 0.97, 0.9)
@@ -601,12 +597,11 @@ pd.Series(tips, name="β_s").rename_axis("κ").to_frame().round(2)
 # Read it by its fourth column: the less a method is told, the less its style part can be held to. How much that is,
 # `theory/style_identifiability` asks.
 #
-#
 # ## What this does not show
 #
 # - **What Lee & Choi did.** We know their abstract. (5) is our reading, and another may be theirs.
 # - **That leaks happen where Figure 3 says.** It is one Gaussian pixel at the optimum. Training may stop elsewhere, and
-#   does; a network's path matters as much as the rate.
+#   does.
 # - **That the bound fixes the code.** It does not, even where nothing leaks: `theory/style_identifiability`.
 # - **That a trained VAE splits.** `methods/partitioned_vae` trains one, and has its swaps judged.
 #

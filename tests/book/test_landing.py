@@ -20,6 +20,16 @@ def test_every_chapter_stands_in_one_part():
     assert sorted(names) == sorted(chapters.names())
 
 
+def test_each_subject_has_something_to_drag():
+    def draggable(name):
+        code = "".join(cell.source for cell in find(name).cells if cell.kind == "code")
+        return "explorable.film(" in code or "explorable.curves(" in code
+
+    subjects = {part: names for part, names in landing.parts().items() if len(names) > 1}
+    assert len(subjects) >= 5
+    assert not [part for part, names in subjects.items() if not any(map(draggable, names))]
+
+
 def test_the_readme_has_the_chapters_in_the_order_of_the_book():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     there = re.findall(r"^\| \[(\S+)\]\(notebooks/\1\.ipynb\) \| (.+) \|$", text, re.MULTILINE)

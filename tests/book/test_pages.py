@@ -11,6 +11,7 @@ import nbformat
 import pandas as pd
 import pytest
 
+from mdlib import sweep
 from mdlib.notebook import chapters
 from mdlib.notebook.chapters import Chapter
 from mdlib.sweep import ledger, plan
@@ -68,6 +69,19 @@ def test_works_are_named_as_people_say_them():
     assert pages.named("hjelm2019dim") == "Hjelm et al. 2019"
     assert pages.named("kim2018factorising") == "Kim and Mnih 2018"
     assert pages.named("kuegelgen2021content") == "von Kügelgen et al. 2021"
+
+
+def test_what_changed_since_a_sweep_is_said(monkeypatch):
+    spec = sweep.load("identifiability", need_data=False)
+    rows = sweep.read_csv(spec).drop_duplicates("run")
+    monkeypatch.setattr(pages.plan, "source_hash", lambda chapter: rows["run"].iloc[0][-12:])
+    assert pages.since(spec, rows) == ", the present sources"
+    monkeypatch.setattr(pages.plan, "source_hash", lambda chapter: "0" * 12)
+    names = ["the chapter", "mdlib.losses", *"abc"]
+    monkeypatch.setattr(pages.sources, "changed", lambda chapter, before: names)
+    said = pages.since(spec, rows)
+    assert said == "; another since: the chapter, `mdlib.losses`, `a`, `b` and 1 more"
+    assert pages.since(spec, rows.assign(run_commit="0" * 40)) == ", earlier sources"
 
 
 # --- conformance

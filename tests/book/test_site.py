@@ -21,14 +21,17 @@ from site_tools import (
     BAD_FORMULAS,
     DESKTOP,
     FORMULAS_DONE,
+    OUT_OF_REACH,
     PHONE,
     SETTLED,
     THIN,
     TOO_WIDE,
+    UNFOLD,
     Parsed,
     Visit,
     barriers,
     chromium,
+    drag,
     leads_on,
     pages,
     watch,
@@ -90,7 +93,9 @@ def visits(site, address, browser):
         page.goto(f"{address}/{name}")
         page.evaluate(FORMULAS_DONE)
         visit.formulas = page.evaluate(BAD_FORMULAS)
+        page.evaluate(UNFOLD)
         visit.wide = page.evaluate(TOO_WIDE)
+        visit.unreachable = page.evaluate(OUT_OF_REACH)
         page.evaluate(THIN)
         page.set_viewport_size(DESKTOP)
         page.evaluate(SETTLED)
@@ -283,6 +288,10 @@ def test_pages_fit_on_a_phone(visits):
     assert problems(visits, "wide") == {}
 
 
+def test_what_scrolls_on_a_phone_can_be_scrolled_by_keyboard(visits):
+    assert problems(visits, "unreachable") == {}
+
+
 def test_pages_have_contrast_landmarks_and_names(visits):
     assert problems(visits, "barriers") == {}
 
@@ -330,6 +339,19 @@ def test_dark_follows_the_system_and_the_button(address, browser):
     assert brightness() > 200
     page.reload()
     assert brightness() > 200, "the choice is forgotten"
+    page.close()
+
+
+def test_a_table_beside_its_figure_is_folded_and_a_link_opens_it(address, browser):
+    page = browser.new_page(viewport=PHONE)
+    page.goto(f"{address}/notebooks/start_here.html")
+    fold = page.locator("details.numbers[data-of=table-1]")
+    assert not fold.locator("table").is_visible()
+    fold.locator("summary").press("Enter")
+    assert fold.locator("table").is_visible()
+    page.goto(f"{address}/book/intro.html")
+    page.goto(f"{address}/notebooks/start_here.html#table-1")
+    fold.locator("table").wait_for()
     page.close()
 
 
@@ -430,22 +452,6 @@ def test_explorables_move(site, address, browser, way):
 def picture(figure):
     """What the reader sees of an explorable, as a number that tells pictures apart."""
     return hash(figure.locator(".explorable-picture").screenshot())
-
-
-def drag(page, slider):
-    """Take the thumb with the mouse to the other half of the track."""
-    slider.scroll_into_view_if_needed()
-    box = slider.bounding_box()
-    low, high, value = slider.evaluate("s => [s.min || 0, s.max || 100, s.value].map(Number)")
-    thumb = 20  # pixels, about
-    start = (value - low) / (high - low)
-    goal = 0.9 if start < 0.5 else 0.1
-    xs = [box["x"] + thumb / 2 + part * (box["width"] - thumb) for part in (start, goal)]
-    y = box["y"] + box["height"] / 2
-    page.mouse.move(xs[0], y)
-    page.mouse.down()
-    page.mouse.move(xs[1], y, steps=5)
-    page.mouse.up()
 
 
 def press(page, slider):

@@ -84,6 +84,51 @@ def test_the_shadow_is_where_it_is_said_to_be(size):
     torch.testing.assert_close((dark * x).sum(1) / dark.sum(1), position, atol=0.05, rtol=0)
 
 
+def test_a_shadow_can_be_set_and_nothing_else_moves():
+    causes = torch.tensor([[0.0, 60.0], [40.0, 80.0]])
+    thrown = pendulum.shadow(causes)
+    plain = pendulum.render(causes, 48)
+    assert torch.equal(pendulum.render(causes, 48, shadows=thrown), plain)
+    moved = pendulum.render(causes, 48, shadows=thrown + torch.tensor([0.0, 3.0]))
+    changed = (moved != plain).any(1).any(2)  # rows of pixels
+    ground = round((1 - (0.11 + 0.5 * 0.77 / 22)) * 48 - 0.5)
+    assert changed[:, ground].all() and not changed[:, : ground - 3].any()
+
+
+@pytest.mark.parametrize("variable", range(4))
+def test_setting_seeing_and_changing_alone_are_three_answers(variable):
+    causes = torch.tensor([[6.0, 54.0], [34.0, 78.0]])
+    first = torch.cat([causes, pendulum.shadow(causes)], 1)
+    done, seen, alone = pendulum.answers(causes, variable, 0.3)
+    ranges = (pendulum.ANGLES, pendulum.LIGHTS, pendulum.LENGTHS, pendulum.POSITIONS)
+    low, high = ranges[variable]
+    others = [k for k in range(4) if k != variable]
+    for answer, within in ((done, 1e-5), (alone, 1e-5), (seen, 0.01)):
+        assert (answer[:, variable] - low - 0.3 * (high - low)).abs().max() <= within * (high - low)
+    assert torch.equal(alone[:, others], first[:, others])
+    torch.testing.assert_close(seen[:, 2:], pendulum.shadow(seen[:, :2]))  # the world has made it
+    if variable < 2:
+        torch.testing.assert_close(done[:, 2:], pendulum.shadow(done[:, :2]))
+        assert torch.equal(done[:, 1 - variable], causes[:, 1 - variable])
+        step = torch.tensor([high - low for low, high in ranges]) / 128
+        assert ((seen - done).abs() < 3 * step).all(), "a cause: to see it is to set it"
+    else:
+        assert torch.equal(done, alone), "nothing follows an effect"
+        assert (seen[:, :2] - causes).abs().amax(1).min() > 1, "its causes are other ones"
+
+
+@pytest.mark.parametrize(("variable", "share"), [(4, 0.5), (-1, 0.5), (0, 1.5)])
+def test_no_variable_and_no_value_are_refused(variable, share):
+    with pytest.raises(ValueError, match="expected 0 to"):
+        pendulum.answers([[0.0, 60.0]], variable, share)
+
+
+@pytest.mark.parametrize("shadows", [[[5.0, 9.0]] * 2, [[0.0, 9.0]], [[5.0, math.nan]], [5.0, 9.0]])
+def test_bad_shadows_are_refused(shadows):
+    with pytest.raises(ValueError, match=r"shadows must be \[1, 2\] finite numbers"):
+        pendulum.render([[0.0, 60.0]], shadows=shadows)
+
+
 def test_shades_are_mixtures_of_white_and_the_four_shapes_colours():
     image = pendulum.render([[20.0, 60.0]], 96)[0].permute(1, 2, 0).flatten(0, 1)
     common = {tuple(colour) for colour in image.tolist()}

@@ -11,7 +11,6 @@ from mdlib.evaluation.statistics import (
     Interval,
     benjamini_hochberg,
     bootstrap,
-    claim,
     compare,
     holm,
     interval,
@@ -316,23 +315,6 @@ def test_bad_input_is_refused():
     twice = rows_of([1.0, 2.0], [3.0], [0, 0])
     with pytest.raises(ValueError, match="'a' has a seed more than once"):
         paired(twice, "a", "b", "x")
-
-
-def test_a_claim_holds_where_all_of_the_interval_lies_above():
-    rows = pd.DataFrame(
-        {"setting": list("aaabbb"), "seed": [0, 1, 2] * 2, "x": [3.0, 3.1, 3.2, 1.0, 1.0, 1.0]}
-    )
-    found = paired(rows, "a", "b", "x", by="setting")
-    assert found.low == pytest.approx(2.1 - 4.302653 * 0.1 / 3**0.5, abs=1e-5)
-    claim(rows, "a", "b", "x", by="setting")
-    claim(rows, "a", "b", "x", found.low - 1e-9, by="setting")
-    for least in (found.low, 2.0, 2.1):
-        with pytest.raises(AssertionError, match=r"a − b, 'x': \+2\.10"):
-            claim(rows, "a", "b", "x", least, by="setting")
-    with pytest.raises(AssertionError, match="b − a"):
-        claim(rows, "b", "a", "x", by="setting")
-    with pytest.raises(AssertionError, match="None"):
-        claim(rows, "a", "c", "x", by="setting")
 
 
 def test_a_tally_counts_verdicts_before_and_after_holm():

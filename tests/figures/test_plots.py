@@ -172,3 +172,25 @@ def test_names_of_points_keep_out_of_each_others_way():
     centres = axis.transData.transform(points)
     assert not any(box.contains(*centre) for box in boxes for centre in centres)
     assert axis.bbox.contains(*boxes[-1].max), "it stays inside"
+
+
+def test_a_causal_graph_has_causes_on_the_left_and_a_circle_where_there_is_one():
+    _, axes = plt.subplots(1, 2)
+    plots.causal_graph([("a", "b"), ("b", "c"), ("a", "c")], axes[0], hidden=["a"])
+    places = {text.get_text(): text.get_position()[0] for text in axes[0].texts}
+    assert places["a"] < places["b"] < places["c"]
+    assert len(axes[0].patches) == 3, "an arrow for each edge"
+    shades = axes[0].collections[0].get_facecolor()
+    assert shades[0].tolist()[:3] == [0.75] * 3 and (shades[1] == shades[2]).all()
+    plots.causal_graph([("a", "b"), ("b", "a"), ("b", "c"), ("c", "c")], axes[1])
+    assert len(axes[1].texts) == 3 and not axes[1].axison
+
+
+def test_matrices_have_a_panel_each_and_one_scale():
+    found = {"one": np.array([[0.0, 0.2]]), "two": np.array([[0.5, 2.0]])}
+    plots.matrices(found, ["block"], ["x", "y"], ylabel="block")
+    for axis, (name, matrix) in zip(plt.gcf().axes, found.items(), strict=True):
+        (image,) = axis.images
+        assert axis.get_title() == name and image.get_clim() == (0, 1)
+        np.testing.assert_array_equal(image.get_array(), matrix)
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["x", "y"]

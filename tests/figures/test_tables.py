@@ -123,6 +123,27 @@ def test_the_best_and_what_is_not_told_from_it_are_marked():
     assert "<td><b>" in tables.html(table) and "*" not in tables.html(table)
 
 
+def test_the_best_is_of_those_that_share_what_else_is_in_by():
+    score = {
+        ("digits", "a"): 0.9,
+        ("digits", "b"): 0.5,
+        ("clothes", "a"): 0.1,
+        ("clothes", "b"): 0.4,
+    }
+    rows = [
+        {
+            "on": on,
+            "method": method,
+            "seed": s,
+            "accuracy": mean + 0.001 * (-1) ** (s * (mean > 0.3)),
+        }
+        for (on, method), mean in score.items()
+        for s in range(4)
+    ]
+    marked = tables.mean_std(rows, ["on", "method"], best=["accuracy"]).accuracy.str.endswith("*")
+    assert marked.to_dict() == {key: key in {("digits", "a"), ("clothes", "b")} for key in score}
+
+
 def test_with_one_seed_nothing_is_told_from_the_best():
     rows = [{"method": m, "seed": 0, "accuracy": a} for m, a in [("a", 0.9), ("b", 0.1)]]
     assert tables.mean_std(rows, best=["accuracy"]).accuracy.str.endswith("*").all()
@@ -132,8 +153,8 @@ def test_with_one_seed_nothing_is_told_from_the_best():
     ("rows", "by", "message"),
     [
         ([{"method": "a", "seed": 0, "x": 1.0}], "method", "best='y'"),
-        ([{"method": "a", "y": 1.0}], "method", "a 'seed'"),
-        ([{"method": "a", "on": "b", "seed": 0, "y": 1.0}], ["method", "on"], "one column"),
+        ([{"method": "a", "y": 1.0}], "method", "a column 'seed'"),
+        ([{"method": "a", "on": "b", "y": 1.0}], ["on", "method"], "a column 'seed'"),
     ],
 )
 def test_the_best_needs_its_column_and_seeds(rows, by, message):
@@ -180,5 +201,9 @@ def test_a_notebook_shows_tables_by_html():
         tables.show()
         data, _ = shell.display_formatter.format(pd.DataFrame({"method": ["simve"]}))
         assert ">SimVE<" in data["text/html"]
+        styled = pd.DataFrame({"$I_{0.5}$": [1.0]}).style.format("{:.3f}")
+        data, _ = shell.display_formatter.format(styled)
+        assert "<i>I</i><sub>0.5</sub>" in data["text/html"] and ">1.000<" in data["text/html"]
+        assert 'class="dataframe"' in data["text/html"]
     finally:
         InteractiveShell.clear_instance()

@@ -50,6 +50,12 @@ def test_the_unobserved_world_is_one_hidden_cause(chapter):
     assert pairs[0, 1] > 0.5 and pairs[0, 2] > 0.5
 
 
+def test_the_untied_world_ties_nothing(chapter):
+    v = chapter["drawn"]("untied", 4000, draws(12))
+    told = metrics.mutual_information_matrix(v.double(), v, 4)
+    assert (told - told.diag().diag()).max() < 0.01 and told.diag().min() > 1.3
+
+
 def test_mig_of_the_perfect_code_is_the_closed_form(chapter):
     """Three factors have I = log 2 with another and H = log 4, three have nothing: 4.5/6."""
     v = chapter["drawn"]("observed", 40_000, draws(2))

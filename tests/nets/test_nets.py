@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from mdlib import nets
 from mdlib.nets.resnet import Residual
@@ -50,6 +51,27 @@ def test_mlp_has_no_activation_at_its_end_and_no_bias_after_batch_norm():
     head = nets.projection(4, 8, 3)
     assert [type(m).__name__ for m in head] == ["Linear", "BatchNorm1d", "ReLU", "Linear"]
     assert head[-1].bias is None
+
+
+def test_mlp_takes_another_activation():
+    kinds = [type(layer) for layer in nets.mlp((3, 5, 4, 2), activation=nn.SiLU)]
+    assert kinds == [nn.Linear, nn.SiLU, nn.Linear, nn.SiLU, nn.Linear]
+
+
+@pytest.mark.parametrize(("dim", "couplings"), [(1, 0), (4, 0), (4, 3), (5, 2)])
+def test_a_flow_is_invertible_and_its_determinant_is_right(dim, couplings):
+    torch.manual_seed(0)
+    flow = nets.CouplingFlow(dim, couplings).double()
+    x = torch.randn(7, dim, dtype=torch.float64)
+    z, log_det = flow(x)
+    torch.testing.assert_close(flow.inverse(z), x)
+    jacobian = torch.func.vmap(torch.func.jacrev(lambda v: flow(v[None])[0][0]))(x)
+    torch.testing.assert_close(log_det, jacobian.slogdet()[1])
+
+
+def test_a_coupling_needs_two_numbers():
+    with pytest.raises(ValueError, match="dim=1"):
+        nets.CouplingFlow(1, 1)
 
 
 def test_parameter_counts_of_the_released_simve_mlp():

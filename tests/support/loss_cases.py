@@ -24,7 +24,8 @@ def half_cases() -> dict[str, tuple]:
         "covariance": (z,), "identity_gap": (square,), "variance_hinge": (z,),
         "covariance_penalty": (z,), "whiten": (z,), "direct_predictor": (square, 0.1),
         "total_correlation": (z, m, v, 50), "support_gaps": (z, pairs),
-        "factorised_support": (z, pairs),
+        "factorised_support": (z, pairs), "queue_info_nce": (z, m, some(7, 4), 0.2),
+        "sinkhorn": (z,), "swapped_prediction": (group, some(5, 4)),
     }  # fmt: skip
 
 

@@ -88,6 +88,19 @@ TOO_WIDE = """() => {
 }"""
 
 
+UNFOLD = """async () => {
+    for (const fold of document.querySelectorAll(".bd-article details")) fold.open = true;
+    for (let n = 0; n < 3; n += 1) await new Promise(requestAnimationFrame);
+}"""
+
+# What scrolls sideways, and neither takes the focus nor holds anything that does.
+OUT_OF_REACH = """() => [...document.querySelectorAll(".bd-article *")].filter((node) =>
+    ["auto", "scroll"].includes(getComputedStyle(node).overflowX)
+    && node.clientWidth && node.scrollWidth > node.clientWidth + 1
+    && node.tabIndex < 0 && !node.querySelector("a[href], button, input, [tabindex='0']")
+).map((node) => node.outerHTML.slice(0, 80))"""
+
+
 class Parsed(HTMLParser):
     """A page's links, what it loads, its anchors and its images' attributes."""
 
@@ -139,6 +152,7 @@ class Visit:
     outside: list[str] = field(default_factory=list)  # addresses asked for beyond the site
     formulas: list[str] = field(default_factory=list)
     wide: list[str] = field(default_factory=list)
+    unreachable: list[str] = field(default_factory=list)  # by keyboard, on a phone
     barriers: list[str] = field(default_factory=list)  # axe-core's violations
 
 
@@ -170,3 +184,19 @@ def barriers(page):
             reasons = [check["message"] for check in node["any"] + node["all"] + node["none"]]
             summaries[f"{violation['id']}: {node['html'][:100]}: {' '.join(reasons)[:200]}"] += 1
     return [f"{text} (× {count})" for text, count in summaries.items()]
+
+
+def drag(page, slider):
+    """Take the thumb with the mouse to the other half of the track."""
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    low, high, value = slider.evaluate("s => [s.min || 0, s.max || 100, s.value].map(Number)")
+    thumb = 20  # pixels, about
+    start = (value - low) / (high - low)
+    goal = 0.9 if start < 0.5 else 0.1
+    xs = [box["x"] + thumb / 2 + part * (box["width"] - thumb) for part in (start, goal)]
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(xs[0], y)
+    page.mouse.down()
+    page.mouse.move(xs[1], y, steps=5)
+    page.mouse.up()

@@ -4,6 +4,7 @@ import re
 import subprocess
 import textwrap
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -284,6 +285,17 @@ def test_the_file_is_what_was_judged(book):
     spec = load("")
     write(spec, verdicts(spec, table))
     assert not claims_path(spec).exists()
+
+
+def test_a_chapter_shows_verdicts_or_how_to_get_them():
+    spec = load(PLAIN)
+    assert sweep.show_claims("s").to_dict("list") == {"not yet run": ["mdlib sweep s"]}
+    assert not plt.get_fignums()
+    write(spec, verdicts(spec, rows(BASE + D, BASE)))
+    shown = sweep.show_claims("s", "points")
+    assert list(shown) == ["says", "verdict", "n"] and list(shown.index) == ["first"]
+    assert plt.gca().get_xlabel() == "points"
+    plt.close()
 
 
 def test_judge_reads_the_rows_that_were_collected():

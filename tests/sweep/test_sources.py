@@ -49,9 +49,9 @@ def test_what_is_no_source_of_numbers_leaves_rows_fresh(package):
         ("notebook/html.py", "return ", "return 2 * "),
         ("sweep/driver.py", "return ", "return 2 * "),
         ("mi/pairs.py", "return ", "return 2 * "),  # which this chapter does not import
-        ("losses.py", '"""', '"""Quite another docstring. '),
-        ("losses.py", "\ndef ", "\n\n\n# a remark\ndef "),
-        ("losses.py", "\n\n\n", "\n\nfrom jaxtyping import Shaped\nfrom torch import Size\n"),
+        ("losses/__init__.py", '"""', '"""Quite another docstring. '),
+        ("losses/__init__.py", "\ndef ", "\n\n\n# a remark\ndef "),
+        ("losses/__init__.py", "\n\n\n", "\n\nfrom jaxtyping import Shaped\nimport torch.nn\n"),
         ("methods/byol.py", "\nfrom __future__ import annotations\n", "\n"),
     ]:
         edit(package / file, old, new)
@@ -62,7 +62,7 @@ def test_a_source_of_numbers_makes_rows_stale(package):
     chapter = chapters.find(PARTITIONED)
     code, hashes = sources.code_hash(chapter), [sources.source_hash(chapter)]
     for file, old, new in [
-        ("losses.py", "return ", "return 2 * "),
+        ("losses/__init__.py", "return ", "return 2 * "),
         ("methods/byol.py", "momentum: Share = 0.99", "momentum: Share = 0.9"),
         ("methods/wmse.py", "return ", "return 2 * "),  # reached by the registry alone
         ("methods/__init__.py", '"mdlib.methods.byol:BYOL"', '"mdlib.methods.simsiam:SimSiam"'),
@@ -74,6 +74,26 @@ def test_a_source_of_numbers_makes_rows_stale(package):
         hashes.append(sources.source_hash(chapter))
         assert len(set(hashes)) == len(hashes), (file, old)
     assert sources.code_hash(chapter) == code
+
+
+def test_what_changed_is_named(package):
+    chapter, before = chapters.find("theory/collapse"), package.parents[1] / "before"
+    shutil.copytree(package, before / "mdlib")
+    copy = package.parent / chapter.path.relative_to(chapters.root())
+    for place in (copy, before / copy.relative_to(package.parent)):
+        place.parent.mkdir(parents=True)
+        shutil.copy(chapter.path, place)
+    there = Chapter(copy)
+    assert sources.changed(there, before) == []
+    edit(package / "figures/plots.py", "return ", "return 2 * ")
+    edit(copy, "# # ", "# # Another ")
+    assert sources.changed(there, before) == []
+    edit(package / "losses/__init__.py", "return ", "return 2 * ")
+    assert sources.changed(there, before) == ["mdlib.losses"]
+    edit(copy, "import torch\n", "import torch\n\nnow = 1\n")
+    assert sources.changed(Chapter(copy), before) == ["the chapter", "mdlib.losses"]
+    shutil.rmtree(before)
+    assert {"the chapter", "mdlib.losses"} < set(sources.changed(Chapter(copy), before))
 
 
 ANNOTATED = """\

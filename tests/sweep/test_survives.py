@@ -393,6 +393,19 @@ def test_a_changed_chapter_makes_its_runs_stale(folder, out):
     assert_whole(path, out)
 
 
+@pytest.mark.parametrize("tag", ["reads-rows", "solution", "check", "hidden"])
+def test_cells_that_record_nothing_are_no_part_of_a_run(folder, out, tag):
+    shows = '\n# %% tags=["reads-rows"]\nraise OSError("there are no rows yet")\n'
+    shows = shows.replace("reads-rows", tag)
+    path = write(folder, "seeds: 1\n", CHAPTER + shows)
+    assert run(path, out, quiet=True).counts == {"done": 1}
+    chapter = folder / "chapter.py"
+    chapter.write_text(chapter.read_text().replace("yet", "so far"))
+    assert set(sweep.states(sweep.load(path), out).values()) == {"done"}
+    chapter.write_text(chapter.read_text().replace(f' tags=["{tag}"]', ""))
+    assert set(sweep.states(sweep.load(path), out).values()) == {"stale"}
+
+
 def test_a_chapter_edited_while_the_sweep_runs(folder, out):
     """It is said once, the sweep ends, and no folder holds results of other sources."""
     path = write(folder, "fixed: {wait: 1.5}\nseeds: 8\nretries: 3\n")
