@@ -337,7 +337,8 @@ results.set_index(["study", "arm"]).drop(columns="seed").round(3)
 # *Table 1. This run, one seed. "accuracy": of the class, by a linear probe on the codes of all sensors; "first alone": on
 # the first one's (a quarter, luminance, the photograph). Tested are images, of ETH-80 objects, that were not trained on.
 # "nats shared": known, as above. "nats reached": the bound of (1) on new pairs, at most $\log 1000 = 6.9$; it says what
-# this network finds in others, not what is there. "pixels" are of 8 × 8 at most.*
+# this network finds in others, not what is there, and nothing where the head was not trained (untrained, prediction).
+# "pixels" are of 8 × 8 at most.*
 #
 # ## The claims, and the sweep's verdicts
 #
