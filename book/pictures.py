@@ -67,7 +67,7 @@ def content_style() -> str:
         big = name in NAMED
         parts.append(
             f'<circle cx="{x:.1f}" cy="{min(y, BOTTOM):.1f}" r="{7 if big else 4}" fill="{colour}" '
-            f'opacity="{1 if big else 0.6}"><title>{escape(title)}</title></circle>'
+            f'opacity="{1 if big else 0.8}"><title>{escape(title)}</title></circle>'
         )
         if big:
             left = x > (LEFT + RIGHT) / 2 + 40

@@ -59,7 +59,7 @@ def opened(browser, address, notebook, errors):
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{address}/lab/tree/{notebook}?token={TOKEN}&reset")
     page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
-    page.locator(".jp-Notebook .jp-Cell").first.click(position={"x": 10, "y": 10})
+    page.locator(".jp-Notebook .jp-Cell").first.click(position={"x": 50, "y": 10})  # the prompt
     page.keyboard.press("Escape")  # out of the cell's editor
     return page
 
