@@ -12,7 +12,7 @@ from mdlib.notebook import chapters  # noqa: E402
 
 ROOT = Path(__file__).parent
 
-# The files that take longest, the longest first. pytest-xdist hands files out in this order, so that
+# What takes longest, the longest first. pytest-xdist hands files out in this order, so that
 # no core waits for one that began last; `--no-loadscope-reorder` keeps it from sorting by numbers.
 LONGEST = (
     "book/test_site.py",
