@@ -30,7 +30,8 @@ test: test-units test-notebooks
 
 # Two files at a time.
 test-units: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n 2 --dist loadfile -p no:benchmark --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests -n 2 --dist loadfile --no-loadscope-reorder \
+	    -p no:benchmark --durations=10
 
 # The chapters, each with cells more that prove that the exercises' blanks fail; two at a time.
 test-notebooks: $(READY)
@@ -62,7 +63,7 @@ UNITS := $(filter-out tests/sweep tests/notebook tests/cli tests/book tests/supp
     tests/test_slides.py tests/conftest.py tests/conformance.yaml tests/__pycache__,$(wildcard tests/*))
 
 check: static $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/pytest $(UNITS) -q -n 2 --dist loadfile -p no:benchmark
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(UNITS) -q -n 2 --dist loadfile --no-loadscope-reorder -p no:benchmark
 
 # What reads the code and runs none of it.
 static: lint

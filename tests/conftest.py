@@ -1,5 +1,7 @@
 """What the tests of chapters and of runs share."""
 
+from pathlib import Path
+
 import pytest
 import shapes
 
@@ -7,6 +9,27 @@ shapes.install()  # before mdlib is imported
 
 from mdlib import data  # noqa: E402
 from mdlib.notebook import chapters  # noqa: E402
+
+ROOT = Path(__file__).parent
+
+# What takes longest, the longest first. pytest-xdist hands files out in this order, so that
+# no core waits for one that began last; `--no-loadscope-reorder` keeps it from sorting by numbers.
+LONGEST = (
+    "book/test_site.py",
+    "test_theorems.py",
+    "sweep/test_survives.py",
+    "test_grading.py",
+    "sweep/test_replay.py",
+    "metrics/test_fitted.py",
+    "training/test_fit.py",
+    "mi/test_estimate.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    places = {ROOT / file: place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 TINY = r"""# %% [markdown]
 # # A tiny chapter

@@ -27,7 +27,7 @@
 # %% tags=["parameters", "hide-input"]
 studies = "synthetic,digits"  # what is run; colour needs CIFAR-10, the last three need ETH-80
 # [some of synthetic, digits, colour, masks, turns, infomin, or all]
-steps = 300  # training steps of two views; J views take 2 / J of them, so all see as many images
+steps = 200  # training steps of two views; J views take 2 / J of them, so all see as many images
 # [8 or more]
 batch_size = 128  # scenes a step; all but one are negatives [2 or more]
 lr = 2e-3  # the largest learning rate [above 0]
@@ -337,7 +337,8 @@ results.set_index(["study", "arm"]).drop(columns="seed").round(3)
 # *Table 1. This run, one seed. "accuracy": of the class, by a linear probe on the codes of all sensors; "first alone": on
 # the first one's (a quarter, luminance, the photograph). Tested are images, of ETH-80 objects, that were not trained on.
 # "nats shared": known, as above. "nats reached": the bound of (1) on new pairs, at most $\log 1000 = 6.9$; it says what
-# this network finds in others, not what is there. "pixels" are of 8 × 8 at most.*
+# this network finds in others, not what is there, and nothing where the head was not trained (untrained, prediction).
+# "pixels" are of 8 × 8 at most.*
 #
 # ## The claims, and the sweep's verdicts
 #
