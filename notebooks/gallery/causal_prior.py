@@ -48,7 +48,6 @@ import math
 import time
 from functools import partial
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -83,20 +82,10 @@ source = random_stream(seed)
 x, y, _ = (v.to(device) for v in place.draw(samples, source, confounding))
 x_test, y_test, noise = (v.to(device) for v in place.draw(2000, source))
 x_clean, y_clean, _ = (v.to(device) for v in place.draw(4000, source))
-
-# %% tags=["picture", "hide-input"]
-_, axes = plt.subplots(1, 2, figsize=(7, 2.1), width_ratios=[3, 2])
-edges = itertools.product(place.names[:2], place.names[2:])
-plots.causal_graph(edges, axes[0])
-four = pendulum.render([[4, 52], [4, 84], [36, 52], [36, 84]], 64)
-rows = four.view(2, 2, 3, 64, 64).permute(0, 3, 1, 4, 2)
-axes[1].imshow(rows.reshape(128, 128, 3))
-axes[1].axis("off")
-plt.show()
+plots.causal_graph(itertools.product(place.names[:2], place.names[2:]))
 
 # %% [markdown]
-# *Figure 1. Left: the graph, of this run's world. Right: the pendulum's pictures. Its angle is small above and large below;
-# the light's is small on the left and large on the right, where the sun is high and the shadow short.*
+# *Figure 1. The graph, of this run's world.*
 #
 # To *set* a variable is not to *see* it. Here are three answers to one value: an intervention, which only effects follow;
 # of all pictures with this value the one with the most similar causes; and the value alone, of a model without arrows.

@@ -399,9 +399,16 @@ sweep.show_claims("gallery_interventions_decides")
 # With targets **shuffled** in time, the same frames and the same network put all latents into block 0: a column of the
 # table that is no better than block 0's loses by the 1 % that block 0 is cheaper. So the matrix is the targets' work.
 #
-# What decides whether **one stage** ends in the right partition? $\psi$ begins to move before the code holds anything; what
-# is shared out wrongly seldom comes back. *vae-late* holds $\psi$ and classifier back for the first 40 % of the steps; the
-# second sweep changes where $\psi$ starts, how often one intervenes, and how wide the code is, each alone.
+# **What five seeds say.** In two stages each block holds its own variable ($R^2$ .99, on every seed and for every variable) and
+# next to nothing of the others (.02). A swap leaves 4 % of the error of no swap. The latents of the iVAE-style prior, though
+# the truth assigns them, hold .69 of their own and .39 of another.
+#
+# **One stage** holds .89 on average, .98 on the best seed and .75 on the worst, and .25 of another variable: a right partition
+# on some seeds only. That two stages are better by more than .05 is undecided. What decides? $\psi$ begins to move before the
+# code holds anything, so that holding it back should help. It does not: *vae-late*, in which $\psi$ and classifier wait for 40 %
+# of the steps, holds .55, less on all five seeds, though after Holm's adjustment this, too, is undecided ($p = .06$). A code that has formed
+# without the partition is hard to take apart, it seems. Where $\psi$ starts, how often one intervenes, and how wide the code is
+# are asked by the second sweep; as long as it has no rows, what they decide stays open.
 #
 # ## What this does not show
 #
