@@ -303,7 +303,7 @@ def test_total_correlation_is_the_slow_rendering(dataset_size, generator):
 def test_stratified_weights_make_the_mixture_of_the_whole_data_set(generator):
     """Over all batches that hold data point 0, the weighted density is the mean over all points."""
     density = torch.rand(5, generator=generator, dtype=DOUBLE)
-    weights = losses._stratified_weights(torch.zeros(3, 1, dtype=DOUBLE), len(density))[0]
+    weights = losses.factors._stratified_weights(torch.zeros(3, 1, dtype=DOUBLE), len(density))[0]
     batches = [density[[0, *others]] for others in permutations(range(1, 5), 2)]
     mixture = torch.stack([weights @ batch for batch in batches]).mean()
     torch.testing.assert_close(mixture, density.mean())

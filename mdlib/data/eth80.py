@@ -1,4 +1,4 @@
-"""ETH-80's photographs with their masks, split by object; `grids` has the files and the reader."""
+"""ETH-80's photographs with their masks, split by object; `grids` has the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import torch
 from mdlib.checks import check_whole
 from mdlib.data.base import Dataset
 from mdlib.data.files import data_root
-from mdlib.data.grids import ETH80_VIEWS, GRIDS
+from mdlib.data.grids import GRIDS
+from mdlib.data.tars import ETH80_VIEWS
 from mdlib.registry import random_stream
 
 # Of the views: all, and those at the object's height, 16 azimuths in order.
@@ -26,7 +27,7 @@ def halves(
     Args:
         seed: of the deal.
         size: side of the images.
-        views: which of the 41 views (`mdlib.data.grids.ETH80_VIEWS`) of each object.
+        views: which of the 41 views (`mdlib.data.tars.ETH80_VIEWS`) of each object.
         root: the data root, by default $MDLIB_DATA.
     Returns:
         (train, test), images uint8 [N, 4, size, size], red, green, blue and mask. Rows are sorted

@@ -24,6 +24,7 @@ from mdlib.data import decode, files
 from mdlib.data.base import CorruptData, Dataset, Facts, Source
 from mdlib.data.decode import Pieces
 from mdlib.data.grid import Grid, GridSource
+from mdlib.data.tars import ANGLES, ETH80_VIEWS, LIGHTS, eth80, pendulum
 
 ROWS = 1024  # images at once, while a file is decoded
 
@@ -170,79 +171,6 @@ def mpi3d(source: GridFile, path: Path) -> Pieces:
         yield rows, images.transpose(0, 3, 1, 2)
 
 
-_ANGLES, _LIGHTS = range(-40, 44, 3), range(60, 148, 3)  # in units of 0.9°
-_DRAWN = re.compile(r"(?:train|test)/a_(-?\d+)_(\d+)_\d+_\d+\.png")
-
-
-def pendulum(source: GridFile, path: Path) -> Pieces:
-    """A tar file with one PNG an image, named after its angles."""
-    from PIL import Image
-
-    channels, height, width = source.image_shape
-    seen = set()
-    with tarfile.open(path, "r:") as tar:
-        for member in tar:
-            named = _DRAWN.fullmatch(member.name)
-            if named is None or not member.isreg():
-                continue
-            angle, light = map(int, named.groups())
-            file = tar.extractfile(member)
-            assert file is not None  # as it is for regular members
-            with decode.readable(source.name, f"{member.name} in {path}"):
-                pixels = np.asarray(Image.open(file).convert("RGB"))
-            what = f"{source.name}: {member.name} in {path}"
-            decode.need_array(what, pixels, (height, width, channels))
-            if angle not in _ANGLES or light not in _LIGHTS:
-                raise CorruptData(f"{what} has angles that are not on the grid")
-            row = _ANGLES.index(angle) * len(_LIGHTS) + _LIGHTS.index(light)
-            seen.add(row)
-            yield np.array([row]), pixels.transpose(2, 0, 1)[None]
-    if len(seen) != len(source.grid):
-        raise CorruptData(
-            f"{source.name}: {path} holds {len(seen)} images, expected {len(source.grid)}"
-        )
-
-
-# Polar angle from the zenith, and the azimuths seen there: 41 points of a hemisphere, in degrees.
-_RING = (0, 22, 45, 68, 90, 112, 135, 158, 180, 202, 225, 248, 270, 292, 315, 338)
-_SEEN = {0: (0,), 22: (0, 90, 180, 270), 35: (45, 135, 225, 315), 45: (0, 90, 180, 270),
-         66: (27, 63, 117, 153, 207, 243, 297, 333), 68: (0, 90, 180, 270), 90: _RING}  # fmt: skip
-ETH80_VIEWS = tuple((polar, azimuth) for polar, seen in _SEEN.items() for azimuth in seen)
-_TURNED = re.compile(r"(\d+)/(\d+)/(maps/)?[a-z]+\d+-(\d{3})-(\d{3})(-map)?\.(?:jpg|png)")
-
-
-def eth80(source: GridFile, path: Path) -> Pieces:
-    """A tar file of JPEG photographs and, one channel, PNG masks; folders number the objects."""
-    from PIL import Image
-
-    channels, height, width = source.image_shape
-    shape, mode = ((height, width), "L") if channels == 1 else ((height, width, channels), "RGB")
-    seen = set()
-    with tarfile.open(path, "r:") as tar:
-        for member in tar:
-            named = _TURNED.fullmatch(member.name)
-            if named is None or not member.isreg() or bool(named[3]) != (channels == 1):
-                continue
-            what = f"{source.name}: {member.name} in {path}"
-            category, number, polar, azimuth = (int(named[k]) for k in (1, 2, 4, 5))
-            view = (polar, azimuth)
-            if category > len(source.class_names) or number > 10 or view not in ETH80_VIEWS:
-                raise CorruptData(f"{what} is not of the 8 categories, 10 objects and 41 views")
-            file = tar.extractfile(member)
-            assert file is not None  # as it is for regular members
-            with decode.readable(source.name, f"{member.name} in {path}"):
-                pixels = np.asarray(Image.open(file).convert(mode))
-            decode.need_array(what, pixels, shape)
-            place = (category - 1, number - 1, ETH80_VIEWS.index(view))
-            row = int(source.grid.index_of(place))
-            seen.add(row)
-            yield np.array([row]), np.atleast_3d(pixels).transpose(2, 0, 1)[None]
-    if len(seen) != len(source.grid):
-        raise CorruptData(
-            f"{source.name}: {path} holds {len(seen)} images, expected {len(source.grid)}"
-        )
-
-
 # The sets. Where the publisher gives no checksum, the MD5 is the one that loaders of other projects
 # check the file by (github.com/nmichlo/disent among them).
 
@@ -292,8 +220,8 @@ GRIDS: tuple[GridFile, ...] = (
     # 840 images, every third angle of pendulum and light of CausalVAE's 7 308, drawn by its program
     # with matplotlib 3.11.2. M. Yang et al., CausalVAE, CVPR 2021 (MIT).
     GridFile("pendulum-causalvae", "Pendulum of CausalVAE",
-             {"angle": len(_ANGLES), "light": len(_LIGHTS)},
-             "angle", tuple(f"{0.9 * i:.1f}°" for i in _ANGLES), (3, 96, 96), pendulum,
+             {"angle": len(ANGLES), "light": len(LIGHTS)},
+             "angle", tuple(f"{0.9 * i:.1f}°" for i in ANGLES), (3, 96, 96), pendulum,
              "gallery/pendulum_causalvae/pendulum_96px_png.tar",
              "2ea28d787a5cace7ebdd6360dc82e120", "", file_size=1_669_120,
              page="drawn by research/CausalVAE of github.com/huawei-noah/trustworthyAI"),

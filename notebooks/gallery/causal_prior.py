@@ -76,7 +76,6 @@ device = pick_device(device)
 
 
 # %%
-
 place = causal.Pendulum(size) if world == "pendulum" else causal.Simulation()
 source = random_stream(seed)
 x, y, _ = (v.to(device) for v in place.draw(samples, source, confounding))

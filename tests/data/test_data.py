@@ -279,7 +279,7 @@ def test_names_load_check_and_status_agree(tmp_path):
         *("mnist", "fashion-mnist", "cifar10", "celeba"),
         *("dsprites", "shapes3d", "cars3d", "smallnorb"),
         *("mpi3d-toy", "mpi3d-realistic", "mpi3d-real", "pendulum-causalvae"),
-        *("rsscn7", "eth80", "eth80-masks"),
+        *("eth80", "eth80-masks", "rsscn7"),
     )
     for name in data.names():
         status = data.status(name, tmp_path)

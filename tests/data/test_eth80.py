@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from mdlib import data
-from mdlib.data import eth80, files, grid, grids
+from mdlib.data import eth80, files, grid, tars
 
 REAL = Path(os.environ.get("MDLIB_DATA") or Path(__file__).parents[3] / "shared" / "data")
 SIZES = (2, 4, 3)  # categories, objects, views
@@ -30,7 +30,7 @@ def members():
     for number in reversed(range(SIZES[1])):
         for category in range(SIZES[0]):
             for view in range(SIZES[2]):
-                polar, azimuth = grids.ETH80_VIEWS[view]
+                polar, azimuth = tars.ETH80_VIEWS[view]
                 folder = f"{category + 1}/{number + 1}"
                 name = f"thing{number + 3}-{polar:03}-{azimuth:03}"
                 photograph = Image.new("RGB", (8, 8), colour(category, number, view))
@@ -143,10 +143,10 @@ def mask_of(factors):
 
 
 def test_the_views_are_a_hemispheres():
-    assert len(set(grids.ETH80_VIEWS)) == 41
-    polar = [p for p, _ in grids.ETH80_VIEWS]
+    assert len(set(tars.ETH80_VIEWS)) == 41
+    polar = [p for p, _ in tars.ETH80_VIEWS]
     assert [polar.count(p) for p in (0, 22, 35, 45, 66, 68, 90)] == [1, 4, 4, 4, 8, 4, 16]
-    rounds = grids.ETH80_VIEWS[eth80.ROUND]
+    rounds = tars.ETH80_VIEWS[eth80.ROUND]
     assert {p for p, _ in rounds} == {90}
     steps = np.diff([azimuth for _, azimuth in rounds])
     assert set(steps) == {22, 23}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mdlib import data
-from mdlib.data import files, grids, pendulum
+from mdlib.data import files, pendulum, tars
 
 REAL = Path(os.environ.get("MDLIB_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
@@ -155,7 +155,7 @@ def test_ours_are_the_published_programs_pictures(published):
     """At its settings: 96 pixels, its angles. It rounds the shadow to pixels, and we do not."""
     drawn = data.load("pendulum-causalvae", "all", REAL)
     assert len(drawn) == 840
-    angles, lights = (torch.tensor(list(grid)) * 0.9 for grid in (grids._ANGLES, grids._LIGHTS))
+    angles, lights = (torch.tensor(list(grid)) * 0.9 for grid in (tars.ANGLES, tars.LIGHTS))
     causes = torch.stack([angles[drawn.factors[:, 0]], lights[drawn.factors[:, 1]]], 1)
     ours = pendulum.render(causes, 96)
     away = (ours.int() - drawn.images.int()).abs()

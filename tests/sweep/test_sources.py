@@ -51,7 +51,11 @@ def test_what_is_no_source_of_numbers_leaves_rows_fresh(package):
         ("mi/pairs.py", "return ", "return 2 * "),  # which this chapter does not import
         ("losses/__init__.py", '"""', '"""Quite another docstring. '),
         ("losses/__init__.py", "\ndef ", "\n\n\n# a remark\ndef "),
-        ("losses/__init__.py", "\n\n\n", "\n\nfrom jaxtyping import Shaped\nimport torch.nn\n"),
+        (
+            "losses/__init__.py",
+            "\n\n\n",
+            "\n\nfrom jaxtyping import Shaped\nfrom torch import Size\n",
+        ),
         ("methods/byol.py", "\nfrom __future__ import annotations\n", "\n"),
     ]:
         edit(package / file, old, new)
