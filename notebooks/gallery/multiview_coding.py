@@ -347,12 +347,7 @@ results.set_index(["study", "arm"]).drop(columns="seed").round(3)
 
 # %% tags=["hide-input"]
 mine = "gallery_multiview_coding"
-try:
-    said = sweep.claims(mine)
-    plots.claims(said, "difference, or distance from the number")
-except FileNotFoundError:
-    said = pd.DataFrame({"not yet run": [f"mdlib sweep {mine}"]})
-said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
+sweep.show_claims(mine)
 
 # %% [markdown]
 # *Figure 1 and Table 2. Each claim with its interval (95 %, Student's, paired by seed) and its verdict.*

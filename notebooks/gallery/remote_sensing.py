@@ -351,12 +351,9 @@ results.set_index("variant").drop(columns="seed").round(3)
 # that begin with `rs-tiles` are of tiles, the others of scenes.
 
 # %% tags=["hide-input"]
-try:
-    said = sweep.claims("gallery_remote_sensing")
-    plots.claims(said, "difference of accuracies, or of R²")
-except FileNotFoundError:
-    said = pd.DataFrame({"not yet run": ["mdlib sweep gallery_remote_sensing"]})
-said[[c for c in said if c in ("says", "verdict", "n", "not yet run")]]
+sweep.show_claims(
+    "gallery_remote_sensing", "difference of accuracies, or of R²"
+)
 
 # %% [markdown]
 # *Figure 2 and Table 2. Each claim with its interval (95 %, Student's, paired by seed) and its verdict.*
