@@ -11,6 +11,7 @@ DEAR's claim has a closed form (`gallery/causal_prior`); `Pendulum` has pictures
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 
 import torch
 from jaxtyping import Float, Float64
@@ -50,11 +51,18 @@ class World:
     ) -> Float[Tensor, "n 4"]:
         """Causes and effects of standard normal noise; `do` sets causes, by number, from outside.
 
-        ValueError for an intervention on what is no cause.
+        ValueError for an intervention on what is no cause, or to a value that is not in 0..1.
         """
         causes = self.causes(noise[:, :2])
         for k, value in (do or {}).items():
-            need(k in (0, 1), f"do: factor {k} is no cause, expected 0 or 1")
+            is_whole = isinstance(k, Integral) and not isinstance(k, bool)
+            need(is_whole and k in (0, 1), f"do: factor {k} is no cause, expected 0 or 1")
+            values = torch.as_tensor(value)
+            outside = values[~((values >= 0) & (values <= 1))]
+            need(
+                not len(outside),
+                f"do: factor {k} is set to {outside[:3].tolist()}, expected 0 to 1",
+            )
             causes[:, k] = value
         return torch.cat([causes, self.effects(causes, noise[:, 2:])], 1)
 

@@ -10,13 +10,14 @@ tensors, and no file is needed; `pendulum-causalvae` reads pictures of the publi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from mdlib.checks import as_tensor, need
+from mdlib.checks import as_tensor, check_whole, need
 from mdlib.data import decode
 from mdlib.data.grid import Grid, GridSource
 
@@ -78,8 +79,9 @@ def render(
     Raises:
         ValueError: `causes` are not [N, 2] finite numbers, or a light is not above 0° and below
             180°, where it would throw no shadow on the ground; `shadows` are not as many, finite,
-            and of positive length.
+            and of positive length; `size` is no whole number above 0.
     """
+    check_whole(1, size=size)
     causes = _checked(causes)
     thrown = shadow(causes) if shadows is None else as_tensor(shadows, "shadows").float()
     need(
@@ -126,9 +128,11 @@ def answers(
     Returns:
         [3, N, 4]: causes in degrees; length and position of the shadow, for `render`'s shadows.
     Raises:
-        ValueError: a number out of its range; causes as in `render`.
+        ValueError: a number out of its range, a variable that is no whole number; causes as in
+            `render`.
     """
-    need(variable in range(4), f"pendulum: variable={variable}, expected 0 to 3")
+    is_whole = isinstance(variable, Integral) and not isinstance(variable, bool)
+    need(is_whole and variable in range(4), f"pendulum: variable={variable}, expected 0 to 3")
     need(0 <= share <= 1, f"pendulum: share={share}, expected 0 to 1")
     causes = _checked(causes)
     first = torch.cat([causes, shadow(causes)], 1)

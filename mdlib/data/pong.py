@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
-from mdlib.checks import need
+from mdlib.checks import check_whole, need
 from mdlib.data import decode
 from mdlib.data.grid import Grid, GridSource
 from mdlib.registry import random_stream
@@ -61,6 +61,7 @@ def render(
     Raises:
         ValueError: wrong shape of `causes`, or a value that is out of range or no number.
     """
+    check_whole(1, size=size)
     causes = torch.as_tensor(causes, dtype=torch.float32, device=device)
     need(
         causes.ndim == 2 and causes.shape[1] == len(FACTOR_NAMES),
@@ -125,7 +126,8 @@ def process(
     Raises:
         ValueError: a number out of its range.
     """
-    need(n >= 1 and length >= 2, f"pong: {n} sequences of {length} frames, expected >= 1, >= 2")
+    check_whole(1, n=n)
+    check_whole(2, length=length)
     need(0 <= intervened <= 1, f"pong: intervened is {intervened}, expected 0 to 1")
     g, k = random_stream(seed), len(FACTOR_NAMES)
 

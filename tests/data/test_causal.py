@@ -1,5 +1,7 @@
 """Worlds of causes and effects: what they say of themselves, do(), and the closed form."""
 
+import math
+
 import pytest
 import torch
 
@@ -56,6 +58,13 @@ def test_the_pendulums_factors_are_those_of_its_pictures():
     ("wrong", "message"),
     [
         (lambda: WORLDS[0].factors(torch.zeros(2, 4), {2: 0.5}), "factor 2 is no cause"),
+        (lambda: WORLDS[0].factors(torch.zeros(2, 4), {True: 0.5}), "factor True is no cause"),
+        (lambda: WORLDS[0].factors(torch.zeros(2, 4), {1.0: 0.5}), "factor 1.0 is no cause"),
+        (lambda: WORLDS[0].factors(torch.zeros(2, 4), {0: 1.5}), r"factor 0 is set to \[1.5\]"),
+        (
+            lambda: WORLDS[1].factors(torch.zeros(2, 4), {1: torch.tensor([0.5, math.nan])}),
+            r"factor 1 is set to \[nan\]",
+        ),
         (lambda: WORLDS[0].draw(5, random_stream(0), 1.0), "confounding=1.0"),
         (lambda: WORLDS[0].draw(0, random_stream(0)), "n=0"),
         (lambda: causal.Pendulum(size=4), "size=4"),

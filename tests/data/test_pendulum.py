@@ -117,10 +117,18 @@ def test_setting_seeing_and_changing_alone_are_three_answers(variable):
         assert (seen[:, :2] - causes).abs().amax(1).min() > 1, "its causes are other ones"
 
 
-@pytest.mark.parametrize(("variable", "share"), [(4, 0.5), (-1, 0.5), (0, 1.5)])
+@pytest.mark.parametrize(
+    ("variable", "share"), [(4, 0.5), (-1, 0.5), (1.0, 0.5), (True, 0.5), (0, 1.5)]
+)
 def test_no_variable_and_no_value_are_refused(variable, share):
     with pytest.raises(ValueError, match="expected 0 to"):
         pendulum.answers([[0.0, 60.0]], variable, share)
+
+
+@pytest.mark.parametrize("size", [2.5, -3, 0])
+def test_no_size_is_refused(size):
+    with pytest.raises(ValueError, match=f"size={size}: expected a whole number"):
+        pendulum.render([[0.0, 60.0]], size)
 
 
 @pytest.mark.parametrize("shadows", [[[5.0, 9.0]] * 2, [[0.0, 9.0]], [[5.0, math.nan]], [5.0, 9.0]])
