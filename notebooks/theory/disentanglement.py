@@ -178,7 +178,6 @@ def disentanglement(R):
     return R.sum(1) / R.sum() @ d, d
 
 
-# %%
 v = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 z = np.stack([v[:, 0], v.sum(1), 0 * v[:, 0]], 1).astype(float)
 I_ij = np.array([[information(b, w) for w in v.T] for b in binned(z).T])
@@ -244,6 +243,7 @@ def rotation(seed, d):
     return q * np.sign(np.diag(r))
 
 
+# %%
 def votes_of(z, v):
     """FactorVAE's score, of few draws."""
     few = {"votes": 2000, "test_votes": 1000, "threshold": 0.0, "seed": seed}
