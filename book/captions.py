@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 MENTION = re.compile(r"\b(Figure|Table)(s?) (\d+)\b")
 MORE = re.compile(r"(?:, | and |, and |–)(\d+)\b")
-HEAD = re.compile(r"(Figure|Table)s? \d+((, | and )(Figure |Table )?\d+)*(?=[.:,]| )")
+HEAD = re.compile(r"(Figure|Table)s? \d+((, | and )((Figure|Table)s? )?\d+)*(?=[.:,]| )")
 INSIDE = re.compile(r"(?<=[.)] )(Figure|Table) \d+(?=\. [A-Z])")  # of what comes next, too
 PAPER = 0.75  # share of nearly white pixels: plots have 0.76 and more, heat maps and images less
 

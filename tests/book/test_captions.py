@@ -74,6 +74,9 @@ def test_one_caption_may_be_of_two_figures(log, plot):
     assert log.said == [] and made[2]["ids"] == ["figure-2", "figure-3"]
     assert made[0]["alt"] == made[1]["alt"] == "Figure 2 and Figure 3. Two."
     assert [to for to, _ in links(made[3])] == ["figure-2", "figure-3"]
+    both = page(plot, plot, "*Figures 2 and 3, Tables 1 and 2. All.*", "Table 2")
+    captions.number(None, both, "page")
+    assert log.said == [] and both[2]["ids"] == ["figure-2", "figure-3", "table-1", "table-2"]
 
 
 @pytest.mark.parametrize(
