@@ -6,7 +6,6 @@ asked for the run, and takes along all that the chapter started.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import platform
@@ -103,9 +102,11 @@ def _checked(task: Task) -> tuple[Chapter, Any]:
         then, now = preload.IMPORTED or task.imported, plan.imported_hash(chapter)
         same = (then, now, plan.source_hash(chapter)) == (task.imported, task.imported, task.source)
         if same:
-            tags = [set(cell.metadata.get("tags", ())) for cell in notebook.cells]
-            recorded = [not UNRECORDED & these for these in tags]
-            notebook.cells = list(itertools.compress(notebook.cells, recorded))
+            notebook.cells = [
+                cell
+                for cell in notebook.cells
+                if UNRECORDED.isdisjoint(cell.metadata.get("tags", ()))
+            ]
             return chapter, notebook
     except (OSError, ValueError) as error:  # no longer a chapter
         problem = f" ({error})"

@@ -42,8 +42,8 @@ UNRECORDED = {"solution", "check", "hidden", "reads-rows"}
 
 def source_hash(chapter: Chapter) -> str:
     """A hash of what a run's numbers come from: the chapter's code and all that it imports."""
-    code, beside = _of_text(_text(chapter, without=UNRECORDED)), chapter.path.parent
-    modules = closure(code.imports, beside)
+    code = _recorded(chapter)
+    modules = closure(code.imports, chapter.path.parent)
     digests = [f"{name} {_of_file(path).digest}" for name, path in sorted(modules.items())]
     return _digest("\n".join([code.digest, *digests]))
 
@@ -54,15 +54,18 @@ def changed(chapter: Chapter, before: Path) -> list[str]:
     `before` is the root of an earlier copy of the project. The chapter's own code, without what
     records nothing, is "the chapter". Where the chapter was not there yet, all is another.
     """
-    root, beside = Path(mdlib.__file__).parents[1], chapter.path.parent
-    now = _of_text(_text(chapter, without=UNRECORDED))
-    places = {name: path for name, path in closure(now.imports, beside).items() if path.is_file()}
-    names = [name for name, path in sorted(places.items()) if not _same(path, root, before)]
+    root, now = Path(mdlib.__file__).parents[1], _recorded(chapter)
+    modules = sorted(closure(now.imports, chapter.path.parent).items())
+    names = [name for name, path in modules if path.is_file() and not _same(path, root, before)]
     earlier = before / chapter.path.relative_to(root)
-    if earlier.is_file():
-        then = _of_text(_text(Chapter(earlier), without=UNRECORDED))
-        return names if then.digest == now.digest else ["the chapter", *names]
+    if earlier.is_file() and _recorded(Chapter(earlier)).digest == now.digest:
+        return names
     return ["the chapter", *names]
+
+
+def _recorded(chapter: Chapter) -> _Code:
+    """The chapter's own code, as far as numbers may come from it."""
+    return _of_text(_text(chapter, without=UNRECORDED))
 
 
 def _same(path: Path, root: Path, before: Path) -> bool:
