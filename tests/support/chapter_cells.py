@@ -8,6 +8,7 @@ from typing import Any
 
 import jupytext
 import matplotlib
+import pytest
 
 from mdlib.notebook import chapters
 
@@ -48,6 +49,23 @@ def run(source: str, space: dict[str, Any], name: str) -> dict[str, Any]:
     """Execute code in `space`, under a name that a traceback shows; return the space."""
     exec(compile(source, name, "exec"), space)
     return space
+
+
+def broken(source: str, change: tuple[str, str] | None) -> str:
+    """The code with the one place of `change` replaced, or as it is."""
+    if change is None:
+        return source
+    assert source.count(change[0]) == 1, change
+    return source.replace(*change)
+
+
+def check(cell: str, space: dict[str, Any], name: str, change: tuple[str, str] | None) -> None:
+    """Run a cell of asserts: they hold, or, where something was changed, one of them fails."""
+    if change is None:
+        run(cell, space, name)
+        return
+    with pytest.raises(AssertionError):
+        run(cell, space, name)
 
 
 def namespace(source: str, **parameters: Any) -> dict[str, Any]:
