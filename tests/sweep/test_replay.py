@@ -164,8 +164,8 @@ def test_a_broken_byol_is_told(tmp_path):
     (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
     byol = tmp_path / "mdlib/methods/byol.py"
     text = byol.read_text()
-    assert "xi.lerp_(theta, 1 - tau)" in text
-    byol.write_text(text.replace("xi.lerp_(theta, 1 - tau)", "pass"))
+    assert "follow(target, online, tau)" in text
+    byol.write_text(text.replace("follow(target, online, tau)", "pass"))
     code, said = command("replay", package=tmp_path)
     assert code == 1, said
     assert "content, new views" in said
