@@ -510,6 +510,9 @@ plt.show()
 # %% [markdown]
 # *Figure 5. The figure to remember. What each rung of the ladder, by itself, knows of parent, children, floor and wall.*
 #
+# A rung is not a level of the hierarchy. In the trials the whole family, parent and children, went to one rung: the top one
+# at the learning rate that was taken, the middle one at the higher. In a small pilot at 16 × 16 pixels it was the lowest.
+#
 # ## What this does not show
 #
 # - **The paper's numbers.** Its pictures are rendered, its training is longer by far, its networks are wider, and it has a
