@@ -28,7 +28,6 @@
 # %% tags=["parameters", "hide-input"]
 variant = 2  # of the hierarchy: 1, 2 and 3 tie children ever more loosely
 # [1 or more, 3 or less]
-models = "vae, ladder"  # what is trained [some of vae, ladder, or all]
 steps = 200  # training steps of each [3 or more]
 batch_size = 32  # images a step [2 or more]
 lr = 4e-3  # learning rate at first; it falls to 0 along a cosine [above 0]
@@ -84,6 +83,9 @@ def draws(seed):
 #    \text{variant 2:}\quad & P = u_7(0, 1), & C_k &= P + g_7(.1), \\
 #    \text{variant 3:}\quad & P = u_7(0, 1), & C_k &= P + g_7(.2).
 #    \end{aligned} \tag{1} $$
+#
+# The drawing is ours, in parallel projection, with the proportions of the released scene, the camera nearer: a box on the
+# floor, turned by up to 30° either way, with four squares in the middle of its front.
 
 
 # %% tags=["data"]
@@ -112,11 +114,6 @@ def hierarchy(variant, n, g):
     hues = torch.stack([head, parent, *children, floor, wall])
     hues = (hues + 1e-6) % 1  # a hair more, or rounding makes 1 of 0
     return torch.cat([hues[:1], scale[None], hues[1:], azimuth[None]]).T
-
-
-# %% [markdown]
-# The drawing is ours, in parallel projection, with the proportions of the released scene, the camera nearer: a box on the
-# floor, turned by up to 30° either way, with four squares in the middle of its front.
 
 
 # %% tags=["data", "hide-input"]
@@ -438,7 +435,7 @@ unseen = render(factors)
 pixels = unseen[:500].float() / 255
 least = F.binary_cross_entropy(pixels, pixels, reduction="sum").item() / 500
 rows, found = [], {}
-for name in SIZES if models == "all" else models.replace(" ", "").split(","):
+for name in SIZES:
     model = trained(name)
     codes = model.encode(unseen).cpu()
     again = model.reconstruct(unseen[:500]).cpu()
@@ -452,10 +449,6 @@ for name in SIZES if models == "all" else models.replace(" ", "").split(","):
     found[name] = again[:8], shared(codes, factors)
 results = pd.DataFrame(rows)
 mdlib.record(out, rows)
-results.drop(columns="variant").set_index("model").T.astype(float).round(3)
-
-# %% [markdown]
-# *Table 2. This run, one seed. "nats too many" is the cross-entropy of the pixels beyond their own entropy.*
 
 # %% tags=["hide-input"]
 plots.image_grid(
@@ -467,8 +460,11 @@ plots.matrices(
     [f"$z_{{{n}}}$" for n in range(1, 13)],
     FACTORS,
 )
+results.drop(columns="variant").set_index("model").T.astype(float).round(3)
 
 # %% [markdown]
+# *Table 2. This run, one seed. "nats too many" is the cross-entropy of the pixels beyond their own entropy.*
+#
 # *Figure 2 and Figure 3. What both make of unseen images (from the codes' means), and what each latent knows of each factor. Of the ladder,
 # latents 1 to 4 stand on the lowest rung, 9 to 12 on the top.*
 #
@@ -485,18 +481,10 @@ sweep.show_claims("gallery_hierarchy", "ladder − VAE of one layer")
 # %% tags=["hide-input"]
 swept = sweep.read_csv("gallery_hierarchy")
 source = swept if len(swept) else results
-by_variant = source.groupby(["variant", "model"], sort=False)
-columns = ["overall", "parent", "child", "child, one latent", "child, R²"]
-by_variant[[*columns, "nats too many"]].mean().round(3)
-
-# %% [markdown]
-# *Table 4. Means over the sweep's seeds (this run's, where there is no sweep).*
-
-# %% tags=["hide-input"]
 ladders = source[source["model"] == "ladder"].groupby("variant")
 panels = {"figsize": (7, 2.6), "sharey": True, "squeeze": False}
-_, axes = plt.subplots(1, max(1, len(ladders)), **panels)
-for axis, (v, part) in zip(axes[0], ladders, strict=False):
+_, axes = plt.subplots(1, len(ladders), **panels)
+for axis, (v, part) in zip(axes[0], ladders, strict=True):
     for n, kind in enumerate(ASKED):
         known = part[[f"{kind}, R² {rung}" for rung in GROUPS]]
         mean, spread = known.mean(), known.std()
@@ -506,9 +494,14 @@ for axis, (v, part) in zip(axes[0], ladders, strict=False):
     axis.legend(fontsize=7)
 axes[0, 0].set_ylabel("$R^2$ of hues")
 plt.show()
+by_model = source.groupby(["variant", "model"], sort=False)
+columns = ["overall", "parent", "child", "child, one latent", "child, R²"]
+by_model[[*columns, "nats too many"]].mean().round(3)
 
 # %% [markdown]
 # *Figure 5. The figure to remember. What each rung of the ladder, by itself, knows of parent, children, floor and wall.*
+#
+# *Table 4. Means over the sweep's seeds (this run's, where there is no sweep).*
 #
 # A rung is not a level of the hierarchy. In the trials the whole family, parent and children, went to one rung: the top one
 # at the learning rate that was taken, the middle one at the higher. In a small pilot at 16 × 16 pixels it was the lowest.
