@@ -554,7 +554,7 @@ assert (
 ), several
 
 # %% [markdown]
-# **2 (a small research question, 5 points, 45 minutes).** What would a latent have to compute, to be the parent? Write
+# **2 (a small research question, 6 points, 45 minutes).** What would a latent have to compute, to be the parent? Write
 # `parent_of(children)`, hues [N, 4] → [N] in [0, 1), that explains more of the parent's hue than any child does. Then
 # append it to a model's codes: what becomes of the score *parent*?
 #

@@ -109,7 +109,7 @@ def test_size_and_azimuth_leave_the_background_alone(chapter, factors, column, v
 def test_surfaces_share_out_every_pixel(chapter):
     share = chapter["shares"](chapter["hierarchy"](1, 50, draws(5)))
     assert share.min() > -1e-5
-    torch.testing.assert_close(share.sum(1), torch.ones(50, 64, 64))
+    assert (share.sum(1) - 1).abs().max() < 1e-5
 
 
 def test_measures_of_the_box(chapter):
