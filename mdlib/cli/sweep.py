@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +27,7 @@ def sweep(
     name: Name,
     out: Out = None,
     workers: Annotated[
-        int | None, typer.Option(help="Runs at once; else one a GPU, or one a core.")
+        int | None, typer.Option(min=1, help="Runs at once; else one a GPU, or one a core.")
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Dask: local, slurm, dask.json or tcp://HOST:PORT.")
@@ -85,9 +86,10 @@ def collect(
         terminal.console().print(f"{path}", soft_wrap=True)
         if runs < len(spec.points):
             left = len(spec.points) - runs
+            which = f"{spec.called} --out {shlex.quote(str(out))}" if out else spec.called
             typer.echo(
                 f"mdlib: {path.name} is not complete, {left} runs are missing: "
-                f"mdlib sweep {name}, then mdlib collect {name}",
+                f"mdlib sweep {which}, then mdlib collect {which}",
                 err=True,
             )
             raise typer.Exit(4)
@@ -133,7 +135,7 @@ def plot(
 
 def replay(
     name: Name,
-    runs: Annotated[int, typer.Option(help="How many runs to execute again.")] = 1,
+    runs: Annotated[int, typer.Option(min=1, help="How many runs to execute again.")] = 1,
     seed: Annotated[int, typer.Option(help="Draws them.")] = 0,
     cheap: Annotated[bool, typer.Option("--cheap", help="The quickest instead.")] = False,
     data_root: DataRoot = None,
@@ -148,9 +150,9 @@ def replay(
         spec = sweeps.load(name, data_root)
         try:
             values = sweeps.replay(spec, runs, seed, cheap, data_root)
-        except sweeps.Interrupted as error:
+        except sweeps.Stopped as error:
             typer.echo(f"mdlib: {error}", err=True)
-            raise typer.Exit(130) from None
+            raise typer.Exit(error.code) from None
     points = {point.number: point.parameters for point in spec.points}
     rows = []
     for number in dict.fromkeys(value.number for value in values):

@@ -124,6 +124,13 @@ def test_which_runs_are_executed_is_decided_by_seed_or_price(small, monkeypatch)
         sweep.replay(small, runs=4)
 
 
+def test_a_row_more_or_less_is_a_difference(small):
+    frame = sweep.read_csv(small)
+    for kept, anew in [(frame[1:], frame), (frame, frame[1:])]:
+        values = module._values(small, 1, kept, anew)
+        assert {(v.row, v.metric) for v in values if not v.agrees} >= {(2, "part"), (2, "score")}
+
+
 def test_rows_of_another_machine_have_a_tolerance(small):
     frame = sweep.read_csv(small)
 

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -386,7 +387,7 @@ def test_a_changed_chapter_makes_its_runs_stale(folder, out):
     one = write(folder, "grid:\n  rate: [1]\n", chapter.read_text(), name="one")
     run(one, out, quiet=True)
     assert sweep.states(spec, out) == {1: "done", 2: "stale"}
-    with pytest.raises(ValueError, match=r"1 runs are stale: .* \(run 2\).* mdlib sweep s"):
+    with pytest.raises(ValueError, match=r"1 runs are stale: .* \(run 2\).* mdlib sweep .*s"):
         sweep.table(spec, out)
     assert sweep.table(spec, out, stale=True)["number"].tolist() == [1, 2]
     assert run(path, out, quiet=True).counts == {"done": 2}
@@ -493,6 +494,60 @@ def test_nothing_is_done_twice(folder, out):
         outcome = ask(task)
         assert (outcome.state, outcome.attempt) == ("done", 1)
     assert before == {p: p.stat().st_mtime_ns for p in done.iterdir() if p.name != ".lock"}
+
+
+def test_a_run_that_somebody_lost_is_waited_for(folder, out, monkeypatch):
+    """What a killed driver left on a worker goes on; who asks for the same run gets its outcome."""
+    path = write(folder, "")
+    mine = folder_of(path, out, 1)
+    spec = sweep.load(path)
+    task = Task(1, str(spec.chapter.path), "chapter", str(mine), mine.name[-12:], "", {})
+    times = iter(range(0, 10**9, 1000))  # with each look at the clock, a quarter of an hour is gone
+    clock = SimpleNamespace(monotonic=lambda: next(times), sleep=time.sleep)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with plan.locked(mine / plan.LOCK):
+            monkeypatch.setattr(plan, "time", clock)
+            asked = pool.submit(performer.perform, task, threading.Event())
+            time.sleep(0.2)
+            for name in (plan.NOTEBOOK, plan.ENVIRONMENT):
+                (mine / name).write_text("{}")
+            plan.write_status(mine, "done", seconds=7.0)
+            assert not asked.done()
+        assert (asked.result().state, asked.result().seconds) == ("done", 7.0)
+
+
+def test_two_chapters_in_one_folder(folder, out):
+    """Runs of one chapter are none of the other's, not even stale ones."""
+    for name in "ab":
+        path = write(folder / name, "seeds: 2\n", CHAPTER.replace("100 *", f"{ord(name)} *"))
+    assert run(folder / "a/s.yaml", out, quiet=True).counts == {"done": 2}
+    assert sweep.states(sweep.load(path), out) == {1: "waiting", 2: "waiting"}
+    with pytest.raises(FileNotFoundError, match=f"no run of s is done in {out}"):
+        sweep.collect(path, out)
+    assert run(path, out, quiet=True).counts == {"done": 2}
+    for name in "ab":
+        table = sweep.table(folder / name / "s.yaml", out)
+        assert table["score"].tolist() == [ord(name) / 2, ord(name) / 2 + 1]
+
+
+@pytest.mark.parametrize(
+    ("helper", "failure"),
+    [
+        ("import sys\nsys.exit(3)", "RuntimeError: exit: the chapter ended itself"),
+        ("import os\nos._exit(3)", "ProcessDied: no process could be started"),
+        ("import time\ntime.sleep(600)", "TimeLimit: what it imports was not imported within"),
+    ],
+)
+def test_a_module_that_ends_or_hangs_its_process_is_named(
+    folder, out, monkeypatch, helper, failure
+):
+    monkeypatch.setattr(asker, "START", 8.0)
+    chapter = CHAPTER.replace("import mdlib\n", "import mdlib\nimport helper\n")
+    path = write(folder, "retries: 0\ntime_limit: 1\n", chapter)
+    (folder / "helper.py").write_text(helper)
+    done = run(path, out, quiet=True)
+    assert failure in done.failures[1]
+    assert sweep.states(sweep.load(path), out) == {1: "failed"}
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
