@@ -191,7 +191,7 @@ def _show_claims(spec: Spec, said: pd.DataFrame) -> None:
 
 def _show_plan(spec: Spec, out: Path | None, workers: int | None) -> None:
     from mdlib import sweep as sweeps
-    from mdlib.sweep import driver, engines
+    from mdlib.sweep import driver, engines, progress
 
     states = sweeps.states(spec, out)
     rows = []
@@ -204,14 +204,8 @@ def _show_plan(spec: Spec, out: Path | None, workers: int | None) -> None:
     count = workers or engines.at_once(driver.uses_gpu(spec))
     if seconds is not None:
         total = -(-left // count) * seconds
-        source = f"about {_duration(total)} with {count} at once ({source})"
+        source = f"about {progress.duration(total)} with {count} at once ({source})"
     terminal.console().print(f"{len(rows)} runs, {left} to do: {source}", soft_wrap=True)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _show_states(spec: Spec, out: Path | None) -> None:

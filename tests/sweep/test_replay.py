@@ -120,7 +120,7 @@ def test_which_runs_are_executed_is_decided_by_seed_or_price(small, monkeypatch)
     for seed in range(9):
         sweep.replay(small, seed=seed)
     assert {tuple(numbers) for numbers in asked[4:]} == {(1,), (2,), (3,)}
-    with pytest.raises(ValueError, match=r"runs=4: s has rows of 3 runs"):
+    with pytest.raises(ValueError, match=r"runs=4: expected 1 to 3"):
         sweep.replay(small, runs=4)
 
 

@@ -638,7 +638,8 @@ def test_plan_and_states_are_printed(folder, out):
     plan = [*command, "sweep", path, "--out", out, "--dry-run", "--workers", "2"]
     said = subprocess.run(plan, capture_output=True, text=True, check=True).stdout
     assert (
-        "4 runs, 4 to do: about 4 s with 2 at once (as its notebook took with its defaults)" in said
+        "4 runs, 4 to do: about 0:00:04 with 2 at once (as its notebook took with its defaults)"
+        in said
     )
     assert not out.exists()
     run(path, out, quiet=True)
@@ -650,7 +651,7 @@ def test_plan_and_states_are_printed(folder, out):
     assert "s: 4 of 4 runs" in said
     assert "100.500 ± 0.707" in said
     said = subprocess.run(plan, capture_output=True, text=True, check=True).stdout
-    assert "4 runs, 0 to do: about 0 s" in said
+    assert "4 runs, 0 to do: about 0:00:00" in said
     assert "the median of 4 earlier runs" in said
 
 
