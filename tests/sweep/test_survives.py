@@ -596,6 +596,26 @@ def test_an_outcome_that_the_engine_loses_is_a_failure(folder, out, monkeypatch)
     assert caught.value.code == 5
 
 
+def test_a_third_ctrl_c_leaves_what_does_not_answer(folder, out, monkeypatch):
+    class Frozen:
+        window = 2
+
+        def submit(self, task):
+            return concurrent.futures.Future()
+
+        def everywhere(self, function, *arguments):
+            pass
+
+        def news(self):
+            for _ in range(3):
+                os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(600)
+
+    monkeypatch.setattr(engines, "opened", lambda *_: contextlib.nullcontext(Frozen()))
+    with pytest.raises(driver.Interrupted, match="0 of 2 runs are done and stay so"):
+        run(write(folder, "seeds: 2\n"), out, quiet=True)
+
+
 def test_a_run_goes_on_from_its_checkpoint(folder, out):
     chapter = """\
 # %% tags=["parameters"]
