@@ -453,7 +453,7 @@ half: {", ".join(void) or "none"}.
   from which only the style was taken, in {said("swap: class B")}. The VAE, cut at random, keeps the class of A, too: a
   claim that rests on this column alone would have been made for it.
 - **What the squeeze squeezes.** A probe finds the class in the style part in {said("class, s")} of the cases.
-- **What alignment does** is little here: $R^2$ of hue in the content part is {of["+ squeeze", "hue, c"]:.2f} without it
+- **What alignment does.** $R^2$ of hue in the content part is {of["+ squeeze", "hue, c"]:.2f} without it
   and {of[last, "hue, c"]:.2f} with it, that of rotation {of["+ squeeze", "rotation, c"]:.2f} and
   {of[last, "rotation, c"]:.2f}.""")
 
