@@ -610,14 +610,10 @@ for (name, variant, s), method in trained.items():
         label += "" if variant == FULL else f", {variant}"
         rows.append({"method": label, "seed": s} | examine(method, s))
 results = pd.DataFrame(rows)
-watched = ends.assign(
-    method=ends["method"]
-    + ends["variant"].map(lambda v: "" if v == FULL else f", {v}")
-)
-mdlib.record(
-    out,
-    results.merge(watched.drop(columns="variant"), "left", ["method", "seed"]),
-)
+suffix = ends["variant"].map(lambda v: "" if v == FULL else f", {v}")
+watched = ends.assign(method=ends["method"] + suffix).drop(columns="variant")
+recorded = results.merge(watched, "left", ["method", "seed"]).astype(object)
+mdlib.record(out, recorded.where(recorded.notna(), None))
 tables.mean_std(results, best=["all labels, clean", "all labels, views"])
 
 # %% [markdown]
