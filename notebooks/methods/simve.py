@@ -280,6 +280,11 @@ torch.testing.assert_close(mine, theirs)
 
 # %%
 VARIANTS = {"VAE": None, "SimVE, Gaussian": "gaussian", "SimVE, flat": "flat"}
+HUES = {
+    "VAE": plots.COLOURS["vae"],
+    "SimVE, Gaussian": "#b8860b",
+    "SimVE, flat": plots.COLOURS["simve"],
+}
 
 
 def learn(name, s, weight=reconstruction_weight, sigma2=variance, J=2, n=steps):
@@ -531,7 +536,7 @@ usual = {
 
 # %% tags=["hide-input"]
 table = results[usual["weight"] & usual["J"] & (results["method"] != "VAE")]
-plots.curves(table, "σ²", ["T", "W/T", *NAMES[:2]], hue="method")
+plots.curves(table, "σ²", ["T", "W/T", *NAMES[:2]], hue="method", colours=HUES)
 plt.gcf().axes[0].set_yscale("log")
 
 # %% [markdown]
@@ -544,7 +549,7 @@ plt.gcf().axes[0].set_yscale("log")
 
 # %% tags=["hide-input"]
 by_weight = results[usual["σ²"] & usual["J"]]
-plots.curves(by_weight, "weight", NAMES, hue="method")
+plots.curves(by_weight, "weight", NAMES, hue="method", colours=HUES)
 
 # %% [markdown]
 # *Figure 8. The effect of $p(y)$ and of the reconstruction weight. The VAE is SimVE with groups of one.*
@@ -564,7 +569,7 @@ tables.mean_std(
 
 # %% tags=["hide-input"]
 table = usual["weight"] & usual["σ²"] & (results["method"] == "SimVE, flat")
-plots.curves(results[table], "J", NAMES)
+plots.curves(results[table], "J", NAMES, "method", HUES)
 
 # %% [markdown]
 # *Figure 9. The effect of J, flat $p(y)$, at about equal numbers of pictures. Mean ± standard deviation over n seeds.*
