@@ -42,7 +42,7 @@ def test_floor_in_any_directions_and_with_dead_features(chapter):
     [
         None,
         ("2 * v.sum() + pairs", "v.sum() + pairs"),
-        (" + pairs.trace()", " + v.sum()"),
+        ("pairs.sum() + ", ""),
         ("(v[:, None] + v)", "(v[:, None] * 0.5 + v)"),
     ],
 )
@@ -125,8 +125,6 @@ def test_features_tell_classes_and_stay_as_they_are(chapter):
     net, body = chapter["features_of"](images, labels, 3)
     assert body(images).shape == (300, 32) and (body(images) >= 0).all()
     assert (net(images).argmax(1) == labels).float().mean() > 0.95
-    again, _ = chapter["features_of"](images, labels, 3)
-    assert torch.equal(net(images), again(images)), "of one seed"
     assert not any(p.requires_grad for p in net.parameters())
 
 
