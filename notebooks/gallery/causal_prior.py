@@ -415,7 +415,7 @@ if world == "pendulum":
 # with seeds that no pilot had used.
 
 # %% tags=["hide-input", "reads-rows"]
-pd.concat(map(sweep.show_claims, ["gallery_causal_prior", "gallery_causal_more"]))
+pd.concat(sweep.show_claims(f"gallery_causal_{s}") for s in ("prior", "more"))
 
 # %% [markdown]
 # *Figure 4 and Table 2. Each claim, its interval (95 %, Student's, by seed) and its verdict after Holm's adjustment.*
