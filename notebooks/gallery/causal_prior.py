@@ -423,8 +423,8 @@ pd.concat(sweep.show_claims(f"gallery_causal_{s}") for s in ("prior", "more"))
 # **What five seeds say.** With a causal prior, what one sets is what one gets: .88 on the pendulum, against .44 without arrows
 # and .46 and .49 in the VAEs. These are at a ceiling, and so three claims that hold are half algebra: .5 is about the most that
 # four independent codes can get of a picture that two numbers determine. Interventions move the shadow as far as they should
-# (slope .95), and all four signs are right. That they move it *farther* than without arrows is not shown: .95 against .81 on the pendulum, .95 against .32 in the
-# simulation, where seeds scatter. Nor is the slope alone a proof: S-β-VAE's is 1.00 with no arrow at all, probably because its
+# (slope .95), and all four signs are right. That they move it *farther* than without arrows is not shown: .95 against .81 on
+# the pendulum, .95 against .32 in the simulation. Nor is the slope alone a proof: S-β-VAE's is 1.00 with no arrow at all, probably because its
 # decoder draws the shadow from the causes' codes, whatever the effects' codes say. On the pendulum encoders are equally good
 # (in the simulation they read .98, without arrows .93, in the S-VAE .99). What fails is that four codes are set at once and
 # contradict each other. Correlations do not tell the priors apart: they are off by .08 against .11 without arrows on the
@@ -434,16 +434,17 @@ pd.concat(sweep.show_claims(f"gallery_causal_{s}") for s in ("prior", "more"))
 # of .95 and four right signs.
 #
 # The abstract's last part is not shown. **Few labels**: with 50, 200 and 1 000, DEAR's encoder reads the factors at .96, .97 and
-# .97, the S-VAE's at .97, .99 and .99, S-β-VAE's at .92, .97 and .97. These are equal within .05, but for S-β-VAE with
-# 50 labels, which is undecided. A network that has the labels alone reads .99 or more: with 50 labels the claim that DEAR is better fails,
-# with 100 it is undecided, with more both are equal. **Confounded causes**: the claim fails against both VAEs (.87 against .98 and .97), and
-# is undecided against labels alone (.84 against .99). There DEAR's prior is itself wrong: `GRAPH` has no arrow between
-# causes, which costs .51 nats at least (exercise 1, with $\rho = .8$). Perhaps, too, the simulation is too easy to read for a prior
-# to help an encoder.
+# .97, the S-VAE's at .97, .99 and .99, S-β-VAE's at .92, .97 and .97: equal within .05, but undecided against S-β-VAE with
+# 50 labels. A network that has the labels alone reads .99 to 1.00: with 50 labels the claim that DEAR is better
+# fails, with 100 it is undecided (.965 against .995), with more both are equal. Even with 50, one gets what one sets: .93, VAEs
+# .55 and .46 (no claim). **Confounded causes**: the claim fails against
+# both VAEs (.87 against .98 and .97), and is undecided against labels alone (.84 against .99). There DEAR's prior is itself
+# wrong: `GRAPH` has no arrow between causes, which costs .51 nats at least (exercise 1, $\rho = .8$). Perhaps, too, the
+# simulation is too easy to read for a prior to help.
 #
 # ## What this does not show
 #
-# - **Discovery of causes.** The graph was given, and every factor had labels. What is learned are strengths and signs.
+# - **Discovery of causes.** The graph was given, and every factor had labels.
 # - **Counterfactuals of an effect.** Setting a shadow's length should leave angle and light alone; no such picture was ever
 #   seen, and what the models draw then is no picture of the pendulum. We do not score it.
 # - **The paper's data and tables**: faces, a ResNet, hundreds of epochs. We have read its abstract and its code.
