@@ -188,7 +188,9 @@ def counts(found: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame({kind: found["verdict"].isin(words) for kind, words in kinds.items()})
     table = table.groupby(found["source"], sort=False).sum()
     tried = table.drop(columns=["not testable", "not yet tried"]).any(axis=1)
-    rest = table[~tried].sum().rename(f"{(~tried).sum()} works of the gallery")
+    others = (~tried).sum()
+    named_so = f"{others} work{'s' if others > 1 else ''} of the gallery"
+    rest = table[~tried].sum().rename(named_so)
     return pd.concat([table[tried].rename(index=named), rest.to_frame().T])
 
 
