@@ -29,31 +29,30 @@
 
 # %% tags=["parameters", "hide-input"]
 dataset = "sprites"  # whose images, at 16 × 16 [one of sprites, scenes]
-beta_vae = "1"  # β of the β-VAEs [some numbers, above 0, or none]
-annealed_vae = "none"  # nats that AnnealedVAEs may use at last [some numbers, above 0, or none]
-factor_vae = "none"  # γ of the FactorVAEs [some numbers, above 0, or none]
-beta_tcvae = "none"  # β of the β-TCVAEs [some numbers, above 0, or none]
-dip_vae_i = "none"  # λ of the DIP-VAE-Is [some numbers, above 0, or none]
-dip_vae_ii = "none"  # λ of the DIP-VAE-IIs [some numbers, above 0, or none]
-networks = 2  # of each setting, with seeds that follow each other; UDR compares them [2 or more]
+beta_vae = "1"  # β [some numbers, above 0, or none]
+annealed_vae = "none"  # C at last, nats [some numbers, above 0, or none]
+factor_vae = "none"  # γ [some numbers, above 0, or none]
+beta_tcvae = "none"  # β [some numbers, above 0, or none]
+dip_vae_i = "none"  # λ [some numbers, above 0, or none]
+dip_vae_ii = "none"  # λ [some numbers, above 0, or none]
+networks = 2  # of each setting, whose seeds follow each other [2 or more]
 steps = 800  # training steps of each [1 or more]
 batch_size = 64  # images a step [2 or more]
 lr = 5e-3  # learning rate at first; it falls to 0 along a cosine [above 0]
 latent_dim = 6  # D, dimensions of the code [2 or more]
-points = 500  # what BetaVAE and FactorVAE scores are fitted on, and tested [50 or more]
+points = 500  # what BetaVAE and FactorVAE scores are fitted on [50 or more]
 seed = 0  # the first network's, of weights, batches and draws [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
 # %% tags=["setup", "hide-input"]
-import math
 import time
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 import torch
-from IPython.display import Markdown
 
 import mdlib
 from mdlib import data, losses, methods, metrics, sweep
@@ -87,52 +86,29 @@ device = pick_device(device)
 #
 # AnnealedVAE is the one whose larger number asks for less. Networks, images and steps are the same for all.
 
-# %%
-OBJECTIVES = {
-    "beta_vae": lambda s: ("beta_vae", {"beta": s}),
-    "annealed_vae": lambda s: ("annealed_vae", {"capacity": s}),
-    "factor_vae": lambda s: (
-        "factor_vae",
-        {
-            "gamma": s,
-            "discriminator_hidden": 128,
-            "discriminator_betas": (0.5, 0.9),
-        },
-    ),
-    "beta_tcvae": lambda s: (
-        "beta_tcvae",
-        {"beta": s, "estimator": "stratified", "dataset_size": len(images)},
-    ),
-    "dip_vae_i": lambda s: ("dip_vae", {"kind": "i", "off_diagonal_weight": s}),
-    "dip_vae_ii": lambda s: (
-        "dip_vae",
-        {"kind": "ii", "off_diagonal_weight": s},
-    ),
+# %% tags=["method"]
+WEAK = {"discriminator_hidden": 128, "discriminator_betas": (0.5, 0.9)}
+OBJECTIVES = {  # the package's method, what it calls the strength, and options
+    "beta_vae": ("beta_vae", "beta", {}),
+    "annealed_vae": ("annealed_vae", "capacity", {}),
+    "factor_vae": ("factor_vae", "gamma", WEAK),
+    "beta_tcvae": ("beta_tcvae", "beta", {}),
+    "dip_vae_i": ("dip_vae", "off_diagonal_weight", {"kind": "i"}),
+    "dip_vae_ii": ("dip_vae", "off_diagonal_weight", {"kind": "ii"}),
 }
-TITLES = {"dip_vae_i": "DIP-VAE-I", "dip_vae_ii": "DIP-VAE-II"}
-VALUES = {  # of each factor, so that every combination makes some 3000 images
-    "sprites": [
-        range(3),
-        range(4),
-        range(0, 8, 2),
-        range(0, 16, 2),
-        range(0, 16, 2),
-    ],
-    "scenes": [range(0, 6, 2)] * 3 + [range(4), range(4), range(8)],
+VALUES = {  # of each factor: every combination makes some 3000 images
+    "sprites": [(3, 1), (4, 1), (8, 2), (16, 2), (16, 2)],  # stop, step
+    "scenes": [(6, 2), (6, 2), (6, 2), (4, 1), (4, 1), (8, 1)],
 }
-LABELLED = 1000  # images whose factors the readers may see, at most
 
 
 def grid(dataset):
-    """Images uint8 [N, C, 16, 16]; factors int64 [N, K], 0 … V − 1 each, in random order."""
-    factors = torch.cartesian_prod(
-        *map(torch.tensor, map(list, VALUES[dataset]))
-    )
-    factors = factors[torch.randperm(len(factors), generator=random_stream(0))]
-    images = getattr(data, dataset).render(factors, size=16)
-    return images, torch.stack(
-        [v.unique(return_inverse=True)[1] for v in factors.T], 1
-    )
+    """In random order: images [N, C, 16, 16], factors [N, K], 0 … V − 1."""
+    values = VALUES[dataset]
+    known = torch.cartesian_prod(*(torch.arange(0, *v) for v in values))
+    known = known[torch.randperm(len(known), generator=random_stream(0))]
+    images = getattr(data, dataset).render(known, size=16)
+    return images, known // torch.tensor([step for _, step in values])
 
 
 def same_view(images, members, generator):
@@ -140,107 +116,91 @@ def same_view(images, members, generator):
 
 
 def train(objective, strength, seed):
-    """A trained network, and what its losses were."""
-    name, options = OBJECTIVES[objective](strength)
+    name, called, options = OBJECTIVES[objective]
+    options = options | {"arch": "mlp-small", called: strength}
     shape = {"image_shape": images.shape[1:], "latent_dim": latent_dim}
-    network = methods.create(
-        name, arch="mlp-small", seed=seed, **shape, **options
-    )
-    history = fit(
+    network = methods.create(name, seed=seed, **shape, **options)
+    fit(
         network, ImageViews(images, same_view, members=1), steps=steps,
         batch_size=batch_size, lr=lr, seed=seed, device=device, progress=False,
     )  # fmt: skip
-    return network.eval(), history
+    return network.eval()
 
 
 images, factors = grid(dataset)
-text = ", ".join(f"{len(v)} values" for v in VALUES[dataset])
-Markdown(f"{len(images)} images of {dataset}; the factors have {text}.")
+plots.image_grid(images[None, :12])
 
 # %% [markdown]
+# *Figure 1. Some of the images.*
+#
 # ## What is measured
 #
-# Without labels: the reconstruction (nats), KL, the evidence lower bound ELBO = −(reconstruction + KL), the total correlation
-# of $z$, the Gaussian one of means and of draws, and UDR (Duan et al. 2020), which asks whether networks of one setting agree
-# on their axes. With labels: eight scores, of the means and of draws $z$. And what the code is for: accuracy of
-# two readers, averaged over factors, from 100 and from 1000 labels. Their ratio is the *sample efficiency*.
+# Without labels: reconstruction (nats), KL, the evidence lower bound ELBO = −(reconstruction + KL), the total correlation
+# of $z$, the Gaussian one of means and of $z$, and UDR (Duan et al. 2020), which asks whether networks of one setting
+# agree on their axes. With labels: eight scores, of the means and of $z$. And what a code is for: accuracy of two readers
+# of means, averaged over factors, from 100 and from 1000 labels. The ratio is the *sample efficiency*.
 
 
 # %%
+LABELLED = 1000  # images whose factors the readers see, at most
+SCORES = ["beta_vae", "factor_vae", "mig", "med", "modularity", "sap", "dci"]
+SCORES += ["irs"]
+
+
 @torch.no_grad()
-def unsupervised(network, seed):
-    """Numbers, and of all images: means [N, D], draws [N, D]; KL of each dimension [D]."""
+def look(network, seed):
+    """→ numbers; of all images means [N, D] and draws [N, D]; KLs [D]."""
     pixels = images.to(device).float() / 255
     mean, log_variance = network.posterior(pixels)
-    noise = torch.empty_like(mean).normal_(
-        generator=random_stream(seed, device)
-    )
+    noise = torch.randn(mean.shape, generator=random_stream(seed)).to(mean)
     z = mean + (log_variance / 2).exp() * noise
     nll = network.reconstruction_nll(network.decoder(z), pixels).mean().item()
-    kl = losses.gaussian_kl(mean.T[..., None], log_variance.T[..., None]).mean(
-        1
-    )
-    some = z[:1000], mean[:1000], log_variance[:1000]
+    kls = losses.gaussian_kl(mean[..., None], log_variance[..., None]).mean(0)
+    some, kl = (z[:1000], mean[:1000], log_variance[:1000]), kls.sum().item()
+    gaussian = [metrics.gaussian_total_correlation(x).score for x in (mean, z)]
     found = {
-        "reconstruction": nll,
-        "KL": kl.sum().item(),
-        "ELBO": -nll - kl.sum().item(),
-        "active": int((kl > 0.1).sum()),
+        "reconstruction": nll, "KL": kl, "ELBO": -nll - kl,
         "TC": losses.total_correlation(*some, dataset_size=len(z)).item(),
-        "Gaussian TC": metrics.gaussian_total_correlation(mean).score,
-        "Gaussian TC, sampled": metrics.gaussian_total_correlation(z).score,
-    }
-    return found, mean.cpu(), z.cpu(), kl.cpu()
+        "Gaussian TC": gaussian[0], "Gaussian TC, sampled": gaussian[1],
+    }  # fmt: skip
+    return found, mean.cpu(), z.cpu(), kls.cpu()
+
+
+def split(codes, labels):
+    """To fit on, and as many as may be labelled to test on."""
+    fitted, new = slice(labels), slice(LABELLED, 2 * LABELLED)
+    test = codes[new], factors[new]
+    return (codes[fitted], factors[fitted]), {"test": test}
 
 
 def supervised(codes, seed):
     """Eight scores, and the accuracy of DCI's trees, which read 1000 labels."""
-    rows, draw = metrics.Rows(codes, factors), {"seed": seed}
-    few = {
-        "votes": points,
-        "test_votes": points,
-        "variance_samples": len(codes),
-    }
-    fitted, test = first(codes, LABELLED), rest(codes)
-    trees = metrics.dci(*fitted, test=test, trees="binned", **draw)
-    found = {
-        "BetaVAE": metrics.beta_vae(
-            rows, points=points, test_points=points, **draw
-        ),
-        "FactorVAE": metrics.factor_vae(rows, **few, **draw),
-        "MIG": metrics.mig(codes, factors),
-        "MED": metrics.med(codes, factors),
-        "modularity": metrics.modularity(codes, factors),
-        "SAP": metrics.sap(*fitted, test=test, **draw),
-        "DCI": trees,
-        "IRS": metrics.irs(codes, factors),
-    }
-    return {
-        name: one.score for name, one in found.items()
-    }, trees.informativeness
-
-
-def first(codes, labels):
-    return codes[:labels], factors[:labels]
-
-
-def rest(codes):
-    return codes[LABELLED : 2 * LABELLED], factors[LABELLED : 2 * LABELLED]
+    rows, (fitted, test) = metrics.Rows(codes, factors), split(codes, LABELLED)
+    few = {"votes": points, "test_votes": points, "seed": seed}
+    pairs = {"points": points, "test_points": points, "seed": seed}
+    trees = metrics.dci(*fitted, **test, seed=seed, trees="binned")
+    scores = [
+        metrics.beta_vae(rows, **pairs),
+        metrics.factor_vae(rows, variance_samples=len(codes), **few),
+        *(getattr(metrics, v)(codes, factors) for v in SCORES[2:5]),
+        metrics.sap(*fitted, **test), trees, metrics.irs(codes, factors),
+    ]  # fmt: skip
+    by_name = zip(SCORES, (one.score for one in scores), strict=True)
+    return dict(by_name), trees.informativeness
 
 
 def readers(codes, of_all, seed):
-    """Accuracy on unseen images, of all factors; the trees of 1000 labels are there."""
-    found = {}
+    """Accuracies on unseen images; those of trees and all labels are there."""
+    (fitted, test), found = split(codes, 100), {"trees 1000": of_all}
+    trees = metrics.dci(*fitted, **test, seed=seed, trees="binned")
+    found["trees 100"] = trees.informativeness
     for labels in (100, LABELLED):
-        given, test = first(codes, labels), rest(codes)
-        found[f"LR {labels}"] = metrics.informativeness(*given, test=test).score
-        trees = labels < LABELLED and metrics.dci(
-            *given, test=test, trees="binned", seed=seed
+        fitted, test = split(codes, labels)
+        found[f"LR {labels}"] = metrics.informativeness(*fitted, **test).score
+    for name in ("LR", "trees"):
+        found[f"{name} efficiency"] = (
+            found[f"{name} 100"] / found[f"{name} 1000"]
         )
-        found[f"trees {labels}"] = trees.informativeness if trees else of_all
-    for reader in ("LR", "trees"):
-        few, many = found[f"{reader} 100"], found[f"{reader} {LABELLED}"]
-        found[f"{reader} efficiency"] = few / many
     return found
 
 
@@ -249,82 +209,57 @@ def study(objective, strength):
     """A row for each network of a setting."""
     rows, codes, kls = [], [], []
     for one in range(seed, seed + networks):
-        network, _ = train(objective, strength, one)
-        found, mean, z, kl = unsupervised(network, one)
+        network = train(objective, strength, one)
+        found, mean, z, kl = look(network, one)
         scores, of_all = supervised(mean, one)
         of_draws = supervised(z, one)[0]
         row = {"of": "network", "objective": objective, "strength": strength}
         row |= {"seed": one} | found | scores | readers(mean, of_all, one)
-        rows.append(
-            row | {f"{name}, sampled": x for name, x in of_draws.items()}
-        )
+        rows.append(row | {f"{v}, sampled": x for v, x in of_draws.items()})
         codes.append(mean[:1000])
         kls.append(kl)
-    agreed = metrics.udr(codes, torch.stack(kls)).per_model
-    return [
-        row | {"UDR": u.item()} for row, u in zip(rows, agreed, strict=True)
-    ]
+    agreed = metrics.udr(codes, torch.stack(kls)).per_model.tolist()
+    return [row | {"UDR": u} for row, u in zip(rows, agreed, strict=True)]
 
 
-given = {name: globals()[name] for name in OBJECTIVES}
-asked = [
-    (name, float(s)) for name, words in given.items() if words != "none"
-    for s in words.split(",")
-]  # fmt: skip
+given = {name: globals()[name].split(",") for name in OBJECTIVES}
+asked = [(k, float(s)) for k, v in given.items() if v != ["none"] for s in v]
 results = pd.DataFrame([row for setting in asked for row in study(*setting)])
-results = results.replace([np.inf, -np.inf], np.nan)
-results.drop(columns="of").set_index(["objective", "strength", "seed"]).T.round(
-    3
-)
+results = results.replace([np.inf], np.nan)  # of codes that are dead
+results.set_index(["objective", "strength", "seed"]).T.drop("of")
 
 # %% [markdown]
-# *Table 1. This run. UDR of two networks is one comparison; the sweep has five of each setting at a time.*
+# *Table 1. This run. Of two networks, UDR is one comparison; the sweep trains five of a setting at a time.*
 #
-# ## What a seed's models say together
+# ## What the models of a seed say together
 #
-# All settings that share a seed make one small study, so there are ten of them, and an interval over ten. In each:
+# The settings that share a seed make one small study. There will be ten of them, and an interval over ten. In each:
 #
-# - **selection.** A criterion without labels picks a model. For score $v$, with mean $\bar v$ and maximum $\hat v$ over the
-#   settings, the *gain* is
+# - **selection.** A criterion without labels picks a model. Of score $v$, with mean $\bar v$ and maximum $\hat v$ over
+#   the settings, the pick has the *gain*
 #
-# $$ \text{gain} = \frac{v_\text{picked} - \bar v}{\hat v - \bar v}, \tag{2} $$
+# $$ \text{gain} = (v_\text{picked} - \bar v) \,/\, (\hat v - \bar v), \tag{2} $$
 #
-#   1 for who sees all scores, 0 on average for who draws at random; the mean over the eight scores.
-# - **agreement.** Spearman's rank correlation of two scores, the mean over all pairs; and of each score with itself on
-#   draws.
-# - **efficiency.** Spearman's correlation of a score with a reader's sample efficiency, and with its accuracy from 1000
-#   labels, the mean over scores.
+#   1 for who sees the score, 0 on average for who draws lots; the mean over the eight scores.
+# - **agreement.** Spearman's rank correlation of two scores, the mean over all pairs; and of each score of means with the
+#   same of draws.
+# - **efficiency** and **accuracy**: Spearman's correlation of a score with a reader's sample efficiency, and with its
+#   accuracy from 1000 labels, the mean over the scores.
 
 
 # %% tags=["together"]
-SCORES = [
-    "BetaVAE",
-    "FactorVAE",
-    "MIG",
-    "MED",
-    "modularity",
-    "SAP",
-    "DCI",
-    "IRS",
-]
-CRITERIA = {
-    "ELBO": 1,
-    "reconstruction": -1,
-    "TC": -1,
-    "UDR": 1,
-}  # −1: less is better
-READERS = ["LR", "trees"]
+CRITERIA = {"ELBO": 1, "reconstruction": -1, "TC": -1, "UDR": 1}  # −1: less is
+READERS = ["LR", "trees"]  # … better
 
 
 def gain(models, values):
-    """(2), the mean over scores, of picking the model with the greatest of `values`."""
-    scores = models[SCORES]
-    picked, mean = scores.loc[values.idxmax()], scores.mean()
-    return ((picked - mean) / (scores.max() - mean)).mean()
+    """(2), the mean over scores, of picking by the greatest of `values`."""
+    picked, mean = models.loc[values.idxmax(), SCORES], models[SCORES].mean()
+    return ((picked - mean) / (models[SCORES].max() - mean)).mean()
 
 
-def rank_correlation(models, values, others=SCORES):
-    """Spearman's, of `values` with each of the columns; their mean."""
+def ranks(models, values, others=SCORES):
+    """Spearman's correlation of `values` with each of the others; their mean."""
     return models[others].corrwith(values, method="spearman").mean()
 
 
@@ -333,93 +268,69 @@ def together(models):
     said = []
     for name, sign in CRITERIA.items():
         by = sign * models[name]
-        selected = {
-            "gain": gain(models, by),
-            "rank correlation": rank_correlation(models, by),
-        }
-        said.append({"of": "selection", "by": name} | selected)
-    between = models[SCORES].corr(method="spearman").to_numpy()
-    pairs = np.nanmean(between[np.triu_indices(len(SCORES), 1)])
-    draws = [
-        rank_correlation(models, models[v], [f"{v}, sampled"]) for v in SCORES
-    ]
-    for by, value in {
-        "pairs of scores": pairs,
-        "means and draws": np.nanmean(draws),
-    }.items():
-        said.append({"of": "agreement", "by": by, "rank correlation": value})
-    for reader in READERS:
-        for of, column in {
-            "efficiency": "efficiency",
-            "accuracy": f"{LABELLED}",
-        }.items():
-            value = rank_correlation(models, models[f"{reader} {column}"])
-            said.append({"of": of, "by": reader, "rank correlation": value})
-    return [row | {"seed": int(models["seed"].iloc[0])} for row in said]
+        said.append(("selection", name, ranks(models, by), gain(models, by)))
+    pairs = models[SCORES].corr(method="spearman").to_numpy()
+    pairs = np.nanmean(pairs[np.triu_indices(len(SCORES), 1)])
+    draws = [ranks(models, models[v], [f"{v}, sampled"]) for v in SCORES]
+    said.append(("agreement", "pairs", pairs, np.nan))
+    said.append(("agreement", "draws", np.nanmean(draws), np.nan))
+    for name in READERS:
+        for of, column in (("efficiency", "efficiency"), ("accuracy", "1000")):
+            by = ranks(models, models[f"{name} {column}"])
+            said.append((of, name, by, np.nan))
+    table = pd.DataFrame(said, columns=["of", "by", "rank correlation", "gain"])
+    return table.assign(seed=models["seed"].iloc[0])
 
 
-summaries = []
-if len(asked) > 2:  # fewer have no ranks worth a number
-    for _, models in results.groupby("seed"):
-        summaries += together(models)
-table = pd.concat([results, pd.DataFrame(summaries)])
+said = pd.DataFrame()
+if len(asked) > 2:  # the ranks of two say nothing
+    parts = [models for _, models in results.groupby("seed")]
+    said = pd.concat([together(models) for models in parts])
+table = pd.concat([results, said])
 mdlib.record(out, table.astype(object).where(table.notna(), None))
-summaries = pd.DataFrame(
-    summaries, columns=["of", "by", "seed", "gain", "rank correlation"]
-)
-if summaries.empty:
-    shown = Markdown(f"{len(asked)} setting: there is nothing to compare.")
-else:
-    shown = (
-        summaries.drop(columns="seed")
-        .groupby(["of", "by"], sort=False)
-        .mean()
-        .round(2)
-    )
-shown
+said if len(said) else pd.DataFrame({"settings": [len(asked)]})
 
 # %% [markdown]
-# *Table 2. This run's study, the mean over its seeds.*
+# *Table 2. This run's studies; of a single setting there is none.*
 #
 # ## The claims, and the sweep's verdicts
 #
-# Written in `notebooks/sweeps/gallery_sober_look.yaml` before the sweep ran, with seeds that no pilot had used. The paper says
-# (in our words): methods bring about what their loss asks for (*enforced*), models cannot be picked without labels (*no
-# selection*), and disentanglement buys no sample efficiency (*no efficiency*).
+# Written in `notebooks/sweeps/gallery_sober_look.yaml` before the sweep ran, with seeds that no pilot had used. The paper
+# says, in our words: methods bring about what their loss asks for (*enforced*), good models cannot be picked without labels
+# (*no-selection*), disentanglement buys no sample efficiency (*no-efficiency*).
 
 # %% tags=["hide-input", "reads-rows"]
 mine = "gallery_sober_look"
 sweep.show_claims(mine)
 
 # %% [markdown]
-# *Figure 1 and Table 3. Each claim with its interval (95 %, Student's, by seed) and its verdict after Holm's adjustment.*
+# *Figure 2 and Table 3. Each claim with its interval (95 %, Student's, by seed) and its verdict after Holm's adjustment.*
 #
 # ## Objective, strength, or luck?
 #
-# Settings are nested in objectives, and seeds in settings. Squares add up: of objectives around the mean, of settings around
-# their objective, of seeds around their setting. The first two also catch noise, one part $\sigma^2$ of seeds for each
-# degree of freedom, which `shares` takes away. (A share may then be a little below 0.) Seeds share initial weights and
-# batches across settings; so intervals come from a jackknife that leaves out one *seed* in all settings at once.
+# Settings are nested in objectives, and seeds in settings. Squares add up: of objectives around the mean, of settings
+# around their objective, of seeds around their setting. The first two also catch luck, one variance of seeds for each
+# degree of freedom; `shares` takes it away. (So a share may be a little below 0.) A seed's initial weights and batches
+# are the same in all settings: intervals come from a jackknife that leaves out one *seed* everywhere.
 
 
 # %% tags=["shares", "reads-rows"]
 def shares(rows, score):
-    """Of the variance of a score: the objective's, its strength's, the seed's; sum 1."""
+    """Of a score's variance: the objective's, its strength's, the seed's."""
     y, settings = rows[score], [rows["objective"], rows["strength"]]
     setting = y.groupby(settings).transform("mean")
     objective = y.groupby(settings[0]).transform("mean")
     parts = objective - y.mean(), setting - objective, y - setting
-    squares = np.array([(part**2).sum() for part in parts])
-    counts = 1, settings[0].nunique(), len(rows.groupby(settings)), len(rows)
-    free = np.diff(counts)  # degrees of freedom
-    noise = squares[2] / free[2]
-    found = squares - free * noise
-    found[2] = squares.sum() - found[:2].sum()
-    return pd.Series(found / squares.sum(), ["objective", "strength", "seed"])
+    found = np.array([(part**2).sum() for part in parts])
+    count = [settings[0].nunique(), y.groupby(settings).ngroups]
+    luck = found[2] / (len(y) - count[1])
+    found[:2] -= luck * np.array([count[0] - 1, count[1] - count[0]])
+    found[2] = luck * (len(y) - 1)
+    return pd.Series(found / found.sum(), ["objective", "strength", "seed"])
 
 
 def jackknife(rows, of):
-    """Pseudo-values of the number `of(rows)`, one a seed: their mean is `of` without its bias."""
+    """Pseudo-values of a number `of(rows)`, one a seed; their mean is it."""
     seeds, whole = rows["seed"].unique(), of(rows)
     left = np.array([of(rows[rows["seed"] != one]) for one in seeds])
     return len(seeds) * whole - (len(seeds) - 1) * left
@@ -428,196 +339,117 @@ def jackknife(rows, of):
 # %% [markdown]
 # ## Do settings carry over?
 #
-# A setting is chosen by the mean of one score on one data set, over nine seeds. Then look at the tenth seed, on that data set or
-# the other, by that score or another: what share of the other settings does the chosen one beat? A setting chosen at random
-# beats half.
+# A setting is chosen by the mean of one score on one data set, over nine seeds. In the tenth seed, on that data set or the
+# other, by that score or another: what share of the other settings does it beat? One drawn at random beats half.
 
 
 # %% tags=["transfer", "reads-rows"]
-def beaten(values, chosen):
-    """The share of the other settings that the chosen one beats; ties count half."""
-    others = values.drop(chosen)
-    return (others < values[chosen]).mean() + 0.5 * (
-        others == values[chosen]
-    ).mean()
-
-
 def transfer(rows):
-    """Of each seed: shares beaten, by whether data and score stay the same."""
+    """Shares beaten, [seeds, four kinds]."""
     found = []
-    tables = {
-        d: part.pivot_table(SCORES, "seed", ["objective", "strength"])
-        for d, part in rows.groupby("dataset")
-    }
-    for source, chosen_on in tables.items():
-        for held in chosen_on.index:
-            means = chosen_on.drop(held).mean()
-            picks = {score: means[score].idxmax() for score in SCORES}
-            for target, seen in tables.items():
-                for a in SCORES:
-                    for b in SCORES:
-                        kind = KINDS[source == target, a == b]
-                        value = beaten(seen.loc[held, b], picks[a])
-                        found.append(
-                            {"kind": kind, "seed": held, "beaten": value}
-                        )
-    return (
-        pd.DataFrame(found)
-        .groupby(["kind", "seed"])["beaten"]
-        .mean()
-        .unstack(0)
-    )
-
-
-KINDS = {
-    (True, True): "same data, same score",
-    (True, False): "same data, other score",
-    (False, True): "other data, same score",
-    (False, False): "other data, other score",
-}
+    by = {"index": "seed", "columns": ["objective", "strength"]}
+    scores = {
+        (d, v): part.pivot_table(v, **by)
+        for d, part in rows.groupby("dataset") for v in SCORES
+    }  # fmt: skip
+    for (of, a), known in scores.items():
+        for held in known.index:
+            chosen = known.drop(held).mean().idxmax()
+            for (on, b), seen in scores.items():
+                all_, one = seen.loc[held], seen.loc[held, chosen]
+                won = (all_ < one).sum() + 0.5 * ((all_ == one).sum() - 1)
+                same = ["other", "same"]
+                kind = f"{same[of == on]} data, {same[a == b]} score"
+                found.append((held, kind, won / (len(all_) - 1)))
+    found = pd.DataFrame(found, columns=["seed", "kind", "beaten"])
+    return found.pivot_table("beaten", "seed", "kind")
 
 
 # %% [markdown]
-# These two don't fit the form of claims in a sweep's file, for they look across its runs. They were written here before it ran: *the seed alone has
-# a quarter of the variance or more* (mean over the scores), on each data set; and *a setting that was chosen beats more than
-# half of the others*, of each kind. Same intervals, same words; Holm's adjustment over these six.
+# These look across runs, which claims in a sweep's file cannot. So they were written here, before the rows: *the seed alone
+# has a quarter of the variance or more* (mean over scores), on each data set; *a chosen setting beats more than half of the
+# others*, of each kind. Holm's adjustment is over these six.
 
 
 # %% tags=["judged", "reads-rows"]
-def judged(values, above):
-    """Per test, values over seeds and the number that their mean is to exceed → verdicts."""
-    lines = {}
-    for name, numbers in values.items():
-        found = statistics.interval(np.asarray(numbers) - above[name])
-        whole = statistics.interval(numbers)
-        word = (
-            "holds"
-            if found.low > 0
-            else "fails"
-            if found.high < 0
-            else "undecided"
+def judged(tests):
+    """Name → (values over seeds, what their mean is to exceed) → verdicts."""
+    names, lines, p = list(tests), [], []
+    for numbers, least in tests.values():
+        above = statistics.interval(np.asarray(numbers) - least)
+        word = "holds" if above.low > 0 else "fails"
+        known = above.low > 0 or above.high < 0
+        lines.append(
+            (least, str(above), above.n, word if known else "undecided")
         )
-        ends = {
-            "mean": whole.mean,
-            "low": whole.low,
-            "high": whole.high,
-            "n": whole.n,
-        }
-        lines[name] = ends | {
-            "above": above[name],
-            "p": found.p,
-            "verdict": word,
-        }
-    table = pd.DataFrame.from_dict(lines, orient="index")
-    table["p (Holm)"] = statistics.holm(table["p"])
-    table["verdict"] = table["verdict"].mask(
-        table["p (Holm)"] > 0.05, "undecided"
-    )
-    return table.drop(columns="p")
+        p.append(above.p)
+    columns = ["more than", "by", "n", "verdict"]
+    table = pd.DataFrame(lines, names, columns).assign(p=statistics.holm(p))
+    table.loc[table["p"] > 0.05, "verdict"] = "undecided"
+    return table.rename(columns={"p": "p (Holm)"})
 
 
 def across(rows):
-    """The six tests, of rows of networks on both data sets."""
+    """The six tests, of networks on both data sets."""
 
-    def seed_share(part):
-        return np.nanmean([shares(part, score)["seed"] for score in SCORES])
+    def luck(part):
+        return np.mean([shares(part, v)["seed"] for v in SCORES])
 
-    values = {
-        f"the seed's share, {name}": jackknife(part, seed_share)
-        for name, part in rows.groupby("dataset")
+    tests = {
+        f"the seed's share, {d}": (jackknife(part, luck), 0.25)
+        for d, part in rows.groupby("dataset")
     }
-    above = dict.fromkeys(values, 0.25)
     carried = transfer(rows)
-    values |= {kind: carried[kind].to_numpy() for kind in KINDS.values()}
-    return judged(values, above | dict.fromkeys(KINDS.values(), 0.5))
+    return judged(tests | {kind: (carried[kind], 0.5) for kind in carried})
 
 
-# %% tags=["hide-input", "reads-rows"]
 swept = sweep.read_csv(mine)
-if (
-    "seed (used)" in swept
-):  # the networks' own seeds, of which a run has several
-    swept["seed"] = swept["seed (used)"]
-trained = swept[swept["of"] == "network"] if len(swept) else swept
-if len(trained) and trained["dataset"].nunique() == 2:
-    shown = across(trained).round(3)
+if len(swept):
+    swept["seed"] = swept["seed (used)"]  # the networks' own
+    trained = swept[swept["of"] == "network"]
+    shown = across(trained)
 else:
-    shown = Markdown(f"**Not yet run:** `mdlib sweep {mine}`")
+    shown = pd.DataFrame({"not yet run": [f"mdlib sweep {mine}"]})
 shown
 
 # %% [markdown]
-# *Table 4. Tests across runs.*
+# *Table 4. Tests across runs: by how much the mean is above the number, with its interval.*
 
-# %% tags=["hide-input", "reads-rows"]
-labels = {name: TITLES.get(name) or plots.LABELS[name] for name in OBJECTIVES}
-some = trained if len(trained) else results.assign(dataset=dataset)
-_, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6), width_ratios=[1.3, 1])
-first_set = some[some["dataset"] == some["dataset"].iloc[0]]
-for at, (name, part) in enumerate(first_set.groupby("objective", sort=False)):
-    for level, (strength, models) in enumerate(part.groupby("strength")):
-        where = at + 0.2 * level - 0.3
-        left.plot(
-            [where] * len(models),
-            models["FactorVAE"],
-            ".",
-            c=f"C{level}",
-            alpha=0.6,
-        )
-        left.plot(where, models["FactorVAE"].mean(), "_", c="k", ms=9)
-left.set_xticks(range(first_set["objective"].nunique()))
-left.set_xticklabels(
-    [labels[n] for n in first_set["objective"].unique()],
-    rotation=40,
-    ha="right",
-)
-left.set_ylabel("FactorVAE score")
-if len(trained):
+# %% tags=["picture", "hide-input", "reads-rows"]
+some = trained if len(swept) else results.assign(dataset=dataset)
+level = some.groupby("objective")["strength"].rank(method="dense")
+some = some.assign(level=level.astype(int).astype(str))
+some = some[some["dataset"] == some["dataset"].iloc[0]]
+_, (left, right) = plt.subplots(1, 2, figsize=(8.5, 4))
+places = {"x": "objective", "y": "factor_vae", "hue": "level", "dodge": True}
+sns.stripplot(some, **places, palette="viridis", size=3, ax=left)
+left.tick_params("x", rotation=40)
+left.set(xlabel="", ylabel="FactorVAE score")
+if len(swept):
     parts = {
-        (d, v): shares(part, v)
-        for d, part in trained.groupby("dataset")
-        for v in SCORES
-    }
-    bars = pd.DataFrame(parts).T.clip(lower=0)
-    for place, (name, part) in enumerate(bars.groupby(level=0)):
-        base, y = 0.0, np.arange(len(SCORES)) + 0.4 * place
-        for number, column in enumerate(bars):
-            width = part[column].to_numpy()
-            right.barh(
-                y,
-                width,
-                0.36,
-                base,
-                color=f"C{number}",
-                label=column if not place else None,
-            )
-            base = base + width
-    right.set_yticks(np.arange(len(SCORES)) + 0.2, SCORES)
+        f"{v}, {d}": shares(part, v).clip(0)
+        for v in SCORES for d, part in trained.groupby("dataset")
+    }  # fmt: skip
+    pd.DataFrame(parts).T.plot.barh(stacked=True, ax=right, width=0.8)
     right.set_xlabel("share of variance")
-    right.legend(
-        fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.12)
-    )
+    right.tick_params("y", labelsize=7)
 else:
-    right.text(
-        0.5, 0.5, f"not yet run:\nmdlib sweep {mine}", ha="center", va="center"
-    )
+    right.text(0.5, 0.5, f"not yet run: mdlib sweep {mine}", ha="center")
     right.set_axis_off()
-plt.show()
 
 # %% [markdown]
-# *Figure 2. The figure to remember. Left: every network of the first data set, a colour for each of four strengths, weak to strong;
-# bars are means. Right: whose the variance of each score is; for each score the lower bar is the first data set.*
+# *Figure 3. The figure to remember. Left: each network of one data set, by objective and by level of strength. Right: whose
+# the variance of each score is.*
 
 # %% tags=["hide-input", "reads-rows"]
-if len(trained):
-    said = swept[swept["of"] != "network"]
-    numbers = ["dataset", "of", "by", "gain", "rank correlation"]
-    shown = tables.mean_std(said[numbers], ["dataset", "of", "by"])
-else:
-    shown = Markdown(f"**Not yet run:** `mdlib sweep {mine}`")
+columns = ["dataset", "of", "by", "rank correlation", "gain"]
+if len(swept):
+    studies = swept.loc[swept["of"] != "network", columns]
+    shown = tables.mean_std(studies, columns[:3])
 shown
 
 # %% [markdown]
-# *Table 5. The studies of one seed each: mean ± standard deviation over n seeds.*
+# *Table 5. Studies of one seed each: mean ± standard deviation over n seeds.*
 #
 # ## What this does not show
 #
