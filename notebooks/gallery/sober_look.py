@@ -87,11 +87,11 @@ device = pick_device(device)
 # AnnealedVAE is the one whose larger number asks for less. Networks, images and steps are the same for all.
 
 # %% tags=["method"]
-WEAK = {"discriminator_hidden": 128, "discriminator_betas": (0.5, 0.9)}
+SMALL = {"discriminator_hidden": 128, "discriminator_betas": (0.5, 0.9)}
 OBJECTIVES = {  # the package's method, what it calls the strength, and options
     "beta_vae": ("beta_vae", "beta", {}),
     "annealed_vae": ("annealed_vae", "capacity", {}),
-    "factor_vae": ("factor_vae", "gamma", WEAK),
+    "factor_vae": ("factor_vae", "gamma", SMALL),
     "beta_tcvae": ("beta_tcvae", "beta", {}),
     "dip_vae_i": ("dip_vae", "off_diagonal_weight", {"kind": "i"}),
     "dip_vae_ii": ("dip_vae", "off_diagonal_weight", {"kind": "ii"}),
@@ -143,8 +143,9 @@ plots.image_grid(images[None, :12])
 
 # %%
 LABELLED = 1000  # images whose factors the readers see, at most
-SCORES = ["beta_vae", "factor_vae", "mig", "med", "modularity", "sap", "dci"]
-SCORES += ["irs"]
+READERS = ["LR", "trees"]  # logistic regression, boosted trees
+SCORES = ["BetaVAE", "FactorVAE", "MIG", "MED", "modularity", "IRS", "SAP"]
+SCORES += ["DCI"]
 
 
 @torch.no_grad()
@@ -167,23 +168,26 @@ def look(network, seed):
 
 
 def split(codes, labels):
-    """To fit on, and as many as may be labelled to test on."""
-    fitted, new = slice(labels), slice(LABELLED, 2 * LABELLED)
-    test = codes[new], factors[new]
-    return (codes[fitted], factors[fitted]), {"test": test}
+    """So many to fit on, and others to test on."""
+    new = slice(LABELLED, 2 * LABELLED)
+    fitted = {"codes": codes[:labels], "factors": factors[:labels]}
+    return fitted | {"test": (codes[new], factors[new])}
+
+
+def boosted(codes, labels, seed):
+    return metrics.dci(**split(codes, labels), seed=seed, trees="binned")
 
 
 def supervised(codes, seed):
     """Eight scores, and the accuracy of DCI's trees, which read 1000 labels."""
-    rows, (fitted, test) = metrics.Rows(codes, factors), split(codes, LABELLED)
-    few = {"votes": points, "test_votes": points, "seed": seed}
-    pairs = {"points": points, "test_points": points, "seed": seed}
-    trees = metrics.dci(*fitted, **test, seed=seed, trees="binned")
+    rows, given = metrics.Rows(codes, factors), {"seed": seed}
+    few = {"votes": points, "test_votes": points, **given}
+    trees = boosted(codes, LABELLED, seed)
     scores = [
-        metrics.beta_vae(rows, **pairs),
+        metrics.beta_vae(rows, points=points, test_points=points, **given),
         metrics.factor_vae(rows, variance_samples=len(codes), **few),
-        *(getattr(metrics, v)(codes, factors) for v in SCORES[2:5]),
-        metrics.sap(*fitted, **test), trees, metrics.irs(codes, factors),
+        *(getattr(metrics, v.lower())(codes, factors) for v in SCORES[2:6]),
+        metrics.sap(**split(codes, LABELLED)), trees,
     ]  # fmt: skip
     by_name = zip(SCORES, (one.score for one in scores), strict=True)
     return dict(by_name), trees.informativeness
@@ -191,16 +195,12 @@ def supervised(codes, seed):
 
 def readers(codes, of_all, seed):
     """Accuracies on unseen images; those of trees and all labels are there."""
-    (fitted, test), found = split(codes, 100), {"trees 1000": of_all}
-    trees = metrics.dci(*fitted, **test, seed=seed, trees="binned")
-    found["trees 100"] = trees.informativeness
-    for labels in (100, LABELLED):
-        fitted, test = split(codes, labels)
-        found[f"LR {labels}"] = metrics.informativeness(*fitted, **test).score
-    for name in ("LR", "trees"):
-        found[f"{name} efficiency"] = (
-            found[f"{name} 100"] / found[f"{name} 1000"]
-        )
+    few = boosted(codes, 100, seed).informativeness
+    found = {"trees 100": few, "trees 1000": of_all}
+    for n in (100, LABELLED):
+        found[f"LR {n}"] = metrics.informativeness(**split(codes, n)).score
+    for r in READERS:
+        found[f"{r} efficiency"] = found[f"{r} 100"] / found[f"{r} 1000"]
     return found
 
 
@@ -209,23 +209,22 @@ def study(objective, strength):
     """A row for each network of a setting."""
     rows, codes, kls = [], [], []
     for one in range(seed, seed + networks):
-        network = train(objective, strength, one)
-        found, mean, z, kl = look(network, one)
+        found, mean, z, kl = look(train(objective, strength, one), one)
         scores, of_all = supervised(mean, one)
-        of_draws = supervised(z, one)[0]
-        row = {"of": "network", "objective": objective, "strength": strength}
-        row |= {"seed": one} | found | scores | readers(mean, of_all, one)
-        rows.append(row | {f"{v}, sampled": x for v, x in of_draws.items()})
+        found |= scores | readers(mean, of_all, one)
+        found |= {f"{v}, sampled": x for v, x in supervised(z, one)[0].items()}
+        rows.append({"objective": objective, "strength": strength} | found)
         codes.append(mean[:1000])
         kls.append(kl)
     agreed = metrics.udr(codes, torch.stack(kls)).per_model.tolist()
-    return [row | {"UDR": u} for row, u in zip(rows, agreed, strict=True)]
+    of = {"of": "network", "seed": range(seed, seed + networks), "UDR": agreed}
+    return pd.DataFrame(rows).assign(**of)
 
 
 given = {name: globals()[name].split(",") for name in OBJECTIVES}
 asked = [(k, float(s)) for k, v in given.items() if v != ["none"] for s in v]
-results = pd.DataFrame([row for setting in asked for row in study(*setting)])
-results = results.replace([np.inf], np.nan)  # of codes that are dead
+results = pd.concat([study(*setting) for setting in asked])
+results = results.replace(np.inf, np.nan)  # Gaussian TC of dead dimensions
 results.set_index(["objective", "strength", "seed"]).T.drop("of")
 
 # %% [markdown]
@@ -248,8 +247,7 @@ results.set_index(["objective", "strength", "seed"]).T.drop("of")
 
 
 # %% tags=["together"]
-CRITERIA = {"ELBO": 1, "reconstruction": -1, "TC": -1, "UDR": 1}  # −1: less is
-READERS = ["LR", "trees"]  # … better
+CRITERIA = {"ELBO": 1, "reconstruction": -1, "TC": -1, "UDR": 1}  # −1: the less
 
 
 def gain(models, values):
@@ -341,6 +339,10 @@ def jackknife(rows, of):
 #
 # A setting is chosen by the mean of one score on one data set, over nine seeds. In the tenth seed, on that data set or the
 # other, by that score or another: what share of the other settings does it beat? One drawn at random beats half.
+#
+# Such questions look across runs, which claims in a sweep's file cannot. So their tests were written here, before the rows:
+# *the seed alone has a quarter of the variance or more* (mean over scores), on each data set; *a chosen setting beats more
+# than half of the others*, of each kind. Holm's adjustment is over these six.
 
 
 # %% tags=["transfer", "reads-rows"]
@@ -365,27 +367,14 @@ def transfer(rows):
     return found.pivot_table("beaten", "seed", "kind")
 
 
-# %% [markdown]
-# These look across runs, which claims in a sweep's file cannot. So they were written here, before the rows: *the seed alone
-# has a quarter of the variance or more* (mean over scores), on each data set; *a chosen setting beats more than half of the
-# others*, of each kind. Holm's adjustment is over these six.
-
-
 # %% tags=["judged", "reads-rows"]
 def judged(tests):
     """Name → (values over seeds, what their mean is to exceed) → verdicts."""
-    names, lines, p = list(tests), [], []
-    for numbers, least in tests.values():
-        above = statistics.interval(np.asarray(numbers) - least)
-        word = "holds" if above.low > 0 else "fails"
-        known = above.low > 0 or above.high < 0
-        lines.append(
-            (least, str(above), above.n, word if known else "undecided")
-        )
-        p.append(above.p)
-    columns = ["more than", "by", "n", "verdict"]
-    table = pd.DataFrame(lines, names, columns).assign(p=statistics.holm(p))
-    table.loc[table["p"] > 0.05, "verdict"] = "undecided"
+    above = [statistics.interval(np.asarray(x) - m) for x, m in tests.values()]
+    table = pd.DataFrame(above, tests)[["mean", "low", "high", "n", "p"]]
+    table["p"] = statistics.holm(table["p"])
+    known = [table["p"] > 0.05, table["low"] > 0]
+    table["verdict"] = np.select(known, ["undecided", "holds"], "fails")
     return table.rename(columns={"p": "p (Holm)"})
 
 
@@ -413,7 +402,7 @@ else:
 shown
 
 # %% [markdown]
-# *Table 4. Tests across runs: by how much the mean is above the number, with its interval.*
+# *Table 4. Tests across runs: by how much the mean over seeds is above the number, with its interval.*
 
 # %% tags=["picture", "hide-input", "reads-rows"]
 some = trained if len(swept) else results.assign(dataset=dataset)
@@ -421,7 +410,7 @@ level = some.groupby("objective")["strength"].rank(method="dense")
 some = some.assign(level=level.astype(int).astype(str))
 some = some[some["dataset"] == some["dataset"].iloc[0]]
 _, (left, right) = plt.subplots(1, 2, figsize=(8.5, 4))
-places = {"x": "objective", "y": "factor_vae", "hue": "level", "dodge": True}
+places = {"x": "objective", "y": "FactorVAE", "hue": "level", "dodge": True}
 sns.stripplot(some, **places, palette="viridis", size=3, ax=left)
 left.tick_params("x", rotation=40)
 left.set(xlabel="", ylabel="FactorVAE score")

@@ -122,7 +122,7 @@ def test_a_perfect_code_scores_high_and_noise_does_not(chapter, monkeypatch):
     perfect, of_all = chapter["supervised"](factors.float(), 0)
     noise, guessed = chapter["supervised"](torch.randn(factors.shape, generator=generator), 0)
     assert list(perfect) == chapter["SCORES"]
-    for name in ("beta_vae", "factor_vae", "mig", "med", "dci"):
+    for name in ("BetaVAE", "FactorVAE", "MIG", "MED", "DCI"):
         assert perfect[name] > 0.95 > 0.5 > noise[name], name
     assert of_all > 0.99 and guessed < 0.3
     read = chapter["readers"](factors.float(), of_all, 0)
@@ -134,8 +134,8 @@ def test_a_perfect_code_scores_high_and_noise_does_not(chapter, monkeypatch):
 
 
 def test_gain_is_one_for_the_best_and_below_nothing_for_the_worst(chapter, models):
-    assert chapter["gain"](models, models["mig"]) == pytest.approx(1)
-    assert chapter["gain"](models, -models["mig"]) == pytest.approx(-1)  # 0 of mean .5, best 1
+    assert chapter["gain"](models, models["MIG"]) == pytest.approx(1)
+    assert chapter["gain"](models, -models["MIG"]) == pytest.approx(-1)  # 0 of mean .5, best 1
     assert chapter["gain"](models, models["UDR"]) == pytest.approx((0.2 - 0.5) / 0.5)
 
 
@@ -165,25 +165,25 @@ def test_shares_are_those_of_the_variances(chapter, objective, strength, noise):
     effects = objective * signs[:, None] + strength * np.array([-1, 1, -1, 1])
     rows = made_rows(chapter, effects, noise, seeds=200)
     truth = np.square([objective, strength, noise])
-    found = chapter["shares"](rows, "mig")
+    found = chapter["shares"](rows, "MIG")
     assert found.sum() == pytest.approx(1)
     np.testing.assert_allclose(found, truth / truth.sum(), atol=0.03)
 
 
 def test_shares_of_noise_are_not_those_of_squares(chapter):
-    """Of two seeds a setting, 23 of 47 degrees of freedom are the settings': half of the squares."""
+    """Of two seeds a setting: 23 of 47 degrees of freedom are settings', and so half the squares."""
     rows = made_rows(chapter, np.zeros((6, 4)), 1.0, seeds=2)
     rng = np.random.default_rng(1)
     noise = (rng.normal(size=len(rows)) for _ in range(200))
-    means = pd.DataFrame([chapter["shares"](rows.assign(mig=y), "mig") for y in noise]).mean()
+    means = pd.DataFrame([chapter["shares"](rows.assign(MIG=y), "MIG") for y in noise]).mean()
     assert means["seed"] == pytest.approx(1, abs=0.03)
     assert means[["objective", "strength"]].abs().max() < 0.03
 
 
 def test_jackknife_of_a_mean_is_the_means_of_seeds(chapter):
     rows = made_rows(chapter, [[0, 1], [2, 3]], 1.0)
-    found = chapter["jackknife"](rows, lambda part: part["mig"].mean())
-    np.testing.assert_allclose(found, rows.groupby("seed")["mig"].mean())
+    found = chapter["jackknife"](rows, lambda part: part["MIG"].mean())
+    np.testing.assert_allclose(found, rows.groupby("seed")["MIG"].mean())
 
 
 def test_jackknife_takes_the_bias_away(chapter):
