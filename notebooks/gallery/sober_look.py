@@ -223,7 +223,7 @@ def study(objective, strength):
 
 given = {name: globals()[name].split(",") for name in OBJECTIVES}
 asked = [(k, float(s)) for k, v in given.items() if v != ["none"] for s in v]
-results = pd.concat([study(*setting) for setting in asked])
+results = pd.concat([study(*one) for one in asked], ignore_index=True)
 results = results.replace(np.inf, np.nan)  # Gaussian TC of dead dimensions
 results.set_index(["objective", "strength", "seed"]).T.drop("of")
 
@@ -347,22 +347,21 @@ def jackknife(rows, of):
 
 # %% tags=["transfer", "reads-rows"]
 def transfer(rows):
-    """Shares beaten, [seeds, four kinds]."""
-    found = []
+    """Shares beaten, [seeds, four kinds]; of ties, half is beaten."""
     by = {"index": "seed", "columns": ["objective", "strength"]}
     scores = {
         (d, v): part.pivot_table(v, **by)
         for d, part in rows.groupby("dataset") for v in SCORES
     }  # fmt: skip
+    n = rows.groupby(by["columns"]).ngroups
+    beaten = {k: (x.rank(axis=1) - 1) / (n - 1) for k, x in scores.items()}
+    same, found = ["other", "same"], []
     for (of, a), known in scores.items():
         for held in known.index:
             chosen = known.drop(held).mean().idxmax()
-            for (on, b), seen in scores.items():
-                all_, one = seen.loc[held], seen.loc[held, chosen]
-                won = (all_ < one).sum() + 0.5 * ((all_ == one).sum() - 1)
-                same = ["other", "same"]
+            for (on, b), share in beaten.items():
                 kind = f"{same[of == on]} data, {same[a == b]} score"
-                found.append((held, kind, won / (len(all_) - 1)))
+                found.append((held, kind, share.loc[held, chosen]))
     found = pd.DataFrame(found, columns=["seed", "kind", "beaten"])
     return found.pivot_table("beaten", "seed", "kind")
 

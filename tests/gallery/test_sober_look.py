@@ -171,7 +171,7 @@ def test_shares_are_those_of_the_variances(chapter, objective, strength, noise):
 
 
 def test_shares_of_noise_are_not_those_of_squares(chapter):
-    """Of two seeds a setting: 23 of 47 degrees of freedom are settings', and so half the squares."""
+    """Of two seeds a setting, 23 of 47 degrees of freedom are settings', so half of the squares."""
     rows = made_rows(chapter, np.zeros((6, 4)), 1.0, seeds=2)
     rng = np.random.default_rng(1)
     noise = (rng.normal(size=len(rows)) for _ in range(200))
