@@ -370,7 +370,7 @@ def transfer(rows):
 def judged(tests):
     """Name → (values over seeds, what their mean is to exceed) → verdicts."""
     above = [statistics.interval(np.asarray(x) - m) for x, m in tests.values()]
-    table = pd.DataFrame(above, tests)[["mean", "low", "high", "n", "p"]]
+    table = pd.DataFrame(above, list(tests))[["mean", "low", "high", "n", "p"]]
     table["p"] = statistics.holm(table["p"])
     known = [table["p"] > 0.05, table["low"] > 0]
     table["verdict"] = np.select(known, ["undecided", "holds"], "fails")
@@ -441,14 +441,14 @@ shown
 #
 # ## What this does not show
 #
-# - **The paper's numbers.** We read its abstract and its released configurations. It trains convolutional networks on
-#   64 × 64 pixels for 300 000 steps, fifty seeds a setting, seven data sets. Here: small networks, 16 × 16, 800 steps.
+# - **The paper's numbers.** We read its abstract and its released configurations. It trains convolutional networks
+#   for 300 000 steps, fifty seeds a setting, on seven data sets. Here: small networks, 16 × 16 pixels, 800 steps.
 # - **Shares that belong to nature.** They depend on which strengths are in the study. Wider strengths have a larger share;
 #   ours reach from too weak to collapse, and a collapsed code scores badly by most scores, so that settings look
 #   more alike across data and scores than useful ones are.
 # - **The best selection.** ELBO and reconstruction were not made to select. UDR is of five networks a setting.
-# - **Independent tests.** DCI's trees are also the readers of 1000 labels. Efficiency is 1 for a code of which
-#   nothing can be read with any labels: the paper's definition has that too.
+# - **Independent tests.** DCI's trees are also the readers of 1000 labels. Efficiency is near 1 for a code of which
+#   nothing can be read with any number of labels.
 # - **Methods with labels, pairs or time.** The theorem, and this study, are about images alone.
 #
 # ## Exercises
