@@ -116,15 +116,14 @@ def test_dip_vaes_differ_in_whose_covariance_it_is(losses_of):
 
 def test_a_perfect_code_scores_high_and_noise_does_not(chapter, monkeypatch):
     generator = torch.Generator().manual_seed(0)
-    factors = torch.cartesian_prod(*map(torch.arange, (5, 5, 5, 4, 5)))
-    factors = factors[torch.randperm(len(factors), generator=generator)]
+    factors = torch.randint(3, (2000, 3), generator=generator)
     monkeypatch.setitem(chapter, "factors", factors)
     perfect, of_all = chapter["supervised"](factors.float(), 0)
     noise, guessed = chapter["supervised"](torch.randn(factors.shape, generator=generator), 0)
     assert list(perfect) == chapter["SCORES"]
     for name in ("BetaVAE", "FactorVAE", "MIG", "MED", "DCI"):
-        assert perfect[name] > 0.95 > 0.5 > noise[name], name
-    assert of_all > 0.99 and guessed < 0.3
+        assert perfect[name] > 0.95 > 0.6 > noise[name], name
+    assert of_all > 0.99 and guessed < 0.45
     read = chapter["readers"](factors.float(), of_all, 0)
     assert read["trees 1000"] == of_all
     assert read["LR efficiency"] == read["LR 100"] / read["LR 1000"]
