@@ -59,7 +59,7 @@ import mdlib
 from mdlib import data, losses, methods, metrics, sweep
 from mdlib.devices import pick_device
 from mdlib.evaluation import statistics
-from mdlib.figures import plots, tables
+from mdlib.figures import plots
 from mdlib.metrics.aggregate import disentanglement
 from mdlib.notebook import provenance
 from mdlib.registry import random_stream
@@ -144,13 +144,6 @@ plots.image_grid(images[None, :12])
 
 
 # %%
-LABELLED = 1000  # images whose factors the readers see, at most
-READERS = ["LR", "trees"]  # logistic regression, boosted trees
-SCORES = [
-    "BetaVAE", "FactorVAE", "MIG", "MED", "modularity", "IRS", "SAP", "DCI"
-]  # fmt: skip
-
-
 @torch.no_grad()
 def look(network, seed):
     """→ numbers; of all images means [N, D] and draws [N, D]; KLs [D]."""
@@ -168,6 +161,10 @@ def look(network, seed):
         "Gaussian TC": gaussian[0], "Gaussian TC, sampled": gaussian[1],
     }  # fmt: skip
     return found, mean.cpu(), z.cpu(), kls.cpu()
+
+
+# %%
+LABELLED = 1000  # images whose factors the readers see, at most
 
 
 def split(codes, labels):
@@ -188,6 +185,13 @@ def boosted(codes, labels, seed):
         importance.append(torch.from_numpy(trees.feature_importances_))
         right.append(trees.score(new, target))
     return torch.stack(importance, 1), np.mean(right)
+
+
+# %%
+READERS = ["LR", "trees"]  # logistic regression, boosted trees
+SCORES = [
+    "BetaVAE", "FactorVAE", "MIG", "MED", "modularity", "IRS", "SAP", "DCI"
+]  # fmt: skip
 
 
 def supervised(codes, seed):
@@ -439,16 +443,6 @@ else:
 # %% [markdown]
 # *Figure 3. The figure to remember. Left: each network of one data set, by objective and by level of strength. Right: whose
 # the variance of each score is.*
-
-# %% tags=["hide-input", "reads-rows"]
-columns = ["dataset", "of", "by", "rank correlation", "gain"]
-if len(swept):
-    studies = swept.loc[swept["of"] != "network", columns]
-    shown = tables.mean_std(studies, columns[:3])
-shown
-
-# %% [markdown]
-# *Table 5. Studies of one seed each: mean ± standard deviation over n seeds.*
 #
 # ## What this does not show
 #
@@ -499,7 +493,7 @@ assert abs(seed_share(1.0, 3.0) - 0.75) < 1e-9
 # %% [markdown]
 # **2 (a small research question, 6 points, 60 minutes).** How many labels are enough to pick a model? Write `gain_by(models, column)`: (2), the
 # mean over the scores, of picking the model with the largest value of any column. Then pick by accuracy from 100 labels
-# (`LR 100`, `trees 100`) over the sweep's rows, seed by seed, and compare with Table 5.
+# (`LR 100`, `trees 100`) over the sweep's rows, seed by seed, and compare with the claims on selection.
 #
 # <details><summary>Hint</summary>
 #
