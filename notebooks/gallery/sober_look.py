@@ -240,7 +240,8 @@ given = {name: globals()[name].split(",") for name in OBJECTIVES}
 asked = [(k, float(s)) for k, v in given.items() if v != ["none"] for s in v]
 results = pd.concat([study(*one) for one in asked], ignore_index=True)
 results = results.replace(np.inf, np.nan)  # Gaussian TC of dead dimensions
-results.set_index(["objective", "strength", "seed"]).T.drop("of")
+shown = results.drop(columns="of")
+shown.set_index(["objective", "strength", "seed"]).T.round(3)
 
 # %% [markdown]
 # *Table 1. This run. Of two networks, UDR is one comparison; the sweep trains five of a setting at a time.*
