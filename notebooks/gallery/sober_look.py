@@ -86,7 +86,8 @@ device = pick_device(device)
 # | DIP-VAE-I | $\sum_{i \ne j} C_{ij}^2 + 10 \sum_i (C_{ii} - 1)^2$, $C$ the covariance of the *means* | $s = \lambda$ |
 # | DIP-VAE-II | $\sum_{i \ne j} C_{ij}^2 + \sum_i (C_{ii} - 1)^2$, $C$ the covariance of *draws* $z$ | $s = \lambda$ |
 #
-# AnnealedVAE is the one whose larger number asks for less. Networks, images and steps are the same for all.
+# AnnealedVAE is the one whose larger number asks for less. (In a short training it may reach $C$ by an offset of its means
+# that says nothing of the image; one of the pilot's did.) Networks, images and steps are the same for all.
 
 # %% tags=["method"]
 SMALL = {"discriminator_hidden": 128, "discriminator_betas": (0.5, 0.9)}
@@ -453,7 +454,8 @@ else:
 # - **Shares that belong to nature.** They depend on which strengths are in the study. Wider strengths have a larger share;
 #   ours reach from too weak to a collapsed code, for all but β-TCVAE and DIP-VAE-I. A collapsed code scores badly by most
 #   scores, so that settings seem to carry over better than useful ones would.
-# - **The best selection.** ELBO and reconstruction were not made to select. UDR is of five networks a setting.
+# - **The best selection.** ELBO and reconstruction were not made to select. UDR is of five networks a setting, and near 1
+#   where all of them have a single live dimension and agree on it.
 # - **Independent tests.** DCI's trees, of 20 stages where the package has 100, are also the readers of 1000 labels. Efficiency is near 1 for a code of which
 #   nothing can be read with any number of labels.
 # - **Methods with labels, pairs or time.** The theorem, and this study, are about images alone.
