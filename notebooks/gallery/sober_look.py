@@ -99,6 +99,8 @@ OBJECTIVES = {  # the package's method, what it calls the strength, and options
     "dip_vae_i": ("dip_vae", "off_diagonal_weight", {"kind": "i"}),
     "dip_vae_ii": ("dip_vae", "off_diagonal_weight", {"kind": "ii"}),
 }
+
+# %% tags=["data"]
 VALUES = {  # of each factor: every combination makes some 3000 images
     "sprites": [(3, 1), (4, 1), (8, 2), (16, 2), (16, 2)],  # stop, step
     "scenes": [(6, 2), (6, 2), (6, 2), (4, 1), (4, 1), (8, 1)],
@@ -436,6 +438,9 @@ if len(swept):
         for v in SCORES for d, part in trained.groupby("dataset")
     }  # fmt: skip
     pd.DataFrame(parts).T.plot.barh(stacked=True, ax=right, width=0.8)
+    right.legend(
+        ncols=3, fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1)
+    )
     right.set_xlabel("share of variance")
     right.tick_params("y", labelsize=7)
 else:
