@@ -110,6 +110,8 @@ CONFIG
     check slurm
     DASK_CONFIG=deploy/slurm mdlib sweep "$folder/try.yaml" --out "$folder/slurm-jobs" --scheduler slurm --workers 2
     check slurm-jobs
+    # jobs that end without their controller would stay behind
+    n=0 && until [ -z "$(squeue -h)" ]; do n=$((n + 1)) && [ $n -lt 60 ] && sleep 1; done
 }
 
 for recipe in ${*:-dask ssh slurm}; do try_"$recipe"; done

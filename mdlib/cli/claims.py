@@ -29,7 +29,7 @@ def claims(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the runs; else runs/claims/ID.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Runs at once.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs at once.")] = None,
     data_root: DataRoot = None,
 ) -> None:
     """What the works behind the book claim, and what of it holds here.

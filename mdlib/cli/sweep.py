@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +27,7 @@ def sweep(
     name: Name,
     out: Out = None,
     workers: Annotated[
-        int | None, typer.Option(help="Runs at once; else one a GPU, or one a core.")
+        int | None, typer.Option(min=1, help="Runs at once; else one a GPU, or one a core.")
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Dask: local, slurm, dask.json or tcp://HOST:PORT.")
@@ -85,9 +86,10 @@ def collect(
         terminal.console().print(f"{path}", soft_wrap=True)
         if runs < len(spec.points):
             left = len(spec.points) - runs
+            which = f"{spec.called} --out {shlex.quote(str(out))}" if out else spec.called
             typer.echo(
                 f"mdlib: {path.name} is not complete, {left} runs are missing: "
-                f"mdlib sweep {name}, then mdlib collect {name}",
+                f"mdlib sweep {which}, then mdlib collect {which}",
                 err=True,
             )
             raise typer.Exit(4)
@@ -133,7 +135,7 @@ def plot(
 
 def replay(
     name: Name,
-    runs: Annotated[int, typer.Option(help="How many runs to execute again.")] = 1,
+    runs: Annotated[int, typer.Option(min=1, help="How many runs to execute again.")] = 1,
     seed: Annotated[int, typer.Option(help="Draws them.")] = 0,
     cheap: Annotated[bool, typer.Option("--cheap", help="The quickest instead.")] = False,
     data_root: DataRoot = None,
@@ -148,9 +150,9 @@ def replay(
         spec = sweeps.load(name, data_root)
         try:
             values = sweeps.replay(spec, runs, seed, cheap, data_root)
-        except sweeps.Interrupted as error:
+        except sweeps.Stopped as error:
             typer.echo(f"mdlib: {error}", err=True)
-            raise typer.Exit(130) from None
+            raise typer.Exit(error.code) from None
     points = {point.number: point.parameters for point in spec.points}
     rows = []
     for number in dict.fromkeys(value.number for value in values):
@@ -189,7 +191,7 @@ def _show_claims(spec: Spec, said: pd.DataFrame) -> None:
 
 def _show_plan(spec: Spec, out: Path | None, workers: int | None) -> None:
     from mdlib import sweep as sweeps
-    from mdlib.sweep import driver, engines
+    from mdlib.sweep import driver, engines, progress
 
     states = sweeps.states(spec, out)
     rows = []
@@ -202,14 +204,8 @@ def _show_plan(spec: Spec, out: Path | None, workers: int | None) -> None:
     count = workers or engines.at_once(driver.uses_gpu(spec))
     if seconds is not None:
         total = -(-left // count) * seconds
-        source = f"about {_duration(total)} with {count} at once ({source})"
+        source = f"about {progress.duration(total)} with {count} at once ({source})"
     terminal.console().print(f"{len(rows)} runs, {left} to do: {source}", soft_wrap=True)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _show_states(spec: Spec, out: Path | None) -> None:

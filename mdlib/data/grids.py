@@ -166,6 +166,18 @@ def _is_car(member: tarfile.TarInfo) -> bool:
     return member.isreg() and re.fullmatch(r"(?:\./)?data/cars/\w+\.mat", member.name) is not None
 
 
+def coil20(source: GridFile, path: Path) -> Pieces:
+    """A MATLAB matrix with a row an image, object by object; its pixels run down the columns."""
+    from scipy.io import loadmat
+
+    (objects, turns), side = source.grid.factor_sizes, source.image_shape[1]
+    pixels, labels = (loadmat(path, variable_names=[name])[name] for name in ("X", "Y"))
+    decode.need_array(f"{source.name}: X in {path}", pixels, (objects * turns, side * side))
+    if not np.array_equal(labels.ravel(), np.repeat(np.arange(1, objects + 1), turns)):
+        raise CorruptData(f"{source.name}: Y in {path} is not {turns} times 1 to {objects}")
+    yield np.arange(len(pixels)), pixels.reshape(-1, 1, side, side).transpose(0, 1, 3, 2)
+
+
 def mpi3d(source: GridFile, path: Path) -> Pieces:
     for rows, images in decode.npz_pieces(path, "images", source.shape, ROWS):
         yield rows, images.transpose(0, 3, 1, 2)
@@ -217,6 +229,13 @@ GRIDS: tuple[GridFile, ...] = (
       for kind, md5 in (("toy", "55889cb7c7dfc655d6e0277beee88868"),
                         ("realistic", "59a6225b88b635365f70c91b3e52f70f"),
                         ("real", "0f33f609918fb5c97996692f91129802"))),
+    # 1 440 photographs of 20 objects on a turntable, every 5°, resized from 128 pixels by D. Cai.
+    # S. A. Nene, S. K. Nayar, H. Murase, Columbia object image library (COIL-20), 1996 (the page
+    # states no licence).
+    GridFile("coil20", "COIL-20", {"object": 20, "angle": 72},
+             "object", tuple(f"object {k}" for k in range(1, 21)), (1, 32, 32), coil20,
+             "gallery/coil20_32px/COIL20.mat", "563dbc3bbef2774639ec856b2cf9c6c5", "",
+             page="data/COIL20.mat of github.com/hyzhang98/AdaGAE", file_size=896_630),
     # 840 images, every third angle of pendulum and light of CausalVAE's 7 308, drawn by its program
     # with matplotlib 3.11.2. M. Yang et al., CausalVAE, CVPR 2021 (MIT).
     GridFile("pendulum-causalvae", "Pendulum of CausalVAE",

@@ -342,10 +342,16 @@ def parts(
     dots(pd.concat(found), asked, order, hue="part", labels=labels)
 
 
-def curves(rows: pd.DataFrame, x: str, columns: Sequence[str], hue: str | None = None) -> None:
+def curves(
+    rows: pd.DataFrame,
+    x: str,
+    columns: Sequence[str],
+    hue: str | None = None,
+    colours: Mapping[str, str] = COLOURS,
+) -> None:
     """A panel a column: the mean and ± one std over seeds against the number `x`.
 
-    Each value of the column `hue` has a line of its own, in a legend above.
+    Each value of the column `hue` has a line of its own, in a legend above, and its colour.
     """
     size = (max(4, min(7, 2.5 * len(columns) + 1)), 2.8)
     figure, axes = plt.subplots(1, len(columns), figsize=size, squeeze=False)
@@ -357,7 +363,8 @@ def curves(rows: pd.DataFrame, x: str, columns: Sequence[str], hue: str | None =
             table = part.dropna(subset=[column]).groupby(x)[column].agg(["mean", "std"])
             axis.errorbar(
                 table.index, table["mean"], yerr=table["std"].fillna(0), fmt="-" + "os^D"[i % 4],
-                ms=4, capsize=1.5, lw=1, color=f"C{i}", label=LABELS.get(label, label),
+                ms=4, capsize=1.5, lw=1, color=colours.get(label, f"C{i}"),
+                label=LABELS.get(label, label),
             )  # fmt: skip
         axis.set_title(column, fontsize=9)
         axis.set_xlabel(x, fontsize=9)

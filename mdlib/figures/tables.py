@@ -32,7 +32,8 @@ def mean_std(rows: Any, by: str | list[str] = "method", best: Iterable[str] = ()
             after Holm's adjustment over the column. Of several names in `by`, the last one's groups
             are compared, among those that share the others.
 
-    n counts values, not rows: of the columns of a group that has most. A cell of fewer says so,
+    n, or "n (values)" beside another n, counts values, not rows: of the columns of a group that
+    has most. A cell of fewer says so,
     "0.500 ± 0.100 (n = 2)"; one of a single value has no spread, "0.500 ± ?", and one of none is
     "–". Digits: see `plus_minus`.
     """
@@ -62,7 +63,8 @@ def mean_std(rows: Any, by: str | list[str] = "method", best: Iterable[str] = ()
             shared = tuple(part[others].iloc[0])
             for group in _not_told_from_the_best(part, names[-1], column):
                 table.loc[(*shared, group) if shared else group, column] += "*"
-    return table.assign(n=n)
+    counted = "n (values)" if "n" in {*names, *numbers} else "n"  # it would hide the other one
+    return table.assign(**{counted: n})
 
 
 def _not_told_from_the_best(frame: pd.DataFrame, by: str, column: str) -> list[Any]:

@@ -227,7 +227,7 @@ def execute(
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it says, we raise
     executed = papermill.execute_notebook(
         notebook or chapter.notebook(),
-        out / NOTEBOOK,
+        str(out / NOTEBOOK).replace("{", "{{").replace("}", "}}"),  # else, names of parameters
         parameters or None,
         engine_name=engine,
         kernel_name="python3",

@@ -8,13 +8,12 @@ gives the results as a DataFrame, `collect` writes them to NAME.csv, `read_csv` 
 a chapter shows of its verdicts.
 """
 
-from mdlib.sweep.claims import claims
 from mdlib.sweep.draw import draw, show_claims
 from mdlib.sweep.driver import Interrupted, Stopped, Summary, estimate, run, states
 from mdlib.sweep.plan import Busy
 from mdlib.sweep.replay import replay
 from mdlib.sweep.spec import Point, Spec, SpecError, load
-from mdlib.sweep.table import best, collect, judge, read_csv, summary, table
+from mdlib.sweep.table import best, claims, collect, judge, read_csv, summary, table
 
 __all__ = [
     "Busy",

@@ -32,10 +32,11 @@ from mdlib.sweep.performer import Performance
 from mdlib.sweep.task import Outcome, SourceChanged, Task
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+START = 120.0  # seconds more than a run's time limit for what all runs import
 _lock = threading.Lock()
 _servers: dict[tuple, forkserver.ForkServer] = {}
 _live: dict[_Process, Task] = {}
-_stopping: set[str] = set()  # folders of sweeps that are being let go
+_stopping: set[str] = set()  # sweeps that were let go
 
 
 class Lost(RuntimeError):
@@ -58,8 +59,9 @@ def execute(task: Task) -> Outcome:
             if outcome.cause == SourceChanged.__name__:
                 _forget_server(task, process.server)  # its modules may be of another time
             return outcome
-    except TimeoutError:
-        cause, message = "TimeLimit", f"it took more than {task.time_limit:g} s and was killed"
+    except TimeoutError as error:
+        cause = "TimeLimit"
+        message = str(error) or f"it took more than {task.time_limit:g} s and was killed"
     except Lost as error:
         cause, message = "ProcessDied", str(error)
     except Exception as error:
@@ -74,16 +76,15 @@ def execute(task: Task) -> Outcome:
     with suppress(OSError, plan.Busy), plan.locked(folder / plan.LOCK, patience=5):
         if plan.done(folder):
             return replace(outcome, state="done", cause="", message="")  # died with all complete
-        if (folder / plan.PARAMS).exists():  # it had begun
-            plan.end(folder, outcome)
+        if state == "failed" or (folder / plan.PARAMS).exists():  # it had begun
+            plan.end(folder, outcome, task.chapter)
     return outcome
 
 
-def interrupt(out: str, kill: bool = False) -> None:
-    """Stop the runs below a sweep's folder, by an interrupt or, with `kill`, at once; until `allow`
-    none begins there."""
+def interrupt(sweep: str, kill: bool = False) -> None:
+    """Stop the runs of a sweep, by an interrupt or, with `kill`, at once; no other of it begins."""
     with _lock:
-        _stopping.add(out)
+        _stopping.add(sweep)
         for key in [*_servers]:  # if it stops for an edit, they may have imported that
             _stop_server(key)
         for process, task in _live.items():
@@ -91,13 +92,8 @@ def interrupt(out: str, kill: bool = False) -> None:
                 process.kill() if kill else process.stop()
 
 
-def allow(out: str) -> None:
-    """Allow runs again, after `interrupt`."""
-    _stopping.discard(out)
-
-
 def _is_stopping(task: Task) -> bool:
-    return str(Path(task.folder).parent) in _stopping
+    return task.sweep in _stopping
 
 
 def _begin(task: Task) -> _Process:
@@ -118,13 +114,20 @@ def _begin(task: Task) -> _Process:
                 continue
             _live[process] = task
         try:
+            patience = task.time_limit and task.time_limit + START
+            if not wait([process.status], patience):
+                raise TimeoutError(f"what it imports was not imported within {patience:g} s")
             process.pid = forkserver.read_signed(process.status)
             return process
         except (OSError, EOFError) as error:
-            reason = error
             process.close()
             _forget_server(task, server)
-    raise Lost(f"no process could be started: {reason!r}")
+            if isinstance(error, TimeoutError):
+                raise
+            reason = error
+    raise Lost(
+        f"no process could be started ({reason!r}): does a module that it imports end the process?"
+    )
 
 
 def _key(task: Task) -> tuple:

@@ -7,7 +7,6 @@ is exploratory: the rows may have suggested it.
 
 from __future__ import annotations
 
-import os
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -18,7 +17,7 @@ from pydantic import ValidationError
 from mdlib.checks import need, unknown
 from mdlib.io import atomic_write
 from mdlib.sweep.claim import Claim, Side, claims_of
-from mdlib.sweep.spec import Spec, load
+from mdlib.sweep.spec import Spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from mdlib.evaluation.statistics import Interval
 
 LEVEL = 0.05
+BLIND = "can't be looked at here"  # a commit of which this clone knows nothing
 WORDS = ("family", "because", "dataset", "run_device", "run_commit")  # columns that may be empty
 _SIDES: tuple[Side, Side] = ("a", "b")
 _TEXT: Any = dict.fromkeys(WORDS, str)
@@ -36,30 +36,14 @@ def claims_path(spec: Spec) -> Path:
     return spec.path.with_suffix(".claims.csv")
 
 
-def claims(name: str | os.PathLike | Spec) -> pd.DataFrame:
-    """The verdicts on a sweep's claims as they were collected, by the claims' ids.
-
-    The columns are those of `verdicts`. Raises ValueError where they are not of the claims that
-    NAME.yaml has, FileNotFoundError where none were collected.
-    """
-    spec = name if isinstance(name, Spec) else load(name, need_data=False)
-    path, again = claims_path(spec), f"mdlib collect {spec.name}, or with --claims"
-    if not path.is_file():
-        raise FileNotFoundError(f"no verdicts at {path}: {again}")
-    frame = read_verdicts(path)
-    there = dict(zip(frame.index, frame["says"], strict=True))
-    need(
-        there == {one: claim.says for one, claim in spec.claims.items()},
-        f"{path} is not of the claims in {spec.path.name}: {again}",
-    )
-    return frame
-
-
 def read_verdicts(path: Path) -> pd.DataFrame:
-    """A file NAME.claims.csv as it is."""
+    """A file NAME.claims.csv as it is. Raises ValueError, which names it, if it is none."""
     import pandas as pd
 
-    frame = pd.read_csv(path, index_col="claim", dtype=_TEXT)
+    try:
+        frame = pd.read_csv(path, index_col="claim", dtype=_TEXT)
+    except ValueError as error:
+        raise ValueError(f"{path} holds no verdicts ({error}): mdlib collect") from None
     return frame.fillna(dict.fromkeys(WORDS, ""))
 
 
@@ -86,6 +70,22 @@ def verdicts(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:
         frame.loc[family.index, "p (Holm)"] = statistics.holm(family["p"])
     frame["verdict"] = frame["verdict"].mask(frame["p (Holm)"] > LEVEL, "undecided")
     return frame
+
+
+def agree(kept: pd.DataFrame, anew: pd.DataFrame) -> bool:
+    """Are verdicts that were kept those of today? A clone without history can't say which claims
+    were written before their rows, and there that is not asked."""
+    from pandas.testing import assert_frame_equal
+
+    blind = anew.index[anew["because"].str.endswith(BLIND)] if len(anew) else []
+    kept, anew = (frame.copy() for frame in (kept, anew))
+    try:
+        for frame in (kept, anew):
+            frame.loc[blind, ["kind", "because"]] = ""
+        assert_frame_equal(kept, anew, check_dtype=False, rtol=1e-4, atol=1e-6)
+    except (AssertionError, KeyError):
+        return False
+    return True
 
 
 def write(spec: Spec, said: pd.DataFrame) -> None:
@@ -223,7 +223,7 @@ def _changed(spec: Spec, name: str, claim: Claim, commits: list[str]) -> str:
         try:
             old = _claims_at(spec.path, commit)
         except (OSError, subprocess.SubprocessError):
-            return f"commit {short} of its rows can't be looked at here"
+            return f"commit {short} of its rows {BLIND}"
         if name not in old:
             return f"it was not there at {short}, the commit of its rows"
         try:

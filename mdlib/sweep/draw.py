@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mdlib.checks import need, unknown
-from mdlib.sweep.claims import claims
 from mdlib.sweep.rowfile import csv_path
 from mdlib.sweep.spec import Spec, load
-from mdlib.sweep.table import is_number, read_csv, settings_and_numbers
+from mdlib.sweep.table import claims, is_number, read_csv, settings_and_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+_SETTING, _LINE, _SWEEP = "setting ", "line ", "sweep "  # columns that no metric hides
 MOST_SETTINGS, MOST_METRICS = 60, 3  # rows and panels that can be read
 
 
@@ -67,9 +67,9 @@ def draw(
 
     spec = name if isinstance(name, Spec) else load(name, need_data=False)
     rows, groups, columns = _rows(spec, metrics, only or {})
-    rows["setting"] = _words(rows[groups])
+    rows[_SETTING] = _words(rows[groups])
     titles = _words(rows[groups].replace(dict(plots.LABELS)))
-    labels = dict(zip(rows["setting"], titles, strict=True))
+    labels = dict(zip(rows[_SETTING], titles, strict=True))
     settings = list(labels)
     need(
         len(settings) <= MOST_SETTINGS,
@@ -82,13 +82,13 @@ def draw(
 
     plots.theme()
     figures = {}
-    plots.dots(rows, columns, settings, by="setting", labels=labels)
+    plots.dots(rows, columns, settings, by=_SETTING, labels=labels)
     figures["dots"] = plt.gcf()
-    once = "seed" in rows and not rows.duplicated(["setting", "seed"]).any()
+    once = "seed" in rows and not rows.duplicated([_SETTING, "seed"]).any()
     if once and len(settings) > 1 and rows["seed"].nunique() > 1:
         differences = {
             column: {
-                labels[other]: statistics.paired(rows, other, first, column, by="setting")
+                labels[other]: statistics.paired(rows, other, first, column, by=_SETTING)
                 for other in settings
                 if other != first
             }
@@ -99,8 +99,8 @@ def draw(
     for axis in groups:
         if is_number(rows[axis]) and rows[axis].nunique() > 2:
             rest = [group for group in groups if group != axis]
-            rows["line"] = _words(rows[rest].replace(dict(plots.LABELS)))
-            plots.curves(rows, axis, columns, "line" if rest else None)
+            rows[_LINE] = _words(rows[rest].replace(dict(plots.LABELS)))
+            plots.curves(rows, axis, columns, _LINE if rest else None)
             figures[f"curve {axis}"] = plt.gcf()
     return figures
 
@@ -112,7 +112,8 @@ def _rows(
     rows = read_csv(spec)
     if rows.empty:
         raise FileNotFoundError(
-            f"there is no {csv_path(spec)}: mdlib sweep {spec.name}, then mdlib collect {spec.name}"
+            f"there is no {csv_path(spec)}: mdlib sweep {spec.called}, then "
+            f"mdlib collect {spec.called}"
         )
     for column, value in only.items():
         if column not in rows:
@@ -135,7 +136,7 @@ def _rows(
             follows = (rows.groupby(rest)[group].nunique() == 1).all()
             groups = rest if follows else groups
     if not groups:
-        return rows.assign(sweep=spec.name), ["sweep"], columns
+        return rows.assign(**{_SWEEP: spec.name}), [_SWEEP], columns
     return rows.copy(), groups, columns
 
 

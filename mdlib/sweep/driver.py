@@ -8,6 +8,7 @@ import queue
 import signal
 import threading
 import time
+import uuid
 from collections import Counter, deque
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -82,7 +83,8 @@ def states(spec: Spec, out: str | os.PathLike | None = None) -> dict[int, str]:
     """The state of each run: done, failed, running, stale or waiting."""
     out = Path(out or default_out(spec)).resolve()
     found = folders(spec, out)
-    return dict(zip(found, plan.states(out, [f.name for f in found.values()]), strict=True))
+    names = [folder.name for folder in found.values()]
+    return dict(zip(found, plan.states(out, names, str(spec.chapter.path)), strict=True))
 
 
 def uses_gpu(spec: Spec) -> bool:
@@ -130,6 +132,7 @@ def run(
 class _Driver:
     def __init__(self, spec: Spec, out: Path, engine: engines.Engine, data_root: Any, quiet: bool):
         self.spec, self.out, self.engine = spec, out, engine
+        self.token = uuid.uuid4().hex
         self.folders = folders(spec, out)
         root = execution.absolute(data_root)
         self.variables = {"MDLIB_DATA": root} if root else {}
@@ -148,7 +151,8 @@ class _Driver:
     def run(self) -> Summary:
         counts, total, name = self.summary.counts, len(self.spec.points), self.spec.name
         names = [self.folders[point.number].name for point in self.spec.points]
-        for point, state in zip(self.spec.points, plan.states(self.out, names), strict=True):
+        states = plan.states(self.out, names, str(self.spec.chapter.path))
+        for point, state in zip(self.spec.points, states, strict=True):
             if state == "done":
                 counts["done"] += 1
             else:
@@ -161,6 +165,9 @@ class _Driver:
                 self._loop()
                 while self._gone():
                     self._loop()
+            except KeyboardInterrupt:  # who may have to be left without an answer
+                asker.interrupt(self.token, kill=True)
+                raise Interrupted(self._stopped(f"{name} was interrupted")) from None
             finally:
                 counts["stopped"] = len(self.todo) + len(self.waiting) + len(self.unseen)
                 if not counts["stopped"]:
@@ -174,7 +181,6 @@ class _Driver:
         return self.summary
 
     def _loop(self) -> None:
-        self.engine.everywhere(asker.allow, str(self.out))
         while self.todo or self.waiting or self.unseen:
             while self.todo and len(self.waiting) < self.engine.window:
                 self._submit(self.todo.popleft())
@@ -215,6 +221,7 @@ class _Driver:
             source=folder.name.rpartition("-")[2],
             imported=self.imported,
             parameters=point.parameters,
+            sweep=self.token,
             time_limit=self.spec.time_limit,
             modules=self.modules,
             variables=self.variables,
@@ -289,24 +296,26 @@ class _Driver:
     def _let_go(self, words: str) -> None:
         """Begin nothing, let running ones save and end; at a second Ctrl-C kill them."""
         self.show.say(words)
-        self.engine.everywhere(asker.interrupt, str(self.out))
+        self.engine.everywhere(asker.interrupt, self.token)
         deadline = time.monotonic() + GRACE
         while self.signals < 2 and time.monotonic() < deadline and self.waiting:
             self._collect()
-        self.engine.everywhere(asker.interrupt, str(self.out), True)
+        self.engine.everywhere(asker.interrupt, self.token, True)
         deadline = time.monotonic() + 2
         while self.waiting and time.monotonic() < deadline:
             self._collect()
 
     @contextmanager
     def _signals(self) -> Generator[None]:
-        """Count Ctrl-C and SIGTERM instead of dying of them."""
+        """Count Ctrl-C and SIGTERM instead of dying of them; of a third one, we do."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
         def note(number: int, frame: Any) -> None:
             self.signals += 1
+            if self.signals > 2:  # a scheduler or a worker that does not answer holds us up
+                raise KeyboardInterrupt
 
         before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from mdlib.io import read_json
 from mdlib.sweep import asker
 from mdlib.sweep.asker import gpus
 from mdlib.sweep.task import Outcome, Task
@@ -92,19 +93,27 @@ def opened(scheduler: str | None, workers: int | None, gpu: bool = True) -> Gene
             client = stack.enter_context(Client(cluster))
         elif scheduler == "slurm":
             client = stack.enter_context(Client(stack.enter_context(_slurm(workers))))
-        elif scheduler.endswith(".json"):
-            deadline = time.monotonic() + FILE_PATIENCE
-            while not Path(scheduler).exists():  # Dask would wait for ever
-                if time.monotonic() > deadline:
-                    raise OSError(
-                        f"{scheduler} is not there after {FILE_PATIENCE} s: is a "
-                        f"scheduler running? dask scheduler --scheduler-file {scheduler}"
-                    )
-                time.sleep(0.1)
-            client = stack.enter_context(Client(scheduler_file=scheduler))
         else:
-            client = stack.enter_context(Client(scheduler))
+            address = _of_file(Path(scheduler)) if scheduler.endswith(".json") else scheduler
+            client = stack.enter_context(Client(address))
         yield Dask(client, threads, workers)
+
+
+def _of_file(path: Path) -> str:
+    """The address in a scheduler's file, which may be about to be written."""
+    deadline = time.monotonic() + FILE_PATIENCE
+    while not (path.exists() and path.stat().st_size):
+        if time.monotonic() > deadline:
+            what = "empty" if path.exists() else "not there"
+            raise OSError(
+                f"{path} is {what} after {FILE_PATIENCE} s: is a scheduler running? "
+                f"dask scheduler --scheduler-file {path}"
+            )
+        time.sleep(0.1)
+    try:
+        return str(read_json(path)["address"])
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} has no address: expected a file of dask scheduler's") from None
 
 
 def _slurm(workers: int | None) -> Any:

@@ -7,6 +7,7 @@ asked for the run, and takes along all that the chapter started.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import platform
 import signal
@@ -72,7 +73,8 @@ def perform(task: Task, stopped: threading.Event) -> Outcome:
     """Execute the chapter in this process, and leave the run's files, its status last."""
     folder, host = Path(task.folder), platform.node()
     try:
-        with plan.locked(folder / plan.LOCK, patience=GRACE):
+        # what a lost driver or worker left may be at it still: nothing is done twice
+        with plan.locked(folder / plan.LOCK, patience=math.inf):
             if outcome := plan.earlier(folder, task.number):  # by another worker
                 return replace(outcome, host=host)
             chapter, notebook = _checked(task)
@@ -82,7 +84,7 @@ def perform(task: Task, stopped: threading.Event) -> Outcome:
             plan.log(folder, "start", attempt=attempt, pid=os.getpid())
             outcome = _execute(task, chapter, notebook, stopped)
             outcome = replace(outcome, attempt=attempt, host=host)
-            plan.end(folder, outcome)
+            plan.end(folder, outcome, task.chapter)
             return outcome
     except (Exception, KeyboardInterrupt) as error:
         # not a file of the run can be written, or none may be

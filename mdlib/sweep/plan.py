@@ -43,15 +43,22 @@ def run_name(parameters: dict[str, Any], source: str) -> str:
     return f"{hashlib.sha256(text.encode()).hexdigest()[:12]}-{source}"
 
 
+def place(chapter: str) -> str:
+    """Where a chapter is: below ``notebooks/``, wherever the book lies; else its whole path."""
+    return chapter.rpartition("/notebooks/")[2]
+
+
 def read_status(folder: Path) -> dict[str, Any] | None:
     """The status of a run, or None if there is none, or none that is true.
 
     A done run whose metrics, notebook or environment are not the ones that its status saw is not
-    done.
+    done; nor is one whose status was written in another run's folder.
     """
     try:
         status = read_json(folder / STATUS)
         if status["files"] != _witnesses(folder) or status["state"] not in ("done", "failed"):
+            return None
+        if status.get("run", folder.name) != folder.name:
             return None
         if status["state"] == "done" and not {NOTEBOOK, ENVIRONMENT} <= status["files"].keys():
             return None
@@ -62,13 +69,14 @@ def read_status(folder: Path) -> dict[str, Any] | None:
 
 
 def _witnesses(folder: Path) -> dict[str, str]:
-    return {name: sha256(folder / name) for name in _WITNESSES if (folder / name).exists()}
+    return {name: sha256(folder / name) for name in _WITNESSES if (folder / name).is_file()}
 
 
 def write_status(folder: Path, state: str, **facts: Any) -> dict[str, Any]:
     """Say how a run ended: the last file that is written."""
     ended = datetime.now(UTC).isoformat(timespec="seconds")
-    status = {"state": state, "ended": ended, **facts, "files": _witnesses(folder)}
+    status = {"state": state, "run": folder.name, "ended": ended, **facts}
+    status["files"] = _witnesses(folder)
     write_json(folder / STATUS, status)
     return status
 
@@ -86,7 +94,7 @@ def earlier(folder: Path, number: int) -> Outcome | None:
     return None
 
 
-def end(folder: Path, outcome: Outcome) -> None:
+def end(folder: Path, outcome: Outcome, chapter: str) -> None:
     """Log how an attempt ended, then write its status; a stopped run has none.
 
     The notebook of one that failed is not called as that of one that is done.
@@ -99,7 +107,7 @@ def end(folder: Path, outcome: Outcome) -> None:
     if outcome.state == "failed" and (folder / NOTEBOOK).exists():
         os.replace(folder / NOTEBOOK, folder / FAILED)
     if outcome.state != "stopped":
-        write_status(folder, outcome.state, **facts)
+        write_status(folder, outcome.state, chapter=place(chapter), **facts)
 
 
 def executed(folder: Path) -> Path:
@@ -155,30 +163,31 @@ def listing(out: Path) -> dict[str, list[str]]:
     return found
 
 
-def stale_runs(out: Path, name: str, there: dict[str, list[str]]) -> list[Path]:
-    """Done runs of the same parameters as the run `name`, but of other sources; newest last.
-
-    `there` is the `listing` of `out`.
+def stale_runs(out: Path, name: str, chapter: str, there: dict[str, list[str]]) -> list[Path]:
+    """Done runs of the same chapter and parameters as the run `name`, but of other sources; newest
+    last. `there` is the `listing` of `out`.
     """
     same = [out / other for other in there.get(name.partition("-")[0], []) if other != name]
     found = {path: status for path in same if (status := done(path))}
+    mine = place(chapter)
+    found = {p: status for p, status in found.items() if status.get("chapter", mine) == mine}
     return sorted(found, key=lambda path: found[path]["ended"])
 
 
-def states(out: Path, names: Iterable[str]) -> list[str]:
+def states(out: Path, names: Iterable[str], chapter: str) -> list[str]:
     """Each run's "done", "failed", "running", "stale" (done, but with other sources), "waiting"."""
     there = listing(out)
-    return [_state(out, name, there) for name in names]
+    return [_state(out, name, chapter, there) for name in names]
 
 
-def _state(out: Path, name: str, there: dict[str, list[str]]) -> str:
+def _state(out: Path, name: str, chapter: str, there: dict[str, list[str]]) -> str:
     same = there.get(name.partition("-")[0], [])
     if name in same:
         if status := read_status(out / name):
             return status["state"]
         if (out / name / LOCK).exists() and not _is_free(out / name / LOCK):
             return "running"
-    return "stale" if stale_runs(out, name, there) else "waiting"
+    return "stale" if stale_runs(out, name, chapter, there) else "waiting"
 
 
 def _is_free(path: Path) -> bool:

@@ -39,7 +39,8 @@ def _preload(chapter: str, name: str, modules: list[str], path: list[str]) -> st
     sys.path[:] = [str(found.path.parent), *path]
     later = [LATER[module] for module in modules if module in LATER]
     for module in (*NEEDED, *modules, *later):
-        with suppress(Exception):  # the chapter will meet it again, and say so in its notebook
+        # the chapter will meet it again, and say so in its notebook
+        with suppress(Exception, SystemExit):
             importlib.import_module(module)
     sys.path[:] = path
     nbformat = importlib.import_module("nbformat")

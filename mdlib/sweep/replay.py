@@ -8,6 +8,7 @@ import random
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from mdlib.checks import need
@@ -76,9 +77,10 @@ def replay(
     """
     spec = name if isinstance(name, Spec) else load(name, data_root)
     kept = read_csv(spec)
-    need(not kept.empty, f"{spec.name} has no rows to replay: mdlib collect {spec.name}")
+    need(not kept.empty, f"{spec.name} has no rows to replay: mdlib collect {spec.called}")
     seconds = kept.groupby("number").run_seconds.first().sort_values(kind="stable")
-    need(1 <= runs <= len(seconds), f"runs={runs}: {spec.name} has rows of {len(seconds)} runs")
+    expected = f"expected 1 to {len(seconds)}, of which there are rows"
+    need(1 <= runs <= len(seconds), f"runs={runs}: {expected} of {spec.name}")
     numbers = list(seconds.index[:runs] if cheap else sorted(seconds.index))
     numbers = sorted(numbers if cheap else random.Random(seed).sample(numbers, runs))
     kept = kept[kept["number"].isin(numbers)]
@@ -98,9 +100,9 @@ def of_claim(spec: Spec, name: str, seeds: list[int] | None = None) -> tuple[Spe
     Raises ValueError where the claim has no rows, or the chapter no such seeds.
     """
     claim, kept = spec.claims[name], read_csv(spec)
-    need(not kept.empty, f"{spec.name} has no rows: mdlib sweep {spec.name}")
+    need(not kept.empty, f"{spec.name} has no rows: mdlib sweep {spec.called}")
     used = rows_behind(claim, kept).drop_duplicates("number")
-    need(len(used), f"{spec.name} has no rows of claim {name!r}: mdlib sweep {spec.name}")
+    need(len(used), f"{spec.name} has no rows of claim {name!r}: mdlib sweep {spec.called}")
     seed, settings = spec.chapter.parameter("seed"), []
     asked = [seed.conform(value) for value in seeds or []]
     for point in (spec.points[number - 1] for number in sorted(used["number"])):
@@ -123,11 +125,10 @@ def _values(spec: Spec, number: int, kept: pd.DataFrame, anew: pd.DataFrame) -> 
     settings = {"number", *spec.chapter.parameters, *PROVENANCE}
     rows = (frame.to_dict("records") for frame in (kept, anew))
     old, new = ([row for row in found if row["number"] == number] for found in rows)
-    for n, row in enumerate(old):
-        found = new[n] if n < len(new) else {}
-        tolerance = 0.0 if all(row[k] == found.get(k) for k in MACHINE) else TOLERANCE
-        for metric in [name for name in row if name not in settings]:
+    for n, (row, found) in enumerate(zip_longest(old, new, fillvalue={}), 1):
+        tolerance = 0.0 if all(row.get(k) == found.get(k) for k in MACHINE) else TOLERANCE
+        for metric in [name for name in row or found if name not in settings]:
             # what was used is a column of its own only where it is not what was given
             given = found.get(metric.removesuffix(used("")))
             replayed = found.get(metric, given) if found else None
-            yield Value(number, n + 1, metric, row[metric], replayed, tolerance)
+            yield Value(number, n, metric, row.get(metric), replayed, tolerance)

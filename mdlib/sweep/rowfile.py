@@ -21,8 +21,8 @@ from mdlib.io import atomic_write
 from mdlib.sweep.spec import Point, Spec
 
 MARKS = ("sweep_done", "run_digest")
-CELL = re.compile(r'("(?:[^"]|"")*"|[^",\r\n]*)(,|\r?\n|$)')
-INT = re.compile(r"-?(0|[1-9][0-9]*)")
+_CELL = re.compile(r'("(?:[^"]|"")*"|[^",\r\n]*)(,|\n|\Z)')
+_INT = re.compile(r"-?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 
 
@@ -42,8 +42,11 @@ def settings(point: Point) -> dict[str, Any]:
 
 def read(spec: Spec) -> list[dict[str, Any]]:
     """The rows of NAME.csv, if they are as they were collected, and of this sweep."""
-    path, again = csv_path(spec), f"mdlib collect {spec.name}"
-    header, *lines = _lines(path.read_text(encoding="utf-8", errors="replace"))
+    path, again = csv_path(spec), f"mdlib collect {spec.called}"
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    if text.partition("\n")[0].endswith("\r"):  # else, "\r" is part of a word
+        text = text.replace("\r\n", "\n")
+    header, *lines = _lines(text)
     names = [str(_value(cell)) for cell in header]
     if tuple(names[-2:]) != MARKS or names[0] != "number":
         raise ValueError(f"{path} is no table as `{again}` writes it now: collect it again")
@@ -68,10 +71,11 @@ def read(spec: Spec) -> list[dict[str, Any]]:
     if differs or says != is_done:
         differs = differs or f"it says {says} runs, but has {is_done}"
         raise ValueError(f"{path} is of another {spec.path.name}: {differs}: {again}")
-    if list(digests) != [number for number in points if number in digests]:
+    numbers = [row["number"] for row in rows]
+    if numbers != sorted(numbers):
         raise ValueError(f"{path}: its runs are not in the order of their numbers: {again}")
     if len(digests) < len(points):
-        warnings.warn(f"{path} has {is_done} runs: mdlib sweep {spec.name}", stacklevel=3)
+        warnings.warn(f"{path} has {is_done} runs: mdlib sweep {spec.called}", stacklevel=3)
     return rows
 
 
@@ -103,13 +107,15 @@ def write(spec: Spec, names: list[str], rows: list[dict[str, Any]]) -> None:
 def _lines(text: str) -> list[list[str]]:
     """A file's cells as they stand there, with their quotes."""
     lines: list[list[str]] = [[]]
-    for found in CELL.finditer(text):
-        if found.start() == len(text) and not lines[-1]:
-            break
-        lines[-1].append(found[1])
-        if "\n" in found[2]:
+    end = 0
+    for found in _CELL.finditer(text):
+        lines[-1].append(text[end : found.start()] + found[1])  # with what is no cell before it
+        end = found.end()
+        if found[2] == "\n":
             lines.append([])
-    return [line for line in lines if line] or [[""]]
+        elif not found[2]:
+            break
+    return [line for line in lines if line != [""]] or [[""]]
 
 
 def _digests(header: list[str], lines: Iterable[list[str]]) -> dict[str, str]:
@@ -135,6 +141,6 @@ def _value(cell: str) -> Any:
         return cell[1:-1].replace('""', '"')
     if cell in ("", "True", "False"):
         return {"": None, "True": True, "False": False}[cell]
-    if INT.fullmatch(cell):
+    if _INT.fullmatch(cell):
         return int(cell)
     return float(cell) if _FLOAT.fullmatch(cell) else cell

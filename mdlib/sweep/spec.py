@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import re
+import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +27,8 @@ from mdlib.sweep.plain_yaml import Loader
 
 MOST_VALUES = 10**6  # in a file
 MOST_RUNS = 10**5  # each is checked before the first starts
+LONGEST = 2e6  # seconds; the system waits for no more at once
+_COLUMNS = re.compile(r"number|sweep_done|run(_.*)?")  # of every table
 
 
 class SpecError(ValueError):
@@ -41,7 +46,7 @@ class Keys(BaseModel):
     points: list[dict[str, Any]] = []  # or the runs one by one
     seeds: list[int] | Annotated[int, Field(ge=1)] | None = None  # each point with each; n: 0 … n-1
     record: list[str] = []  # the metrics to tabulate; none: all
-    time_limit: Annotated[float, Field(gt=0)] | None = None  # seconds a run may take
+    time_limit: Annotated[float, Field(gt=0, le=LONGEST)] | None = None  # seconds a run may take
     retries: Annotated[int, Field(ge=0)] = 1  # how often a failed run is tried again
     claims: dict[Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")], Claim] = {}
 
@@ -66,6 +71,14 @@ class Spec:
     time_limit: float | None
     retries: int
     claims: dict[str, Claim]
+
+    @property
+    def called(self) -> str:
+        """What commands take it by: its name, or, if it is not of the book, its path."""
+        with suppress(FileNotFoundError):
+            if self.path.parent == chapters.root() / "notebooks" / "sweeps":
+                return self.name
+        return shlex.quote(str(self.path))
 
     @property
     def varying(self) -> list[str]:
@@ -254,7 +267,9 @@ class _Reader:
             if name.endswith((".py", ".ipynb")):  # from the file's folder, not from here
                 name = str(self.path.parent / name)
             chapter = chapters.find(name)
-            len(chapter.parameters)  # they are read now, or ValueError
+            for taken in filter(_COLUMNS.fullmatch, chapter.parameters):  # read now, or ValueError
+                message = "which is a column of every sweep's table: give it another name"
+                raise ValueError(f"{chapter.path} has a parameter {taken!r}, {message}")
             return chapter
         except (ValueError, OSError) as error:
             self._wrong(("chapter",), str(error))

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mdlib.checks import unknown
+from mdlib.checks import need, unknown
 from mdlib.figures import tables
 from mdlib.io import read_json
 from mdlib.notebook import results
 from mdlib.sweep import driver, plan, rowfile
-from mdlib.sweep.claims import verdicts, write
+from mdlib.sweep.claims import agree, claims_path, read_verdicts, verdicts, write
 from mdlib.sweep.rowfile import csv_path
 from mdlib.sweep.spec import Spec, load
 
@@ -46,7 +46,7 @@ def table(
     if frame.empty and not csv_path(spec).is_file():
         raise FileNotFoundError(
             f"no results of {spec.name} in {_folder(spec, out)}, nor {csv_path(spec)}: "
-            f"mdlib sweep {spec.name}"
+            f"mdlib sweep {spec.called}"
         )
     return _of_one_source(spec, _frame(rowfile.read(spec)) if frame.empty else frame, stale)
 
@@ -111,8 +111,8 @@ def _of_one_source(spec: Spec, frame: pd.DataFrame, stale: bool) -> pd.DataFrame
         numbers = frame.loc[~fresh, "number"].unique()
         raise ValueError(
             f"{spec.name}: {len(numbers)} runs are stale: the chapter or mdlib has changed since "
-            f"(run {', '.join(map(str, numbers[:10]))}). Run them again: mdlib sweep {spec.name}; "
-            f"or say stale=True (mdlib collect --stale)"
+            f"(run {', '.join(map(str, numbers[:10]))}). Run them again: "
+            f"mdlib sweep {spec.called}; or say stale=True (mdlib collect --stale)"
         )
     return frame
 
@@ -124,7 +124,7 @@ def _rows(spec: Spec, out: Path) -> list[dict[str, Any]]:
         folder = folders[point.number]
         status = plan.read_status(folder)
         if not status or status["state"] != "done":
-            older = plan.stale_runs(out, folder.name, there)
+            older = plan.stale_runs(out, folder.name, str(spec.chapter.path), there)
             if not older:
                 continue
             folder = older[-1]
@@ -155,6 +155,7 @@ def _joined(spec: Spec, rows: list[tuple[dict, dict, dict]]) -> list[dict[str, A
     was given, it says nothing new; else it is called "NAME (used)".
     """
     taken = {name for given, _, made in rows for name in given | made}.union(rowfile.MARKS)
+    taken |= {used(name) for name in taken}
     other = {n for given, row, made in rows for n in row if row[n] != (given | made).get(n)}
     kept = (*spec.record, "seed")  # and words, which tell the rows of a run apart
     joined = []
@@ -185,8 +186,8 @@ def summary(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     """Mean ± std over seeds, with n, for each setting and each word that a run recorded."""
     settings, numbers = settings_and_numbers(frame, spec)
     if not settings:
-        settings = ["sweep"]
-        frame = frame.assign(sweep=spec.name)
+        settings = ["sweep" if "sweep" not in numbers else "the sweep"]
+        frame = frame.assign(**{settings[0]: spec.name})
     return tables.mean_std(frame[[*settings, *numbers]], settings)
 
 
@@ -229,12 +230,32 @@ def collect(
     out = _folder(spec, out)
     rows = _rows(spec, out)
     if not rows:
-        raise FileNotFoundError(f"no run of {spec.name} is done in {out}: mdlib sweep {spec.name}")
+        raise FileNotFoundError(
+            f"no run of {spec.name} is done in {out}: mdlib sweep {spec.called}"
+        )
     frame = _of_one_source(spec, _frame(rows), stale)
     said = verdicts(spec, frame)
     rowfile.write(spec, list(frame), rows)
     write(spec, said)
     return frame, csv_path(spec)
+
+
+def claims(name: str | os.PathLike | Spec) -> pd.DataFrame:
+    """The verdicts on a sweep's claims as they were collected, by the claims' ids.
+
+    The columns are those of `verdicts`. Raises ValueError where they are not what the rows of
+    NAME.csv say of the claims in NAME.yaml, FileNotFoundError where none were collected.
+    """
+    spec = name if isinstance(name, Spec) else load(name, need_data=False)
+    path, again = claims_path(spec), f"mdlib collect {spec.called}, or with --claims"
+    if not path.is_file():
+        raise FileNotFoundError(f"no verdicts at {path}: {again}")
+    kept = read_verdicts(path)
+    need(
+        agree(kept, verdicts(spec, read_csv(spec))),
+        f"{path} is not what {csv_path(spec).name} says of the claims in {spec.path.name}: {again}",
+    )
+    return kept
 
 
 def judge(name: str | os.PathLike | Spec) -> pd.DataFrame:

@@ -21,6 +21,7 @@ class Task:
     source: str  # hash of the sources that it is a run of
     imported: str  # hash of those of them that are modules
     parameters: dict[str, Any]
+    sweep: str = ""  # who asks: one `mdlib sweep`, from its start to its end
     time_limit: float | None = None  # seconds
     modules: tuple[str, ...] = ()  # to import once for all runs
     variables: dict[str, str] = field(default_factory=dict)  # of its environment

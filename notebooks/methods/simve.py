@@ -374,13 +374,12 @@ plots.image_grid(torch.stack(sheet), row_labels=labels)
 # components, of each method's own codes).
 
 
-# %%
+# %% tags=["hide-input"]
 def codes_of_groups(method, J=8, n=450):
     """Codes [n, J, D] of J new views of each of n test images."""
     return protocol.codes_of_views(method, law, test.images[:n], J, seed=99)
 
 
-# %% tags=["hide-input"]
 def spider(axis, groups):
     """Views [B, J, 2] joined with their centre, a colour a group."""
     for i, views in enumerate(groups):
@@ -405,7 +404,6 @@ colours = [
     ("brightness", mapped.styles["brightness"], "viridis"),
 ]
 
-# %% tags=["hide-input"]
 _, axes = plt.subplots(2, 4, figsize=(7, 3.9))
 for row, name in zip(axes, ("VAE", "SimVE, flat"), strict=True):
     z = models[name].encode(x)
@@ -521,29 +519,11 @@ for name, w, v, J in dict.fromkeys(plan):  # each once
 results = pd.DataFrame(rows)
 
 
-# %% tags=["hide-input"]
-def points(axis, table, knob, reading):
-    """A dot a seed, a line through the means; a colour a method."""
-    places = sorted(table[knob].unique())
-    names = table["method"].unique()
-    for i, name in enumerate(names):
-        part = table[table["method"] == name]
-        shift = 0.12 * (i - (len(names) - 1) / 2)
-        at = [places.index(value) + shift for value in part[knob]]
-        axis.plot(at, part[reading], "o", color=HUES[name], ms=4, alpha=0.6)
-        mean = part.groupby(knob)[reading].mean()
-        at = [places.index(value) + shift for value in mean.index]
-        axis.plot(at, mean, "-", color=HUES[name], lw=1.2, label=name)
-    axis.set_xticks(range(len(places)), [f"{value:g}" for value in places])
-    axis.set(xlabel=knob, ylabel=reading, xlim=(-0.4, len(places) - 0.6))
-
-
-def here(**settings):
-    """The rows with these settings."""
-    table = results
-    for knob, value in settings.items():
-        table = table[table[knob] == value]
-    return table
+usual = {
+    "weight": results["weight"] == reconstruction_weight,
+    "σ²": results["σ²"] == variance,
+    "J": results["J"] == 2,
+}
 
 
 # %% [markdown]
@@ -555,35 +535,21 @@ def here(**settings):
 # trainings say?
 
 # %% tags=["hide-input"]
-table = here(weight=reconstruction_weight, J=2)
-table = table[table["method"] != "VAE"]
-_, axes = plt.subplots(2, 2, figsize=(7, 4.4))
-for axis, reading in zip(axes.flat, ["T", "W/T", *NAMES[:2]], strict=True):
-    points(axis, table, "σ²", reading)
-axes[0, 0].set(yscale="log", ylabel="T, variance of all codes")
-axes[0, 0].legend(fontsize=8)
-plt.show()
+table = results[usual["weight"] & usual["J"] & (results["method"] != "VAE")]
+plots.curves(table, "σ²", ["T", "W/T", *NAMES[:2]], hue="method", colours=HUES)
+plt.gcf().axes[0].set_yscale("log")
 
 # %% [markdown]
-# *Figure 7. The effect of σ². A dot a seed, lines through the means.*
-
-# %% [markdown]
+# *Figure 7. The effect of σ²: mean ± standard deviation over n seeds. T is the variance of all codes.*
+#
 # ### p(y), and the weight of reconstruction
 #
 # A picture of hundreds of pixels has hundreds of nats, and the prior deals in tens. The weight of the reconstruction
 # term decides whether the network hears the prior at all.
 
 # %% tags=["hide-input"]
-by_weight = here(**{"σ²": variance, "J": 2})
-_, axes = plt.subplots(1, 3, figsize=(7, 2.7))
-for axis, reading in zip(axes, NAMES, strict=True):
-    points(axis, by_weight, "weight", reading)
-handles, labels = axes[0].get_legend_handles_labels()
-plt.gcf().legend(
-    handles, labels, loc="outside upper center", ncols=3, fontsize=8
-)
-limits = [axis.get_ylim() for axis in axes]  # for Figure 9
-plt.show()
+by_weight = results[usual["σ²"] & usual["J"]]
+plots.curves(by_weight, "weight", NAMES, hue="method", colours=HUES)
 
 # %% [markdown]
 # *Figure 8. The effect of $p(y)$ and of the reconstruction weight. The VAE is SimVE with groups of one.*
@@ -602,17 +568,11 @@ tables.mean_std(
 # More views of fewer images: each step has about the same number of pictures, in groups of two, four or six.
 
 # %% tags=["hide-input"]
-table = here(
-    **{"method": "SimVE, flat", "weight": reconstruction_weight, "σ²": variance}
-)
-_, axes = plt.subplots(1, 3, figsize=(7, 2.3))
-for axis, reading, span in zip(axes, NAMES, limits, strict=True):
-    points(axis, table, "J", reading)
-    axis.set_ylim(span)
-plt.show()
+table = usual["weight"] & usual["σ²"] & (results["method"] == "SimVE, flat")
+plots.curves(results[table], "J", NAMES, "method", HUES)
 
 # %% [markdown]
-# *Figure 9. The effect of J, flat $p(y)$, at about equal numbers of pictures. The vertical axes are those of Figure 8.*
+# *Figure 9. The effect of J, flat $p(y)$, at about equal numbers of pictures. Mean ± standard deviation over n seeds.*
 #
 # ### Longer
 #
@@ -679,8 +639,8 @@ pd.DataFrame(gained).map(str)
 #   with a flat $p(y)$ has measured an optimiser.
 
 # %%
-mean_reading = here(weight=reconstruction_weight, J=2, **{"σ²": variance})
-mean_reading = mean_reading.groupby("method")[[*NAMES, "T"]].mean()
+usually = results[usual["weight"] & usual["σ²"] & usual["J"]]
+usually = usually.groupby("method")[[*NAMES, "T"]].mean()
 checked = (
     (dataset, size, arch, latent_dim) == ("digits", 16, "mlp-small", 10)
     and (variance, reconstruction_weight) == (0.15, 1.0)
@@ -856,7 +816,7 @@ def by_class(seed):
 
 # %% tags=["check"]
 told = examine(by_class(seed))
-untold = mean_reading.loc["SimVE, flat"]
+untold = usually.loc["SimVE, flat"]
 if checked:
     assert told[NAMES[0]] > untold[NAMES[0]], (
         f"by class {told[NAMES[0]]:.3f}, by image {untold[NAMES[0]]:.3f}"

@@ -53,7 +53,7 @@ def test_the_summary_counts_every_claim_once():
     lines = [line.split(" | ") for line in pages.summary(found).splitlines()[2:]]
     counts = [sum(int(cell.strip("| ") or 0) for cell in line[1:]) for line in lines]
     assert counts[-1] == len(found) == sum(counts[:-1])
-    assert len(lines) < 25  # one screen
+    assert len(lines) <= 30  # one screen
 
 
 def test_the_readme_has_the_summary():

@@ -278,7 +278,8 @@ def test_names_load_check_and_status_agree(tmp_path):
         *("digits", "sprites", "scenes", "pendulum", "pong"),
         *("mnist", "fashion-mnist", "cifar10", "celeba"),
         *("dsprites", "shapes3d", "cars3d", "smallnorb"),
-        *("mpi3d-toy", "mpi3d-realistic", "mpi3d-real", "pendulum-causalvae"),
+        *("mpi3d-toy", "mpi3d-realistic", "mpi3d-real"),
+        *("coil20", "pendulum-causalvae"),
         *("eth80", "eth80-masks", "rsscn7"),
     )
     for name in data.names():

@@ -20,7 +20,8 @@ from scipy.io import savemat
 from mdlib import data
 from mdlib.data import base, decode, files, grid, grids
 
-GRIDS = ["dsprites", "shapes3d", "cars3d", "mpi3d-toy"]
+REAL = Path(os.environ.get("MDLIB_DATA") or Path(__file__).parents[3] / "shared" / "data")
+GRIDS = ["dsprites", "shapes3d", "cars3d", "mpi3d-toy", "coil20"]
 
 
 def md5(path):
@@ -100,11 +101,20 @@ def write_mpi3d(path, sizes=(2, 6, 2, 1, 3, 4, 5), save=np.savez, **changes):
     return images.transpose(0, 3, 1, 2)
 
 
+def write_coil20(path, sizes=(20, 5), **changes):
+    images = pixels(np.prod(sizes), 16, 16)
+    known = np.repeat(np.arange(1, sizes[0] + 1, dtype=np.uint8), sizes[1])
+    rows = images.transpose(0, 2, 1).reshape(-1, 256)  # down the columns
+    savemat(path, {"X": rows, "Y": known[:, None]} | changes)
+    return images[:, None]
+
+
 WRITERS = {
     "dsprites": write_dsprites,
     "shapes3d": write_shapes3d,
     "cars3d": write_cars3d,
     "mpi3d-toy": write_mpi3d,
+    "coil20": write_coil20,
 }
 
 
@@ -290,7 +300,8 @@ def test_another_array_than_expected_is_refused(write, name, what, cache):
         shapes = {"dsprites": (240, 16, 16), "shapes3d": (288, 16, 16, 3)}
         array = pixels(*shapes.get(name, (1440, 16, 16, 3)))
         change = array[:-1] if what == "shape" else array.astype(np.int16)
-        change = {"imgs" if name == "dsprites" else "images": change}
+        key = {"dsprites": "imgs", "coil20": "X"}.get(name, "images")
+        change = {key: change}
     root, _ = write(name, **change)
     with pytest.raises(data.CorruptData, match=r"expected uint8 \("):
         data.load(name, root=root)
@@ -323,6 +334,25 @@ def test_dsprites_in_another_order_is_refused(write):
     root, _ = write("dsprites", latents_classes=classes[::-1])
     with pytest.raises(data.CorruptData, match="latents_classes is not the grid in order"):
         data.load("dsprites", root=root)
+
+
+def test_coil20_with_other_labels_is_refused(write):
+    root, _ = write("coil20", Y=np.arange(100, dtype=np.uint8)[:, None] // 5)
+    with pytest.raises(data.CorruptData, match=r"Y in .* is not 5 times 1 to 20"):
+        data.load("coil20", root=root)
+
+
+def test_the_real_coil20():
+    """Upright, and turning on: each picture is nearer to its neighbours, the last to the first."""
+    if not (REAL / data.SOURCES["coil20"].file.path).is_file():
+        pytest.skip(f"no COIL-20 in {REAL}: set MDLIB_DATA")
+    everything = data.load("coil20", "all", REAL)
+    turns = everything.images.float().view(20, 72, -1)
+    near = (turns - turns.roll(1, 1)).square().mean((1, 2))
+    far = (turns - turns.roll(36, 1)).square().mean((1, 2))
+    assert (near < far).all()
+    duck = everything.images[0, 0].float()  # it swims to the right: its head is up there
+    assert duck[2:12, 8:20].mean() > 3 * duck[2:12, 24:].mean()
 
 
 def test_mpi3d_is_mapped_in_place_where_it_is_stored(write, cache, monkeypatch):

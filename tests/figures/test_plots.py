@@ -60,6 +60,16 @@ def test_loss_curves_have_a_panel_a_method_and_a_line_a_seed():
     assert axes[0].get_xlabel() == "step" and "nats" in axes[0].get_ylabel()
 
 
+def test_curves_have_their_methods_colours_or_those_that_are_given():
+    rows = pd.DataFrame({"J": [2, 4, 2, 4], "a": [1.0, 2, 3, 4], "m": ["vae", "vae", "x", "x"]})
+    plots.curves(rows, "J", ["a"], "m", plots.COLOURS | {"x": "#b8860b"})
+    lines = [to_hex(line.get_color()) for line in plt.gcf().axes[0].lines if len(line.get_xdata())]
+    assert {to_hex(plots.COLOURS["vae"]), "#b8860b"} <= set(lines)
+    plots.curves(rows, "J", ["a"], "m")
+    lines = [to_hex(line.get_color()) for line in plt.gcf().axes[0].lines if len(line.get_xdata())]
+    assert {to_hex(plots.COLOURS["vae"]), to_hex("C1")} <= set(lines)
+
+
 def test_every_method_has_a_name_and_a_colour_of_its_own():
     known = [*methods.names(), "untrained"]
     assert plots.LABELS.keys() == plots.COLOURS.keys() == set(known)

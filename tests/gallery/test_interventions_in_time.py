@@ -160,11 +160,20 @@ def test_a_perfect_a_merged_and_an_empty_partition(chapter):
 def test_without_psi_the_truth_assigns(chapter):
     g = torch.Generator().manual_seed(0)
     C = torch.randn(500, 4, generator=g)
-    z = torch.stack([-C[:, 2], C[:, 0] + 0.1 * C[:, 1], C[:, 3] ** 3], 1)
-    baseline = chapter["Conditional"](3, plain=True)
-    assert chapter["partition"](baseline, z, C).tolist() == [3, 1, 4]
-    prior = chapter["Prior"](3)
-    assert chapter["partition"](prior, z, C).tolist() == [1, 2, 3]
+    z = torch.stack([-C[:, 2], C[:, 0] + 0.1 * C[:, 1], C[:, 3] ** 3, C[:, 1].tanh()], 1)
+    baseline = chapter["Conditional"](4, plain=True)
+    assert chapter["partition"](baseline, z, C).tolist() == [3, 1, 4, 2]
+    prior = chapter["Prior"](4)
+    assert chapter["partition"](prior, z, C).tolist() == [1, 2, 3, 4]
+
+
+def test_a_variable_gets_a_latent_of_its_own_though_others_are_told_more(chapter):
+    """Its best latent tells another variable more, and the sum is what counts."""
+    C = torch.randn(900, 4, generator=torch.Generator().manual_seed(0))
+    both = 1.2 * C[:, 0] + C[:, 1]  # tells the first more than the second, whom nobody else tells
+    z = torch.stack([both, C[:, 0], C[:, 2], C[:, 3], C[:, 3] + 0.3 * C[:, 0]], 1)
+    baseline = chapter["Conditional"](5, plain=True)
+    assert chapter["partition"](baseline, z, C).tolist() == [2, 1, 3, 4, 4]
 
 
 def test_the_plain_prior_is_standard_normal(chapter, given):

@@ -270,35 +270,9 @@ def test_outside_git_nothing_is_confirmatory(monkeypatch):
 # --- the file
 
 
-def test_the_file_is_what_was_judged(book):
-    spec = load(PLAIN)
-    table = rows(BASE + D, BASE)
-    said = verdicts(spec, table)
-    with pytest.raises(FileNotFoundError, match=r"no verdicts at .*s\.claims\.csv: mdlib collect"):
-        sweep.claims("s")
-    write(spec, said)
-    assert claims_path(spec) == book / "notebooks/sweeps/s.claims.csv"
-    pd.testing.assert_frame_equal(sweep.claims("s"), said, check_dtype=False)
-    load(PLAIN.replace("above", "over"))
-    with pytest.raises(ValueError, match=r"s\.claims\.csv is not of the claims in s\.yaml"):
-        sweep.claims("s")
-    spec = load("")
-    write(spec, verdicts(spec, table))
-    assert not claims_path(spec).exists()
-
-
-def test_a_chapter_shows_verdicts_or_how_to_get_them():
-    spec = load(PLAIN)
-    assert sweep.show_claims("s").to_dict("list") == {"not yet run": ["mdlib sweep s"]}
-    assert not plt.get_fignums()
-    write(spec, verdicts(spec, rows(BASE + D, BASE)))
-    shown = sweep.show_claims("s", "points")
-    assert list(shown) == ["says", "verdict", "n"] and list(shown.index) == ["first"]
-    assert plt.gca().get_xlabel() == "points"
-    plt.close()
-
-
-def test_judge_reads_the_rows_that_were_collected():
+@pytest.fixture
+def collected():
+    """A sweep whose rows were collected; its claim holds."""
     spec = load(PLAIN)
     scores = {1 + n: float(n % 8 + (n < 8) * D[n % 8]) for n in range(16)}
     lines = [
@@ -306,9 +280,63 @@ def test_judge_reads_the_rows_that_were_collected():
         for point in spec.points
     ]
     rowfile.write(spec, list(lines[0]), lines)
+    return spec
+
+
+def test_judge_reads_the_rows_that_were_collected(book, collected):
+    with pytest.raises(FileNotFoundError, match=r"no verdicts at .*s\.claims\.csv: mdlib collect"):
+        sweep.claims("s")
     said = sweep.judge("s")
     assert said.loc["first", "a − b"] == 1
+    assert claims_path(collected) == book / "notebooks/sweeps/s.claims.csv"
     pd.testing.assert_frame_equal(sweep.claims("s"), said, check_dtype=False)
+    spec = load("")
+    write(spec, verdicts(spec, sweep.read_csv(spec)))
+    assert not claims_path(spec).exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("above", "over"),
+        ("metric: score", "metric: score\n    margin: 0.5"),
+        ("metric: score", "metric: score\n    expected: worse"),
+        ("metric: score", "metric: score\n    kind: exploratory"),
+        ("  first:", "  second:"),
+        ("a: {name: p}\n    b: {name: q}", "a: {name: q}\n    b: {name: p}"),
+    ],
+)
+def test_verdicts_on_another_claim_are_told(collected, old, new):
+    sweep.judge("s")
+    assert old in PLAIN
+    load(PLAIN.replace(old, new))
+    with pytest.raises(ValueError, match=r"s\.claims\.csv is not what s\.csv says of"):
+        sweep.claims("s")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("holds", "fails"), (",1.0,", ",1.1,"), ("because", "why"), ("first,", ",")]
+)
+def test_an_edited_verdict_is_told(collected, old, new):
+    sweep.judge("s")
+    text = claims_path(collected).read_text()
+    assert old in text
+    claims_path(collected).write_text(text.replace(old, new, 1))
+    with pytest.raises(ValueError, match=r"s\.claims\.csv is not what s\.csv says of"):
+        sweep.claims("s")
+    claims_path(collected).write_text("")
+    with pytest.raises(ValueError, match=r"s\.claims\.csv holds no verdicts"):
+        sweep.claims("s")
+
+
+def test_a_chapter_shows_verdicts_or_how_to_get_them(collected):
+    assert sweep.show_claims("s").to_dict("list") == {"not yet run": ["mdlib sweep s"]}
+    assert not plt.get_fignums()
+    sweep.judge("s")
+    shown = sweep.show_claims("s", "points")
+    assert list(shown) == ["says", "verdict", "n"] and list(shown.index) == ["first"]
+    assert plt.gca().get_xlabel() == "points"
+    plt.close()
 
 
 def test_claims_make_no_run_stale():

@@ -105,7 +105,7 @@ def test_too_many_settings_for_a_figure(tmp_path):
 
 
 def test_without_rows_it_says_what_to_do(tmp_path):
-    with pytest.raises(FileNotFoundError, match="mdlib sweep s, then mdlib collect s"):
+    with pytest.raises(FileNotFoundError, match=r"mdlib sweep .*s\.yaml, then mdlib collect "):
         sweep.draw(write(tmp_path, GRID))
 
 

@@ -282,13 +282,23 @@ def test_an_engine_that_makes_no_sense_is_refused(scheduler, workers, message):
         pass
 
 
-def test_a_scheduler_file_that_does_not_come_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"dask\.json is not there after 0\.2 s: is a scheduler running"),
+        ("", r"dask\.json is empty after 0\.2 s: is a scheduler running"),
+        ("{not", r"dask\.json has no address: expected a file of dask scheduler's"),
+        ("[1]", r"dask\.json has no address"),
+        ("{}", r"dask\.json has no address"),
+    ],
+)
+def test_a_scheduler_file_that_names_none_is_named(tmp_path, monkeypatch, content, message):
     pytest.importorskip("distributed")
     monkeypatch.setattr(engines, "FILE_PATIENCE", 0.2)
+    if content is not None:
+        (tmp_path / "dask.json").write_text(content)
     with (
-        pytest.raises(
-            OSError, match=r"dask\.json is not there after 0\.2 s: is a scheduler running"
-        ),
+        pytest.raises((OSError, ValueError), match=message),
         engines.opened(str(tmp_path / "dask.json"), None),
     ):
         pass

@@ -120,8 +120,15 @@ def test_which_runs_are_executed_is_decided_by_seed_or_price(small, monkeypatch)
     for seed in range(9):
         sweep.replay(small, seed=seed)
     assert {tuple(numbers) for numbers in asked[4:]} == {(1,), (2,), (3,)}
-    with pytest.raises(ValueError, match=r"runs=4: s has rows of 3 runs"):
+    with pytest.raises(ValueError, match=r"runs=4: expected 1 to 3"):
         sweep.replay(small, runs=4)
+
+
+def test_a_row_more_or_less_is_a_difference(small):
+    frame = sweep.read_csv(small)
+    for kept, anew in [(frame[1:], frame), (frame, frame[1:])]:
+        values = module._values(small, 1, kept, anew)
+        assert {(v.row, v.metric) for v in values if not v.agrees} >= {(2, "part"), (2, "score")}
 
 
 def test_rows_of_another_machine_have_a_tolerance(small):

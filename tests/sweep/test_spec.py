@@ -136,6 +136,13 @@ def test_a_chapter_whose_parameters_cannot_be_read_is_named_once(book):
     assert str(error.value).count("\n") == 0
 
 
+@pytest.mark.parametrize("name", ["number", "run", "run_threads", "sweep_done"])
+def test_a_parameter_called_as_a_column_of_every_table_is_refused(book, name):
+    (book / "notebooks/tiny.py").write_text(CHAPTER.replace("note", name))
+    with pytest.raises(sweep.SpecError, match=rf"s\.yaml:1: .*tiny\.py has a parameter '{name}'"):
+        load("")
+
+
 def test_each_point_is_checked_as_a_run_is_and_data_are_looked_at_once(monkeypatch):
     looked_at, whole = [], execution.check
 
@@ -187,6 +194,8 @@ def test_a_chapter_may_be_a_path_seen_from_the_file(book):
         ("seeds: [1, x]\n", 2, "seeds is [1, 'x']: expected how many"),
         ("retries: -1\n", 2, "retries is -1"),
         ("time_limit: soon\n", 2, "time_limit is 'soon'"),
+        ("time_limit: .inf\n", 2, "time_limit is inf: Input should be less than or equal to"),
+        ("time_limit: 1e7\n", 2, "time_limit is 10000000.0: Input should be less than or equal"),
         ("fixed:\n  dataset: digit\n", 3, "unknown data set 'digit'"),
         ("grid:\n  dataset:\n  - mnist\n  - emnist\n", 5, "unknown data set 'emnist'"),
         ("seeds: 2\nfixed:\n  rate: 1\n  methods: vea\n", 5, "unknown method 'vea'"),

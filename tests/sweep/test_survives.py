@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -38,7 +39,7 @@ SIX = "grid:\n  rate: [1, 2, 3]\nseeds: 2\n"
 
 @pytest.fixture
 def out(tmp_path):
-    return tmp_path / "out"
+    return tmp_path / "out {seed} 'é'"  # papermill would put the seed's value there
 
 
 @pytest.fixture
@@ -386,7 +387,7 @@ def test_a_changed_chapter_makes_its_runs_stale(folder, out):
     one = write(folder, "grid:\n  rate: [1]\n", chapter.read_text(), name="one")
     run(one, out, quiet=True)
     assert sweep.states(spec, out) == {1: "done", 2: "stale"}
-    with pytest.raises(ValueError, match=r"1 runs are stale: .* \(run 2\).* mdlib sweep s"):
+    with pytest.raises(ValueError, match=r"1 runs are stale: .* \(run 2\).* mdlib sweep .*s"):
         sweep.table(spec, out)
     assert sweep.table(spec, out, stale=True)["number"].tolist() == [1, 2]
     assert run(path, out, quiet=True).counts == {"done": 2}
@@ -495,6 +496,51 @@ def test_nothing_is_done_twice(folder, out):
     assert before == {p: p.stat().st_mtime_ns for p in done.iterdir() if p.name != ".lock"}
 
 
+def test_a_run_that_somebody_lost_is_waited_for(folder, out, monkeypatch):
+    """What a killed driver left on a worker goes on; who asks for the same run gets its outcome."""
+    path = write(folder, "")
+    mine = folder_of(path, out, 1)
+    spec = sweep.load(path)
+    task = Task(1, str(spec.chapter.path), "chapter", str(mine), mine.name[-12:], "", {})
+    times = iter(range(0, 10**9, 1000))  # with each look at the clock, a quarter of an hour is gone
+    clock = SimpleNamespace(monotonic=lambda: next(times), sleep=time.sleep)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with plan.locked(mine / plan.LOCK):
+            monkeypatch.setattr(plan, "time", clock)
+            asked = pool.submit(performer.perform, task, threading.Event())
+            time.sleep(0.2)
+            for name in (plan.NOTEBOOK, plan.ENVIRONMENT):
+                (mine / name).write_text("{}")
+            plan.write_status(mine, "done", seconds=7.0)
+            assert not asked.done()
+        assert (asked.result().state, asked.result().seconds) == ("done", 7.0)
+
+
+def test_two_chapters_in_one_folder(folder, out):
+    """Runs of one chapter are none of the other's, not even stale ones."""
+    for name in "ab":
+        path = write(folder / name, "seeds: 2\n", CHAPTER.replace("100 *", f"{ord(name)} *"))
+    assert run(folder / "a/s.yaml", out, quiet=True).counts == {"done": 2}
+    assert sweep.states(sweep.load(path), out) == {1: "waiting", 2: "waiting"}
+    with pytest.raises(FileNotFoundError, match=f"no run of s is done in {out}"):
+        sweep.collect(path, out)
+    assert run(path, out, quiet=True).counts == {"done": 2}
+    for name in "ab":
+        table = sweep.table(folder / name / "s.yaml", out)
+        assert table["score"].tolist() == [ord(name) / 2, ord(name) / 2 + 1]
+
+
+def test_a_module_that_hangs_is_named(folder, out, monkeypatch):
+    """It is imported once for all runs, before the first; the time limit holds there, too."""
+    monkeypatch.setattr(asker, "START", 0.5)
+    chapter = CHAPTER.replace("import mdlib\n", "import mdlib\nimport helper\n")
+    path = write(folder, "retries: 0\ntime_limit: 0.5\n", chapter)
+    (folder / "helper.py").write_text("import time\ntime.sleep(600)\n")
+    done = run(path, out, quiet=True)
+    assert "TimeLimit: what it imports was not imported within 1 s" in done.failures[1]
+    assert sweep.states(sweep.load(path), out) == {1: "failed"}
+
+
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
 def test_a_file_system_without_locks_is_named(folder, out, monkeypatch, number):
     def flock(*_):
@@ -550,6 +596,26 @@ def test_an_outcome_that_the_engine_loses_is_a_failure(folder, out, monkeypatch)
     assert caught.value.code == 5
 
 
+def test_a_third_ctrl_c_leaves_what_does_not_answer(folder, out, monkeypatch):
+    class Frozen:
+        window = 2
+
+        def submit(self, task):
+            return concurrent.futures.Future()
+
+        def everywhere(self, function, *arguments):
+            pass
+
+        def news(self):
+            for _ in range(3):
+                os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(600)
+
+    monkeypatch.setattr(engines, "opened", lambda *_: contextlib.nullcontext(Frozen()))
+    with pytest.raises(driver.Interrupted, match="0 of 2 runs are done and stay so"):
+        run(write(folder, "seeds: 2\n"), out, quiet=True)
+
+
 def test_a_run_goes_on_from_its_checkpoint(folder, out):
     chapter = """\
 # %% tags=["parameters"]
@@ -592,7 +658,8 @@ def test_plan_and_states_are_printed(folder, out):
     plan = [*command, "sweep", path, "--out", out, "--dry-run", "--workers", "2"]
     said = subprocess.run(plan, capture_output=True, text=True, check=True).stdout
     assert (
-        "4 runs, 4 to do: about 4 s with 2 at once (as its notebook took with its defaults)" in said
+        "4 runs, 4 to do: about 0:00:04 with 2 at once (as its notebook took with its defaults)"
+        in said
     )
     assert not out.exists()
     run(path, out, quiet=True)
@@ -604,7 +671,7 @@ def test_plan_and_states_are_printed(folder, out):
     assert "s: 4 of 4 runs" in said
     assert "100.500 ± 0.707" in said
     said = subprocess.run(plan, capture_output=True, text=True, check=True).stdout
-    assert "4 runs, 0 to do: about 0 s" in said
+    assert "4 runs, 0 to do: about 0:00:00" in said
     assert "the median of 4 earlier runs" in said
 
 

@@ -1,6 +1,8 @@
 """A sweep's table is the same from the runs' folders and from NAME.csv, and NAME.csv is bound to
 NAME.yaml and to itself."""
 
+import shutil
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -64,22 +66,23 @@ def collected(folder, text, *recorded, **more):
 
 # --- what a file keeps
 
-WORDS = ["01", "1e3", "10", "", "True", "nan", "NA", "None", "-0", "a, b", 'say "so"', "é", "x\ny"]
+WORDS = ["01", "1e3", "10", "", "True", "nan", "NA", "None", "-0", "a, b", 'say "so"', "é", '"']
+LINES = ["x\ny", "x\ry", "x\r\ny"]
 
 
 def test_text_stays_text(tmp_path):
-    text = "points:\n" + "".join(f"- name: {word!r}\n" for word in WORDS[:-1])
+    text = "points:\n" + "".join(f"- name: {word!r}\n" for word in WORDS)
     spec, out, path = collected(tmp_path, text, lambda p: {"word": p.parameters["name"], "x": 1.5})
     table, kept = sweep.table(spec, out), sweep.read_csv(spec)
-    assert kept["name"].tolist() == WORDS[:-1] == kept["word"].tolist()
+    assert kept["name"].tolist() == WORDS == kept["word"].tolist()
     assert_frame_equal(table, kept)
-    for n, word in enumerate(WORDS[:-1], 1):
+    for n, word in enumerate(WORDS, 1):
         assert sweep.best(kept, "x", name=word)["number"] == n
         assert sweep.best(table, "x", name=word)["number"] == n
     assert len(pd.read_csv(path)) == len(spec.points), "pandas reads it by itself"
 
 
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("word", WORDS + LINES)
 def test_a_recorded_word_is_a_word_in_the_file(tmp_path, word):
     spec, out, _ = collected(tmp_path, "seeds: 2\n", {"found": word}, {"found": "b"})
     kept = sweep.read_csv(spec)
@@ -122,6 +125,31 @@ def test_what_was_used_is_beside_what_was_given(tmp_path):
     assert_frame_equal(sweep.table(spec, out), kept)
 
 
+def test_a_metric_called_as_what_was_used_hides_nothing(tmp_path):
+    spec, out, _ = collected(tmp_path, "seeds: 2\n", {"lr": 0.1, "lr (used)": 0.7})
+    kept = sweep.read_csv(spec)
+    assert kept["lr (used)"].tolist() == [0.1] * 2
+    assert kept["lr (used) (used)"].tolist() == [0.7] * 2
+    assert_frame_equal(sweep.table(spec, out), kept)
+
+
+@pytest.mark.parametrize("name", ["n", "sweep", "setting", "line", "index", ""])
+def test_a_metric_of_any_name_is_summed_up(tmp_path, name):
+    spec, _, _ = collected(tmp_path, "seeds: 2\n", {name: 0.5})
+    kept = sweep.read_csv(spec)
+    assert kept[name].tolist() == [0.5] * 2
+    [said] = sweep.summary(kept, spec).reset_index().to_dict("records")
+    assert (said[name], 2) == ("0.500 ± 0", said["n (values)" if name == "n" else "n"])
+
+
+def test_a_parameter_n_is_a_setting_beside_the_count(tmp_path, monkeypatch):
+    chapter = CHAPTER.replace("out =", "n = 4  # of what\nout =")
+    monkeypatch.setattr(sys.modules[__name__], "CHAPTER", chapter)
+    spec, _, _ = collected(tmp_path, "grid: {n: [4, 5]}\nseeds: 3\n", {"x": 1.5})
+    said = sweep.summary(sweep.read_csv(spec), spec).reset_index()
+    assert said.to_dict("list") == {"n": [4, 5], "x": ["1.500 ± 0"] * 2, "n (values)": [3, 3]}
+
+
 def test_how_a_run_was_made_is_kept(tmp_path):
     spec, _, path = collected(tmp_path, "", {"x": 1})
     made = sweep.read_csv(spec).iloc[0]
@@ -157,6 +185,9 @@ def three(tmp_path):
         ("cpu", "gpu", r"row 2 \(run 1\)"),
         ("3 of 3", "2 of 3", r"row 2 \(run 1\)"),
         ("\n1,0", "\n1,0,", r"row 2 \(run 1\)"),
+        ("a,0.5", 'a,9"0.5', r"row 2 \(run 1\)"),
+        ("a,0.5", '"a"b,0.5', r"row 2 \(run 1\)"),
+        ("\n2,", "\n<<<<<<< HEAD\n2,", r"row 4 \(run <<<<<<< HEAD\)"),
         ("number", "nr", "no table as"),
         (",run_digest", "", "no table as"),
     ],
@@ -166,7 +197,7 @@ def test_an_edited_value_is_told(three, old, new, message):
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
-    with pytest.raises(ValueError, match=rf"s\.csv.*{message}.*mdlib collect s"):
+    with pytest.raises(ValueError, match=rf"s\.csv.*{message}.*mdlib collect .*s"):
         sweep.read_csv(spec)
 
 
@@ -179,11 +210,29 @@ def test_lost_rows_are_told(three, lost):
         sweep.read_csv(spec)
 
 
-def test_other_line_ends_are_no_edit(three):
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        lambda content: content.replace(b"\n", b"\r\n"),
+        lambda content: b"\xef\xbb\xbf" + content,
+        lambda content: content.removesuffix(b"\n"),
+        lambda content: content.replace(b"\n", b"\r\n\r\n"),
+    ],
+)
+def test_what_an_editor_does_to_lines_is_no_edit(three, rewrite):
     spec, path = three
     before = sweep.read_csv(spec)
-    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    path.write_bytes(rewrite(path.read_bytes()))
     assert_frame_equal(sweep.read_csv(spec), before)
+
+
+def test_rows_in_another_order_are_told(three):
+    spec, path = three
+    lines = path.read_text().splitlines(keepends=True)
+    for order in ([0, 3, 4, 1, 2, 5, 6], [0, 1, 3, 2, 4, 5, 6]):
+        path.write_text("".join(lines[n] for n in order))
+        with pytest.raises(ValueError, match="are not in the order of their numbers"):
+            sweep.read_csv(spec)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +265,7 @@ def test_a_parameter_that_came_later_had_its_default(three):
 def test_missing_runs_are_marked(tmp_path):
     spec, _, path = collected(tmp_path, "seeds: 3\n", {"x": 1.0}, missing=[2])
     assert set(pd.read_csv(path)["sweep_done"]) == {"2 of 3"}
-    with pytest.warns(UserWarning, match=r"s\.csv has 2 of 3 runs: mdlib sweep s"):
+    with pytest.warns(UserWarning, match=r"s\.csv has 2 of 3 runs: mdlib sweep .*s"):
         assert sweep.read_csv(spec)["number"].tolist() == [1, 3]
 
 
@@ -239,6 +288,15 @@ def test_a_run_whose_environment_is_lost_is_not_done(tmp_path, harm):
     assert plan.read_status(folder) is None
     assert sweep.table(spec, out)["number"].tolist() == [1, 3]
     assert sweep.states(spec, out)[2] == "waiting"
+
+
+def test_the_files_of_another_run_are_not_those_of_this_one(tmp_path):
+    spec, out = make(tmp_path, "seeds: 3\n", lambda point: {"x": point.number})
+    one, two, _ = (out / name for name in sweep.table(spec, out)["run"])
+    for path in one.iterdir():
+        shutil.copy(path, two / path.name)
+    assert sweep.states(spec, out) == {1: "done", 2: "waiting", 3: "done"}
+    assert sweep.table(spec, out)["x"].tolist() == [1, 3]
 
 
 @pytest.mark.parametrize("name", COMMITTED)
