@@ -34,7 +34,7 @@ def refresh(chapter: chapters.Chapter, notebook_path: Path, root: Path = ROOT) -
     clean(notebook)
     notebook.metadata["mdlib"] = made_with  # tells whether the outputs belong to the present source
     for cell in notebook.cells:
-        if "picture" in cell.metadata.get("tags", []):  # its first figure is README's and the site's
+        if "picture" in cell.metadata.get("tags", []):  # README and the site show it
             png, *_ = [o.data["image/png"] for o in cell.outputs if "image/png" in o.data]
             with atomic_write(root / PICTURES / f"{chapter.path.stem}.png") as temporary:
                 temporary.write_bytes(b64decode(png))
