@@ -404,6 +404,7 @@ colours = [
     ("brightness", mapped.styles["brightness"], "viridis"),
 ]
 
+# %% tags=["hide-input"]
 _, axes = plt.subplots(2, 4, figsize=(7, 3.9))
 for row, name in zip(axes, ("VAE", "SimVE, flat"), strict=True):
     z = models[name].encode(x)
