@@ -622,7 +622,7 @@ tables.mean_std(results, best=["all labels, clean", "all labels, views"])
 #
 # With all labels and *clean* digits every code does well, the untrained one among them. It is the one question in which
 # training can hardly help. Asked for the class of new *views*, the untrained encoder falls behind.
-
+#
 # **A collapsed projection is not a collapsed code.** The projector can throw directions away by itself; exercise 3 asks
 # where it happens. The code of a cripple may become narrower, and need not (BYOL's without predictor is a little wider
 # than BYOL's in Table 2, and no worse). And a linear probe may weigh a weak direction as heavily as it likes: with all
