@@ -402,7 +402,7 @@ for axis in plt.gcf().axes:
 plt.show()
 
 # %% [markdown]
-# *Figures 2 to 4, Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
+# *Figures 2, 3 and 4, Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
 #
 # *Figure 5. The figure to remember. Left: the right code's score on tied rows, less that on all pictures. Middle: the
 # same for trained codes. A score that is not confused stays at 0. Right: on tied rows, what the right code is ahead of

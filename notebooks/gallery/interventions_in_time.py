@@ -392,7 +392,7 @@ plots.dots(source, READINGS[:5], list(found), by="variant")
 pd.concat(sweep.show_claims(f"gallery_interventions_{s}") for s in sweeps)
 
 # %% [markdown]
-# *Figures 3 to 5, Table 2. Each claim, its interval (95 %, Student's, by seed), and its verdict after Holm's adjustment.*
+# *Figures 3, 4 and 5, Table 2. Each claim, its interval (95 %, Student's, by seed), and its verdict after Holm's adjustment.*
 #
 # With targets **shuffled** in time, the same frames and the same network put all latents into block 0: a column of the
 # table that is no better than block 0's loses by the 1 % that block 0 is cheaper. So the matrix is the targets' work.
