@@ -131,7 +131,7 @@ def span(centre, half):
     return inside.clamp(min=0)
 
 
-# %% tags=["shares"]
+# %% tags=["data", "hide-input"]
 def shares(factors):
     """Of wall, floor, side, front and children, in each pixel: [N, 8, 64, 64]."""
     scale, turn = factors[:, 1], math.pi / 6 * (2 * factors[:, 9] - 1)
@@ -239,7 +239,7 @@ def stages(sizes, *three):
     return nn.ModuleList([nn.Sequential(*one) for one in three[:height]])
 
 
-# %% tags=["encoder"]
+# %% tags=["method"]
 class Down(nn.Module):
     """Images → means, then log-variances, of all groups: [N, 2D]."""
 
