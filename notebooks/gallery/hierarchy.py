@@ -78,11 +78,11 @@ def draws(seed):
 # steps of $\sigma / n$. Five factors are independent: the hues of head, floor and wall, the head's size, the azimuth. The
 # parent $P$ and the children's hues $C_1 \dots C_4$, modulo 1:
 #
-# $$ \begin{aligned}
+# \begin{align*}
 #    \text{variant 1:}\quad & P = \text{head} + g_7(.2), & C_k &= P + u_7(-.1, .1), \\
 #    \text{variant 2:}\quad & P = u_7(0, 1), & C_k &= P + g_7(.1), \\
-#    \text{variant 3:}\quad & P = u_7(0, 1), & C_k &= P + g_7(.2).
-#    \end{aligned} \tag{1} $$
+#    \text{variant 3:}\quad & P = u_7(0, 1), & C_k &= P + g_7(.2). \tag{1}
+# \end{align*}
 #
 # The drawing is ours, in parallel projection, with the proportions of the released scene, the camera nearer: a box on the
 # floor, turned by up to 30° either way, with four squares in the middle of its front.
