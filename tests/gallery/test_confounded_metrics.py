@@ -4,20 +4,11 @@ import math
 
 import pytest
 import torch
-from chapter_cells import namespace, text
+from chapter_cells import draws
 
 from mdlib import metrics
 
 CHAPTER = "gallery/confounded_metrics"
-
-
-@pytest.fixture(scope="module")
-def chapter():
-    return namespace(text(CHAPTER))
-
-
-def draws(seed):
-    return torch.Generator().manual_seed(seed)
 
 
 ALL = torch.cartesian_prod(*[torch.arange(4)] * 6)

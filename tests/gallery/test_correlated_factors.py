@@ -3,21 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from chapter_cells import namespace, text
+from chapter_cells import draws
 
 from mdlib import losses
 from mdlib.methods.vae import Posterior
 
 CHAPTER = "gallery/correlated_factors"
-
-
-@pytest.fixture(scope="module")
-def chapter():
-    return namespace(text(CHAPTER))
-
-
-def draws(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 # --- support

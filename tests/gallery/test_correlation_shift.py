@@ -5,18 +5,9 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from chapter_cells import namespace, text
+from chapter_cells import draws
 
 CHAPTER = "gallery/correlation_shift"
-
-
-@pytest.fixture(scope="module")
-def chapter():
-    return namespace(text(CHAPTER))
-
-
-def draws(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 # --- what is exact

@@ -4,21 +4,12 @@ import math
 
 import pytest
 import torch
-from chapter_cells import broken, check, namespace, tagged, text
+from chapter_cells import broken, check, draws, tagged, text
 
 from mdlib import losses
 
 CHAPTER = "gallery/hierarchy"
 RELEASE = "yukunchen113/compvae, 5d893b19"  # the commit whose formulas the frozen numbers are of
-
-
-@pytest.fixture(scope="module")
-def chapter():
-    return namespace(text(CHAPTER))
-
-
-def draws(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 # --- the hierarchy (1) ----------------------------------------------------------------------------

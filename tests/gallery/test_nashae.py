@@ -2,15 +2,9 @@
 
 import pytest
 import torch
-from chapter_cells import namespace, text
 from sklearn.metrics import roc_auc_score
 
 CHAPTER = "gallery/nashae"
-
-
-@pytest.fixture(scope="module")
-def chapter():
-    return namespace(text(CHAPTER))
 
 
 @pytest.fixture

@@ -3,18 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from chapter_cells import namespace, text
+from chapter_cells import draws
 
 CHAPTER = "gallery/posthoc_concepts"
-
-
-@pytest.fixture(scope="module")
-def chapter():
-    return namespace(text(CHAPTER))
-
-
-def draws(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def test_each_solver_is_exact_on_its_own_assumption_only(chapter):

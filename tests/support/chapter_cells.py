@@ -9,8 +9,10 @@ from typing import Any
 import jupytext
 import matplotlib
 import pytest
+import torch
 
 from mdlib.notebook import chapters
+from mdlib.registry import random_stream
 
 matplotlib.use("Agg")
 
@@ -49,6 +51,11 @@ def run(source: str, space: dict[str, Any], name: str) -> dict[str, Any]:
     """Execute code in `space`, under a name that a traceback shows; return the space."""
     exec(compile(source, name, "exec"), space)
     return space
+
+
+def draws(seed: int = 0) -> torch.Generator:
+    """A stream of random numbers of its own for a test."""
+    return random_stream(seed)
 
 
 def broken(source: str, change: tuple[str, str] | None) -> str:
