@@ -364,7 +364,7 @@ plt.show()
 # - **The condition helps, and is cheap.** With CMI = 0 a code tells less of the other digit, is right more often away from
 #   home in every seed, and as good as the base at home (equivalent within 2.5 points). With a thousand labelled pairs the
 #   same holds. How *much* it helps is less sure than the pilot said: the interval of the gain reaches below 4 points.
-# - **Plain independence has no good price.** A strong λ costs several points at home; a weak one leaves half of the gap away
+# - **Plain independence has no good price.** A strong λ costs 9 points at home; a weak one has a third of CMI's gain away
 #   from home. At the price between, we cannot tell it from CMI at either end. "Worse than CMI" holds for two of the six
 #   contrasts, and is undecided for four.
 # - **Most of the gap stays.** Trained without correlation, the same network loses nothing at the opposite correlation, and
