@@ -48,8 +48,10 @@ import time
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
 import torch
 import torch.nn.functional as F
+from IPython.display import display
 from sklearn.ensemble import ExtraTreesRegressor
 from torch import nn
 
@@ -116,7 +118,6 @@ def hierarchy(variant, n, g):
     return torch.cat([hues[:1], scale[None], hues[1:], azimuth[None]]).T
 
 
-# %% tags=["data", "hide-input"]
 def colour(hue):
     """Hues [N] → full colours, RGB [N, 3]."""
     sector = 6 * hue[:, None] + torch.tensor([0.0, 4.0, 2.0])
@@ -165,7 +166,6 @@ def render(factors):
     return torch.cat(found)
 
 
-# %% tags=["hide-input"]
 g = draws(seed)
 plots.image_grid(
     torch.stack([render(hierarchy(v, 8, g)) for v in (1, 2, 3)]),
@@ -474,36 +474,29 @@ results.drop(columns="variant").set_index("model").T.astype(float).round(3)
 #
 # They were written in `notebooks/sweeps/gallery_hierarchy.yaml` before the sweep ran, with seeds that no trial had used.
 
-# %%
-sweep.show_claims("gallery_hierarchy", "ladder − VAE of one layer")
-
-# %% [markdown]
-# *Figure 4 and Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
-
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "reads-rows"]
+display(sweep.show_claims("gallery_hierarchy", "ladder − VAE of one layer"))
 swept = sweep.read_csv("gallery_hierarchy")
 source = swept if len(swept) else results
-ladders = source[source["model"] == "ladder"].groupby("variant")
-panels = {"figsize": (7, 2.6), "sharey": True, "squeeze": False}
-_, axes = plt.subplots(1, len(ladders), **panels)
-for axis, (v, part) in zip(axes[0], ladders, strict=True):
-    for n, kind in enumerate(ASKED):
-        known = part[[f"{kind}, R² {rung}" for rung in GROUPS]]
-        mean, spread = known.mean(), known.std()
-        style = {"marker": "os^"[n], "ms": 5, "capsize": 2, "label": kind}
-        axis.errorbar([*GROUPS], mean, yerr=spread, **style)
-    axis.set(title=f"variant {v}", ylim=(-0.25, 1.05))
+known = [f"{kind}, R² {rung}" for kind in ASKED for rung in GROUPS]
+known = source[source["model"] == "ladder"].melt(["variant"], known)
+known[["of", "rung"]] = known["variable"].str.split(", R² ", expand=True)
+shape = {"figsize": (7, 2.6), "sharey": True, "squeeze": False}
+_, axes = plt.subplots(1, known["variant"].nunique(), **shape)
+drawn = {"x": "rung", "y": "value", "hue": "of", "markers": [*"os^"]}
+for axis, (v, part) in zip(axes[0], known.groupby("variant"), strict=True):
+    sns.pointplot(part, **drawn, errorbar="sd", dodge=True, ax=axis)
     axis.legend(fontsize=7)
-axes[0, 0].set_ylabel("$R^2$ of hues")
+    axis.set(title=f"variant {v}", xlabel="", ylabel="$R^2$ of hues")
 plt.show()
-by_model = source.groupby(["variant", "model"], sort=False)
 columns = ["overall", "parent", "child", "child, one latent", "child, R²"]
+by_model = source.groupby(["variant", "model"], sort=False)
 by_model[[*columns, "nats too many"]].mean().round(3)
 
 # %% [markdown]
-# *Figure 5. The figure to remember. What each rung of the ladder, by itself, knows of parent, children, floor and wall.*
-#
-# *Table 4. Means over the sweep's seeds (this run's, where there is no sweep).*
+# *Figure 4 and Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment. Figure 5. The
+# figure to remember: what each rung of the ladder, by itself, knows of parent, children, floor and wall; mean ± one deviation.
+# Table 4. Means over the sweep's seeds (this run's, where there is no sweep).*
 #
 # **What the seeds say: no advantage of the ladder is shown.** The released score of children is 0 in all runs of both models;
 # the best latent of a child knows more in the ladder by .024, .042 and .006 in variants 1 to 3, all undecided, and the
@@ -514,7 +507,7 @@ by_model[[*columns, "nats too many"]].mean().round(3)
 #
 # **A rung is not a level of the hierarchy.** Floor and wall sit on the lowest one in all variants. Where the family sits hangs on
 # the variant: on the middle rung in 1, on the two upper ones in 2, nowhere in 3. On the lowest, where a pilot at 16 × 16
-# pixels had found it, there is next to nothing: in variant 2 the parent's $R^2$ is .25 *lower* there than on the top.
+# pixels had found it, there is least: in variant 2 the parent's $R^2$ is .25 *lower* there than on the top.
 #
 # ## What this does not show
 #
