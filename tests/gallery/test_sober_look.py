@@ -114,6 +114,19 @@ def test_dip_vaes_differ_in_whose_covariance_it_is(losses_of):
     assert first["diagonal"] > 10 * second["diagonal"]
 
 
+def test_look_has_the_networks_own_bound(chapter, losses_of, monkeypatch):
+    monkeypatch.setitem(chapter, "images", chapter["images"][:300])
+    network = chapter["train"]("beta_vae", 4.0, 3)
+    last = [m for m in network.encoder.modules() if isinstance(m, torch.nn.Linear)][-1]
+    last.bias.data[:3] += 3.0  # a KL that is not next to nothing: 4.5 nats a dimension
+    found, mean, z, kls = chapter["look"](network, 3)
+    bound = network.elbo(chapter["images"], 4, torch.Generator().manual_seed(1)).mean().item()
+    assert found["ELBO"] == pytest.approx(bound, abs=1)
+    assert found["KL"] == pytest.approx(kls.sum().item()) and kls[:3].min() > 4
+    assert mean.shape == z.shape == (300, 6) and not torch.equal(mean, z)
+    assert found["TC"] == pytest.approx(found["Gaussian TC, sampled"], abs=0.5)
+
+
 def test_a_perfect_code_scores_high_and_noise_does_not(chapter, monkeypatch):
     generator = torch.Generator().manual_seed(0)
     factors = torch.randint(3, (2000, 3), generator=generator)
@@ -192,6 +205,16 @@ def test_jackknife_takes_the_bias_away(chapter):
     assert found.mean() == pytest.approx(rows["x"].var(ddof=1))
 
 
+def test_whose_has_all_three_shares_for_each_seed(chapter):
+    rows = made_rows(chapter, [[0, 4], [2, 6]], 0.5)
+    found = chapter["whose"](rows)
+    assert found.shape == (10, 3)
+    np.testing.assert_allclose(found.sum(1), 1)
+    shares = pd.DataFrame([chapter["shares"](rows, v) for v in chapter["SCORES"]]).mean()
+    np.testing.assert_allclose(found.mean(0), shares, atol=0.01)
+    assert found[:, 1].mean() > found[:, 0].mean() > found[:, 2].mean() > 0
+
+
 def test_transfer_is_perfect_between_equals_and_none_between_opposites(chapter):
     effects = np.array([[0.0, 3.0], [1.0, 2.0]])
     same = made_rows(chapter, effects, 0.01, datasets=("scenes", "sprites"))
@@ -227,9 +250,14 @@ def test_judged_says_holds_fails_and_undecided(chapter):
 
 def test_across_sees_luck_and_settings_that_carry_over(chapter):
     effects = np.array([[0.0, 3.0], [1.0, 2.0]])
-    of = {"datasets": ("scenes", "sprites")}
-    steady = chapter["across"](made_rows(chapter, effects, 0.01, **of))["verdict"]
+
+    def verdicts(effects, noise):
+        rows = made_rows(chapter, effects, noise, datasets=("scenes", "sprites"))
+        held = {d: chapter["whose"](part) for d, part in rows.groupby("dataset")}
+        return chapter["across"](rows, held)["verdict"]
+
+    steady = verdicts(effects, 0.01)
     assert (steady[["the seed's share, scenes", "the seed's share, sprites"]] == "fails").all()
-    luck = chapter["across"](made_rows(chapter, 0 * effects, 1.0, **of))["verdict"]
+    luck = verdicts(0 * effects, 1.0)
     assert (luck[["the seed's share, scenes", "the seed's share, sprites"]] == "holds").all()
     assert (luck.filter(like="data,") != "holds").all()
