@@ -148,9 +148,10 @@ def trained(x, strength, hidden):
 # %% [markdown]
 # ## Signals with two factors
 #
-# The authors' beam synthesis: square pulses of length 1000, with a frequency out of three and a duty cycle out of 120. (Only
-# 212 of the 360 differ as we draw them: at 20 periods, a step of the duty cycle is a quarter of a sample.) An
-# autoencoder with $m = 4$ has twice the dimensions it needs. For images there are the package's `sprites` and `scenes`.
+# Beams after the authors' beam synthesis, of its size: pulses of length 1000, with a frequency out of three and a duty cycle
+# out of 120. Ours are square. (So only 212 of the 360 differ: at 20 periods, a step of the duty cycle is a quarter of a
+# sample. Theirs come from a simulation, with slopes, and all 360 differ.) An autoencoder with $m = 4$ has twice the
+# dimensions it needs. For images there are the package's `sprites` and `scenes`.
 
 
 # %% tags=["data", "hide-input"]

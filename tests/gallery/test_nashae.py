@@ -60,7 +60,7 @@ def test_the_encoder_is_pushed_through_the_regressors_inputs_only(chapter, regre
     torch.testing.assert_close(found, through)
 
 
-def test_beams_are_the_official_360(chapter):
+def test_beams_are_a_grid_of_360(chapter):
     x, v = chapter["beams"]()
     assert x.shape == (360, 1000) and v.amax(0).tolist() == [2, 119]
     different = [len(x[v[:, 0] == f].unique(dim=0)) for f in range(3)]
