@@ -159,3 +159,43 @@ def test_a_step_of_the_game_trains_critics_and_leaves_codes_a_gradient(chapter):
     moved = [not torch.equal(a, b) for a, b in zip(before, critics.parameters(), strict=True)]
     assert all(moved)
     assert z.grad.abs().sum(0).gt(0).all()
+
+
+@pytest.fixture
+def played(chapter):
+    """Codes whose blocks share a secret, critics that have learned to see it, their optimiser."""
+    secret = torch.randn(256, 1, generator=draws())
+    z = secret + 0.3 * torch.randn(256, 10, generator=draws(1))
+    s = torch.randint(2, (256, 2), generator=draws(2))
+    torch.manual_seed(0)
+    critics = torch.nn.ModuleList(chapter["Critic"]() for _ in range(2))
+    optimiser = torch.optim.Adam(critics.parameters(), 1e-2)
+    for step in range(40):
+        chapter["game"](z, s, "CMI = 0", critics, optimiser, draws(step))
+    return z, s, critics, torch.optim.SGD(critics.parameters(), 0.0)  # they learn no more
+
+
+def test_the_encoder_is_paid_for_what_critics_take_for_the_other(chapter, played):
+    """Codes that follow the game's gradient become harder to tell from those dealt anew."""
+    z, s, critics, still = played
+
+    def told(codes):
+        codes = (codes - codes.mean(0)) / codes.std(0)
+        pairs = chapter["rounds"](codes, s, "CMI = 0", draws(99))
+        losses = [chapter["critic_loss"](c, *pair) for c, pair in zip(critics, pairs, strict=True)]
+        return sum(losses).item() / 2
+
+    assert told(z) < math.log(2) - 0.1, "the critics see the secret"
+    moved = z.clone().requires_grad_()
+    chapter["game"](moved, s, "CMI = 0", critics, still, draws(99)).backward()
+    after = told((moved - 5 * moved.grad).detach())
+    assert after > told(z)
+
+
+def test_to_shrink_codes_changes_nothing_in_the_game(chapter, played):
+    z, s, critics, still = played
+    whole, shrunk = (
+        chapter["game"](codes, s, "CMI = 0", critics, still, draws(99))
+        for codes in (z, 0.01 * z + 3)
+    )
+    torch.testing.assert_close(whole, shrunk, rtol=1e-3, atol=1e-3)

@@ -2,10 +2,11 @@
 
 import math
 
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from chapter_cells import namespace, text
+from chapter_cells import cells, namespace, run, text
 
 from mdlib import losses
 
@@ -89,3 +90,21 @@ def test_only_one_score_sees_the_missing_factor(chapter):
     scores = chapter["scores"](known[:, :4].float(), known)
     assert scores["BetaVAE"] >= 0.97 and scores["FactorVAE"] <= 0.87  # the sheet's thresholds
     assert chapter["scores"](known.float(), known)["FactorVAE"] >= 0.99
+
+
+def test_rivals_are_held_against_the_curve_at_their_own_reconstruction(chapter):
+    (cell,) = [code for _, code in cells(text(CHAPTER)) if "curve = results" in code]
+    _, _, after = cell.partition("results = pd.DataFrame(rows)\n")
+    made = [
+        ("beta_vae", 30.0, 0.0, 0.2),
+        ("beta_vae", 20.0, 2.0, 0.1),
+        ("beta_tcvae", 25.0, 0.4, 0.5),
+    ]
+    made += [("factor_vae", 40.0, 0.1, 0.3)]  # where the curve does not reach
+    columns = ["method", "reconstruction", "TC", "MIG"]
+    results = pd.DataFrame(made, columns=columns).assign(strength=1.0)
+    found = run(after, chapter | {"results": results}, "curve")["results"]
+    for score, expected in (("TC", 0.4 - 1.0), ("MIG", 0.5 - 0.15)):
+        above = found[f"{score} − β-VAE's"]
+        assert above.isna().tolist() == [True, True, False, True]
+        assert above[2] == pytest.approx(expected)
