@@ -15,10 +15,11 @@ from mdlib.data.base import CorruptData, Dataset, Facts, Source
 from mdlib.io import atomic_write
 
 RETRIES = 2  # of a download that breaks off
-WHERE = (
-    "pass download=True to fetch it, or say where it is:"
-    " root=… in Python, --data-root on the command line, MDLIB_DATA in the environment"
+PLACES = (
+    "say where it is: root=… in Python, --data-root on the command line, MDLIB_DATA in the"
+    " environment"
 )
+WHERE = f"pass download=True to fetch it, or {PLACES}"
 
 
 def cache_folder() -> Path:
@@ -51,6 +52,11 @@ class File:
         `quick` trusts the size; where no size is known the checksum is computed all the same.
         """
         path = root / self.path
+        if path.is_dir():
+            raise FileNotFoundError(
+                f"{name}: {path} is a folder, expected a file of that name. Remove it, then"
+                f" {self.hint}"
+            )
         bytes_ = "" if self.size is None else f" ({self.size} bytes)"
         if not path.is_file():
             raise FileNotFoundError(f"{name}: {path} is missing{bytes_}: {self.hint}")

@@ -236,6 +236,28 @@ def test_grid_file_missing_or_damaged_is_refused(write, name):
             function(name, root=root)
 
 
+@pytest.mark.parametrize("name", GRIDS)
+def test_what_is_said_of_a_file_can_be_done(write, name):
+    """Nobody is told to download what nobody publishes."""
+    root, _ = write(name)
+    file = data.SOURCES[name].file
+    path = root / file.path
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(FileNotFoundError, match=f"^{name}: {path} is a folder, expected a file"):
+        data.load(name, root=root)
+    path.rmdir()
+    path.write_bytes(b"")
+    for error in (data.CorruptData, FileNotFoundError):
+        with pytest.raises(error) as told:
+            data.load(name, root=root)
+        said = str(told.value)
+        assert ("download=True" in said) == bool(file.url)
+        assert "MDLIB_DATA" in said
+        assert file.url or "put coil20_32px/COIL20.mat (data/COIL20.mat of github.com" in said
+        path.unlink(missing_ok=True)
+
+
 def test_a_file_is_downloaded_and_damage_is_kept_beside(write, server, monkeypatch, capfd):
     root, images = write("dsprites")
     folder, address, asked = server
