@@ -341,7 +341,7 @@ results.set_index("model").round(3).astype(object).fillna("")
 # They were written down in `notebooks/sweeps/gallery_beta_vae_again.yaml` before the sweep ran: five seeds that no pilot had
 # used, each with five $\beta$ and three trainings of each.
 
-# %%
+# %% tags=["reads-rows"]
 sweep.show_claims("gallery_beta_vae_again")
 
 # %% [markdown]
@@ -356,7 +356,7 @@ sweep.show_claims("gallery_beta_vae_again")
 #   random projection of the pixels. MIG and MED go on rising up to β = 10, where one dimension is left and all pictures are
 #   blurs: no score of codes replaces a look at the pictures.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "reads-rows"]
 swept = sweep.read_csv("gallery_beta_vae_again")
 source = swept if len(swept) else results.assign(dataset=dataset)
 sets = list(dict.fromkeys(source["dataset"]))

@@ -299,13 +299,13 @@ results.drop(columns="data").round(3)
 # They were written down in `notebooks/sweeps/gallery_correlated_factors.yaml` before the sweep ran, with seeds that no pilot had
 # used.
 
-# %%
+# %% tags=["reads-rows"]
 sweep.show_claims("gallery_correlated_factors")
 
 # %% [markdown]
 # *Figure 2 and Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
 
-# %%
+# %% tags=["hide-input", "reads-rows"]
 swept = sweep.read_csv("gallery_correlated_factors")
 source = swept[swept["data"] == "sprites"] if len(swept) else results
 _, axes = plt.subplots(1, 2, figsize=(7, 3))

@@ -325,13 +325,13 @@ results.set_index(["method", "λ"]).round(3)
 # They were written down in `notebooks/sweeps/gallery_correlation_shift.yaml` before the sweep ran on MNIST, with seeds that no
 # pilot had used.
 
-# %%
+# %% tags=["reads-rows"]
 sweep.show_claims("gallery_correlation_shift", "difference")
 
 # %% [markdown]
 # *Figure 2 and Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
 
-# %%
+# %% tags=["hide-input", "reads-rows"]
 swept = sweep.read_csv("gallery_correlation_shift")
 source = swept[swept["labelled"] == 0] if len(swept) else results
 source = source.rename(columns={"accuracy, home": 1, "accuracy, 0": 0})

@@ -284,13 +284,13 @@ plt.show()
 #
 # They were written down in `notebooks/sweeps/gallery_nashae.yaml` before the sweep ran, with seeds that no pilot had used.
 
-# %%
+# %% tags=["reads-rows"]
 sweep.show_claims("gallery_nashae")
 
 # %% [markdown]
 # *Figure 3 and Table 2. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "reads-rows"]
 swept = sweep.read_csv("gallery_nashae")
 source = swept if len(swept) else results.assign(signals=signals)
 source = source.assign(

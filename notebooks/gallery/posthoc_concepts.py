@@ -193,13 +193,13 @@ results.pivot(index="method", columns="ρ", values="MCC").round(3)
 # They were written down in `notebooks/sweeps/gallery_posthoc_concepts.yaml` before the sweep ran, with seeds that no pilot had
 # used.
 
-# %%
+# %% tags=["reads-rows"]
 sweep.show_claims("gallery_posthoc_concepts")
 
 # %% [markdown]
 # *Figure 1 and Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
 
-# %%
+# %% tags=["hide-input", "reads-rows"]
 swept = sweep.read_csv("gallery_posthoc_concepts")
 source = swept if len(swept) else results
 _, axis = plt.subplots(figsize=(4.5, 2.8))

@@ -297,13 +297,13 @@ results.set_index("arm").round(3)
 # They were written down in `notebooks/sweeps/gallery_reconstruction_loss.yaml` before the sweep ran, with seeds that no pilot
 # had used.
 
-# %%
+# %% tags=["reads-rows"]
 sweep.show_claims("gallery_reconstruction_loss", "difference of MIG")
 
 # %% [markdown]
 # *Figure 3 and Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "reads-rows"]
 swept = sweep.read_csv("gallery_reconstruction_loss")
 source = swept if len(swept) else results
 labels = {arm: arm for arm in ARMS}

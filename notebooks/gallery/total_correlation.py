@@ -380,13 +380,13 @@ pd.DataFrame(made).set_index("method").round(2)
 # They were written down in `notebooks/sweeps/gallery_total_correlation.yaml` before the sweep ran, with seeds that no pilot
 # had used.
 
-# %%
+# %% tags=["reads-rows"]
 sweep.show_claims("gallery_total_correlation", "difference")
 
 # %% [markdown]
 # *Figure 1 and Table 5. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "reads-rows"]
 swept = sweep.read_csv("gallery_total_correlation")
 source = swept if len(swept) else results
 trained = source[source["TC"].notna()]
