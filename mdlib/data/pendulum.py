@@ -151,6 +151,20 @@ def answers(
     return torch.stack([done, seen, alone])
 
 
+def film(
+    causes: Sequence[Sequence[float]] | Tensor, size: int = _SIDE
+) -> tuple[UInt8[Tensor, "4 9 3 images 3 size size"], dict[str, Sequence]]:
+    """The three `answers` for each variable at nine places on its range, as pictures, and what the
+    first two dimensions are: what `mdlib.figures.explorable.film` takes. Causes [N, 2] in degrees;
+    ValueError as `answers`."""
+    variables, shares = (*CAUSES, *EFFECTS), [n / 10 for n in range(1, 10)]
+    found = [answers(causes, k, share) for k in range(len(variables)) for share in shares]
+    scenes = torch.stack(found)
+    images = render(scenes[..., :2].flatten(0, 2), size, shadows=scenes[..., 2:].flatten(0, 2))
+    shape = (len(variables), len(shares), *scenes.shape[1:3])
+    return images.unflatten(0, shape), {"variable": variables, "value": shares}
+
+
 def _checked(causes: Sequence[Sequence[float]] | Tensor) -> Tensor:
     causes = as_tensor(causes, "causes").float()
     need(

@@ -5,12 +5,14 @@ Each function draws and returns nothing, so that a cell may end on it; `plt.gcf(
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+import torch
 from torch import Tensor
 
 from mdlib import methods
@@ -113,6 +115,30 @@ def image_grid(
         axes.set_xticks((np.arange(columns) + 0.5) * (width + 2 * pad), column_labels)
         axes.xaxis.tick_top()
     axes.tick_params(length=0)
+
+
+_PNG = "data:image/png;base64,"
+
+
+def as_text(images: Tensor) -> str:
+    """Grey square images [N, 1, S, S] in [0, 1], side by side, as a PNG that a cell of a table
+    holds: text that a browser takes for a picture's address. Kept with 8 bits."""
+    from torchvision.io import encode_png
+
+    strip = (255 * images).round().to(torch.uint8).cpu().unbind(0)
+    png = encode_png(torch.cat(strip, 2), compression_level=9)
+    return _PNG + base64.b64encode(png.numpy().tobytes()).decode()
+
+
+def from_text(text: str) -> Tensor:
+    """The images uint8 [N, 1, S, S] of `as_text`. ValueError for a text that is not from there."""
+    from torchvision.io import decode_png
+
+    if not text.startswith(_PNG):
+        raise ValueError(f"a picture's text begins with {_PNG!r}, as of `as_text`: {text[:40]!r}")
+    png = bytearray(base64.b64decode(text.removeprefix(_PNG)))
+    strip = decode_png(torch.frombuffer(png, dtype=torch.uint8))
+    return torch.stack(strip.split(strip.shape[1], 2))
 
 
 def matrices(

@@ -36,6 +36,24 @@ def show_claims(
     return said[["says", "verdict", "n"]]
 
 
+def show_pictures(name: str | os.PathLike, column_labels: Sequence[str] | None = None) -> None:
+    """What a chapter shows of the pictures that its sweep's runs kept: for each row of NAME.csv
+    with a text in the columns "shown" and "pictures", a row of images with the former as its label.
+
+    The latter are of `plots.as_text`. Of several runs it is the first that has pictures. Where
+    there is none, nothing is drawn.
+    """
+    import torch
+
+    from mdlib.figures import plots
+
+    rows = read_csv(name)
+    if "pictures" in rows and len(kept := rows.dropna(subset="pictures")):
+        kept = kept[kept["run"] == kept["run"].iloc[0]]
+        images = torch.stack([plots.from_text(text) for text in kept["pictures"]])
+        plots.image_grid(images, list(kept["shown"]), column_labels)
+
+
 def draw(
     name: str | os.PathLike | Spec,
     metrics: Sequence[str] = (),

@@ -37,6 +37,7 @@ batch_size = 64  # samples a step [2 or more]
 lr = 1e-3  # of DEAR's encoder and generator; pictures: 2e-4; VAEs have 1e-3 [above 0]
 weight = 5.0  # λ, weight of the labels in (1) [above 0]
 size = 32  # side of the pictures in pixels [8 or more]
+keep_pictures = False  # whether rows keep what the pendulum's Figure 4 shows
 seed = 0  # of weights, samples and batches [seed]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
@@ -89,19 +90,11 @@ plots.causal_graph(itertools.product(place.names[:2], place.names[2:]))
 # of all pictures with this value the one with the most similar causes; and the value alone, of a model without arrows.
 
 # %% tags=["hide-input"]
-first = [[6, 54], [20, 54], [20, 78], [34, 78]]  # degrees
-shares = [f"{0.1 * n:.1f}" for n in range(1, 10)]
-answers = torch.stack(
-    [pendulum.answers(first, k, float(s)) for k in range(4) for s in shares]
-).flatten(0, 2)
-pictures = pendulum.render(answers[:, :2], 48, shadows=answers[:, 2:])
+images, sliders = pendulum.film([[6, 54], [20, 54], [20, 78], [34, 78]], 48)
 explorable.film(
-    "do-pendulum",
-    pictures.view(4, len(shares), 3, len(first), 3, 48, 48),
-    {"variable": pendulum.CAUSES + pendulum.EFFECTS, "value": shares},
-    row_labels=["do", "seen", "no arrows"],
-    start={"variable": "light", "value": "0.8"},
-)
+    "do-pendulum", images, sliders, ["do", "seen", "no arrows"],
+    start={"variable": "light", "value": 0.8},
+)  # fmt: skip
 
 # %% [markdown]
 # *Figure 2. Drag the value, then choose another variable. Setting a cause and seeing it come to the same here, where causes
@@ -389,16 +382,20 @@ mdlib.record(out, rows)
 pd.DataFrame(rows).set_index("variant").drop(columns="seed").round(2)
 
 # %% tags=["picture"]
-make = {"truth": lambda v: place.observe(place.factors(noise, {1: v}))}
-make |= {name: partial(after_do, model, 1) for name, model in trained.items()}
-values, rows = torch.linspace(0.1, 0.9, 7), []
-for name, v in itertools.product(make, values):
-    rows.append([name, v.item(), *ruler(make[name](v)).mean(0).tolist()])
-shown = pd.DataFrame(rows, columns=["of", "set to", *place.names])
-plots.curves(shown, "set to", place.names, hue="of")
+make = {"truth": lambda k, v: place.observe(place.factors(noise, {k: v}))}
+make |= {name: partial(after_do, model) for name, model in trained.items()}
+values, lines, done = torch.linspace(0.1, 0.9, 5), [], []
+for name, k, v in itertools.product(make, range(2), values):
+    done.append(make[name](k, v))
+    lines.append([name, k, v.item(), *ruler(done[-1]).mean(0).tolist()])
+lines = pd.DataFrame(lines, columns=["of", "cause", "set to", *place.names])
+plots.curves(lines[lines["cause"] == 1], "set to", place.names, hue="of")
 if world == "pendulum":
-    sheet = torch.stack([of(v)[0] for of in make.values() for v in values])
-    plots.image_grid((sheet.view(-1, 7, 1, size, size) + 1) / 2, list(make))
+    strips = torch.stack([made[0] for made in done]) / 2 + 0.5
+    strips = strips.view(len(make), -1, 1, size, size)
+    plots.image_grid(strips, [*make])
+    for name, strip in zip(make, strips if keep_pictures else [], strict=False):
+        mdlib.record(out, shown=name, pictures=plots.as_text(strip))
 
 # %% [markdown]
 # *Table 1. This run, one seed. "ruler": its lowest squared correlation on clean samples. "right signs": of the four arrows
@@ -415,7 +412,10 @@ if world == "pendulum":
 # before each ran, with fresh seeds.
 
 # %% tags=["hide-input", "reads-rows"]
-pd.concat(sweep.show_claims(f"gallery_causal_{s}") for s in ("prior", "more"))
+columns = [f"{cause}\n{v:.1f}" for cause in pendulum.CAUSES for v in values]
+sweep.show_pictures("gallery_causal_pictures", columns)
+sweeps = "prior", "more", "labels"
+pd.concat(sweep.show_claims(f"gallery_causal_{s}") for s in sweeps)
 
 # %% [markdown]
 # *Figures 4 and 5, Table 2. Each claim, its interval (95 %, Student's, by seed) and its verdict after Holm's adjustment.*
