@@ -36,20 +36,22 @@ def show_claims(
     return said[["says", "verdict", "n"]]
 
 
-def show_pictures(name: str | os.PathLike, column_labels: Sequence[str] | None = None) -> None:
-    """What a chapter shows of the pictures that its sweep's runs kept: for each row of NAME.csv
-    with a text in the columns "shown" and "pictures", a row of images with the former as its label.
+def show_pictures(
+    name: str | os.PathLike,
+    column_labels: Sequence[str] | None = None,
+    rows: slice = slice(None),
+) -> None:
+    """What a chapter shows of the pictures that its sweep's runs kept.
 
-    The latter are of `plots.as_text`. Of several runs it is the first that has pictures. Where
-    there is none, nothing is drawn.
+    Each row of NAME.csv with a text of `plots.as_text` in the column "pictures" is a row of images,
+    with its label in the column "shown"; `rows` are some of these. Without any, nothing is drawn.
     """
     import torch
 
     from mdlib.figures import plots
 
-    rows = read_csv(name)
-    if "pictures" in rows and len(kept := rows.dropna(subset="pictures")):
-        kept = kept[kept["run"] == kept["run"].iloc[0]]
+    found = read_csv(name)
+    if "pictures" in found and len(kept := found.dropna(subset="pictures")[rows]):
         images = torch.stack([plots.from_text(text) for text in kept["pictures"]])
         plots.image_grid(images, list(kept["shown"]), column_labels)
 
