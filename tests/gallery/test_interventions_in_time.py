@@ -48,8 +48,10 @@ def test_a_part_of_a_variable_that_is_set_forgets_the_past(chapter, given):
 
 
 def test_the_cost_is_the_released_one(chapter, given):
-    """transition_prior.py of phlippe/CITRIS, perfect interventions: kld_intv and kld_std, summed by
-    ψ; the part of no variable is multiplied by 1 − λ."""
+    """transition_prior.py of phlippe/CITRIS, perfect interventions: the costs of what is set and of
+    what is free, summed by ψ; the part of no variable is multiplied by 1 − λ. There a cost is the
+    KL in a VAE, and −log p in a flow. Ours is the latter in both, KL plus entropy, so that in a VAE
+    the two differ by λψ₀ of the entropy."""
     torch.manual_seed(0)
     prior = chapter["Prior"](6, favour=0.3)
     z, targets, mean, std = given
