@@ -9,7 +9,7 @@
 # %% [markdown]
 # # When size comes with shape
 #
-# *Two factors always come together: is the code to blame, or the world? Which scores can tell?*
+# *Two factors that always come together: is the code to blame, or the world? Which scores can tell?*
 #
 # Factors have common causes: large animals are rarely near. A code with one dimension for size and one for distance is then
 # still right, and its dimensions are correlated. [Reddy et al. 2022](https://arxiv.org/abs/2112.05746) say what
