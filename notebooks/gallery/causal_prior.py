@@ -417,20 +417,24 @@ sweeps = "prior", "more", "labels"
 pd.concat(sweep.show_claims(f"gallery_causal_{s}") for s in sweeps)
 
 # %% [markdown]
-# *Figure 4. The figure to remember. Pictures after $\mathrm{do}$, each row from one test picture, of one run that was fixed
-# before (`gallery_causal_pictures`). CAPTION*
+# *Figure 4. The figure to remember. A test picture after $\mathrm{do}$, of one run whose seed was fixed before
+# (`gallery_causal_pictures`). The shadow follows in every row: without arrows the effects' codes still say the old shadow,
+# and generators do not listen to them.*
 #
-# *Figures 5, 6 and 7, Table 2. Each claim, its interval (95 %, Student's, by seed) and its verdict after Holm's adjustment.*
+# *Figure 5. Of the same run, five codes from each prior: the pendulum with the causes that a code sets, and what is
+# generated. Causes are nearly obeyed by all. What independent codes lose is the say over effects.*
+#
+# *Figures 6, 7 and 8, Table 2. Each claim, its interval (95 %, Student's, by seed) and its verdict after Holm's adjustment.*
 #
 # **What five seeds say.** With a causal prior, what one sets is what one gets: .88 on the pendulum, against .44 without arrows
 # and .46 and .49 in the VAEs. These are at a ceiling, and so three claims that hold are half algebra: .5 is about the most
 # that four independent codes can get of a picture that two numbers determine. Interventions move the shadow as far as they
 # should (slope .95), with all four signs right. That they move it *farther* than without arrows is not shown: .95 against .81
-# on the pendulum, .95 against .32 in the simulation. Nor does a slope prove an arrow: S-β-VAE's is 1.00 without any, probably
-# because its decoder draws the shadow from the causes' codes, whatever those of effects say. On the pendulum encoders are
-# equally good (in the simulation: .98, without arrows .93, S-VAE .99). What fails is four codes that are set at once and
-# contradict each other. Correlations do not tell the priors apart: they are off by .08, without arrows by .11, on the
-# pendulum; by .10 and .28 in the simulation, where a difference of .1 or more is undecided.
+# on the pendulum, .95 against .32 in the simulation. Nor does a slope prove an arrow: S-β-VAE's is 1.00 without any, as its
+# decoder draws the shadow from the causes' codes (Figure 4). On the pendulum encoders are equally good (in the simulation:
+# .98, without arrows .93, S-VAE .99). What fails is four codes that are set at once and contradict each other. Correlations
+# do not tell the priors apart: they are off by .08, without arrows by .11, on the pendulum; by .10 and .28 in the
+# simulation, where a difference of .1 or more is undecided.
 #
 # **A piecewise linear $f$** is as good on the pendulum: one gets what one sets (.85, affine .87, equal within .05), with a
 # slope of .95 and four right signs.
