@@ -8,8 +8,11 @@ Jupyter Book wants one folder with everything below it, and the repository's roo
 _config.yml has it read only what _toc.yml names.
 
 With SOLUTIONS=no in the environment, the site has blanks in the place of solutions.
+
+A site of the same files is not built again: `_build/of` says what the last one was built of.
 """
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -45,8 +48,28 @@ def write_pages() -> None:
         (BOOK / name).write_text(text, encoding="utf-8")
 
 
+def sources(with_solutions: bool) -> str:
+    """A hash of all files that git knows or would take, or "" where there is no git to ask."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    found = hashlib.sha256(f"{sys.version} {with_solutions}".encode())
+    for name in sorted(filter(None, listed.stdout.split("\0"))):
+        path = ROOT / name
+        content = path.read_bytes() if path.is_file() else b""
+        found.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
+    return found.hexdigest()
+
+
 def main() -> int:
     with_solutions = blanks.wanted()
+    built_of, now = BUILD / "of", sources(with_solutions)
+    page = BUILD / "html" / "index.html"
+    if now and built_of.is_file() and built_of.read_text(encoding="utf-8") == now:
+        print(f"The book of these files is in {page} already")
+        return 0
     if faults := outputs.faults():
         print("The book needs notebooks that were run:", *faults, sep="\n", file=sys.stderr)
         return 1
@@ -64,7 +87,8 @@ def main() -> int:
     if not with_solutions:
         blanks.downloads(BUILD / "html")
     slim(BUILD / "html")
-    print(f"The book is in {BUILD / 'html' / 'index.html'}")
+    built_of.write_text(now, encoding="utf-8")
+    print(f"The book is in {page}")
     return 0
 
 

@@ -23,5 +23,6 @@ step "Python 3.11 or newer ($PYTHON; choose another with make PYTHON=…)" \
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"this is {sys.version}")'
 [ -x .venv/bin/python ] || step "virtual environment in .venv" "$PYTHON" -m venv .venv
 [ -x .venv/bin/uv ] || step "uv, the installer" .venv/bin/python -m pip install -q uv
+# Compiled once here, as uv would not: else each kernel compiles torch anew where Python may not write.
 step "packages of constraints.txt (a minute or more, about 6 GB with torch)" \
-    .venv/bin/uv pip install --python .venv/bin/python -c constraints.txt -e ".[$EXTRAS]"
+    .venv/bin/uv pip install --compile-bytecode --python .venv/bin/python -c constraints.txt -e ".[$EXTRAS]"

@@ -1,5 +1,6 @@
 """The book's build names every notebook that was not run to its end, or with other parameters."""
 
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -97,9 +98,37 @@ def test_the_build_names_all_and_builds_nothing(chapter, monkeypatch, capsys):
     monkeypatch.setattr(outputs, "names", lambda: ["theory/a", "theory/b"])
     monkeypatch.setattr(outputs, "find", lambda name: chapter)
     monkeypatch.setattr(build, "write_pages", lambda: pytest.fail("it began to build"))
+    monkeypatch.setattr(build, "sources", lambda with_solutions: "")
     assert build.main() == 1
     said = capsys.readouterr().err
     for name in ("theory/a", "theory/b"):
         assert f"notebooks/{name}.ipynb was saved before it had run to its end" in said
         assert f"python tools/pairs.py {name}" in said
     assert "Traceback" not in said
+
+
+def test_a_book_of_the_same_files_is_not_built_again(tmp_path, monkeypatch, capsys):
+    for command in (["init", "-q"], ["add", "."]):
+        (tmp_path / "a.md").write_text("one")
+        subprocess.run(["git", "-C", tmp_path, *command], check=True)
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.setattr(build, "BUILD", tmp_path / "_build")
+    monkeypatch.setattr(build, "write_pages", lambda: pytest.fail("it began to build"))
+    monkeypatch.setattr(build.outputs, "faults", list)
+    now = build.sources(with_solutions=True)
+    assert now not in ("", build.sources(with_solutions=False))
+    with pytest.raises(pytest.fail.Exception, match="began to build"):
+        build.main()
+    (tmp_path / "_build").mkdir()
+    (tmp_path / "_build" / "of").write_text(now)
+    (tmp_path / ".gitignore").write_text("_build/")  # a new file that git would take
+    with pytest.raises(pytest.fail.Exception, match="began to build"):
+        build.main()
+    (tmp_path / "_build" / "of").write_text(build.sources(with_solutions=True))
+    assert build.main() == 0
+    assert "already" in capsys.readouterr().out
+    (tmp_path / "a.md").write_text("two")
+    with pytest.raises(pytest.fail.Exception, match="began to build"):
+        build.main()
+    monkeypatch.setattr(build, "ROOT", tmp_path / "no git here")
+    assert build.sources(with_solutions=True) == ""

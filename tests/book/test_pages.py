@@ -27,25 +27,28 @@ NOTATION = re.findall(r"^\| .+ \| `(.+)` \| `(\w+)` \|$", TABLE, re.MULTILINE)
 # --- results
 
 
-def test_the_ledger_shows_the_verdicts_of_the_files():
-    text = pages.results()
+@pytest.fixture(scope="module")
+def results():
+    return pages.results()
+
+
+def test_the_ledger_shows_the_verdicts_of_the_files(results):
     said = pd.read_csv(ROOT / "notebooks/sweeps/frozen_encoders.claims.csv", index_col="claim")
     one = said.loc["small-batch-information"]
     shown = f"{one['a − b']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
-    assert f"| **{one['verdict']}** ({one['kind']}) | {shown} | {one['n']} |" in text
-    assert one["run_commit"][:9] in text
+    assert f"| **{one['verdict']}** ({one['kind']}) | {shown} | {one['n']} |" in results
+    assert one["run_commit"][:9] in results
     for entry in ledger.read().values():
-        assert f"| {entry.says} |" in text
+        assert f"| {entry.says} |" in results
 
 
-def test_results_name_every_sweep_and_give_its_files():
-    text = pages.results()
+def test_results_name_every_sweep_and_give_its_files(results):
     for path in (ROOT / "notebooks" / "sweeps").glob("*.yaml"):
         done = path.with_suffix(".csv").exists()
-        assert (f"### {path.stem}\n" in text) == done
-        assert (f"- `{path.stem}`" in text) == (not done)
+        assert (f"### {path.stem}\n" in results) == done
+        assert (f"- `{path.stem}`" in results) == (not done)
         for file in (path.with_suffix(".csv"), path.with_suffix(".claims.csv")):
-            assert (f"../notebooks/sweeps/{file.name}>" in text) == file.exists()
+            assert (f"../notebooks/sweeps/{file.name}>" in results) == file.exists()
 
 
 def test_the_summary_counts_every_claim_once():
