@@ -38,7 +38,7 @@ def show_claims(
 
 def show_pictures(
     name: str | os.PathLike,
-    column_labels: Sequence[str] | None = None,
+    column_labels: list[str] | None = None,
     rows: slice = slice(None),
 ) -> None:
     """What a chapter shows of the pictures that its sweep's runs kept.
