@@ -219,6 +219,24 @@ def test_readings_of_the_true_model_and_of_one_without_arrows(chapter, arrows):
         assert row["correlations"] > 0.5
 
 
+def test_the_encoder_is_judged_by_its_worst_code_and_what_one_gets_by_the_mean(chapter):
+    """The third code is noise, and the third factor is made of noise."""
+    world = chapter["place"]
+    _, y, chapter["noise"] = world.draw(4000, random_stream(0))
+    chapter |= {"x_test": y.logit(), "y_test": y}
+    keep = torch.tensor([1.0, 1, 0, 1])
+
+    class Worse(Codes):
+        def forward(self, x):
+            return F.pad(keep * x + (1 - keep) * draws(len(x), 4, seed=3), (0, 8))
+
+    chapter["ruler"] = lambda x: Factors()(keep * x[:, :4] + (1 - keep) * draws(len(x), 4, seed=4))
+    prior = chapter["SCM"](torch.zeros(6, 6)).requires_grad_(False)
+    row = chapter["examine"]((Worse(), nn.Identity(), prior))
+    assert row["encoder"] < 0.01
+    assert row["set against got"] == pytest.approx(3 / 4, abs=0.01)
+
+
 @pytest.mark.parametrize("obeys", [True, False])
 def test_rows_keep_pictures_after_do_and_of_codes_beside_what_they_set(tmp_path, obeys):
     """A generator that draws the causes that it is told, and one that draws the angle for both."""

@@ -208,6 +208,37 @@ def test_every_kind_of_training_runs_and_gives_what_is_measured(chapter, variant
     assert own.shape == (6,) and own.min() >= 0 and own.max() <= 4
 
 
+def test_the_prior_is_given_a_frame_the_next_ones_targets_and_the_next_frame(chapter):
+    x = torch.arange(80.0).reshape(20, 4, 1)  # frames are numbers: that of the next is one more
+    targets = x[:, 1:] + torch.tensor([0.1, 0.2, 0.3, 0.4])
+    given = []
+
+    class Model(torch.nn.Module):
+        def forward(self, x):
+            return x, torch.zeros_like(x), torch.zeros(len(x))
+
+        def error(self, frames, z):
+            assert torch.equal(frames, z)
+            return 0.0
+
+    class Spy(torch.nn.Module):
+        psi = None
+
+        def __init__(self):
+            super().__init__()
+            self.one = torch.nn.Parameter(torch.zeros(()))
+
+        def forward(self, *tensors):
+            given.append(tensors)
+            return self.one * tensors[0].sum(1)
+
+    chapter["fit"](Model(), Spy(), x, targets)
+    assert len(given) == 3  # steps
+    for old, told, new, _ in given:
+        assert torch.equal(new, old + 1) and (old % 4 < 3).all()
+        torch.testing.assert_close(told, new + torch.tensor([0.1, 0.2, 0.3, 0.4]))
+
+
 def test_psi_stands_still_at_first(chapter):
     x, targets = chapter["windows"]()
     prior = chapter["Prior"](6)
