@@ -102,6 +102,7 @@ def resnet18(image_shape, dim):
     return nn.Sequential(stem(resnet.resnet18(), image_shape, 64, 1))
 
 
+# %% tags=["network"]
 class Small(nn.Sequential):
     """[N, C, H, W] → [N, 128]."""
 
