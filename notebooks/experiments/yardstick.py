@@ -35,8 +35,8 @@ network = "small"  # or the field's usual one [one of small, resnet18]
 epochs = 2  # of each training [1 or more]
 probe_every = 1  # epochs between two looks [1 or more]
 batch_size = 128  # images a step; each gives two views [2 or more]
-lr = 0.0  # learning rate at the first step, which falls to 0 along a cosine;
-# 0: as tuned, or else 3e-3 [0 or more]
+lr = 0.0  # learning rate at the first step; 0: as tuned, or else 3e-3
+# [0 or more]
 max_images = 60000  # at most so many training images [2 or more]
 held_out = False  # True to tune: a fifth of the training set is the test set
 seed = 0  # of weights, batches and views [seed]
@@ -102,6 +102,7 @@ def resnet18(image_shape, dim):
     return nn.Sequential(stem(resnet.resnet18(), image_shape, 64, 1))
 
 
+# %% tags=["network"]
 class Small(nn.Sequential):
     """[N, C, H, W] → [N, 128]."""
 
@@ -153,7 +154,8 @@ if PHOTOS:
 # (`probe_every`): logistic regression, and the vote of the 20 nearest neighbours. No epoch is picked; what counts is the last.
 #
 # **The learning rate** is the best of four for each method, found on a held-out part of the training images
-# (`notebooks/sweeps/yardstick_tuning.yaml`). All else is alike: AdamW, no warm-up, the heads of the package.
+# (`notebooks/sweeps/yardstick_tuning.yaml`). All else is alike: AdamW, a rate that falls to 0 along a cosine, no warm-up, the
+# heads of the package.
 
 
 # %% tags=["method"]
@@ -181,6 +183,7 @@ def rate(name):
     return protocol.settings(tuned, lr, "", default_lr=3e-3)[0]
 
 
+# %% tags=["method"]
 def looked_at(method):
     """Accuracies of both probes on test images."""
     codes = method.encode(train.images), train.labels
