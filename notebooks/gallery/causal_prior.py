@@ -104,6 +104,8 @@ explorable.film("do-pendulum", *pendulum.film(48), ["do", "seen", "no arrows"])
 # $$ \min\; \mathrm{KL}\big(q(x)\, q(z \mid x) \,\Vert\, p(z)\, p(x \mid z)\big)
 #    + \lambda \sum_{i \le m} \mathrm{CE}\big(y_i, \mathrm{sigmoid}(\mu_i(x))\big). \tag{1} $$
 #
+# (The authors' program takes the labels' mean: the same $\lambda$ weighs a label $m$ times as much here.)
+#
 # ```{prf:theorem} The price of independence
 # :label: thm-independent-prior
 #
