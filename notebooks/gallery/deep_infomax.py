@@ -382,12 +382,13 @@ tables.mean_std(
 #
 # What the sweeps say:
 #
-# - **With InfoNCE the structure matters**, on digits and on photographs (+.040 [.033, .048] at fc, all labels).
-# - **With JSD it depends on what is probed.** On photographs, with all labels, local is *behind* at fc and at the code by two
-#   points: both claims fail. (At conv it is ahead, and with few labels everywhere; nobody had claimed that.) On digits both are
-#   undecided.
-# - **The weight confounds.** Ten times the prior's weight costs the global network 7 points on photographs (on digits,
-#   none that shows): a comparison at unequal weights could have shown any gap.
+# - **With InfoNCE the structure matters**, on digits (the code, few labels) and on photographs (fc, all labels:
+#   +.040 [.033, .048]).
+# - **With JSD it depends on how one asks.** With few labels local is ahead, which is undecided on digits and was not claimed of
+#   photographs. With all labels it is *behind* at fc and at the code: on photographs by two points, where both claims fail, and on
+#   digits too, where nobody had claimed it.
+# - **The weight confounds.** Ten times the prior's weight costs the global network 7 points at fc on photographs, with
+#   all labels (on digits, at the code with few labels, none that shows): a comparison at unequal weights could have shown any gap.
 # - Trained so shortly, local JSD beats an untrained network at fc by 2 points, less than the 4 that were claimed; at conv by 8.
 #
 # ## What this does not show
