@@ -322,7 +322,8 @@ plt.show()
 # - **Pairs do not save adversarial data:** MED stays at .001. But this model explains a twelfth of the pixels' variance. It
 #   fails because it hardly learns, and not because it learns mixed axes.
 # - **Two scores disagree there.** MIG is .22, for it asks only that one dimension know more of a factor than the next one
-#   does, and a dimension that knows a little of both factors passes. MED sees that nobody owns a factor.
+#   does, and a dimension that knows a little of both factors passes. (In runs 5 and 6 a single one is alive, and has a fifth
+#   of each.) MED sees that nobody owns a factor.
 #
 # ## What this does not show
 #
