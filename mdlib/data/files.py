@@ -15,10 +15,8 @@ from mdlib.data.base import CorruptData, Dataset, Facts, Source
 from mdlib.io import atomic_write
 
 RETRIES = 2  # of a download that breaks off
-WHERE = (
-    "pass download=True to fetch it, or say where it is:"
-    " root=… in Python, --data-root on the command line, MDLIB_DATA in the environment"
-)
+_ROOT = "root=… in Python, --data-root on the command line, MDLIB_DATA in the environment"
+WHERE = f"pass download=True to fetch it, or say where it is: {_ROOT}"
 
 
 def cache_folder() -> Path:
@@ -32,6 +30,15 @@ def data_root(root: str | os.PathLike | None = None) -> Path:
     """The folder of the data sets: `root`, else $MDLIB_DATA, else `data` in the cache folder."""
     chosen = root or os.environ.get("MDLIB_DATA") or cache_folder() / "data"
     return Path(chosen).expanduser()
+
+
+def by_hand(path: str, origin: str) -> str:
+    """The hint of a file that nobody publishes: where to put it below the data root, made of what.
+
+    It goes on after "Remove it, then", too.
+    """
+    folder, _, name = path.rpartition("/")
+    return f"put {name} ({origin}) into {folder} of the data root: {_ROOT}"
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,8 @@ class File:
         path = root / self.path
         bytes_ = "" if self.size is None else f" ({self.size} bytes)"
         if not path.is_file():
-            raise FileNotFoundError(f"{name}: {path} is missing{bytes_}: {self.hint}")
+            what = "is no file, but a folder," if path.is_dir() else "is missing"
+            raise FileNotFoundError(f"{name}: {path} {what}{bytes_}: {self.hint}")
         if self.size is not None:
             size = path.stat().st_size
             if size != self.size:

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from chapter_cells import broken, check, namespace, run, tagged, text
+from chapter_cells import broken, cells, check, namespace, run, tagged, text
 from torch import nn
 
 from mdlib import nets
@@ -236,3 +236,19 @@ def test_scenes_have_no_known_light_and_are_turned():
 
 def test_a_random_queue_costs_what_the_exercise_says(chapter):
     assert chapter["at_start"](1.0, 1024, 0.2) == pytest.approx(math.log(1 + 1024 * math.exp(-5)))
+
+
+def test_each_ablation_lacks_what_its_name_says(chapter):
+    (cell,) = [code for _, code in cells(text(CHAPTER)) if code.startswith("FOUR =")]
+    variants = run(cell, chapter | {"variants": "bands"}, "variants")["VARIANTS"]
+    for arm in chapter["AUGMENTATIONS"]:
+        assert variants[f"no-{arm}"] == ("moco", [arm])
+    for name in chapter["FOUR"]:
+        assert variants[name] == (name, [])
+    assert variants["untrained"][1] is None and variants["bands"] is variants["supervised"] is None
+
+
+def test_probes_are_judged_on_test_images(chapter, monkeypatch):
+    y, y_test = (nn.functional.one_hot(chapter[name], 12).float() for name in ("y", "y_test"))
+    monkeypatch.setitem(chapter, "y_test", (chapter["y_test"] + 1) % 12)
+    assert set(chapter["probed"](y, y_test).values()) == {0.0}
