@@ -459,6 +459,11 @@ maps = torch.arange(24.0).view(1, 6, 2, 2)
 mixed = shuffled(maps, torch.Generator().manual_seed(1))
 places = ({tuple(p) for p in m.flatten(2)[0].T.tolist()} for m in (maps, mixed))
 assert len({frozenset(p) for p in places}) == 1, "a place keeps its channels"
+same = torch.arange(64.0).view(1, 1, 8, 8).expand(2, -1, -1, -1)
+one, other = shuffled(same, torch.Generator().manual_seed(1))
+assert not torch.equal(one, other), "each map has an order of its own"
+again = shuffled(same, torch.Generator().manual_seed(2))
+assert not torch.equal(again[0], one), "the generator decides"
 
 # %% [markdown]
 # ## References
