@@ -78,6 +78,10 @@ def test_training_and_test_tiles_are_others_and_the_seed_decides(chapter):
     assert len(chapter["x"]) == 2400 and len(chapter["x_test"]) == 1200
     seen = {bytes(t.numpy()) for t in chapter["x"]}
     assert not seen & {bytes(t.numpy()) for t in chapter["x_test"]}
+    tiles, seeds = chapter["tiles"], []
+    space = chapter | {"tiles": lambda n, seed: seeds.append(seed) or tiles(n, seed)}
+    run(*tagged(text(CHAPTER), "data"), space, "data")
+    assert len(set(seeds)) == 2, "drawn from one stream they would share their noise"
 
 
 # --- views ------------------------------------------------------------------------------------
