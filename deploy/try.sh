@@ -8,8 +8,15 @@ folder=$(mktemp -d) here=$(pwd) sweep=
 export DASK_INTERFACE=lo
 cleanup() {
     trap '' EXIT INT TERM
-    for pid in $(cat "$folder"/*.pid 2>/dev/null); do kill "$pid" 2>/dev/null || true; done
-    kill $(jobs -p) 2>/dev/null || true
+    if [ -f "$folder/slurm.conf" ]; then # jobs that end without their controller would stay behind
+        scancel --full --user="$(id -un)" 2>/dev/null || true
+        n=0 && while [ -n "$(squeue -h 2>/dev/null)" ] && [ $n -lt 60 ]; do n=$((n + 1)) && sleep 1; done
+    fi
+    pids=$(cat "$folder"/*.pid 2>/dev/null; jobs -p) n=0
+    for pid in $pids; do kill "$pid" 2>/dev/null || true; done
+    for pid in $pids; do # a controller takes seconds to end; what is dead but not waited for counts as gone
+        while ps -o stat= -p "$pid" | grep -qv Z && [ $n -lt 60 ]; do n=$((n + 1)) && sleep 0.5; done
+    done
 }
 trap cleanup EXIT INT TERM
 
@@ -110,8 +117,6 @@ CONFIG
     check slurm
     DASK_CONFIG=deploy/slurm mdlib sweep "$folder/try.yaml" --out "$folder/slurm-jobs" --scheduler slurm --workers 2
     check slurm-jobs
-    # jobs that end without their controller would stay behind
-    n=0 && until [ -z "$(squeue -h)" ]; do n=$((n + 1)) && [ $n -lt 60 ] && sleep 1; done
 }
 
 for recipe in ${*:-dask ssh slurm}; do try_"$recipe"; done

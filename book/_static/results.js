@@ -58,12 +58,15 @@ document.addEventListener("DOMContentLoaded", () => {
       return lines;
     }, [[]]).filter((line) => line.length > 1);
   const shown = (cell) => (/^-?\d+\.\d{4,}(e-?\d+)?$/.test(cell) ? String(+Number(cell).toPrecision(3)) : cell);
+  const filled = (tag, cell) => (cell.startsWith("data:image/")
+    ? make(tag, {}, make("img", { src: cell, alt: "what a run has drawn" }))
+    : make(tag, { textContent: shown(cell) }));
   const look = async (link, box) => {
     const [head, ...rows] = parse(await (await fetch(link.href)).text());
     const some = rows.slice(0, AT_MOST);
     const same = (i) => some.length > 1 && some.every((row) => row[i] === some[0][i]);
     const wanted = head.map((_, i) => i).filter((i) => !same(i)); // what is the same in all, says nothing
-    const line = (cells, tag) => make("tr", {}, ...wanted.map((i) => make(tag, { textContent: shown(cells[i]) })));
+    const line = (cells, tag) => make("tr", {}, ...wanted.map((i) => filled(tag, cells[i])));
     const table = make("table", { className: "rows" }, make("thead", {}, line(head, "th")),
       make("tbody", {}, ...some.map((row) => line(row, "td"))));
     const words = `${some.length} of ${rows.length} rows, columns that vary; the file has all.`;

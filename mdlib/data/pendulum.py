@@ -151,6 +151,19 @@ def answers(
     return torch.stack([done, seen, alone])
 
 
+def film(
+    size: int = _SIDE,
+) -> tuple[UInt8[Tensor, "4 9 3 4 3 size size"], dict[str, Sequence]]:
+    """The three `answers` for each variable at nine places on its range, in four scenes, as
+    pictures; and what the first two dimensions are: `mdlib.figures.explorable.film` takes both."""
+    scenes = [[6, 54], [20, 54], [20, 78], [34, 78]]  # degrees
+    variables, shares = (*CAUSES, *EFFECTS), [n / 10 for n in range(1, 10)]
+    found = torch.stack([answers(scenes, k, s) for k in range(len(variables)) for s in shares])
+    images = render(found[..., :2].flatten(0, 2), size, shadows=found[..., 2:].flatten(0, 2))
+    shape = (len(variables), len(shares), *found.shape[1:3])
+    return images.unflatten(0, shape), {"variable": variables, "value": shares}
+
+
 def _checked(causes: Sequence[Sequence[float]] | Tensor) -> Tensor:
     causes = as_tensor(causes, "causes").float()
     need(

@@ -5,12 +5,15 @@ Each function draws and returns nothing, so that a cell may end on it; `plt.gcf(
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+import torch
 from torch import Tensor
 
 from mdlib import methods
@@ -113,6 +116,35 @@ def image_grid(
         axes.set_xticks((np.arange(columns) + 0.5) * (width + 2 * pad), column_labels)
         axes.xaxis.tick_top()
     axes.tick_params(length=0)
+
+
+_PNG = "data:image/png;base64,"
+
+
+def as_text(images: Tensor) -> str:
+    """Grey square images [N, 1, S, S] in [0, 1], side by side, as a PNG that a cell of a table
+    holds: text that a browser takes for a picture's address. Kept with 8 bits. ValueError for other
+    shapes or values."""
+    from PIL import Image
+
+    shape, is_inside = tuple(images.shape), bool(((images >= 0) & (images <= 1)).all())
+    if images.ndim != 4 or shape[1] != 1 or shape[2] != shape[3] or not is_inside:
+        raise ValueError(f"images {shape}: expected [N, 1, S, S], with values from 0 to 1")
+    strip = (255 * images).round().to(torch.uint8).cpu()[:, 0].transpose(0, 1).flatten(1)
+    file = io.BytesIO()
+    Image.fromarray(strip.numpy()).save(file, "PNG", optimize=True)
+    return _PNG + base64.b64encode(file.getvalue()).decode()
+
+
+def from_text(text: str) -> Tensor:
+    """The images uint8 [N, 1, S, S] of `as_text`. ValueError for a text that is not from there."""
+    from PIL import Image
+
+    if not text.startswith(_PNG):
+        raise ValueError(f"a picture's text begins with {_PNG!r}, as of `as_text`: {text[:40]!r}")
+    with Image.open(io.BytesIO(base64.b64decode(text.removeprefix(_PNG)))) as png:
+        strip = torch.from_numpy(np.array(png))
+    return torch.stack(strip.split(len(strip), 1))[:, None]
 
 
 def matrices(

@@ -5,10 +5,10 @@ gives the results as a DataFrame, `collect` writes them to NAME.csv, `read_csv` 
 `replay` executes rows of it once more. `claims` gives the verdicts on what the YAML claims, which
 `collect` and `judge` write to NAME.claims.csv. Of a sweep that tunes, `best` is the trial that won.
 `draw` makes the figures that every sweep has, from NAME.csv; `show_claims` is what
-a chapter shows of its verdicts.
+a chapter shows of its verdicts, `show_pictures` of the pictures that runs kept.
 """
 
-from mdlib.sweep.draw import draw, show_claims
+from mdlib.sweep.draw import draw, show_claims, show_pictures
 from mdlib.sweep.driver import Interrupted, Stopped, Summary, estimate, run, states
 from mdlib.sweep.plan import Busy
 from mdlib.sweep.replay import replay
@@ -34,6 +34,7 @@ __all__ = [
     "replay",
     "run",
     "show_claims",
+    "show_pictures",
     "states",
     "summary",
     "table",

@@ -36,6 +36,26 @@ def show_claims(
     return said[["says", "verdict", "n"]]
 
 
+def show_pictures(
+    name: str | os.PathLike,
+    column_labels: list[str] | None = None,
+    rows: slice = slice(None),
+) -> None:
+    """What a chapter shows of the pictures that its sweep's runs kept.
+
+    Each row of NAME.csv with a text of `plots.as_text` in the column "pictures" is a row of images,
+    with its label in the column "shown"; `rows` are some of these. Without any, nothing is drawn.
+    """
+    import torch
+
+    from mdlib.figures import plots
+
+    found = read_csv(name)
+    if "pictures" in found and len(kept := found.dropna(subset="pictures")[rows]):
+        images = torch.stack([plots.from_text(text) for text in kept["pictures"]])
+        plots.image_grid(images, list(kept["shown"]), column_labels)
+
+
 def draw(
     name: str | os.PathLike | Spec,
     metrics: Sequence[str] = (),

@@ -93,10 +93,14 @@ class Live(Quiet):
         self.progress.update(self.task, completed=counts["done"] + counts["failed"], **fields)
 
 
+_LONGEST = 40  # a text may be a picture
+
+
 def _words(outcome: Outcome) -> str:
     words = [f"run {outcome.number} {outcome.state} in {duration(outcome.seconds)}"]
     for name, value in outcome.metrics.items():
-        words.append(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}")
+        said = f"{value:.4g}" if isinstance(value, float) else str(value)
+        words.append(f"{name} {said if len(said) <= _LONGEST else said[:_LONGEST] + '…'}")
     return ", ".join(words)
 
 

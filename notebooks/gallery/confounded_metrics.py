@@ -11,14 +11,14 @@
 #
 # *Two factors that always come together: is the code to blame, or the world? Which scores can tell?*
 #
-# Factors have common causes: large animals are rarely near. A code with one dimension for size and one for
-# distance is then still right, and its dimensions are correlated.
-# [Reddy et al. 2022](https://arxiv.org/abs/2112.05746) say what *disentangled* means in such a world, and propose two scores
-# that are to see past the correlation: unconfoundedness (UC) and counterfactual generativeness (CG).
+# Factors have common causes: large animals are rarely near. A code with one dimension for size and one for distance is then
+# still right, and its dimensions are correlated. [Reddy et al. 2022](https://arxiv.org/abs/2112.05746) say what
+# *disentangled* means in such a world, and propose two scores that are to see past the correlation: unconfoundedness (UC)
+# and counterfactual generativeness (CG).
 #
 # **You will learn**
-# - confounders, seen and unseen, and what a disentangled code is beside them,
-# - IRS, UC and CG, with a slip of the released code and two traps,
+# - what a disentangled code is beside confounders, seen and unseen,
+# - IRS, UC and CG, with a slip and two traps,
 # - which scores confuse correlation of *values* with entanglement of *codes*, or an arrow with a common cause.
 #
 # **You need** `theory/disentanglement` for MIG, DCI and MCC;
@@ -69,9 +69,9 @@ V = 4  # values of each factor
 # %% [markdown]
 # ## A process with confounders
 #
-# Factors $g_1, \dots, g_K$ make the picture $x$. Common causes $C$ behind them may be factors or hidden. In the authors'
-# CANDLE a script ties the object's kind to colour and size (observed); light and places do the rest (unobserved). Here it is
-# `scenes`: six factors of four values, $4^6 = 4096$ pictures, and three worlds.
+# Factors $g_1, \dots, g_K$ make the picture $x$. Common causes behind them may be factors or hidden. In the authors' CANDLE
+# an observed one ties the object's kind to colour and size, a hidden one scene and light. Here it is `scenes`: six factors of
+# four values, $4^6 = 4096$ pictures, and three worlds.
 #
 # - **observed**: each *shape* has two of the four hues and two of the four scales.
 # - **unobserved**: a hidden $c$ moves the light (hues of floor and wall) and the placement (orientation):
@@ -117,7 +117,7 @@ axes[1].axis("off")
 plt.show()
 
 # %% [markdown]
-# *Figure 1. The causes of a picture, of both confounded worlds at once, and pictures of this run's world.*
+# *Figure 1. A picture's causes, of both confounded worlds at once, and pictures of this run's.*
 #
 # ## The scores
 #
@@ -128,15 +128,15 @@ plt.show()
 #                      {\max | z_l - \mathbb E z_l |} \tag{1} $$
 #
 # is 1 if dimension $l$ stays put while all but $g_i$ changes. IRS
-# ([Suter et al. 2019](https://arxiv.org/abs/1811.00007)) is the mean of each row's maximum, weighted by (1)'s denominator. Factor $i$
-# *owns* $S_i$, the $\rho$ dimensions with the largest $M_{li}$. Then
+# ([Suter et al. 2019](https://arxiv.org/abs/1811.00007)) is the mean of the rows' maxima, weighted by (1)'s denominator. Factor
+# $i$ *owns* $S_i$, the $\rho$ dimensions with the largest $M_{li}$. Then
 #
 # $$ \mathrm{UC} = 1 - \operatorname{mean}_{i<j} \frac{|S_i \cap S_j|}{|S_i \cup S_j|}, \qquad
 #    \mathrm{CG} = \operatorname{mean}_i\, \mathbb E\, \Big|\, |p_0 - p_1| - |p_0 - p_2| \,\Big|. \tag{2} $$
 #
 # In CG a classifier of factor $i$ looks at decoded pictures: $p_0$ is its probability of the true value in the
-# reconstruction; $p_1$ after each dimension in $S_i$ went to its farthest value in the data; $p_2$ after
-# all *other* dimensions did. The best code has $|p_0 - p_1| = 1$ and $|p_0 - p_2| = 0$.
+# reconstruction; $p_1$ after each dimension in $S_i$ went to its farthest value in the data; $p_2$ after all *others* did. The
+# best code has $|p_0 - p_1| = 1$ and $|p_0 - p_2| = 0$.
 
 
 # %% tags=["scores"]
@@ -167,12 +167,12 @@ print([sorted(s) for s in package.sets.tolist()], "not", slip.T.tolist())
 
 # %% [markdown]
 # **A slip.** The released code means to take the $\rho$ best dimensions, but takes every $\rho$-th of a half-sorted list. With
-# its $\rho = 7$ of ten, two of each set are left, and UC rises: on our test's input to .911, where (2) is
-# .150. For $\rho = 1$ both agree, so we use that: of eight dimensions, six larger sets would overlap.
+# its $\rho = 7$ of ten, two of each set are left, and UC rises: on our test's input to .911, where (2) is .150. For
+# $\rho = 1$ both agree, so we use that: of eight dimensions, six larger sets would overlap.
 #
 # ## Codes whose answer is known
 #
-# Six codes of the true factors, each with a decoder for CG. The first is right; the last may be.
+# Six codes, each with a decoder for CG. The first is right; the last may be.
 
 
 # %%
@@ -248,22 +248,21 @@ known = pd.DataFrame(rows)
 known.set_index(["code", "scored on"]).drop(columns="read").round(2)
 
 # %% [markdown]
-# *Table 1. Codes we made, scored on all pictures and on tied rows. The last two columns: see "An arrow".*
+# *Table 1. Codes we made. The last two columns: see "An arrow".*
 #
-# - **MIG** falls for the perfect code: where shape tells half of the hue, so does
-#   the code of shape. In the observed world each of three factors of entropy $\log 4$ has information $\log 2$
-#   with another, so MIG is $(3 + 3 \cdot \frac12)/6 = .75$. Worse, the code that mixes hue and shape has more, as it has no
-#   second dimension to compare with.
-# - **IRS, UC and CG** stay for the perfect code, as the paper wants, and so does MCC. **DCI** falls a little:
-#   scale tells whether shape is one of the first two, so that a tree's first cut for shape is as good in either dimension.
-# - *Wrong* codes: **MCC** rises for the one that has shape for hue, **IRS** does not see that fault, and **UC**
-#   takes off one pair or nothing, by chance; and it sees little of a rotation,
-#   for each factor is still nearest to its own dimension. **CG** sees little of two factors in one dimension.
+# - **MIG** falls for the perfect code: where shape tells half of the hue, so does the code of shape. In the observed world
+#   each of three factors of entropy $\log 4$ has information $\log 2$ with another, so MIG is
+#   $(3 + 3 \cdot \frac12)/6 = .75$. Worse, the code that mixes hue and shape has more, as it has no second dimension to
+#   compare with.
+# - **IRS, UC and CG** stay for the perfect code, as the paper wants, and so does MCC. **DCI** falls a little: scale tells
+#   whether shape is one of the first two, so a tree's first cut for shape is as good in either dimension.
+# - *Wrong* codes: **MCC** rises for the one that has shape for hue, **IRS** does not see that fault, and **UC** takes off one
+#   pair or nothing, by chance; it sees little of a rotation, as most factors are still nearest to a dimension of their own.
+#   **CG** sees little of two factors in one dimension.
 # - **Noise** gets .3 from IRS, and mostly 0 from UC: what nobody tells is owned by the dimension with the rarest extremes.
 #
-# A second trap: CG's outer bars make *moved by others only* count as much as *moved by its own only*. On all
-# pictures, hue in the mixed code is owned by the empty dimension, which moves nothing, and gets .75 for it; without the bars
-# (*signed CG*) $-.75$.
+# A second trap: CG's outer bars make *moved by others only* count as much as *moved by its own only*. On all pictures, hue in
+# the mixed code is owned by the empty dimension, which moves nothing, and gets .75 for it; without bars (*signed CG*) $-.75$.
 #
 # **An arrow.** Does shape *act* on hue, or does a hidden cause tie them? The rows are the same. The last code has what is
 # hue's own, hue less shape modulo 4, in hue's place, as the noise of (2) in `gallery/causal_prior`. Set its shape, and
@@ -273,10 +272,10 @@ known.set_index(["code", "scored on"]).drop(columns="read").round(2)
 #
 # ## Codes that are trained
 #
-# Learners see pictures of one world. Ada-GVAE also has weak supervision: a second picture, with one factor alone set anew,
-# whatever its causes say; so it sees untied pictures, too. It
-# ([Locatello et al. 2020](https://arxiv.org/abs/2002.02886), as in `gallery/reconstruction_loss`) shares between both
-# posteriors those dimensions whose KL, the mean of both directions, is below the middle of least and greatest.
+# Learners see pictures of one world. Ada-GVAE ([Locatello et al. 2020](https://arxiv.org/abs/2002.02886), as in
+# `gallery/reconstruction_loss`) also has weak supervision: a second picture, with one factor alone set anew, whatever its
+# causes say; so it sees untied pictures, too. It shares between both posteriors those dimensions whose KL, the mean of both
+# directions, is below the middle of least and greatest.
 
 
 # %% tags=["method"]
@@ -371,13 +370,12 @@ mdlib.record(out, results.astype(object).where(results.notna(), None))
 trained.set_index(["code", "scored on"]).round(3)
 
 # %% [markdown]
-# *Table 2. This run's learners. "read" is the classifier's mean probability of the true value in reconstructions, what CG
-# can be at most.*
+# *Table 2. This run's learners. "read" is the mean of $p_0$: where it is low, there is little that CG could see moved.*
 #
 # ## The claims, and the sweep's verdicts
 #
-# Written in `notebooks/sweeps/gallery_confounded_*.yaml` before each ran, with fresh seeds: *metrics* (four learners, two
-# worlds), *training* (two learners, tied or not), *arrow* (made codes).
+# Written in `notebooks/sweeps/gallery_confounded_*.yaml` before each ran: *metrics* (four learners, two worlds), *training*
+# (two learners, tied or not), *arrow* (made codes).
 
 # %% tags=["hide-input", "reads-rows"]
 sweeps = "metrics", "training", "arrow"
@@ -404,38 +402,38 @@ plt.show()
 # %% [markdown]
 # *Figures 2, 3 and 4, Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
 #
-# *Figure 5. The figure to remember. Left: the right code's score on tied rows, less that on all pictures. Middle: the
-# same for trained codes. A score that is not confused stays at 0. Right: on tied rows, what the right code is ahead of
-# the best wrong one. A score that sees faults is right of 0. Mean ± one deviation over seeds.*
+# *Figure 5. The figure to remember. Left: the right code's score on tied rows, less that on all pictures; middle: the same
+# for trained codes. A score that is not confused stays at 0. Right: what the right code is ahead of the best wrong one on
+# tied rows. A score that sees faults is right of 0. Mean ± one deviation over seeds.*
 #
 # **What five seeds say.** For codes we made the paper's first point holds: on tied rows MIG blames the perfect one (−.25),
 # UC and CG do not. CG sees a rotation, and a stand-in (.06). Two factors in one dimension it hardly sees there (.02 below the
-# perfect code, the claim of .05 fails), with signs or without; on all pictures they are .04 below with bars, .29
-# with signs. UC sees that dimension on tied rows alone; whether it sees a stand-in, or .1 of a rotation, is undecided. And
-# MIG ranks the shared dimension above the perfect code, and MCC rises for the stand-in: a score may err by praise, too.
-# All eight claims on the arrow hold, as algebra says.
+# perfect code, the claim of .05 fails), with signs or without; on all pictures they are .04 below with bars, .29 with signs.
+# UC sees that dimension on tied rows alone; whether it sees a stand-in, or .1 of a rotation, is undecided. MIG ranks the
+# shared dimension above the perfect code, and MCC rises for the stand-in: a score may err by praise, too. All eight claims on
+# the arrow hold, as algebra says.
 #
 # We had guessed that MIG of *trained* codes falls: not shown; with a hidden cause it rises (.015). In the observed world DCI
 # and CG stay within .05; of UC (+.19), IRS (+.07) and MCC (+.04) this is undecided, and no interval contains 0. CG of β-VAE
 # (.27) and FactorVAE (.26) is below .5, β-TCVAE's (.39) undecided; the learners' UC is .55. That interventions help Ada-GVAE
-# is undecided in both scores. What confounded *training* costs is undecided: all four differences are within .02 of 0, with
+# is undecided in both scores. So is what confounded *training* costs: all four differences are within .02 of 0, with
 # intervals of ±.03 to ±.07.
 #
-# What to do? If all combinations can be had, score *those*: nothing moves then. Else read several
-# scores, and none of UC and CG alone. `theory/disentanglement` has the closed forms for MED, InfoMEC and MIG;
-# `gallery/correlated_factors` is on learning from such data.
+# What to do? If all combinations can be had, score *those*: nothing moves then. Else read several scores, and neither UC nor
+# CG alone. `theory/disentanglement` has closed forms for MED, InfoMEC and MIG; `gallery/correlated_factors` is on learning
+# from such data.
 #
 # ## What this does not show
 #
 # - **The paper's tables**, which we have not read, and CANDLE itself.
-# - **The effect of ρ.** With more dimensions for each factor than one, UC and CG are other scores.
-# - **That a low CG means entanglement.** Where a factor is blurred, $p_0$ is near chance, and nothing can move it.
+# - **The effect of ρ.** With more than one dimension for each factor, UC and CG are other scores.
+# - **That a low CG means entanglement.** A factor that is blurred away cannot be moved, whoever owns it.
 # - **That learners can't do better.** Small networks, seconds of training, nothing tuned.
 #
 # ## Exercises
 #
-# **1 (easy, 2 points, 10 minutes).** How far does MIG of the perfect code fall? Write `perfect_mig(joint, K)`: the mean gap of
-# $K$ factors, of which two have the joint law `joint` [V, V], and all others are independent.
+# **1 (easy, 2 points, 10 minutes).** What is the perfect code's MIG? Write `perfect_mig(joint, K)`: the mean gap of $K$
+# factors, of which two have the joint law `joint` [V, V], and all others are independent.
 #
 # <details><summary>Hint</summary>
 #
@@ -468,9 +466,9 @@ assert abs(perfect_mig(law, 2) - 0.6525167) < 1e-6
 assert abs(perfect_mig(law.T, 4) - (2 + 2 * 0.6525167) / 4) < 1e-6
 
 # %% [markdown]
-# **2 (a small research question, 6 points, 60 minutes).** Which $\rho$ should one take? Write `largest(sets)`: of lists of dimensions,
-# one a factor, the largest $\rho$ for which the first $\rho$ of all are disjoint, or 0. Then plot UC and CG of Table 2's codes
-# against $\rho$: do learners change places?
+# **2 (a small research question, 6 points, 60 minutes).** Which $\rho$ should one take? Write `largest(sets)`: of lists of
+# dimensions, one a factor, the largest $\rho$ for which the first $\rho$ of all are disjoint, or 0. Then plot UC and CG of
+# Table 2's codes against $\rho$: do learners change places?
 #
 # <details><summary>Hint</summary>
 #

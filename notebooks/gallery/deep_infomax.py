@@ -341,8 +341,8 @@ pd.concat(sweep.show_claims(name, "difference of accuracies") for name in names)
 # %% tags=["picture", "hide-input", "reads-rows"]
 swept = [rows for rows in map(sweep.read_csv, names) if len(rows)]
 swept = swept or [results.assign(dataset=dataset)]
-size = {"nrows": len(swept), "ncols": 2, "figsize": (7, 3 * len(swept))}
-_, grid = plt.subplots(**size, sharey="row", squeeze=False)
+panes = {"nrows": len(swept), "ncols": 2, "figsize": (7, 3 * len(swept))}
+_, grid = plt.subplots(**panes, sharey="row", squeeze=False)
 for axes, rows in zip(grid, swept, strict=True):
     mean = rows.groupby("variant", sort=False).mean(numeric_only=True)
     for axis, labels in zip(axes, ("few", "all"), strict=True):
@@ -360,8 +360,8 @@ for axes, rows in zip(grid, swept, strict=True):
 plt.show()
 
 # %% [markdown]
-# *Figure 3. The figure to remember: mean accuracy by probed layer, over the sweeps' seeds (this run's, where there is no sweep). Blue: local, orange:
-# global; solid: $\gamma$ of the parameters, dashed: ten times as much, dotted: none.*
+# *Figure 3. The figure to remember: mean accuracy by probed layer, over the sweeps' seeds (this run's, where there is no
+# sweep). Blue: local, orange: global; solid: $\gamma$ of the parameters, dashed: ten times as much, dotted: none.*
 
 # %% tags=["hide-input", "reads-rows"]
 by = ["dataset", "variant"]
@@ -373,12 +373,13 @@ tables.mean_std(pd.concat(swept)[[*by, *readings]], by)
 #
 # What the sweeps say:
 #
-# - **With InfoNCE the structure matters**, on digits and on photographs (+.040 [.033, .048] at fc, all labels).
-# - **With JSD it depends on what is probed.** On photographs, with all labels, local is *behind* at fc and at the code by two
-#   points: both claims fail. With another critic they might not (below). (At conv it is ahead, and with few labels everywhere; nobody had claimed that.) On digits both are
-#   undecided.
-# - **The weight confounds.** Ten times the prior's weight costs the global network 7 points on photographs (on digits,
-#   none that shows): a comparison at unequal weights could have shown any gap.
+# - **With InfoNCE the structure matters**, on digits (the code, few labels) and on photographs (fc, all labels:
+#   +.040 [.033, .048]).
+# - **With JSD it depends on how one asks.** With few labels local is ahead, which is undecided on digits and was not claimed of
+#   photographs. With all labels it is *behind* at fc and at the code: on photographs by two points, where both claims fail, and on
+#   digits too, where nobody had claimed it. With another critic they might not fail (below).
+# - **The weight confounds.** Ten times the prior's weight costs the global network 7 points at fc on photographs, with
+#   all labels (on digits, at the code with few labels, none that shows): a comparison at unequal weights could have shown any gap.
 # - Trained so shortly, local JSD beats an untrained network at fc by 2 points, less than the 4 that were claimed; at conv by 8.
 #
 # ## What this does not show

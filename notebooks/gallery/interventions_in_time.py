@@ -12,8 +12,8 @@
 # *If we know when somebody reached into the world, and which variable was touched, can we find the variables in pictures?*
 #
 # CITRIS ([Lippe et al. 2022](https://arxiv.org/abs/2202.03169)) watches sequences. Now and then one variable is set from
-# outside. We are told *which*, as a number; never what it is, where it is seen, or what value it got. A variable is then the
-# part of the picture that forgets its past exactly when its number comes up.
+# outside. We are told *which*, as a number; never what it is, where it is seen, or its value. A variable is then the part of
+# the picture that forgets its past exactly when its number comes up.
 #
 # **You will learn**
 # - why the target of an intervention is a label for a variable, and what it cannot say,
@@ -107,7 +107,7 @@ plots.image_grid(images, column_labels=["start", *set_from_outside])
 #    \prod_{k=0}^{K} p\big(z^{t+1}_{\psi_k} \mid z^t, I_k^{t+1}\big) \Big). \tag{1} $$
 #
 # $\psi$ is a softmax for each latent, and the KL is averaged over it. Where $I_k = 0$, a network says from $z^t$ what to
-# expect. Where $I_k = 1$, the past does not matter, and a learned normal takes its place. Block 0 is made cheaper by 1 %.
+# expect. Where $I_k = 1$, the past does not matter, and a learned normal takes its place. Block 0 costs 1 % less.
 
 
 # %% tags=["method"]
@@ -377,11 +377,11 @@ plots.dots(source, READINGS[:5], list(found), by="variant")
 # %% [markdown]
 # *Table 1. This run, one seed. "diagonal": mean $R^2$ of each variable from its own block, "worst" the smallest of them;
 # "beside": the largest $R^2$ of another variable, averaged over blocks; "from all": the smallest $R^2$ of a variable from
-# all latents together.*
+# all latents together (neighbours in more dimensions are farther: a block alone may tell more).*
 #
 # *Figure 2. The figure to remember. $R^2$ of each variable (columns) from each block (rows), mean over five seeds on
-# pictures, of *assigned* where it has the variant (where there is no sweep: this run). Yellow is 1. A partition is right if the upper row is dark where the diagonal
-# below it is bright. Below it, the readings of Table 1: mean ± one standard deviation over seeds.*
+# pictures, of *assigned* where it has the variant (without a sweep: this run). Yellow is 1. A partition is right if the
+# diagonal is bright and all else dark. Below, the readings of Table 1: mean ± one standard deviation over seeds.*
 #
 # ## The claims, and the sweep's verdicts
 #
@@ -394,41 +394,41 @@ pd.concat(sweep.show_claims(f"gallery_interventions_{s}") for s in sweeps)
 # %% [markdown]
 # *Figures 3, 4 and 5, Table 2. Each claim, its interval (95 %, Student's, by seed), and its verdict after Holm's adjustment.*
 #
-# With targets **shuffled** in time, the same frames and the same network put all latents into block 0: a column of the
-# table that is no better than block 0's loses by the 1 % that block 0 is cheaper. So the matrix is the targets' work.
+# With targets **shuffled** in time, the same frames and the same network put all latents into block 0: what is no better as a
+# part of another block loses by the 1 %. So the matrix is the targets' work.
 #
 # **What five seeds say.** In two stages each block holds its own variable ($R^2$ .99, on every seed and for every variable) and
 # next to nothing of the others (.02). A swap leaves 4 % of the error of no swap.
 #
 # **Is that better than the baselines?** It depends on who gets which latent. In the first sweep each latent went to the
-# variable it correlates with most. The iVAE-style prior's then held .69 of their own and .39 of another, and all claims held;
-# but on three of five seeds none was hue's, which counts 0. With the rule above they hold .92 and .28, against .99 and .04.
-# That CITRIS-NF is ahead by the same margins is now undecided: in its own by .08 [.02, .13], where .05 was claimed, and in
-# another by .25 [.14, .36], where it was .1 ($p = .06$ after Holm's adjustment). Against the plain VAE (.30 of another) it is
-# undecided, too ($p = .06$). What holds is that swaps are better: 5 % of the error against 41 %.
+# variable it correlates with most. The iVAE-style prior's then held .69 of their own and .39 of another, and all claims
+# against baselines held; but on three of five seeds none was hue's, which counts 0. With the rule above they hold .92 and .28,
+# against .99 and .04. That CITRIS-NF is ahead by the same margins is now undecided: in its own by .08 [.02, .13], where .05
+# was claimed, and in another by .25 [.14, .36], where it was .1 ($p = .06$ after Holm's adjustment). Against the plain VAE (.30
+# of another) it is undecided, too ($p = .06$). What holds is that swaps are better: 5 % of the error against 41 %.
 #
-# **One stage** holds .89 on average, .98 on the best seed and .75 on the worst, and .25 of another variable: a right partition
-# on some seeds only. That two stages are better by more than .05 is undecided, and they have 3 000 steps, one stage 1 500.
-# What decides? $\psi$ begins to move before the code holds anything, so that holding it back should help. It does not:
-# *vae-late*, in which $\psi$ and classifier wait for 40 % of the steps, holds .55, less on all five seeds, though after Holm's
-# adjustment this, too, is undecided ($p = .06$). Perhaps a code that has formed under a fixed $\psi$, without the classifier,
-# is hard to take apart; or the remaining 60 % of steps, at a falling rate, are too few.
+# **One stage** holds .89 on average (the iVAE-style prior .92, on other seeds), .98 on the best seed and .75 on the worst, and
+# .25 of another variable: a right partition on some seeds only. That two stages are better by more than .05 is undecided, and they have 3 000
+# steps, one stage 1 500. What decides? $\psi$ begins to move before the code holds anything, so holding it back should help. It
+# does not: *vae-late*, in which $\psi$ and classifier wait for 40 % of the steps, holds .55, less on all five seeds, though
+# after Holm's adjustment this, too, is undecided ($p = .06$). Perhaps a code that has formed under a fixed $\psi$, without the
+# classifier, is hard to take apart; or the other 60 % of steps, at a falling rate, are too few.
 #
 # The sweep *decides* changes one thing at a time. **How often one intervenes decides**: with a probability of .3 in place of .8,
 # blocks hold .60 (difference .29 [.09, .50]). **So does the width**: four latents for four variables hold .57
-# (.32 [.14, .49]). In both, some variable has nothing of its own on every seed. Where $\psi$ *starts* we see no effect of (.90
-# without a preference, undecided at ±.05); and one seed in five is poor either way.
+# (.32 [.14, .49]). In both, some variable has nothing of its own on every seed. Of where $\psi$ *starts* we see no effect (.90
+# without a preference, undecided at ±.05), and the poorest seed is as poor (.74).
 #
 # ## What this does not show
 #
-# - **The theorem.** That minimal causal variables are identified is proved in the paper for the best solution of (1). What is
-#   tested here is where training ends.
+# - **The theorem.** That minimal causal variables are identified is proved in the paper for the best solution of (1). Tested
+#   here is where training ends.
 # - **Variables of several dimensions**, and interventions that leave a part of the past, for which the paper is made. Ours
 #   are single numbers, set anew.
 # - **Instances never seen in training**, the second claim of the abstract: the autoencoder has seen every kind of frame.
-# - **The paper's other readings**: no matrices of Spearman's correlation, and swaps are compared by pixels, not by a causal
-#   encoder.
-# - **The authors' networks.** Theirs are larger and train for longer; our VAE's failures are ours first.
+# - **The paper's other readings**: Spearman's correlation beside $R^2$, and a causal encoder, a regressor that reads swapped
+#   frames. Ours are held against the true frame, which only a world that one draws oneself can give.
+# - **The authors' networks and pictures.** Both are larger; our VAE's failures are ours first.
 #
 # ## Exercises
 #

@@ -117,6 +117,18 @@ def test_setting_seeing_and_changing_alone_are_three_answers(variable):
         assert (seen[:, :2] - causes).abs().amax(1).min() > 1, "its causes are other ones"
 
 
+def test_the_film_has_all_three_answers_for_each_variable_and_value():
+    images, sliders = pendulum.film(24)
+    assert images.shape == (4, 9, 3, 4, 3, 24, 24)
+    assert sliders["variable"] == (*pendulum.CAUSES, *pendulum.EFFECTS)
+    assert sliders["value"][7] == 0.8
+    scenes = [[6, 54], [20, 54], [20, 78], [34, 78]]
+    for k in range(4):
+        for n, answer in enumerate(pendulum.answers(scenes, k, 0.8)):
+            drawn = pendulum.render(answer[:, :2], 24, shadows=answer[:, 2:])
+            assert torch.equal(images[k, 7, n], drawn)
+
+
 @pytest.mark.parametrize(
     ("variable", "share"), [(4, 0.5), (-1, 0.5), (1.0, 0.5), (True, 0.5), (0, 1.5)]
 )

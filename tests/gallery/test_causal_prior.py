@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from chapter_cells import broken, check, namespace, tagged, text
+from chapter_cells import broken, check, namespace, run, tagged, text
 from torch import nn
 
 from mdlib.data import causal
+from mdlib.figures import plots
+from mdlib.notebook import results
 from mdlib.registry import random_stream
 
 CHAPTER = "gallery/causal_prior"
@@ -215,6 +217,54 @@ def test_readings_of_the_true_model_and_of_one_without_arrows(chapter, arrows):
     else:
         assert abs(row["do slope"]) < 1e-6 and row["right signs"] == 0
         assert row["correlations"] > 0.5
+
+
+def test_the_encoder_is_judged_by_its_worst_code_and_what_one_gets_by_the_mean(chapter):
+    """The third code is noise, and the third factor is made of noise."""
+    world = chapter["place"]
+    _, y, chapter["noise"] = world.draw(4000, random_stream(0))
+    chapter |= {"x_test": y.logit(), "y_test": y}
+    keep = torch.tensor([1.0, 1, 0, 1])
+
+    class Worse(Codes):
+        def forward(self, x):
+            return F.pad(keep * x + (1 - keep) * draws(len(x), 4, seed=3), (0, 8))
+
+    chapter["ruler"] = lambda x: Factors()(keep * x[:, :4] + (1 - keep) * draws(len(x), 4, seed=4))
+    prior = chapter["SCM"](torch.zeros(6, 6)).requires_grad_(False)
+    row = chapter["examine"]((Worse(), nn.Identity(), prior))
+    assert row["encoder"] < 0.01
+    assert row["set against got"] == pytest.approx(3 / 4, abs=0.01)
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+def test_rows_keep_pictures_after_do_and_of_codes_beside_what_they_set(tmp_path, obeys):
+    """A generator that draws the causes that it is told, and one that draws the angle for both."""
+    given = {"device": "cpu", "world": "pendulum", "size": 12, "keep_pictures": True}
+    space = namespace(text(CHAPTER), out=str(tmp_path), **given)
+    world = space["place"] = causal.Pendulum(12)
+    space["x_test"], y, space["noise"] = world.draw(30, random_stream(0))
+
+    class Causes(nn.Module):
+        def forward(self, z):
+            return world.observe(z[:, [0, 1, 2, 3] if obeys else [0, 0, 2, 3]].sigmoid())
+
+    codes = F.pad(y.logit(eps=1e-4), (0, 8))
+    prior = space["SCM"](torch.zeros(6, 6))
+    space["trained"] = {"one": (lambda x: codes, Causes(), prior)}
+    space["ruler"] = lambda x: torch.zeros(len(x), 4)
+    (cell,) = tagged(text(CHAPTER), "picture")
+    run(cell, space, "picture")
+    truth, done, pairs = (
+        plots.from_text(row["pictures"]).int() for row in results.read_metrics(tmp_path)
+    )
+    assert (truth[:5] != truth[0]).any() and (truth[5:] != truth[5]).any()
+    off = (truth - done).abs().amax((1, 2, 3))
+    asked, got = pairs.unflatten(0, (5, 2)).unbind(1)
+    if obeys:  # but for rounding
+        assert off.max() <= 1 and (asked - got).abs().max() <= 1
+    else:
+        assert (off > 20).sum() >= 8 and ((asked - got).abs().amax((1, 2, 3)) > 20).all()
 
 
 def test_agreement_is_the_squared_correlation(chapter):

@@ -7,6 +7,7 @@ import torch
 from chapter_cells import draws
 
 from mdlib import metrics
+from mdlib.methods.vae import VAE, Posterior
 
 CHAPTER = "gallery/confounded_metrics"
 
@@ -150,6 +151,21 @@ def test_ada_gvae_shares_what_differs_least(chapter):
     torch.testing.assert_close(pooled.mean[0, 1], torch.tensor([0.05, 1.0, 2.0, 5.0]))
     shared = torch.tensor([0, math.log(1.5), 0, 0])
     torch.testing.assert_close(pooled.log_variance[0], shared.expand(2, 4))
+
+
+def test_ada_gvae_draws_from_pooled_posteriors_and_pays_for_them(chapter):
+    """Where views differ in one dimension of three, all of the others' draws and KL are shared."""
+    vae = chapter["AdaGVAE"]((3, 16, 16), 3)
+    mean = torch.zeros(1, 2, 3)
+    mean[0, :, 1:] = torch.tensor([[0.2, -3.0], [-0.2, 3.0]])
+    sharp = torch.full((1, 2, 3), -30.0)
+    z = vae.draw(mean, sharp, draws(15))
+    torch.testing.assert_close(z[0], torch.tensor([[0, 0, -3.0], [0, 0, 3]]), atol=1e-4, rtol=0)
+    found, known = (
+        sum(cost.sum() for cost in made.regularisers(Posterior(m, 0 * m), m, draws(16)).values())
+        for made, m in ((vae, mean), (VAE((3, 16, 16), 3), mean * torch.tensor([1, 0, 1])))
+    )
+    torch.testing.assert_close(found, known)
 
 
 def test_ada_gvaes_divergence_is_the_mean_of_both_directions(chapter):

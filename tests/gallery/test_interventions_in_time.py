@@ -48,8 +48,10 @@ def test_a_part_of_a_variable_that_is_set_forgets_the_past(chapter, given):
 
 
 def test_the_cost_is_the_released_one(chapter, given):
-    """transition_prior.py of phlippe/CITRIS, perfect interventions: kld_intv and kld_std, summed by
-    ψ; the part of no variable is multiplied by 1 − λ."""
+    """transition_prior.py of phlippe/CITRIS, perfect interventions: the costs of what is set and of
+    what is free, summed by ψ; the part of no variable is multiplied by 1 − λ. There a cost is the
+    KL in a VAE, and −log p in a flow. Ours is the latter in both, KL plus entropy, so that in a VAE
+    the two differ by λψ₀ of the entropy."""
     torch.manual_seed(0)
     prior = chapter["Prior"](6, favour=0.3)
     z, targets, mean, std = given
@@ -204,6 +206,37 @@ def test_every_kind_of_training_runs_and_gives_what_is_measured(chapter, variant
         assert decode(z).shape == (50, 768)
     own = chapter["partition"](prior, z, C)
     assert own.shape == (6,) and own.min() >= 0 and own.max() <= 4
+
+
+def test_the_prior_is_given_a_frame_the_next_ones_targets_and_the_next_frame(chapter):
+    x = torch.arange(80.0).reshape(20, 4, 1)  # frames are numbers: that of the next is one more
+    targets = x[:, 1:] + torch.tensor([0.1, 0.2, 0.3, 0.4])
+    given = []
+
+    class Model(torch.nn.Module):
+        def forward(self, x):
+            return x, torch.zeros_like(x), torch.zeros(len(x))
+
+        def error(self, frames, z):
+            assert torch.equal(frames, z)
+            return 0.0
+
+    class Spy(torch.nn.Module):
+        psi = None
+
+        def __init__(self):
+            super().__init__()
+            self.one = torch.nn.Parameter(torch.zeros(()))
+
+        def forward(self, *tensors):
+            given.append(tensors)
+            return self.one * tensors[0].sum(1)
+
+    chapter["fit"](Model(), Spy(), x, targets)
+    assert len(given) == 3  # steps
+    for old, told, new, _ in given:
+        assert torch.equal(new, old + 1) and (old % 4 < 3).all()
+        torch.testing.assert_close(told, new + torch.tensor([0.1, 0.2, 0.3, 0.4]))
 
 
 def test_psi_stands_still_at_first(chapter):

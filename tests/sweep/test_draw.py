@@ -4,12 +4,15 @@ import math
 import re
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import seaborn as sns
+import torch
 from sweep_tools import write
 
 from mdlib import sweep
 from mdlib.cli import app
+from mdlib.figures import plots
 from mdlib.notebook import chapters
 from mdlib.sweep import rowfile
 
@@ -148,3 +151,28 @@ def test_the_three_lines_of_the_chapter_draw_the_same(tmp_path):
     exec(lines, {"sweep": sweep, "sns": sns, "plt": plt})
     (axis,) = plt.gcf().axes
     assert axis.get_lines()[0].get_ydata() == pytest.approx([11, 51, 1001])
+
+
+def test_pictures_that_rows_keep_are_shown_with_their_labels(tmp_path):
+    spec = sweep.load(write(tmp_path, "seeds: 1\n"))
+    first, second = torch.zeros(3, 1, 4, 4), torch.full((3, 1, 4, 4), 0.4)
+    made = dict.fromkeys(("run_device", "run_commit", "run"), "x") | {"run_seconds": 1.0}
+    given = rowfile.settings(spec.points[0])
+    kept = [{"shown": n, "pictures": plots.as_text(x)} for n, x in (("a", first), ("b", second))]
+    rows = [given | {"score": 1.0, "shown": None, "pictures": None} | made]
+    rows += [given | {"score": None} | one | made for one in kept]
+    rowfile.write(spec, list(rows[0]), rows)
+    sweep.show_pictures(spec.path, ["x", "y", "z"])
+    axis = plt.gca()
+    assert texts(plt.gcf()) == ["a", "b"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["x", "y", "z"]
+    centres = axis.images[0].get_array()[4::8, 4::8]
+    np.testing.assert_allclose(centres, [[0, 0, 0], [0.4, 0.4, 0.4]])
+    sweep.show_pictures(spec.path, rows=slice(1, None))
+    assert texts(plt.gcf()) == ["b"]
+
+
+@pytest.mark.parametrize("rows", [slice(None), slice(5, 7)])
+def test_without_pictures_none_are_drawn(tmp_path, rows):
+    sweep.show_pictures(collected(tmp_path), rows=rows)
+    assert not plt.get_fignums()

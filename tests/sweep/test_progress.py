@@ -26,6 +26,14 @@ def test_a_line_for_each_run_however_quick(capfd, monkeypatch):
     ]
 
 
+def test_of_a_picture_a_line_has_the_beginning(capfd):
+    show = progress.Lines("s", total=1, done=0)
+    show.look(Counter())
+    show.look(Counter(done=1), Outcome(1, "done", seconds=1, metrics={"picture": "x" * 999}))
+    (line,) = capfd.readouterr()[1].splitlines()
+    assert line.endswith(f"picture {'x' * 40}…")
+
+
 def test_no_terminal_no_bar(monkeypatch):
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: False, raising=False)
     assert type(progress.shown("s", 3, 0)) is progress.Lines
