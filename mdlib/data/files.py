@@ -15,11 +15,8 @@ from mdlib.data.base import CorruptData, Dataset, Facts, Source
 from mdlib.io import atomic_write
 
 RETRIES = 2  # of a download that breaks off
-PLACES = (
-    "say where it is: root=… in Python, --data-root on the command line, MDLIB_DATA in the"
-    " environment"
-)
-WHERE = f"pass download=True to fetch it, or {PLACES}"
+_ROOT = "root=… in Python, --data-root on the command line, MDLIB_DATA in the environment"
+WHERE = f"pass download=True to fetch it, or say where it is: {_ROOT}"
 
 
 def cache_folder() -> Path:
@@ -33,6 +30,15 @@ def data_root(root: str | os.PathLike | None = None) -> Path:
     """The folder of the data sets: `root`, else $MDLIB_DATA, else `data` in the cache folder."""
     chosen = root or os.environ.get("MDLIB_DATA") or cache_folder() / "data"
     return Path(chosen).expanduser()
+
+
+def by_hand(path: str, origin: str) -> str:
+    """The hint of a file that nobody publishes: where to put it below the data root, made of what.
+
+    It goes on after "Remove it, then", too.
+    """
+    folder, _, name = path.rpartition("/")
+    return f"put {name} ({origin}) into {folder} of the data root: {_ROOT}"
 
 
 @dataclass(frozen=True)

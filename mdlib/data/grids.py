@@ -63,12 +63,11 @@ class GridFile(GridSource):
         self.name, self.title, self.place = name, title, path
         self.grid = Grid(name, tuple(factors), tuple(factors.values()))
         self.label, self.class_names, self.image_shape = label, class_names, image_shape
+        hint = files.WHERE if url else files.by_hand(path, page)
+        self.file = files.File(path, md5, file_size, "md5", url, hint)
         self.package, self.pieces = package, partial(pieces, self)
         folder, _, file_name = path.partition("/")
         self.how = f"put {file_name} ({page}) into ROOT/{folder}"
-        by_hand = f"put {file_name} ({page}) into {folder} of the data root, or {files.PLACES}"
-        hint = files.WHERE if url else by_hand
-        self.file = files.File(path, md5, file_size, "md5", url, hint)
         if url:
             self.how = f'load("{name}", download=True), or {self.how}'
         if package:

@@ -18,16 +18,14 @@ from jaxtyping import Bool, Float, Int64, Integer
 from torch import Tensor
 
 from mdlib.checks import check_whole, need
-from mdlib.data.files import File, data_root
+from mdlib.data.files import File, by_hand, data_root
 
-_FOLDER = "gallery/neural_chewie_mihi"
+_PATH = "gallery/neural_chewie_mihi/chewie_2013-10-03_bin100ms.npz"
 FILE = File(
-    f"{_FOLDER}/chewie_2013-10-03_bin100ms.npz",
+    _PATH,
     "c122e2809c5bc05285f6af051de7b39a1bbb36c82e3a8d321ff3625274caacf1",
     146_215,
-    hint="it is made from a file of github.com/nerdslab/myow, as mdlib.data.neural says, and is not"
-    f" fetched; put it into {_FOLDER} of the data root: root=… in Python, MDLIB_DATA in the"
-    " environment",
+    hint=by_hand(_PATH, "made of a file of github.com/nerdslab/myow, as mdlib.data.neural says"),
 )
 
 

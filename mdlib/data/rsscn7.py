@@ -31,7 +31,8 @@ _FOLDERS = {
 }
 _BLOCKS = 4  # of file numbers in each class; said to be four scales of the pictures
 _MEMBER = re.compile(r"(?:\./)?(\w+)/[a-g](\d+)\.jpg")
-_PLACE = "gallery/rsscn7"
+_PATH = "gallery/rsscn7/rsscn7_96px_jpeg.tar"
+_ORIGIN = "github.com/palewithout/RSSCN7, resized"
 
 
 class RSSCN7(Source):
@@ -46,12 +47,13 @@ class RSSCN7(Source):
     class_names = tuple(_FOLDERS.values())
     per_class = 400
     file = files.File(
-        f"{_PLACE}/rsscn7_96px_jpeg.tar",
+        _PATH,
         "10b928eea108df79e6117f0e5fb7ff19dd2c1219c112288135180c252386c244",
         15_032_320,
+        hint=files.by_hand(_PATH, _ORIGIN),
     )
     place = file.path
-    how = f"put rsscn7_96px_jpeg.tar (github.com/palewithout/RSSCN7, resized) into ROOT/{_PLACE}"
+    how = f"put rsscn7_96px_jpeg.tar ({_ORIGIN}) into ROOT/gallery/rsscn7"
 
     def verify(self, root: Path, quick: bool = False) -> None:
         self.file.verify(self.name, root, quick)

@@ -338,8 +338,8 @@ axes[1].legend(fontsize=6.5, loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %% [markdown]
-# *Figure 2. Left: this run. Right: a dot a variant and seed of the sweep (of this run, where there is no sweep). Far left
-# stand the collapsed: what they say of a view's class differs as much as among the healthy.*
+# *Figure 2. The figure to remember. Left: this run. Right: a dot a variant and seed of the sweep (of this run, where there is no sweep). Far left
+# stand the collapsed: they tell a view's class no better than an untrained network.*
 
 # %% tags=["hide-input"]
 tables.mean_std(source[["variant", "gauge", "class of views"]], "variant")
@@ -350,10 +350,10 @@ tables.mean_std(source[["variant", "gauge", "class of views"]], "variant")
 # What the sweep of five seeds says:
 #
 # - **No negatives are needed**, and BYOL does not collapse. But "better than contrast" fails here: InfoNCE's code is ahead.
-# - **Two parts keep the projections apart:** predictor and batch norm. Without predictor a slow or frozen target only
-#   delays the fall; without batch norm every image gets one answer, and layer norm does not stand in for it. In these
+# - **Two parts keep the projections apart:** predictor and batch norm. Without predictor the gauge falls to .02 if the
+#   network is its own target; a slow or a frozen one stops it at .24 and .40. Without batch norm every image gets one answer, and layer norm does not stand in for it. In these
 #   heads, at this length.
-# - **The probe tells another story.** Without predictor the gauge falls by two thirds, and whether the code lost anything
+# - **The probe tells another story.** Without predictor the gauge falls by nearly three quarters, and whether the code lost anything
 #   cannot be told. A frozen random network as the target is already worth most of what BYOL gains.
 # - **A slow target** shows no advantage here over the network itself behind a stop-gradient, as SimSiam says; that both are
 #   equal within 0.03 is not shown either.
@@ -364,7 +364,7 @@ tables.mean_std(source[["variant", "gauge", "class of views"]], "variant")
 # - **What batch norm does in general.** It is gone from two heads above an encoder that never had any; depth, learning
 #   rate and first weights were not tuned to do without.
 # - **That InfoNCE is better or worse.** Neither was tuned: temperature, momentum and steps are customary values.
-# - **That a collapsed projection is a useless code.** Without predictor the gauge falls, and the code stays: the figure
+# - **That a low gauge is a useless code.** Without predictor the gauge falls, and the code stays: the figure
 #   shows both readings because neither replaces the other.
 #
 # ## Exercises

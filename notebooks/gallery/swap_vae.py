@@ -459,6 +459,12 @@ def gap(own, mate, other):
 assert abs(gap(30.0, 32.0, 40.0) - 0.2) < 1e-9, "2 nats of 10 are 0.2"
 assert abs(gap(30.0, 30.2, 31.0) - 0.2) < 1e-9, "a tenth of all is as much"
 
+# %% tags=["hidden", "remove-cell"]
+assert gap(1.0, 1.0, 3.0) == 0 and gap(1.0, 3.0, 3.0) == 1, "all, and nothing"
+assert gap(5.0, 4.0, 7.0) == -0.5, (
+    "a mate's content may be better than one's own"
+)
+
 # %% [markdown]
 # ## References
 #

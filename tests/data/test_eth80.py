@@ -103,8 +103,9 @@ def test_another_archive_is_refused(write, change, message):
 
 
 def test_a_missing_file_is_refused_with_where_to_put_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"eth80: .*eth80_128px.tar is missing"):
+    with pytest.raises(FileNotFoundError, match=r"eth80: .*eth80_128px.tar is missing") as told:
         eth80.halves(0, root=tmp_path)
+    assert "download=True" not in str(told.value), "it would not help"
     with pytest.raises(OSError, match=r"nobody publishes this file.*github.com/chenchkx/ETH-80"):
         data.load("eth80", root=tmp_path, download=True)
     with pytest.raises(ValueError, match="size"):

@@ -156,6 +156,8 @@ def test_idx_wants_every_file_whole(tiny_mnist, file):
     path.unlink()
     message = raises_like_load(FileNotFoundError, "is missing", "mnist", tiny_mnist)
     assert f"{path} is missing ({size} bytes)" in message
+    path.mkdir()
+    raises_like_load(FileNotFoundError, "is a folder, expected a file", "mnist", tiny_mnist)
 
 
 def test_idx_passes_over_what_an_old_torchvision_left(tiny_mnist):

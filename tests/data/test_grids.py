@@ -254,7 +254,7 @@ def test_what_is_said_of_a_file_can_be_done(write, name):
         said = str(told.value)
         assert ("download=True" in said) == bool(file.url)
         assert "MDLIB_DATA" in said
-        assert file.url or "put coil20_32px/COIL20.mat (data/COIL20.mat of github.com" in said
+        assert file.url or "put COIL20.mat (data/COIL20.mat of github.com" in said
         path.unlink(missing_ok=True)
 
 

@@ -83,6 +83,8 @@ def test_variants_differ_from_byol_where_they_say_so(chapter):
         method.after_step(1, 10)
         for old, new in zip(before, method.target_encoder.parameters(), strict=True):
             torch.testing.assert_close(new, old + 1 - weights)
+        alone = made(f"{name}-alone")
+        assert alone.target == method.target and method.predicts and not alone.predicts
 
     heads = {name: made(name).projector for name in ("byol", "no-batch-norm", "layer-norm")}
     kinds = {name: [type(layer) for layer in head] for name, head in heads.items()}

@@ -121,3 +121,97 @@ def test_probes_see_statistics_of_the_images_as_they_are(chapter):
     for layer in first:
         assert len(first[layer][0]) == len(chapter["x"])
         torch.testing.assert_close(first[layer][1], again[layer][1])
+
+
+def test_a_row_of_scores_is_of_one_code_and_a_column_of_one_image(chapter):
+    net = chapter["DeepInfoMax"]((1, 8, 8), True)
+    m, _, _, z = net(torch.rand(4, 1, 8, 8))
+    other = z.clone()
+    other[2] += 1
+    changed = (net.scores(m, other) != net.scores(m, z)).flatten(1).any(1)
+    assert changed.tolist() == [False, False, True, False]
+    other = m.clone()
+    other[1] += 1
+    changed = (net.scores(other, z) != net.scores(m, z)).transpose(0, 1).flatten(1).any(1)
+    assert changed.tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize(("bound", "local"), [("jsd", False), ("nce", True), ("dv", True)])
+def test_training_climbs_its_objective(chapter, monkeypatch, bound, local):
+    value, x = chapter[bound], chapter["x"][:64]
+
+    def score(steps):
+        monkeypatch.setitem(chapter, "steps", steps)
+        net = chapter["learn"](bound=value, local=local)
+        with torch.no_grad():
+            m, _, _, z = net(x)
+            return value(net.scores(m, z)).item()
+
+    assert score(40) > score(0) + 0.1
+
+
+@pytest.fixture
+def nothing(chapter, monkeypatch):
+    """An objective that is always 0: what is left is the game with the prior, for 40 steps."""
+    monkeypatch.setitem(chapter, "steps", 40)
+    return lambda S: 0 * S.sum()
+
+
+def test_the_discriminator_learns_to_tell_codes_from_the_prior(chapter, nothing):
+    net = chapter["learn"](bound=nothing)
+    with torch.no_grad():
+        made = net(chapter["x"][:200])[3].sigmoid()
+        drawn = torch.rand(made.shape, generator=torch.Generator().manual_seed(0))
+        assert net.d(drawn).mean() > 0.1 > -0.1 > net.d(made).mean()
+
+
+def test_the_encoder_is_paid_for_being_taken_for_the_prior(chapter, nothing, monkeypatch):
+    class Fixed(nn.Module):
+        """Takes large codes for the prior's, whatever it is told."""
+
+        def __init__(self):
+            super().__init__()
+            self.unused = nn.Parameter(torch.zeros(1))
+
+        def forward(self, u):
+            return 9 * u.mean(1, keepdim=True) - 5 + 0 * self.unused
+
+    class Net(chapter["DeepInfoMax"]):
+        def __init__(self, *args):
+            super().__init__(*args)
+            self.d = Fixed()
+
+    monkeypatch.setitem(chapter, "DeepInfoMax", Net)
+
+    def size(weight):
+        net = chapter["learn"](bound=nothing, weight=weight)
+        with torch.no_grad():
+            return net(chapter["x"][:200])[3].sigmoid().mean().item()
+
+    assert size(1.0) > size(0.0) + 0.1
+
+
+def test_no_weight_has_two_masters(chapter, nothing, monkeypatch):
+    held, adam = [], torch.optim.Adam
+
+    def recorded(parameters, **options):
+        parameters = list(parameters)
+        held.append({id(p) for p in parameters})
+        return adam(parameters, **options)
+
+    monkeypatch.setattr(torch.optim, "Adam", recorded)
+    net = chapter["learn"](bound=nothing)
+    assert held[0] | held[1] == {id(p) for p in net.parameters()}
+    assert held[1] == {id(p) for p in net.d.parameters()} and not held[0] & held[1]
+
+
+def test_variants_are_what_they_are_called(chapter):
+    weights = {"heavy": 10 * chapter["prior_weight"], "free": 0.0}
+    for name, options in chapter["VARIANTS"].items():
+        place, *rest = name.split("-")
+        if place == "untrained":
+            assert options == {}
+            continue
+        assert options["bound"] is chapter[rest[0]]
+        assert options.get("local", True) is (place == "local")
+        assert options.get("weight") == (weights[rest[1]] if rest[1:] else None), name

@@ -195,3 +195,33 @@ def test_a_study_without_its_files_is_left_out_and_said_so(tmp_path, monkeypatch
         run(cell, space, "studies")
         assert set(space["results"]["study"]) == {"digits"}
     assert "is left out. eth80: " in capsys.readouterr().out
+
+
+def test_all_arms_see_as_many_images_and_are_read_on_new_ones(chapter, monkeypatch):
+    draw = torch.Generator().manual_seed(0)
+    y = torch.arange(48) % 2
+    x = torch.rand(48, 2, 8, 8, generator=draw) / 4 + 0.5 * y.view(-1, 1, 1, 1)
+    asked, train, seeds = [], chapter["learn"], []
+
+    def learn(look, sensors, steps, predict=False):
+        asked.append((len(look()[0]), len(look()) // sensors, steps))
+        return train(look, sensors, 0)
+
+    monkeypatch.setitem(chapter, "learn", learn)
+    stream = chapter["random_stream"]
+    monkeypatch.setitem(
+        chapter, "random_stream", lambda seed, device: seeds.append(seed) or stream(seed, device)
+    )
+    monkeypatch.setitem(chapter, "seed", 3)
+    given = (x, y, x, 1 - y), Views()
+    found = list(chapter["compare"](*given, [2], {f"{J}": ({}, 24, J) for J in (2, 4, 8)}))
+    assert len({batch * J * steps for batch, J, steps in asked}) == 1 and asked[0][2] == 8
+    assert found[0]["accuracy"] == 0, "new labels say the opposite"
+    assert seeds[0] == 3
+    reached = []
+    monkeypatch.setitem(
+        chapter, "reached", lambda nets, views: reached.append(views[0].mean().item()) or 0.0
+    )
+    dark = 0 * x
+    list(chapter["compare"]((x, y, dark, y), Views(), [2], {"2": ({}, 24, 2)}))
+    assert reached == [0], "the bound is of new scenes"

@@ -135,3 +135,59 @@ def test_the_value_of_the_game_is_its_three_terms(chapter):
         terms.append(-(released(A) + released(B)) / 4)
         terms.append(released(np.hstack([A, B])) - released(A) / 2 - released(B) / 2)
     assert chapter["game"](a, z, labels, 4).item() == pytest.approx(math.fsum(terms), abs=1e-9)
+
+
+def test_the_encoder_climbs_and_the_decoder_descends(chapter, monkeypatch):
+    """Each alone, from the same weights: the other has the rate 0."""
+    x, y = chapter["x"][:400], chapter["y"][:400]
+
+    def value(steps, lr=0.0, lr_decoder=0.0, **options):
+        given = {"steps": steps, "lr": lr, "lr_decoder": lr_decoder}
+        for name, number in given.items():
+            monkeypatch.setitem(chapter, name, number)
+        encode, decode = chapter["play"](spectral=False, **options)
+        with torch.no_grad():
+            z = encode(x)
+            if options:
+                return chapter["reduction"](*chapter["moments"](z, y, 10)).item()
+            return chapter["game"](z, encode(decode(z)), y, 10).item()
+
+    assert value(20, lr=1e-3) > value(0) + 0.5
+    assert value(20, lr_decoder=3e-3) < value(0) - 0.1
+    assert value(20, lr=1e-3, decoder_steps=0) > value(0, decoder_steps=0) + 0.5
+
+
+def test_batch_norm_is_examined_by_its_running_statistics(chapter):
+    encode, _ = chapter["play"](norm=True)
+    with torch.no_grad():
+        torch.testing.assert_close(encode(chapter["x"][:3]), encode(chapter["x"][:90])[:3])
+
+
+def test_readings_have_subspaces_of_training_codes_and_labels_of_test(chapter, monkeypatch):
+    z, labels = sampled("orthogonal")
+    given = {"x": z, "y": labels, "x_test": z[::5], "y_test": (labels[::5] + 1) % 4}
+    for name, values in given.items():
+        monkeypatch.setitem(chapter, name, values)
+    monkeypatch.setitem(chapter, "judge", (torch.eye(32, 4).double(), torch.zeros(4).double()))
+    row = chapter["examine"](lambda x: x, lambda z: 0 * z)
+    assert row["accuracy"] == 0, "every test label is another class's"
+    assert row["error"] == pytest.approx(1 / 32) and row["class kept"] == pytest.approx(0.25)
+
+
+def test_the_vae_has_as_many_updates_and_the_same_images(chapter, monkeypatch):
+    asked = []
+
+    class Method:
+        def encode(self, images):
+            assert images.min() == 0 and images.max() == 1
+            return images.flatten(1)
+
+        def decode(self, z):
+            return z
+
+    monkeypatch.setitem(chapter, "create", lambda *args, **options: Method())
+    monkeypatch.setitem(chapter, "fit", lambda *args, **options: asked.append(options["steps"]))
+    encode, decode = chapter["vae"]()
+    assert asked == [4 * chapter["steps"]], "one of the encoder, three of the decoder"
+    x = chapter["x"][:50]
+    torch.testing.assert_close(decode(encode(x)), x.flatten(1))

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from chapter_cells import broken, check, namespace, run, tagged, text
+from chapter_cells import broken, cells, check, namespace, run, tagged, text
 from torch import nn
 
 from mdlib import nets
@@ -78,6 +78,10 @@ def test_training_and_test_tiles_are_others_and_the_seed_decides(chapter):
     assert len(chapter["x"]) == 2400 and len(chapter["x_test"]) == 1200
     seen = {bytes(t.numpy()) for t in chapter["x"]}
     assert not seen & {bytes(t.numpy()) for t in chapter["x_test"]}
+    tiles, seeds = chapter["tiles"], []
+    space = chapter | {"tiles": lambda n, seed: seeds.append(seed) or tiles(n, seed)}
+    run(*tagged(text(CHAPTER), "data"), space, "data")
+    assert len(set(seeds)) == 2, "drawn from one stream they would share their noise"
 
 
 # --- views ------------------------------------------------------------------------------------
@@ -236,3 +240,19 @@ def test_scenes_have_no_known_light_and_are_turned():
 
 def test_a_random_queue_costs_what_the_exercise_says(chapter):
     assert chapter["at_start"](1.0, 1024, 0.2) == pytest.approx(math.log(1 + 1024 * math.exp(-5)))
+
+
+def test_each_ablation_lacks_what_its_name_says(chapter):
+    (cell,) = [code for _, code in cells(text(CHAPTER)) if code.startswith("FOUR =")]
+    variants = run(cell, chapter | {"variants": "bands"}, "variants")["VARIANTS"]
+    for arm in chapter["AUGMENTATIONS"]:
+        assert variants[f"no-{arm}"] == ("moco", [arm])
+    for name in chapter["FOUR"]:
+        assert variants[name] == (name, [])
+    assert variants["untrained"][1] is None and variants["bands"] is variants["supervised"] is None
+
+
+def test_probes_are_judged_on_test_images(chapter, monkeypatch):
+    y, y_test = (nn.functional.one_hot(chapter[name], 12).float() for name in ("y", "y_test"))
+    monkeypatch.setitem(chapter, "y_test", (chapter["y_test"] + 1) % 12)
+    assert set(chapter["probed"](y, y_test).values()) == {0.0}

@@ -202,3 +202,52 @@ def test_all_readings_of_a_short_training(chapter, variant):
     row = chapter["summary"](bins)
     assert all(math.isfinite(value) for value in row.values())
     assert ("swap gap" in row) is (variant != "raw")
+
+
+def test_no_trial_is_on_both_sides(chapter, monkeypatch):
+    neurons = neural.simulated(0, trials=10)
+    seen = []
+
+    def read(variant, train, test):
+        seen.append((set(train.trial.tolist()), set(test.trial.tolist())))
+        return pd.DataFrame({"trial": test.trial}), None
+
+    for name, value in {"neurons": neurons, "tested": 5, "read": read}.items():
+        monkeypatch.setitem(chapter, name, value)
+    bins, _, _ = chapter["examined"]("raw")
+    assert sorted(bins["trial"]) == neurons.trial.tolist(), "each bin is tested once"
+    for train, test in seen:
+        assert not train & test and len(train | test) == 40
+
+
+def test_the_penalty_of_ridge_is_chosen_over_trials(chapter, monkeypatch):
+    neurons, splits = neural.simulated(0, trials=5), []
+
+    class Recorder(chapter["RidgeCV"]):
+        def __init__(self, alphas, cv):
+            splits.extend(cv)
+            super().__init__(alphas, cv=cv)
+
+    monkeypatch.setitem(chapter, "RidgeCV", Recorder)
+    chapter["ridge"](neurons.counts.float(), neurons)
+    assert len(splits) == 4
+    for train, held in splits:
+        trials = [set(neurons.trial[rows].tolist()) for rows in (train, held)]
+        assert not trials[0] & trials[1]
+
+
+def test_units_are_chosen_by_training_bins_alone(chapter, monkeypatch):
+    neurons = neural.simulated(0, trials=5)
+    train, test = (neurons.subset(neurons.trial % 2 == k) for k in (0, 1))
+    train.counts[:, 3], test.counts[:, 4] = 0, 0  # silent there
+    widths = []
+
+    def ridge(codes, _):
+        widths.append(codes.shape[1])
+        return lambda z: np.zeros((len(z), 3))
+
+    monkeypatch.setitem(chapter, "ridge", ridge)
+    chapter["read"]("raw", train, test)
+    assert set(widths) == {99}
+    kept = chapter["read"]("raw", train, test)[1]
+    assert (kept.std(0) == 0).sum() == 1, "silent in the test bins, and kept"
