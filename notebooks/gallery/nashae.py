@@ -119,11 +119,20 @@ def autoencoder_loss(x, decoded, z, guess, strength):
 
 
 # %%
+def selu_net(sizes):
+    """SELU layers, weights drawn to keep the variance, as released."""
+    network = nets.mlp(sizes, activation=nn.SELU)
+    for layer in network[::2]:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+        nn.init.zeros_(layer.bias)
+    return network
+
+
 def trained(x, strength, hidden):
     """Encoder, decoder and regressors on signals x [N, P]."""
     torch.manual_seed(seed)
-    encoder = nets.mlp([x.shape[1], *hidden, latent_dim]).append(nn.Sigmoid())
-    decoder = nets.mlp([latent_dim, *reversed(hidden), x.shape[1]])
+    encoder = selu_net([x.shape[1], *hidden, latent_dim]).append(nn.Sigmoid())
+    decoder = selu_net([latent_dim, *reversed(hidden), x.shape[1]])
     regressors = Regressors(latent_dim)
     parts = [part.to(x.device) for part in (encoder, decoder, regressors)]
     own = [*encoder.parameters(), *decoder.parameters()]
