@@ -403,7 +403,7 @@ if world == "pendulum":
 # that DEAR has learned.*
 #
 # *Figure 3. Set the second cause and measure all four factors of what is generated, mean over test samples. "truth": what
-# should come. *
+# should come.*
 #
 # ## The claims, and the sweep's verdicts
 #
