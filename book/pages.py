@@ -25,9 +25,10 @@ from pybtex.database import parse_file
 
 from mdlib import methods, sweep
 from mdlib.notebook.chapters import Chapter, find, names
-from mdlib.sweep import ledger, plan, sources
+from mdlib.sweep import ledger, sources
 from mdlib.sweep.claims import claims_path
 from mdlib.sweep.rowfile import csv_path
+from mdlib.sweep.table import sources_now
 
 ROOT = Path(__file__).resolve().parents[1]
 SAID = 4  # of the names of what is another than when rows were made
@@ -63,8 +64,8 @@ ROWS = """## All rows
 
 Each sweep's rows and verdicts as files, to sort and to filter in any program for tables. What the
 numbers mean, and what they do not show, is for the chapters to say. *Another since* names what the
-numbers come from and whose code is no longer that of their commit: a new data set in the registry
-counts, a figure does not. `mdlib replay NAME` says whether the numbers are others, too.
+numbers come from and whose code is no longer that of their commit. Figures do not count, nor do
+data sets and methods that no row names. `mdlib replay NAME` says whether the numbers are others, too.
 """
 
 CONFORMANCE = """# Conformance
@@ -260,12 +261,13 @@ def result(spec: sweep.Spec) -> str:
 
 def since(spec: sweep.Spec, runs: pd.DataFrame) -> str:
     """Is the code that the rows came from still the present one? If not, what is another since."""
-    if set(runs["run"].str.rpartition("-")[2]) == {plan.source_hash(spec.chapter)}:
+    if (runs["run"].str.rpartition("-")[2] == sources_now(spec, runs)).all():
         return ", the present sources"
+    given = [spec.points[number - 1].parameters for number in runs["number"]]
     changed: dict[str, None] = {}
     for commit in runs["run_commit"].dropna().unique():
         try:
-            changed |= dict.fromkeys(sources.changed(spec.chapter, earlier(commit)))
+            changed |= dict.fromkeys(sources.changed(spec.chapter, earlier(commit), given))
         except (tarfile.TarError, subprocess.CalledProcessError, ValueError):
             return ", earlier sources"  # a shallow clone, or a chapter that can't be read
     said = [name if name == "the chapter" else f"`{name}`" for name in changed]
@@ -416,9 +418,9 @@ def freshness(chapter: Chapter, made_with: dict[str, str] | None) -> str:
     """Do outputs belong to the present source? `made_with` is what tools/pairs.py noted."""
     if made_with is None:
         return "unknown"
-    if made_with["code"] != plan.code_hash(chapter):
+    if made_with["code"] != sources.code_hash(chapter):
         return "other code"
-    return "fresh" if made_with["source"] == plan.source_hash(chapter) else "older mdlib"
+    return "fresh" if made_with["source"] == sources.source_hash(chapter) else "older mdlib"
 
 
 if __name__ == "__main__":

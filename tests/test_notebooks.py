@@ -10,7 +10,7 @@ import pytest
 from jupytext.compare import compare_notebooks
 
 from mdlib.notebook.chapters import Chapter
-from mdlib.sweep import plan
+from mdlib.sweep import sources
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 HIDDEN = {"sweeps", ".ipynb_checkpoints"}
@@ -119,7 +119,7 @@ def test_outputs_belong_to_the_present_code(pair):
     made_with = nbformat.read(pair[1], as_version=4).metadata.get("mdlib")
     if made_with is None:
         pytest.skip("written before notebooks kept a hash of their code")
-    present = plan.code_hash(Chapter(pair[0]))
+    present = sources.code_hash(Chapter(pair[0]))
     assert made_with["code"] == present, "its code has changed since: make pairs"
 
 

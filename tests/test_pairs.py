@@ -7,7 +7,7 @@ import pairs
 import pytest
 
 from mdlib.notebook.chapters import Chapter
-from mdlib.sweep import plan
+from mdlib.sweep import sources
 
 SOURCE = """\
 # %% [markdown]
@@ -44,7 +44,7 @@ def test_a_notebook_is_its_source_with_outputs_and_nothing_else(chapter):
     [output] = notebook.cells[2].outputs  # the bar is gone
     assert output.data["text/plain"] == "0"
     assert set(notebook.metadata) == {"kernelspec", "mdlib"}
-    assert notebook.metadata.mdlib["code"] == plan.code_hash(chapter)
+    assert notebook.metadata.mdlib["code"] == sources.code_hash(chapter)
     assert {each.name for each in path.parent.iterdir()} == {"tiny.py", "tiny.ipynb"}
 
 

@@ -19,7 +19,7 @@ import nbformat
 
 from mdlib.io import atomic_write
 from mdlib.notebook import chapters, execution, html
-from mdlib.sweep import plan
+from mdlib.sweep import sources
 
 ROOT = chapters.root()
 PICTURES = Path("book", "_static")
@@ -27,7 +27,7 @@ PICTURES = Path("book", "_static")
 
 def refresh(chapter: chapters.Chapter, notebook_path: Path, root: Path = ROOT) -> None:
     """Run the chapter with its defaults; store its notebook, and its picture under `root`."""
-    made_with = {"code": plan.code_hash(chapter), "source": plan.source_hash(chapter)}
+    made_with = {"code": sources.code_hash(chapter), "source": sources.source_hash(chapter)}
     with TemporaryDirectory() as folder:
         execution.execute(chapter, {}, Path(folder), progress=False, timeout=600)
         notebook = nbformat.read(Path(folder, execution.NOTEBOOK), as_version=4)

@@ -1,6 +1,6 @@
 """Published data sets with every combination of their factors once: a table, and its readers.
 
-A set of the same kind is an entry more in `GRIDS`; one in another format also a reader, a function
+A set of the same kind is one more in `_FILES`; one in another format also a reader, a function
 of the grid and a path that yields its images piece by piece.
 """
 
@@ -198,7 +198,7 @@ _ARM_SHAPES = ("cone", "cube", "cylinder", "hexagonal", "pyramid", "sphere")
 _HUGGING_FACE = "huggingface.co/datasets/waleedgondal/mpi3d"
 
 # fmt: off
-GRIDS: tuple[GridFile, ...] = (
+_FILES: tuple[GridFile, ...] = (
     # 737 280 images, values 0 and 255. The file's sixth factor, colour, has one value and is left
     # out. Orientations run over the whole circle, so those of a square repeat four times and those
     # of an ellipse twice: no code can tell them all apart.
@@ -343,6 +343,9 @@ class SmallNorb(Source):
         factors = np.column_stack([category, info]).astype(np.int64)
         factors[:, 3] //= 2  # azimuths are published in tens of degrees: 0, 2, … 34
         return torch.from_numpy(pairs)[:, :1], torch.from_numpy(factors)
+
+
+GRIDS: dict[str, Source] = {source.name: source for source in (*_FILES, SmallNorb())}
 
 
 def _norb_matrix(path: Path) -> np.ndarray:

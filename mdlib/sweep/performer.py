@@ -25,8 +25,8 @@ from typing import Any
 from mdlib.io import write_json
 from mdlib.notebook import execution, provenance, results
 from mdlib.notebook.chapters import Chapter
-from mdlib.sweep import plan
-from mdlib.sweep.sources import UNRECORDED
+from mdlib.registry import Registry
+from mdlib.sweep import plan, sources
 from mdlib.sweep.task import Outcome, SourceChanged, Task
 
 GRACE = 10.0  # seconds that an interrupted run has to save its state
@@ -101,13 +101,14 @@ def _checked(task: Task) -> tuple[Chapter, Any]:
     try:
         chapter = Chapter(task.chapter, task.name)
         notebook = chapter.notebook()  # read before it is checked: an edit may come in between
-        then, now = preload.IMPORTED or task.imported, plan.imported_hash(chapter)
-        same = (then, now, plan.source_hash(chapter)) == (task.imported, task.imported, task.source)
-        if same:
+        then, now = preload.IMPORTED or task.imported, sources.imported_hash(chapter)
+        source = sources.source_hash(chapter, task.parameters)
+        if (then, now, source) == (task.imported, task.imported, task.source):
+            Registry.counted = sources.named(chapter, task.parameters)
             notebook.cells = [
                 cell
                 for cell in notebook.cells
-                if UNRECORDED.isdisjoint(cell.metadata.get("tags", ()))
+                if sources.UNRECORDED.isdisjoint(cell.metadata.get("tags", ()))
             ]
             return chapter, notebook
     except (OSError, ValueError) as error:  # no longer a chapter

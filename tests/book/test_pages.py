@@ -14,7 +14,7 @@ import pytest
 from mdlib import sweep
 from mdlib.notebook import chapters
 from mdlib.notebook.chapters import Chapter
-from mdlib.sweep import ledger, plan
+from mdlib.sweep import ledger, sources
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book"))
@@ -77,11 +77,11 @@ def test_works_are_named_as_people_say_them():
 def test_what_changed_since_a_sweep_is_said(monkeypatch):
     spec = sweep.load("identifiability", need_data=False)
     rows = sweep.read_csv(spec).drop_duplicates("run")
-    monkeypatch.setattr(pages.plan, "source_hash", lambda chapter: rows["run"].iloc[0][-12:])
+    monkeypatch.setattr(pages, "sources_now", lambda spec, runs: runs["run"].str[-12:])
     assert pages.since(spec, rows) == ", the present sources"
-    monkeypatch.setattr(pages.plan, "source_hash", lambda chapter: "0" * 12)
+    monkeypatch.setattr(pages, "sources_now", lambda spec, runs: "0" * 12)
     names = ["the chapter", "mdlib.losses", *"abc"]
-    monkeypatch.setattr(pages.sources, "changed", lambda chapter, before: names)
+    monkeypatch.setattr(pages.sources, "changed", lambda chapter, before, runs: names)
     said = pages.since(spec, rows)
     assert said == "; another since: the chapter, `mdlib.losses`, `a`, `b` and 1 more"
     assert pages.since(spec, rows.assign(run_commit="0" * 40)) == ", earlier sources"
@@ -129,12 +129,12 @@ def test_outputs_are_compared_with_the_present_source(tmp_path):
     path = tmp_path / "tiny.py"
     path.write_text("# %% [markdown]\n# # Tiny\n\n# %%\nx = 1\n")
     chapter = Chapter(path)
-    code, source = plan.code_hash(chapter), plan.source_hash(chapter)
+    code, source = sources.code_hash(chapter), sources.source_hash(chapter)
     assert pages.freshness(chapter, {"code": code, "source": source}) == "fresh"
     assert pages.freshness(chapter, {"code": code, "source": "0" * 12}) == "older mdlib"
     assert pages.freshness(chapter, None) == "unknown"
     path.write_text("# %% [markdown]\n# # Changed\n\n# %%\nx = 1\n")
-    assert plan.code_hash(Chapter(path)) == code
+    assert sources.code_hash(Chapter(path)) == code
     path.write_text("# %% [markdown]\n# # Tiny\n\n# %%\nx = 2\n")
     assert pages.freshness(Chapter(path), {"code": code, "source": source}) == "other code"
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from mdlib import sweep
 from mdlib.notebook import chapters
-from mdlib.sweep import plan, rowfile
+from mdlib.sweep import plan, rowfile, sources
 from mdlib.sweep.claims import claims_path, verdicts, write
 
 CHAPTER = """\
@@ -342,6 +342,6 @@ def test_a_chapter_shows_verdicts_or_how_to_get_them(collected):
 def test_claims_make_no_run_stale():
     before, after = load(""), load(PLAIN)
     assert [p.parameters for p in before.points] == [p.parameters for p in after.points]
-    assert plan.source_hash(before.chapter) == plan.source_hash(after.chapter)
+    assert sources.source_hash(before.chapter) == sources.source_hash(after.chapter)
     for one, other in zip(before.points, after.points, strict=True):
         assert plan.run_name(one.parameters, "x") == plan.run_name(other.parameters, "x")

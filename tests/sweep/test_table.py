@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from mdlib import cli, sweep
 from mdlib.io import write_json
 from mdlib.notebook import results
-from mdlib.sweep import plan, rowfile
+from mdlib.sweep import plan, rowfile, sources
 from mdlib.sweep.claim import claims_of
 from mdlib.sweep.claims import verdicts
 from mdlib.sweep.table import metrics
@@ -45,7 +45,7 @@ def make(folder, text, *recorded, missing=()):
     (folder / "s.yaml").write_text("chapter: chapter.py\n" + text)
     spec = sweep.load(folder / "s.yaml")
     for point in spec.points:
-        source = plan.source_hash(spec.chapter)
+        source = sources.source_hash(spec.chapter, point.parameters)
         run = folder / "runs" / plan.run_name(point.parameters, source)
         if point.number not in missing:
             plan.prepare(run, point.parameters)
