@@ -65,7 +65,7 @@ ROWS = """## All rows
 Each sweep's rows and verdicts as files, to sort and to filter in any program for tables. What the
 numbers mean, and what they do not show, is for the chapters to say. *Another since* names what the
 numbers come from and whose code is no longer that of their commit. Figures do not count, nor do
-data sets and methods that no row names. `mdlib replay NAME` says whether the numbers are others, too.
+data sets and methods that no row names. `mdlib replay NAME` says whether numbers are others, too.
 """
 
 CONFORMANCE = """# Conformance

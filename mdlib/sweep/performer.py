@@ -133,9 +133,15 @@ def _execute(task: Task, chapter: Chapter, notebook: Any, stopped: threading.Eve
     if "out" in parameters:
         parameters["out"] = str(folder)
     state, cause, message, metrics = "done", "", "", {}
+    before = set(sys.modules)
     try:
         execution.execute(chapter, parameters, folder, False, None, kernel.engine(), notebook)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is complete, a word to stop comes late
+        if late := sources.left_out(chapter, sys.modules.keys() - before):
+            raise RuntimeError(
+                f"it imported {', '.join(late)}, which no text of it names, so the hash of its "
+                f"sources leaves that out: write the whole name there"
+            )
         if (folder / results.METRICS).exists():
             metrics = results.read_metrics(folder)[-1]
         _describe(folder, parameters, started)

@@ -112,6 +112,13 @@ def imported(chapter: Chapter) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*code.imports, *sorted(found.modules)]))
 
 
+def left_out(chapter: Chapter, modules: Iterable[str]) -> list[str]:
+    """Of modules that a process has, those beside the chapter that no hash of it is of."""
+    counted, beside = imported(chapter), chapter.path.parent
+    others = {name for name in modules if name.partition(".")[0] != "mdlib"}.difference(counted)
+    return sorted(name for name in others if (path := _file(name, beside)) and path.is_file())
+
+
 def imported_hash(chapter: Chapter) -> str:
     """A hash of these modules and of where they are: what a process that has imported them knows,
     whichever chapter it was for."""

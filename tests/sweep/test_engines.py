@@ -161,7 +161,7 @@ def test_imports_of_a_chapter_are_found(tmp_path):
     (tmp_path / "beside.py").write_text("import other\n")
     (tmp_path / "other.py").write_text("import a\n")
     found = sources.imported(Chapter(path))
-    assert found == ("a.b", "d", "e", "e.f", "i", "beside", "other")
+    assert found == ("a", "a.b", "d", "e", "e.f", "i", "beside", "other")
 
 
 def test_what_is_preloaded_has_one_thread_to_be_forked():

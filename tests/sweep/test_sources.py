@@ -268,6 +268,7 @@ def test_a_module_beside_the_chapter_counts(tmp_path):
         "import importlib\nALL = ['other']\nmodules = [importlib.import_module(n) for n in ALL]",
         "ALL = {'mine': 'other:Mine'}",
         "__import__('other')",
+        "exec(open('other.py').read())",
     ],
 )
 def test_what_a_helper_imports_counts(tmp_path, how):
@@ -308,6 +309,10 @@ def test_of_a_chapter_code_counts_and_prose_does_not(tmp_path):
 
 
 def test_cells_in_ipythons_own_syntax_count(tmp_path):
+    script = CODE.replace("import helper\n", "%run helper.py --fast\n")
+    assert hash_of(tmp_path, script, helper="x = 1\n") != hash_of(
+        tmp_path, script, helper="x = 2\n"
+    )
     magic = CODE.replace("import helper\n", "%matplotlib inline\nimport helper\nx = !ls\n")
     first = hash_of(tmp_path, magic, helper="x = 1\n")
     assert hash_of(tmp_path, magic, helper="x = 2\n") != first
