@@ -26,7 +26,7 @@ class Registry(dict[str, T]):
     counted: ClassVar[Container[str] | None] = None  # in a sweep's run: the entries that it names
 
     def __init__(self, kind: str, entries: Mapping[str, T | str]):
-        super().__init__(entries)  # ty: ignore[invalid-argument-type]  texts stand for what is T
+        super().__init__(entries)  # ty: ignore[no-matching-overload]  texts stand for what is T
         self.kind = kind
 
     def __getitem__(self, name: str) -> T:

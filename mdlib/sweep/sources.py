@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
@@ -147,7 +148,7 @@ def _closure(code: _Code, beside: Path, named: str | None = "") -> _Closure:
     """What `code` leads to; `beside` is the chapter's folder. Of registries, the entries that stand
     in its texts, in those of what it leads to, or in `named`; all, if that is None.
     """
-    found, seen = _Closure({}, set()), set()
+    found, seen, file = _Closure({}, set()), set(), cache(_file)
     texts, tables = [code.text, named or ""], set(code.entries)
     waiting = [(name, "") for name in code.imports]
     while waiting:
@@ -158,7 +159,7 @@ def _closure(code: _Code, beside: Path, named: str | None = "") -> _Closure:
                 above = package.split(".")
                 name = ".".join([*above[: len(above) - dots + 1], name[dots:]]).rstrip(".")
             for module in _prefixes(name) if name not in seen else []:
-                path = None if module in NO_NUMBERS else _file(module, beside)
+                path = None if module in NO_NUMBERS else file(module, beside)
                 if path is None:
                     break
                 # who imports a.b runs a, too, but mdlib's packages only define
@@ -192,11 +193,13 @@ def _prefixes(name: str) -> Iterable[str]:
 def _file(module: str, beside: Path) -> Path | None:
     """Where a module of mdlib or beside the chapter is; a folder, if it has no __init__.py."""
     top = Path(mdlib.__file__).parents[1] if module.partition(".")[0] == "mdlib" else beside
-    folder = top.joinpath(*module.split("."))
-    for path in (folder / "__init__.py", folder.with_name(f"{folder.name}.py")):
-        if path.is_file():
-            return path
-    return folder if folder.is_dir() else None
+    folder = os.path.join(
+        top, *module.split(".")
+    )  # texts: hundreds are looked for, and Path is slow
+    for path in (f"{folder}/__init__.py", f"{folder}.py"):
+        if os.path.isfile(path):
+            return Path(path)
+    return Path(folder) if os.path.isdir(folder) else None
 
 
 def _text(chapter: Chapter, without: Collection[str] = ()) -> str:

@@ -102,6 +102,19 @@ def test_a_source_of_numbers_makes_rows_stale(package):
     assert sources.code_hash(chapter) == code
 
 
+def test_an_entry_makes_those_runs_stale_that_name_it(package):
+    chapter = chapters.find("start_here")
+    runs = [{"dataset": name, "seed": seed} for name in ("sprites", "celeba") for seed in range(2)]
+    before = sources.source_hashes(chapter, runs)
+    assert before[0] == before[1] != before[2] == before[3]
+    edit(package / "data/celeba.py", "return ", "return 2 * ")
+    now = sources.source_hashes(chapter, runs)
+    assert now[:2] == before[:2]
+    assert now[2] not in before
+    assert len({name[: sources.SHARED] for name in before + now}) == 1
+    assert now == [sources.source_hash(chapter, parameters) for parameters in runs]
+
+
 def test_what_changed_is_named(package):
     chapter, before = chapters.find("theory/collapse"), package.parents[1] / "before"
     shutil.copytree(package, before / "mdlib")
