@@ -1,6 +1,7 @@
 """What a run leaves does not depend on who performed it; each gets its share of the machine."""
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -230,6 +231,9 @@ def test_more_runs_than_gpus_share_them(monkeypatch):
     assert sorted(seen) == ["7", "7", "8", "8"]
     with asker._one_gpu(one) as variables:  # they are free again
         assert variables == {"CUDA_VISIBLE_DEVICES": "7"}
+        for device in ("cpu", "cuda:1"):  # that it takes none, or which, has been said
+            with asker._one_gpu(dataclasses.replace(one, parameters={"device": device})) as none:
+                assert none == {}
 
 
 def test_gpus_are_those_that_may_be_seen(monkeypatch):
