@@ -153,7 +153,7 @@ def _lasso(codes: Tensor, target: Tensor, alpha: float) -> Tensor:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import Lasso
 
-    model = Lasso(alpha, fit_intercept=False, precompute=True, tol=1e-7, max_iter=20_000)
+    model = Lasso(alpha, fit_intercept=False, precompute=True, tol=1e-7, max_iter=10_000_000)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
