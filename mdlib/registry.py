@@ -36,18 +36,15 @@ class Registry(dict[str, T]):
             return entry[name] if isinstance(entry, dict) else entry
         return entry
 
-    def use(self, name: str) -> T:
-        """The entry, for numbers to be made with it: in a run of a sweep, one that it names.
-
-        RuntimeError for another one, of which the run's folder would not say that it was used.
-        """
-        known = self.counted is None or name in self.counted
-        if not known and isinstance(self.get(name), str):
+    def check_counted(self, name: str) -> None:
+        """In a run of a sweep, RuntimeError for an entry that it does not name: its folder would
+        not say that numbers came from there. Who makes numbers with entries asks."""
+        counted = self.counted is None or name in self.counted
+        if not counted and isinstance(self.get(name), str):
             raise RuntimeError(
                 f"{self.kind} {name!r} is named by no text of this run's chapter, nor by its "
                 f"parameters, so the hash of its sources leaves it out: write the whole name there"
             )
-        return self[name]
 
     def __missing__(self, name: str) -> T:
         raise ValueError(unknown(self.kind, name, self))

@@ -23,11 +23,9 @@ def test_a_text_is_imported_when_it_is_asked_for(tmp_path, monkeypatch):
     fruits = Registry("fruit", {"apple": 1} | texts)
     assert list(fruits) == ["apple", "plum", "fig", "kiwi"] and "orchard" not in sys.modules
     assert (fruits["apple"], fruits["fig"]) == (1, 3)
-    assert fruits["plum"] is fruits.use("plum") is sys.modules["orchard"].Plum
+    assert fruits["plum"] is sys.modules["orchard"].Plum
     with pytest.raises(AttributeError, match="Kiwi"):
         fruits["kiwi"]
-    with pytest.raises(ValueError, match="pear"):
-        fruits.use("pear")
 
 
 def test_a_seed_decides_what_is_drawn_inside_and_nothing_outside():

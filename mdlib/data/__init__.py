@@ -103,6 +103,7 @@ def load(
             the message says what to do by hand.
     """
     source = _source(name, split, size=size, max_images=max_images)
+    SOURCES.check_counted(name)
     root = data_root(root)
     if download:
         fetch(source, root)
@@ -172,7 +173,7 @@ def _source(name: str, split: str | None = None, **numbers: int | None) -> Sourc
             value is None or (isinstance(value, int) and value >= 1),
             f"{option} must be an integer of at least 1, or None; got {value!r}",
         )
-    found = Folder(str(name)) if str(name).startswith("images:") else SOURCES.use(name)
+    found = Folder(str(name)) if str(name).startswith("images:") else SOURCES[name]
     source = found() if isinstance(found, type) else found
     if split is not None and split not in source.splits:
         raise ValueError(unknown(f"split of {name}", split, source.splits))

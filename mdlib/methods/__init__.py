@@ -71,7 +71,8 @@ def create(
     `seed` decides the initial weights and touches no global random state. Raises ValueError for an
     unknown method or option, naming the valid ones, and for an option out of its range.
     """
-    cls = REGISTRY.use(name)
+    REGISTRY.check_counted(name)
+    cls = find(name)
     valid = _options(cls)
     check_options(f"option of method {name!r}", valid, options)
     with seeded(seed):

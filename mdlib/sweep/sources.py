@@ -3,8 +3,8 @@
 Imports are read from the text, nothing is run. Those inside functions count, those for type
 checkers alone do not. "other:Mine" or "other.py" in a string counts as one; of a `Registry` of such
 strings, the entries that are named: in a text of the chapter, of what it imports, or of the run's
-parameters. (`Registry.use` holds runs to that.) Imports are followed into mdlib and into modules
-beside the chapter; the versions of other packages stand in a run's environment.
+parameters (`Registry.check_counted` holds runs to that). Imports are followed into mdlib and into
+modules beside the chapter; the versions of other packages stand in a run's environment.
 
 Comments, docstrings, annotations and layout change nothing, nor do a chapter's exercises, nor the
 cells that show what a sweep's rows say.

@@ -194,7 +194,7 @@ def test_a_run_takes_no_entry_that_its_hash_leaves_out(monkeypatch):
     for take in (lambda: create("cr_vae", **shape), lambda: data.load("pong")):
         with pytest.raises(RuntimeError, match=r"named by no text .*: write the whole"):
             take()
-    assert REGISTRY["cr_vae"].title  # a title makes no number
+    assert REGISTRY["cr_vae"].title and data.describe("pong")  # these make no number
     with pytest.raises(ValueError, match="vay"):
         create("vay", **shape)
 
