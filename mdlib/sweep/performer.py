@@ -78,7 +78,7 @@ def perform(task: Task, stopped: threading.Event) -> Outcome:
             if outcome := plan.earlier(folder, task.number):  # by another worker
                 return replace(outcome, host=host)
             chapter, notebook = _checked(task)
-            os.environ.update(task.variables)
+            os.environ.update(task.variables | {"MDLIB_RUN_SOURCES": task.source})
             attempt = plan.attempts(folder) + 1
             plan.prepare(folder, task.parameters)
             plan.log(folder, "start", attempt=attempt, pid=os.getpid())

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import io
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -175,9 +176,16 @@ def weights_digest(state: dict[str, Tensor]) -> str:
     return digest(*state.values())
 
 
-@functools.cache
 def code_digest() -> str:
-    """A checksum of the code that decides what a step does; comments don't count."""
+    """A checksum of the code that decides what a step does; comments don't count.
+
+    In a run of a sweep it is the hash of the run's sources, which its folder is named after.
+    """
+    return os.environ.get("MDLIB_RUN_SOURCES") or _of_files()
+
+
+@functools.cache
+def _of_files() -> str:
     folder = Path(__file__).parents[1]
     parts = ("losses", "nets", "views", "methods", "training")
     files = [f for part in parts for f in ((folder / part), *(folder / part).rglob("*.py"))]

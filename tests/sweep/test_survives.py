@@ -632,18 +632,23 @@ import os
 from pathlib import Path
 
 import mdlib
+from mdlib.training.checkpoint import code_digest
 
 saved = Path(out, "checkpoint")
 begun = int(saved.read_text()) if saved.exists() else 0
+code = code_digest()
 for step in range(begun, 10):
     saved.write_text(str(step))
     if begun == 0 and step == 6:
         os._exit(1)
-mdlib.record(out, begun=begun)
+mdlib.record(out, begun=begun, code=code)
 """
     path = write(folder, "", chapter)
     assert run(path, out, quiet=True).counts == {"done": 1}
-    assert sweep.table(path, out)["begun"].tolist() == [6]
+    [row] = sweep.table(path, out).to_dict("records")
+    assert row["begun"] == 6
+    # what changes the hash of no run is no reason to refuse its checkpoint
+    assert row["code"] == row["run"].rpartition("-")[2]
 
 
 def test_exit_code_is_1_if_a_run_failed(folder, out):
