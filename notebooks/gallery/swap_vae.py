@@ -126,12 +126,11 @@ class SwapVAE(nn.Module):
         self.decoder = stack([2 * half, 128, units, units])
 
     def loss(self, views, generator=None):
-        B, J, _ = views.shape
         mean, log_variance = self.encoder(views.flatten(0, 1)).chunk(2, 1)
         noise = torch.empty_like(mean).normal_(generator=generator)
         first = self.half if self.point else 0  # the Gaussian dimensions
         noise[:, :first] = 0
-        z = (mean + (log_variance / 2).exp() * noise).view(B, J, -1)
+        z = (mean + (log_variance / 2).exp() * noise).view(*views.shape[:2], -1)
         content, style = z.split(self.half, -1)
         codes = [z, torch.cat([content.flip(1), style], -1)][: 1 + self.swap]
         rates = F.softplus(self.decoder(torch.cat(codes).flatten(0, 1)))
