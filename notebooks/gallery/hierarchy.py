@@ -246,7 +246,7 @@ class Ladder(VAE):
     """(3), with groups of `sizes`: latents by rung, the lowest first."""
 
     def __init__(self, sizes, beta, one_by_one=False):
-        super().__init__((3, 64, 64), sum(sizes))
+        super().__init__((3, 64, 64), sum(sizes.values()))
         halve, unflatten = nn.PixelUnshuffle(2), nn.Unflatten(1, (128, 4, 4))
         self.encoder = Down(
             sizes, lambda n, wide: [wide, 64, 2 * n],
