@@ -50,6 +50,7 @@ out = ""  # folder for the results; empty writes none [text]
 # %% tags=["setup", "hide-input"]
 import math
 import time
+from functools import partial
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -181,14 +182,25 @@ pd.DataFrame(score).round(3)
 
 
 # %%
-def two(layer, dim, last):
-    """Two layers, `units` wide between them."""
-    return nn.Sequential(layer(dim, units), nn.ReLU(), layer(units, last))
+class Critic(nn.Module):
+    """Two layers beside a linear shortcut, `units` wide; of vectors or of maps, place by place."""
 
+    def __init__(self, dim, of_maps):
+        super().__init__()
+        layer = partial(nn.Conv2d, kernel_size=1) if of_maps else nn.Linear
+        norm = nn.BatchNorm2d if of_maps else nn.BatchNorm1d
+        self.deep = nn.Sequential(
+            layer(dim, units), norm(units), nn.ReLU(), layer(units, units)
+        )
+        self.short = layer(dim, units)
+        nn.init.uniform_(self.short.weight, -0.01, 0.01)
+        if dim <= units:  # at first nearly a copy
+            self.short.weight.data[range(dim), range(dim)] = 1.0
+        self.last = nn.LayerNorm(units) if of_maps else nn.Identity()
 
-def places_apart(dim, last):
-    """A layer at each place of a map by itself."""
-    return nn.Conv2d(dim, last, kernel_size=1)
+    def forward(self, x):
+        found = self.deep(x) + self.short(x)
+        return self.last(found.movedim(1, -1)).movedim(-1, 1)
 
 
 # %%
@@ -212,11 +224,13 @@ class DeepInfoMax(nn.Module):
         self.fc = nn.Sequential(flat, nn.BatchNorm1d(hidden), nn.ReLU())
         self.code = nn.Linear(hidden, latent_dim)
         if local:
-            self.a = two(places_apart, m.shape[1], units)
+            self.a = Critic(m.shape[1], of_maps=True)
         else:  # one place, which is the whole map
-            whole = nn.Sequential(nn.Flatten(), nn.Unflatten(1, (-1, 1, 1)))
-            self.a = whole.append(two(places_apart, m[0].numel(), units))
-        self.b = two(nn.Linear, latent_dim, units)
+            whole = Critic(m[0].numel(), of_maps=False)
+            self.a = nn.Sequential(
+                nn.Flatten(), whole, nn.Unflatten(1, (-1, 1, 1))
+            )
+        self.b = Critic(latent_dim, of_maps=False)
         self.d = nn.Sequential(
             nn.Linear(latent_dim, 200), nn.ReLU(), nn.Linear(200, 1)
         )
