@@ -113,9 +113,9 @@ def test_the_critic_is_the_released_one(chapter):
         kinds = [type(layer).__name__ for layer in critic.modules()]
         assert ("BatchNorm2d" if of_maps else "BatchNorm1d") in kinds
         copied = critic.short(given)[:, :64]  # at first the shortcut is nearly the identity
-        assert (copied - given).abs().max() < 1.0
+        assert (copied - given).abs().max() < 0.7
         found = critic(given)
-        assert found.shape == (5, 128, 2, 3) if of_maps else (5, 128)
+        assert found.shape == ((5, 128, 2, 3) if of_maps else (5, 128))
         if of_maps:  # the last norm is over the units of each place
             torch.testing.assert_close(found.mean(1), torch.zeros(5, 2, 3), atol=1e-5, rtol=0)
 
