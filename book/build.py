@@ -67,7 +67,8 @@ def main() -> int:
     with_solutions = blanks.wanted()
     built_of, now = BUILD / "of", sources(with_solutions)
     page = BUILD / "html" / "index.html"
-    if now and built_of.is_file() and built_of.read_text(encoding="utf-8") == now:
+    whole = page.is_file() and built_of.is_file()  # somebody may have taken the pages away
+    if now and whole and built_of.read_text(encoding="utf-8") == now:
         print(f"The book of these files is in {page} already")
         return 0
     if faults := outputs.faults():

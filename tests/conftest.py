@@ -1,5 +1,6 @@
 """What the tests of chapters and of runs share."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,14 @@ LONGEST = (
 def pytest_collection_modifyitems(items):
     places = {ROOT / file: place for place, file in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+@pytest.fixture(autouse=True)
+def no_figures_left():
+    """pyplot's figures belong to a process: a test may not see those of another."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 TINY = r"""# %% [markdown]

@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
+from PIL import Image
 from torch import Tensor
 
 from mdlib import methods
+from mdlib.checks import need
 from mdlib.evaluation.statistics import Interval
 from mdlib.figures import tables
 
@@ -90,14 +92,12 @@ def causal_graph(
 def image_grid(
     images: Tensor, row_labels: list[str] | None = None, column_labels: list[str] | None = None
 ) -> None:
-    """Images [R, K, C, H, W] in [0, 1] or uint8 as R rows of K; labels beside and above them.
-
-    Raises ValueError where the labels are not as many as the rows or columns.
-    """
+    """Images [R, K, C, H, W] in [0, 1] or uint8 as R rows of K; labels beside and above them, as
+    many as rows and columns (else ValueError)."""
     rows, columns, _, height, width = images.shape
     for labels, count, what in [(row_labels, rows, "row"), (column_labels, columns, "column")]:
-        if labels is not None and len(labels) != count:
-            raise ValueError(f"{len(labels)} {what} labels for {count} {what}s of images")
+        fit = labels is None or len(labels) == count
+        need(fit, f"{len(labels or ())} {what} labels for {count} {what}s of images")
     pad = 2
     images = images.cpu().numpy()
     images = images / 255 if images.dtype == np.uint8 else images
@@ -122,14 +122,11 @@ _PNG = "data:image/png;base64,"
 
 
 def as_text(images: Tensor) -> str:
-    """Grey square images [N, 1, S, S] in [0, 1], side by side, as a PNG that a cell of a table
-    holds: text that a browser takes for a picture's address. Kept with 8 bits. ValueError for other
-    shapes or values."""
-    from PIL import Image
-
-    shape, is_inside = tuple(images.shape), bool(((images >= 0) & (images <= 1)).all())
-    if images.ndim != 4 or shape[1] != 1 or shape[2] != shape[3] or not is_inside:
-        raise ValueError(f"images {shape}: expected [N, 1, S, S], with values from 0 to 1")
+    """Grey square images [N, 1, S, S] in [0, 1], side by side, as a PNG of 8 bits that a cell of a
+    table holds: text that a browser takes for an address. ValueError for other shapes or values."""
+    shape, inside = tuple(images.shape), bool(((images >= 0) & (images <= 1)).all())
+    fits = inside and len(shape) == 4 and shape[1:] == (1, shape[2], shape[2])
+    need(fits, f"images {shape}: expected [N, 1, S, S], with values from 0 to 1")
     strip = (255 * images).round().to(torch.uint8).cpu()[:, 0].transpose(0, 1).flatten(1)
     file = io.BytesIO()
     Image.fromarray(strip.numpy()).save(file, "PNG", optimize=True)
@@ -138,10 +135,7 @@ def as_text(images: Tensor) -> str:
 
 def from_text(text: str) -> Tensor:
     """The images uint8 [N, 1, S, S] of `as_text`. ValueError for a text that is not from there."""
-    from PIL import Image
-
-    if not text.startswith(_PNG):
-        raise ValueError(f"a picture's text begins with {_PNG!r}, as of `as_text`: {text[:40]!r}")
+    need(text.startswith(_PNG), f"{text[:40]!r}: a picture's text begins with {_PNG!r}")
     with Image.open(io.BytesIO(base64.b64decode(text.removeprefix(_PNG)))) as png:
         strip = torch.from_numpy(np.array(png))
     return torch.stack(strip.split(len(strip), 1))[:, None]

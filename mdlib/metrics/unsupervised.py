@@ -148,12 +148,13 @@ def relative_strength(relation: Tensor) -> float:
 def _lasso(codes: Tensor, target: Tensor, alpha: float) -> Tensor:
     """Weights [D, T] of scikit-learn's Lasso(alpha) of each column of target [N, T] on codes.
 
-    Both are centred. RuntimeError where coordinate descent doesn't converge.
+    Both are centred. RuntimeError where coordinate descent doesn't converge; codes that all say the
+    same one thing, but for a hundredth, take some hundred thousand sweeps, a tenth of a second.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import Lasso
 
-    model = Lasso(alpha, fit_intercept=False, precompute=True, tol=1e-7, max_iter=20_000)
+    model = Lasso(alpha, fit_intercept=False, precompute=True, tol=1e-7, max_iter=10_000_000)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:

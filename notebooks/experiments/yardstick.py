@@ -45,11 +45,13 @@ out = ""  # folder for the results; empty writes none [text]
 
 # %% tags=["setup", "hide-input"]
 import time
+from itertools import combinations
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from IPython.display import Markdown
+from scipy.stats import kendalltau
 from torch import nn
 from torchvision.models import resnet
 
@@ -368,7 +370,39 @@ assert abs(share - wholly(3)) < 5 * error, (
 assert wholly(1) == 1 and wholly(6) > 1e-3 > wholly(7), "7! = 5040"
 
 # %% [markdown]
-# **2 (a small research question, 6 points, 60 minutes).** lightly reports the best of all epochs, by test accuracy. What is that
+# **2 (medium, 3 points, 20 minutes).** A rank correlation of four methods is hard to read. Write `alike(a, b)`: of all pairs of
+# methods, the share that both lists of accuracies put in the same order (no two accuracies of a list are equal). What is it, if the two have
+# nothing to do with each other? And how does it go with Kendall's $\tau$?
+#
+# <details><summary>Hint</summary>
+#
+# `itertools.combinations` has the pairs; two differences have the same sign if their product is above 0.
+#
+# </details>
+
+
+# %% tags=["solution", "hide-input"]
+def alike(a, b):
+    """Two lists of n accuracies → 0 to 1; a half, if nothing is in common."""
+    pairs = list(combinations(range(len(a)), 2))
+    return sum((a[i] - a[j]) * (b[i] - b[j]) > 0 for i, j in pairs) / len(pairs)
+
+
+# %% tags=["check"]
+draw = torch.Generator().manual_seed(1)
+for n in (2, 5, 9):
+    a, b = torch.rand(2, n, generator=draw).tolist()
+    tau = kendalltau(a, b).statistic
+    assert abs(2 * alike(a, b) - 1 - tau) < 1e-9, (
+        f"of {n} methods: {alike(a, b):.3f}, Kendall's τ is {tau:.3f}"
+    )
+assert alike([0.1, 0.2, 0.3], [0.5, 0.6, 0.9]) == 1, "the same order"
+
+# %% tags=["hidden", "remove-cell"]
+assert alike([3, 1, 2], [1, 3, 2]) == 0, "turned round, no pair is left"
+
+# %% [markdown]
+# **3 (a small research question, 6 points, 60 minutes).** lightly reports the best of all epochs, by test accuracy. What is that
 # worth? Write `flattered(rows)`: for each method, by how much the best epoch of a run beats its last, the mean over seeds. Who gains most, and
 # how would you choose an epoch without the test set?
 #

@@ -104,7 +104,7 @@ explorable.film("do-pendulum", *pendulum.film(48), ["do", "seen", "no arrows"])
 # $$ \min\; \mathrm{KL}\big(q(x)\, q(z \mid x) \,\Vert\, p(z)\, p(x \mid z)\big)
 #    + \lambda \sum_{i \le m} \mathrm{CE}\big(y_i, \mathrm{sigmoid}(\mu_i(x))\big). \tag{1} $$
 #
-# (The authors' program takes the labels' mean: the same $\lambda$ weighs a label $m$ times as much here.)
+# (The authors take the labels' mean: our $\lambda$ weighs $m$ times as much.)
 #
 # ```{prf:theorem} The price of independence
 # :label: thm-independent-prior
@@ -403,7 +403,7 @@ if world == "pendulum":
 # that DEAR has learned.*
 #
 # *Figure 3. Set the second cause and measure all four factors of what is generated, mean over test samples. "truth": what
-# should come. With `world=pendulum` pictures follow.*
+# should come.*
 #
 # ## The claims, and the sweep's verdicts
 #
@@ -429,38 +429,31 @@ pd.concat(sweep.show_claims(f"gallery_causal_{s}") for s in sweeps)
 # *Figures 6, 7 and 8, Table 2. Each claim, its interval (95 %, Student's, by seed) and its verdict after Holm's adjustment.*
 #
 # **What five seeds say.** With a causal prior, what one sets is what one gets: .88 on the pendulum, against .44 without arrows
-# and .46 and .49 in the VAEs. These are at a ceiling, and so three claims that hold are half algebra: .5 is about the most
+# and .46 and .49 in the VAEs. Three claims that hold are half algebra: .5 is about the most
 # that four independent codes can get of a picture that two numbers determine. Interventions move the shadow as far as they
 # should (slope .95), with all four signs right. That they move it *farther* than without arrows is not shown: .95 against .81
 # on the pendulum, .95 against .32 in the simulation. Nor does a slope prove an arrow: S-β-VAE's is 1.00 without any, as its
-# decoder draws the shadow from the causes' codes (Figure 4). On the pendulum encoders are equally good (in the simulation:
-# .98, without arrows .93, S-VAE .99). What fails is four codes that are set at once and contradict each other. Correlations
-# do not tell the priors apart: they are off by .08, without arrows by .11, on the pendulum; by .10 and .28 in the
-# simulation, where a difference of .1 or more is undecided.
+# decoder draws the shadow from the causes' codes (Figure 4). What fails is four codes that are
+# set at once and contradict each other. Correlations do not tell the priors apart: off by .08, without arrows .11.
 #
-# **A piecewise linear $f$** is as good on the pendulum: one gets what one sets (.85, affine .87, equal within .05), with a
-# slope of .95 and four right signs.
+# **A piecewise linear $f$** is as good on the pendulum: one gets what one sets (.85, affine .87, equal within .05).
 #
 # The abstract's last part is not shown. **Few labels**: with 50, 200 and 1 000, DEAR's encoder reads the factors at .96, .97 and
 # .97, the S-VAE's at .97, .99 and .99, S-β-VAE's at .92, .97 and .97: equal within .05, but undecided against S-β-VAE with
-# 50. Labels alone read .99 to 1.00: with 50 the claim that DEAR is better fails, with 100 it is undecided (.965 against .995),
-# with more both are equal. Even with 50, one gets what one sets: .93, VAEs .55 and .46 (no claim). **Confounded causes**: the
-# claim fails against both VAEs (.87 against .98 and .97), and is undecided against labels alone (.84 against .99). There DEAR's
+# 50. Against labels alone (.99 to 1.00) the claim fails with 50 and is undecided with 100; with more both are
+# equal. **Confounded causes**: the claim fails against both VAEs (.87 against .98 and .97), and is undecided against labels alone (.84 against .99). There DEAR's
 # prior is itself wrong: `GRAPH` has no arrow between causes, which costs .51 nats at least (exercise 1, $\rho = .8$).
 #
 # **In pictures**, 24 pixels wide, it is the same. With 50 labels DEAR's encoder reads .98, the S-VAE's .99, labels alone .99:
-# equal within .05, and one gets what one sets: .84, S-VAE .47 (no claim). With confounded causes they read .955, .993 and
+# equal within .05. With confounded causes they read .955, .993 and
 # .998: undecided ($p = .06$).
 #
 # ## What this does not show
 #
 # - **Discovery of causes.** The graph was given, and every factor had labels.
 # - **Counterfactuals of an effect.** Setting a shadow's length should leave angle and light alone; no such picture was ever
-#   seen, and models then draw no pendulum. We do not score it.
-# - **The paper's data and tables**: faces, a ResNet, hundreds of epochs. We have read its abstract and its code.
-# - **A piecewise linear $f$** in the simulation.
-# - **Sharp samples.** Our generators are small MLPs.
-#
+#   seen. We do not score it.
+# - **The paper's data and tables**. We have read its abstract and its code.
 # ## Exercises
 #
 # **1 (easy, 2 points, 10 minutes).** Two Gaussian factors have correlation $\rho$. What does an independent prior pay?

@@ -13,7 +13,7 @@
 #
 # Factors have common causes: large animals are rarely near. A code with one dimension for size and one for distance is then
 # still right, and its dimensions are correlated. [Reddy et al. 2022](https://arxiv.org/abs/2112.05746) say what
-# *disentangled* means in such a world, and propose two scores that are to see past the correlation: unconfoundedness (UC)
+# *disentangled* means in such a world, and propose two scores: unconfoundedness (UC)
 # and counterfactual generativeness (CG).
 #
 # **You will learn**
@@ -402,33 +402,33 @@ plt.show()
 # %% [markdown]
 # *Figures 2, 3 and 4, Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment.*
 #
-# *Figure 5. The figure to remember. Left: the right code's score on tied rows, less that on all pictures; middle: the same
+# *Figure 5.  The figure to remember. Left: the right code's score on tied rows, less that on all pictures; middle: the same
 # for trained codes. A score that is not confused stays at 0. Right: what the right code is ahead of the best wrong one on
 # tied rows. A score that sees faults is right of 0. Mean ± one deviation over seeds.*
 #
 # **What five seeds say.** For codes we made the paper's first point holds: on tied rows MIG blames the perfect one (−.25),
 # UC and CG do not. CG sees a rotation, and a stand-in (.06). Two factors in one dimension it hardly sees there (.02 below the
-# perfect code, the claim of .05 fails), with signs or without; on all pictures they are .04 below with bars, .29 with signs.
+# perfect code, the claim of .05 fails); on all
+# pictures they are .04 below with bars, .29 with signs.
 # UC sees that dimension on tied rows alone; whether it sees a stand-in, or .1 of a rotation, is undecided. MIG ranks the
-# shared dimension above the perfect code, and MCC rises for the stand-in: a score may err by praise, too. All eight claims on
-# the arrow hold, as algebra says.
+# shared dimension above the perfect code, and MCC rises for the stand-in. All eight claims on the arrow hold.
 #
-# We had guessed that MIG of *trained* codes falls: not shown; with a hidden cause it rises (.015). In the observed world DCI
+# MIG of *trained* codes does not fall as we guessed; with a hidden cause it rises (.015). In the observed world DCI
 # and CG stay within .05; of UC (+.19), IRS (+.07) and MCC (+.04) this is undecided, and no interval contains 0. CG of β-VAE
 # (.27) and FactorVAE (.26) is below .5, β-TCVAE's (.39) undecided; the learners' UC is .55. That interventions help Ada-GVAE
 # is undecided in both scores. So is what confounded *training* costs: all four differences are within .02 of 0, with
 # intervals of ±.03 to ±.07.
 #
 # What to do? If all combinations can be had, score *those*: nothing moves then. Else read several scores, and neither UC nor
-# CG alone. `theory/disentanglement` has closed forms for MED, InfoMEC and MIG; `gallery/correlated_factors` is on learning
-# from such data.
+# CG alone. Closed forms: `theory/disentanglement`; learning from such
+# data: `gallery/correlated_factors`.
 #
 # ## What this does not show
 #
 # - **The paper's tables**, which we have not read, and CANDLE itself.
 # - **The effect of ρ.** With more than one dimension for each factor, UC and CG are other scores.
-# - **That a low CG means entanglement.** A factor that is blurred away cannot be moved, whoever owns it.
-# - **That learners can't do better.** Small networks, seconds of training, nothing tuned.
+# - **That a low CG means entanglement.** A factor that is blurred away cannot be moved.
+# - **That learners can't do better.**  Nothing was tuned.
 #
 # ## Exercises
 #

@@ -395,7 +395,7 @@ pd.concat(sweep.show_claims(f"gallery_interventions_{s}") for s in sweeps)
 # *Figures 3, 4 and 5, Table 2. Each claim, its interval (95 %, Student's, by seed), and its verdict after Holm's adjustment.*
 #
 # With targets **shuffled** in time, the same frames and the same network put all latents into block 0: what is no better as a
-# part of another block loses by the 1 %. So the matrix is the targets' work.
+# part of another block loses by the 1 %.
 #
 # **What five seeds say.** In two stages each block holds its own variable ($R^2$ .99, on every seed and for every variable) and
 # next to nothing of the others (.02). A swap leaves 4 % of the error of no swap.
@@ -412,7 +412,7 @@ pd.concat(sweep.show_claims(f"gallery_interventions_{s}") for s in sweeps)
 # steps, one stage 1 500. What decides? $\psi$ begins to move before the code holds anything, so holding it back should help. It
 # does not: *vae-late*, in which $\psi$ and classifier wait for 40 % of the steps, holds .55, less on all five seeds, though
 # after Holm's adjustment this, too, is undecided ($p = .06$). Perhaps a code that has formed under a fixed $\psi$, without the
-# classifier, is hard to take apart; or the other 60 % of steps, at a falling rate, are too few.
+# classifier, is hard to take apart.
 #
 # The sweep *decides* changes one thing at a time. **How often one intervenes decides**: with a probability of .3 in place of .8,
 # blocks hold .60 (difference .29 [.09, .50]). **So does the width**: four latents for four variables hold .57

@@ -1,16 +1,21 @@
 """book/captions.py: captions of chapters get anchors, mentions become links, mistakes are told."""
 
+import json
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 from docutils import nodes
+from docutils.core import publish_doctree
 from docutils.utils import new_document
+from myst_parser.parsers.docutils_ import Parser
 from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "book"))
 captions = import_module("captions")
+
+from mdlib.notebook import chapters  # noqa: E402
 
 
 class Log:
@@ -104,3 +109,19 @@ def test_plots_and_images_are_told_apart(tmp_path, plot):
     photo = tmp_path / "photo.png"
     Image.effect_noise((100, 100), 80).convert("RGBA").save(photo)
     assert captions.is_drawn(plot) and not captions.is_drawn(photo)
+
+
+@pytest.mark.parametrize("chapter", chapters.names())
+def test_each_figure_that_a_chapter_names_has_its_caption(log, chapter):
+    """As the site's build would find, a minute and a half earlier."""
+    parts = []
+    page = chapters.find(chapter).path.with_suffix(".ipynb")
+    for cell in json.loads(page.read_text())["cells"]:
+        said = [out.get("data", {}).get("text/markdown", []) for out in cell.get("outputs", [])]
+        for lines in [cell["source"]] if cell["cell_type"] == "markdown" else said:
+            parts.append("".join(lines))
+    settings = {"myst_enable_extensions": ["dollarmath"], "report_level": 5}
+    captions.number(
+        None, publish_doctree("\n\n".join(parts), parser=Parser(), settings_overrides=settings), ""
+    )
+    assert [said for said in log.said if "*Figure …*" not in said] == []

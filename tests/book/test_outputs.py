@@ -125,6 +125,10 @@ def test_a_book_of_the_same_files_is_not_built_again(tmp_path, monkeypatch, caps
     with pytest.raises(pytest.fail.Exception, match="began to build"):
         build.main()
     (tmp_path / "_build" / "of").write_text(build.sources(with_solutions=True))
+    with pytest.raises(pytest.fail.Exception, match="began to build"):
+        build.main()  # there is no page
+    (tmp_path / "_build" / "html").mkdir()
+    (tmp_path / "_build" / "html" / "index.html").touch()
     assert build.main() == 0
     assert "already" in capsys.readouterr().out
     (tmp_path / "a.md").write_text("two")

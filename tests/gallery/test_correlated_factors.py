@@ -65,10 +65,13 @@ def test_unmixed_is_one_for_the_inverse_and_half_at_45_degrees(chapter):
 
 
 def test_support_finds_the_frame_and_decorrelation_does_not(chapter, monkeypatch):
-    """The sheet's acceptance at σ = .6, by a seed that neither it nor the sweep has."""
-    monkeypatch.setitem(chapter, "seed", 21)
-    support, decorrelated = (chapter["frame"](0.6, hfs, steps=300) for hfs in (True, False))
-    assert support >= 0.88 and support >= decorrelated + 0.15
+    """The sheet's acceptance at σ = .6, a mean over seeds that neither it nor the sweep has."""
+    found = []
+    for seed in (21, 22, 23):
+        monkeypatch.setitem(chapter, "seed", seed)
+        found.append([chapter["frame"](0.6, hfs, steps=300) for hfs in (True, False)])
+    support, decorrelated = np.mean(found, 0)
+    assert support >= 0.88 and support >= decorrelated + 0.15, found
 
 
 # --- the VAE with it

@@ -10,7 +10,7 @@ import pytest
 import scipy.linalg
 import scipy.stats
 import torch
-from sklearn.linear_model import Lasso
+from sklearn.linear_model import Lasso, LassoLars
 from sklearn.preprocessing import StandardScaler
 
 from mdlib.metrics import gaussian_total_correlation, hfs, irs, udr, wasserstein
@@ -230,6 +230,21 @@ def test_udr_is_scikits(kind):
     expected = [np.median(np.delete(pairwise[:, b], b)) for b in range(3)]
     assert np.allclose(result.per_model, expected, rtol=0, atol=1e-6)
     assert result.score == pytest.approx(np.mean(expected), abs=1e-6) and result.n == 400
+
+
+def test_udr_of_codes_that_all_say_one_thing():
+    """Coordinate descent is slow there; the path of least angles is exact."""
+    draw = np.random.default_rng(0)
+    one = draw.normal(size=(300, 1))
+    codes = [StandardScaler().fit_transform(one + 0.01 * draw.normal(size=(300, 4))) for _ in "ab"]
+    relation = [
+        np.abs([LassoLars(0.1, fit_intercept=False).fit(codes[a], y).coef_ for y in codes[1 - a].T])
+        for a in (0, 1)
+    ]
+    found = udr([torch.from_numpy(z) for z in codes]).pairwise
+    for a in (0, 1):
+        expected = relative_strength(torch.from_numpy(relation[a].T))
+        assert found[a, 1 - a] == pytest.approx(expected, abs=2e-3)
 
 
 def test_udr_of_equal_and_of_rotated_models():
