@@ -54,9 +54,11 @@ from functools import partial
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 import mdlib
 from mdlib import data, sweep
@@ -71,13 +73,11 @@ plots.theme()
 started = time.time()
 device = pick_device(device)
 side = size or (8 if dataset == "digits" else None)
-limits = {"size": side, "max_images": max_images}
 train, test = (
-    data.load(dataset, split, **limits).to(device)
+    data.load(dataset, split, size=side, max_images=max_images).to(device)
     for split in ("train", "test")
 )
 x, x_test = (2 * s.images.float() / 255 - 1 for s in (train, test))
-y, y_test = train.labels, test.labels
 
 # %% [markdown]
 # ## The equation
@@ -273,61 +273,43 @@ def learn(local=True, bound=None, weight=0.0):
 
 # %%
 LAYERS = ("conv", "fc", "code")
-LOOSE = {"penalties": (1e-2,), "tol": 1e-3}
 
 
 @torch.no_grad()
-def codes(net):
-    """conv, fc and code of training and test images, in evaluation mode."""
-    for layer in net.modules():  # statistics of the images as they are
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            layer.reset_running_stats()
-            layer.momentum = None  # the mean over all batches
-    for batch in x.split(500):
-        net(batch)
+def codes(net, images):
+    """conv, fc and code of images, in evaluation mode."""
     net.eval()
-    found = {}
-    for split, images in (("train", x), ("test", x_test)):
-        layers = zip(
-            *(net(batch)[1:] for batch in images.split(500)), strict=True
-        )
-        found[split] = [torch.cat(batches) for batches in layers]
-    net.train()
-    return dict(zip(LAYERS, zip(*found.values(), strict=True), strict=True))
+    layers = zip(*(net(batch)[1:] for batch in images.split(500)), strict=True)
+    return [torch.cat(batches) for batches in layers]
 
 
 def examine(net):
     """Accuracy of linear probes with few and with all labels."""
-    row = {}
-    for layer, (z, z_test) in codes(net).items():
-        asked = z, y, z_test, y_test
-        some = few_shot(
-            *asked, shots=few, draws=10, classifier="linear", seed=seed
-        )
-        row[f"{layer}, few"] = some.score
-        row[f"{layer}, all"] = probes.linear(*asked, **LOOSE).score
+    update_bn(x.split(500), net)  # statistics of the images as they are
+    row, found = {}, zip(LAYERS, codes(net, x), codes(net, x_test), strict=True)
+    for layer, z, z_test in found:
+        asked = z, train.labels, z_test, test.labels
+        some = {"shots": few, "draws": 10, "classifier": "linear", "seed": seed}
+        row[f"{layer}, few"] = few_shot(*asked, **some).score
+        row[f"{layer}, all"] = probes.linear(
+            *asked, penalties=(1e-2,), tol=1e-3
+        ).score
     return row
 
 
 # %% tags=["hide-input"]
-VARIANTS = {
-    "untrained": {},
-    "local-jsd": {"bound": jsd},
-    "global-jsd": {"bound": jsd, "local": False},
-    "local-nce": {"bound": nce},
-    "global-nce": {"bound": nce, "local": False},
-    "local-dv": {"bound": dv},
-    "global-dv": {"bound": dv, "local": False},
-    "local-jsd-heavy": {"bound": jsd, "weight": 10 * prior_weight},
-    "global-jsd-heavy": {
-        "bound": jsd, "local": False, "weight": 10 * prior_weight
-    },
-    "local-jsd-free": {"bound": jsd, "weight": 0.0},
-    "global-jsd-free": {"bound": jsd, "local": False, "weight": 0.0},
-}  # fmt: skip
+VARIANTS = {"untrained": {}}
+for name, bound in [("jsd", jsd), ("nce", nce), ("dv", dv)]:
+    for place in ("local", "global"):
+        how = {"local": place == "local", "bound": bound}
+        VARIANTS[f"{place}-{name}"] = how | {"weight": prior_weight}
+for name, factor in [("heavy", 10), ("free", 0)]:
+    for place in ("local", "global"):
+        how = VARIANTS[f"{place}-jsd"] | {"weight": factor * prior_weight}
+        VARIANTS[f"{place}-jsd-{name}"] = how
 rows = []
 for name in VARIANTS if variants == "all" else variants.split(","):
-    net = learn(**({"weight": prior_weight} | VARIANTS[name.strip()]))
+    net = learn(**VARIANTS[name.strip()])
     rows.append({"variant": name, "seed": seed} | examine(net))
 results = pd.DataFrame(rows)
 mdlib.record(out, results)
@@ -355,34 +337,26 @@ pd.concat(sweep.show_claims(name, "difference of accuracies") for name in names)
 # %% tags=["picture", "hide-input", "reads-rows"]
 swept = [rows for rows in map(sweep.read_csv, names) if len(rows)]
 swept = swept or [results.assign(dataset=dataset)]
-panes = {"nrows": len(swept), "ncols": 2, "figsize": (7, 3 * len(swept))}
-_, grid = plt.subplots(**panes, sharey="row", squeeze=False)
-for axes, rows in zip(grid, swept, strict=True):
-    mean = rows.groupby("variant", sort=False).mean(numeric_only=True)
-    for axis, labels in zip(axes, ("few", "all"), strict=True):
-        for name, row in mean.iterrows():
-            place, bound, weight = [*name.split("-"), "", ""][:3]
-            axis.plot(
-                LAYERS, [row[f"{layer}, {labels}"] for layer in LAYERS],
-                {"heavy": "--", "free": ":"}.get(weight, "-"), label=name,
-                color={"local": "#0173b2", "global": "#d55e00"}.get(place, "0.5"),
-                marker={"jsd": "o", "nce": "s", "dv": "^"}.get(bound, "x"), ms=4,
-            )  # fmt: skip
-        axis.set_title(f"{rows['dataset'].iloc[0]}, {labels} labels")
-    axes[0].set_ylabel("accuracy")
-    axes[1].legend(fontsize=6.5, loc="center left", bbox_to_anchor=(1, 0.5))
-plt.show()
+tests = [column for column in results if ", " in column]
+rows = pd.concat(swept)[["dataset", "variant", "seed", *tests]]
+long = rows.melt(["dataset", "variant", "seed"], value_name="accuracy")
+long[["layer", "labels"]] = long["variable"].str.split(", ", expand=True)
+long[["asked", "objective"]] = (
+    long["variant"].str.split("-", n=1, expand=True).fillna("none")
+)
+with plt.rc_context({"figure.constrained_layout.use": False}):
+    grid = sns.relplot(
+        long, kind="line", x="layer", y="accuracy", hue="asked", style="objective",
+        row="dataset", col="labels", markers=True, errorbar=None, height=2.8,
+        palette={"untrained": "0.5", "local": "#0173b2", "global": "#d55e00"},
+    )  # fmt: skip
+grid.set_titles("{row_name}, {col_name} labels")
+tables.mean_std(rows, ["dataset", "variant"])
 
 # %% [markdown]
 # *Figure 3. The figure to remember: mean accuracy by probed layer, over the sweeps' seeds (this run's, where there is no
 # sweep). Blue: local, orange: global; solid: $\gamma$ of the parameters, dashed: ten times as much, dotted: none.*
-
-# %% tags=["hide-input", "reads-rows"]
-by = ["dataset", "variant"]
-readings = [reading for reading in results if ", " in reading]
-tables.mean_std(pd.concat(swept)[[*by, *readings]], by)
-
-# %% [markdown]
+#
 # *Table 4. The same rows, mean ± standard deviation over n seeds.*
 #
 # What the sweeps say:
