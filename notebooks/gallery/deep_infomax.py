@@ -341,21 +341,19 @@ tests = [column for column in results if ", " in column]
 rows = pd.concat(swept)[["dataset", "variant", "seed", *tests]]
 long = rows.melt(["dataset", "variant", "seed"], value_name="accuracy")
 long[["layer", "labels"]] = long["variable"].str.split(", ", expand=True)
-long[["asked", "objective"]] = (
-    long["variant"].str.split("-", n=1, expand=True).fillna("none")
-)
+names = long["variant"].str.split("-", n=1, expand=True).fillna("none")
+long[["asked", "objective"]] = names
 with plt.rc_context({"figure.constrained_layout.use": False}):
-    grid = sns.relplot(
+    sns.relplot(
         long, kind="line", x="layer", y="accuracy", hue="asked", style="objective",
-        row="dataset", col="labels", markers=True, errorbar=None, height=2.8,
-        palette={"untrained": "0.5", "local": "#0173b2", "global": "#d55e00"},
+        row="dataset", col="labels", facet_kws={"sharey": "row"}, height=2.8,
+        markers=True, errorbar=None,
     )  # fmt: skip
-grid.set_titles("{row_name}, {col_name} labels")
 tables.mean_std(rows, ["dataset", "variant"])
 
 # %% [markdown]
 # *Figure 3. The figure to remember: mean accuracy by probed layer, over the sweeps' seeds (this run's, where there is no
-# sweep). Blue: local, orange: global; solid: $\gamma$ of the parameters, dashed: ten times as much, dotted: none.*
+# sweep). Colour: what is asked about; line and marker: the objective; "heavy": ten times the prior's weight, "free": none.*
 #
 # *Table 4. The same rows, mean ± standard deviation over n seeds.*
 #

@@ -2,6 +2,7 @@
 local and global critics see; the two theorems' cells."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -129,13 +130,21 @@ def test_the_prior_moves_the_encoder_only_where_it_has_weight(chapter):
     assert torch.equal(free, again) and not torch.equal(free, heavy)
 
 
-def test_probes_see_statistics_of_the_images_as_they_are(chapter):
-    net = chapter["learn"]()
-    first, again = chapter["codes"](net), chapter["codes"](net)
-    assert list(first) == ["conv", "fc", "code"]
-    for layer in first:
-        assert len(first[layer][0]) == len(chapter["x"])
-        torch.testing.assert_close(first[layer][1], again[layer][1])
+def test_probes_see_statistics_of_the_images_as_they_are(chapter, monkeypatch):
+    net, seen = chapter["learn"](), []
+
+    def probe(*asked, **_):
+        seen.append([len(part) for part in asked])
+        return SimpleNamespace(score=0.0)
+
+    monkeypatch.setitem(chapter, "few_shot", probe)
+    monkeypatch.setattr(chapter["probes"], "linear", probe)
+    chapter["examine"](net)
+    n, n_test = len(chapter["x"]), len(chapter["x_test"])
+    assert seen == [[n, n, n_test, n_test]] * 6
+    conv, norm, _ = net.map[0]
+    batches = [conv(batch).mean((0, 2, 3)) for batch in chapter["x"].split(500)]
+    torch.testing.assert_close(norm.running_mean, torch.stack(batches).mean(0))
 
 
 def test_a_row_of_scores_is_of_one_code_and_a_column_of_one_image(chapter):
