@@ -227,13 +227,11 @@ class DeepInfoMax(nn.Module):
             self.a = Critic(m.shape[1], of_maps=True)
         else:  # one place, which is the whole map
             whole = Critic(m[0].numel(), of_maps=False)
-            self.a = nn.Sequential(
-                nn.Flatten(), whole, nn.Unflatten(1, (-1, 1, 1))
-            )
+            place = nn.Unflatten(1, (-1, 1, 1))
+            self.a = nn.Sequential(nn.Flatten(), whole, place)
         self.b = Critic(latent_dim, of_maps=False)
-        self.d = nn.Sequential(
-            nn.Linear(latent_dim, 200), nn.ReLU(), nn.Linear(200, 1)
-        )
+        first, last = nn.Linear(latent_dim, 200), nn.Linear(200, 1)
+        self.d = nn.Sequential(first, nn.ReLU(), last)
 
     def forward(self, images):
         """The map, and what probes ask: conv, fc and code."""
