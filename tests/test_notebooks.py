@@ -2,6 +2,8 @@
 
 import json
 import re
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import jupytext
@@ -12,7 +14,11 @@ from jupytext.compare import compare_notebooks
 from mdlib.notebook.chapters import Chapter
 from mdlib.sweep import plan
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book"))
+pages = import_module("pages")
+
+NOTEBOOKS = ROOT / "notebooks"
 HIDDEN = {"sweeps", ".ipynb_checkpoints"}
 # notebooks/NAME without its suffix; either half is enough to be found
 STEMS = sorted(
@@ -28,6 +34,9 @@ LONGER_CELLS = {
     "byol_in_one_page": 60,
     "swap_vae": 50,
 }  # chapters of which a long cell is the point
+TIME = re.compile(
+    r"(\d+) minutes to read; about (\d+) (second|minute)s? to run on one CPU core(\.$|; \w.+\.$)"
+)
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:work|home|root|tmp|Users|mnt)/[\w.]")
 
 
@@ -77,7 +86,23 @@ def test_chapter_opens_with_title_question_and_time(pair):
     chapter = Chapter(pair[0])
     assert chapter.title != chapter.name
     assert chapter.question
-    assert chapter.time
+    assert TIME.match(chapter.time), TIME.pattern
+
+
+def test_a_chapter_runs_as_long_as_it_says(pair):
+    """Within a factor of two of what its notebook took of the CPU.
+
+    One that was run before pairs.py noted that says how long it took by the clock, which is longer
+    where others ran beside it: of these the Time is only known to be too long.
+    """
+    _, said, unit, _ = TIME.match(Chapter(pair[0]).time).groups()
+    said = float(said) * {"second": 1, "minute": 60}[unit]
+    notebook = nbformat.read(pair[1], as_version=4)
+    took = notebook.metadata.get("mdlib", {}).get("cpu_seconds")
+    if took is None:
+        assert said < 2 * pages.provenance(notebook, str(pair[0]))["seconds"]
+    else:
+        assert took / 2 < said < 2 * took
 
 
 def test_cells_are_short(pair):
