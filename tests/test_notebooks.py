@@ -1,5 +1,6 @@
 """Every chapter is a pair whose halves agree, with flat parameters and clean stored outputs."""
 
+import ast
 import json
 import re
 import sys
@@ -118,6 +119,16 @@ def test_what_does_not_teach_is_folded(pair):
     wanted = [cell for cell in cells if {"parameters", "provenance"} & set(cell.tags)]
     for cell in [setup, *wanted]:
         assert "hide-input" in cell.tags, cell.source.splitlines()[0]
+
+
+def test_tables_of_a_sweeps_rows_mark_the_best(pair):
+    """Methods side by side over seeds, in cells that no row's hash has in it."""
+    for cell in Chapter(pair[0]).cells:
+        if cell.kind == "code" and "reads-rows" in cell.tags:
+            calls = [node for node in ast.walk(ast.parse(cell.source)) if type(node) is ast.Call]
+            for call in calls:
+                if ast.unparse(call.func) == "tables.mean_std":
+                    assert "best" in [word.arg for word in call.keywords], ast.unparse(call)
 
 
 def test_every_code_cell_was_executed(code_cells):

@@ -475,9 +475,11 @@ results.drop(columns="variant").set_index("model").T.astype(float).round(3)
 # They were written in `notebooks/sweeps/gallery_hierarchy.yaml` before the sweep ran, with seeds that no trial had used.
 
 # %% tags=["hide-input", "reads-rows"]
+from mdlib.figures import tables
+
 display(sweep.show_claims("gallery_hierarchy", "ladder − VAE of one layer"))
 swept = sweep.read_csv("gallery_hierarchy")
-source = swept if len(swept) else results
+source = swept if len(swept) else results.assign(seed=seed)
 known = [f"{kind}, R² {rung}" for kind in ASKED for rung in GROUPS]
 known = source[source["model"] == "ladder"].melt(["variant"], known)
 known[["of", "rung"]] = known["variable"].str.split(", R² ", expand=True)
@@ -490,13 +492,17 @@ for axis, (v, part) in zip(axes[0], known.groupby("variant"), strict=True):
     axis.set(title=f"variant {v}", xlabel="", ylabel="$R^2$ of hues")
 plt.show()
 columns = ["overall", "parent", "child", "child, one latent", "child, R²"]
-by_model = source.groupby(["variant", "model"], sort=False)
-by_model[[*columns, "nats too many"]].mean().round(3)
+by = ["variant", "model"]
+tables.mean_std(
+    source[[*by, "seed", *columns, "nats too many"]], by, best=columns
+)
 
 # %% [markdown]
 # *Figure 4 and Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment. Figure 5. The
 # figure to remember: what each rung of the ladder, by itself, knows of parent, children, floor and wall; mean ± one deviation.
-# Table 4. Means over the sweep's seeds (this run's, where there is no sweep).*
+# Table 4. The sweep's rows (this run's, where there is no sweep), mean ± standard deviation over n seeds. Bold: of each
+# variant the better model, or both, where these seeds cannot tell; each column by itself, while the claims are adjusted
+# for all of them.*
 #
 # **What the seeds say: no advantage of the ladder is shown.** The released score of children is 0 in all runs of both models;
 # the best latent of a child knows more in the ladder by .024, .042 and .006 in variants 1 to 3, all undecided, and the
