@@ -19,7 +19,7 @@
 #
 # **You need** `start_here`. No GPU.
 #
-# **Time:** about 60 seconds on two CPU cores.
+# **Time:** 12 minutes to read; about 50 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist, sprites [data set]

@@ -23,7 +23,7 @@
 #
 # **You need** `methods/negative_free`, and InfoNCE with two views (SimCLR), as in `start_here`.
 #
-# **Time:** 10 minutes to read; about 20 seconds to run on two CPU cores.
+# **Time:** 10 minutes to read; about 25 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or cifar10 [data set]

@@ -23,7 +23,7 @@
 #
 # **You need** `theory/infonce_bound`, its first half.
 #
-# **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
+# **Time:** 12 minutes to read; about 35 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or cifar10, mnist, fashion-mnist [data set]

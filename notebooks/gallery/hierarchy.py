@@ -23,7 +23,7 @@
 #
 # **You need** the VAE's loss, and `theory/disentanglement` for mutual information of codes and factors.
 #
-# **Time:** 15 minutes to read; about 20 seconds to run on one CPU core.
+# **Time:** 15 minutes to read; about 30 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 variant = 2  # of the hierarchy: 1, 2 and 3 tie children ever more loosely

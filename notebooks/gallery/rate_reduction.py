@@ -23,7 +23,7 @@
 #
 # **You need** eigenvalues, and what a VAE is (`start_here`).
 #
-# **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
+# **Time:** 12 minutes to read; about 30 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or mnist, fashion-mnist [data set]

@@ -22,7 +22,7 @@
 #
 # **You need** `theory/latent_model` and `theory/collapse`.
 #
-# **Time:** 15 minutes to read; about 20 seconds to run on two CPU cores.
+# **Time:** 15 minutes to read; about 50 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]
