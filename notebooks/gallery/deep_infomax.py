@@ -366,9 +366,7 @@ plt.show()
 # %% tags=["hide-input", "reads-rows"]
 by = ["dataset", "variant"]
 readings = [reading for reading in results if ", " in reading]
-tables.mean_std(
-    pd.concat(swept)[[*by, "seed", *readings]], by, best=readings
-)
+tables.mean_std(pd.concat(swept)[[*by, "seed", *readings]], by, best=readings)
 
 # %% [markdown]
 # *Table 4. The same rows, mean ± standard deviation over n seeds. Bold: of each data set the best, and what these seeds
