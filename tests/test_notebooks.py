@@ -31,10 +31,7 @@ STEMS = sorted(
     }
 )
 LONGEST_CELL = 40  # lines
-LONGER_CELLS = {
-    "byol_in_one_page": 60,
-    "swap_vae": 50,
-}  # chapters of which a long cell is the point
+LONGER_CELLS = {"byol_in_one_page": 60}  # chapters of which a long cell is the point
 TIME = re.compile(
     r"(\d+) minutes to read; about (\d+) (second|minute)s? to run on one CPU core(\.$|; \w.+\.$)"
 )
