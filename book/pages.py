@@ -107,8 +107,8 @@ whether they belong to the present source:
 - *other code*: the chapter's code has changed since, which a test refuses;
 - *unknown*: written before notebooks kept this.
 
-*Took* is by the clock, also where other work ran beside it; what a chapter says of its time is of one
-core that does nothing else. Unless a row says otherwise, outputs were made on and with:
+*Took* is by the clock, also where other work ran beside it; what a chapter says of its time is of
+one core that does nothing else. Unless a row says otherwise, outputs were made on and with:
 """
 
 
