@@ -377,7 +377,9 @@ def status() -> str:
     usual = places.most_common(1)[0][0] if places else ""
     lines = [
         [
-            link(find(name)), fresh, made["date"][:10], f"{made['seconds']:.0f} s",
+            link(find(name)), fresh,
+            made["date"][:10].replace("-", "‑"),  # a hyphen at which no line ends
+            f"{made['seconds']:.0f} s",
             f"`{made['commit'][:9]}`" + (" with changes" if made["dirty"] else ""),
             "" if place(made) == usual else place(made),
         ]

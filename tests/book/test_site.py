@@ -342,6 +342,16 @@ def test_dark_follows_the_system_and_the_button(address, browser):
     page.close()
 
 
+@pytest.mark.parametrize("screen", [PHONE, DESKTOP])
+def test_a_heading_is_larger_than_those_below_it(address, browser, screen):
+    page = browser.new_page(viewport=screen)
+    page.goto(f"{address}/book/intro.html")
+    sizes = page.evaluate("""['h1', 'h2', 'h3'].map((kind) =>
+        parseFloat(getComputedStyle(document.querySelector(`article ${kind}`)).fontSize))""")
+    assert sizes == sorted(sizes, reverse=True) and len({*sizes}) == 3
+    page.close()
+
+
 def test_a_table_beside_its_figure_is_folded_and_a_link_opens_it(address, browser):
     page = browser.new_page(viewport=PHONE)
     page.goto(f"{address}/notebooks/start_here.html")
