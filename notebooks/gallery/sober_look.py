@@ -291,7 +291,7 @@ mdlib.record(out, table.astype(object).where(table.notna(), None))
 pd.concat(said) if said else pd.DataFrame({"settings": [len(asked)]})
 
 # %% [markdown]
-# *Table 2. This run's studies; of one setting or two there is none, for the ranks of two say nothing.*
+# *Table 2. This run's studies; of fewer than three settings there is none.*
 #
 # ## The claims, and the sweep's verdicts
 #
