@@ -15,6 +15,7 @@ import tempfile
 from collections import Counter
 from functools import cache
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import conformance as releases
@@ -107,7 +108,8 @@ whether they belong to the present source:
 - *other code*: the chapter's code has changed since, which a test refuses;
 - *unknown*: written before notebooks kept this.
 
-Unless a row says otherwise, they were made on and with:
+*Took* is by the clock, also where other work ran beside it; what a chapter says of its time is of
+one core that does nothing else. Unless a row says otherwise, outputs were made on and with:
 """
 
 
@@ -168,7 +170,13 @@ def judged(specs: list[sweep.Spec]) -> list[dict[str, Any]]:
 
 
 def named(key: str) -> str:
-    """A work as people say it: Grill et al. 2020."""
+    """A work as people say it: Grill et al. 2020, and 2020a or 2020b if there are two of these."""
+    same = [other for other in WORKS if authors_year(other) == authors_year(key)]
+    return authors_year(key) + (ascii_lowercase[same.index(key)] if len(same) > 1 else "")
+
+
+@cache
+def authors_year(key: str) -> str:
     entry = WORKS[key]
     names = [" ".join(p.prelast_names + p.last_names) for p in entry.persons["author"]]
     few = len(names) < 3 and names[-1] != "others"
@@ -189,10 +197,10 @@ def counts(found: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame({kind: found["verdict"].isin(words) for kind, words in kinds.items()})
     table = table.groupby(found["source"], sort=False).sum()
     tried = table.drop(columns=["not testable", "not yet tried"]).any(axis=1)
-    others = (~tried).sum()
-    named_so = f"{others} work{'s' if others > 1 else ''} of the gallery"
-    rest = table[~tried].sum().rename(named_so)
-    return pd.concat([table[tried].rename(index=named), rest.to_frame().T])
+    shown, others = table[tried].rename(index=named), (~tried).sum()
+    if others:
+        shown.loc[f"{others} other work{'s' if others > 1 else ''}"] = table[~tried].sum()
+    return shown
 
 
 def summary(found: pd.DataFrame) -> str:
@@ -371,7 +379,9 @@ def status() -> str:
     usual = places.most_common(1)[0][0] if places else ""
     lines = [
         [
-            link(find(name)), fresh, made["date"][:10], f"{made['seconds']:.0f} s",
+            link(find(name)), fresh,
+            made["date"][:10].replace("-", "‑"),  # a hyphen at which no line ends
+            f"{made['seconds']:.0f} s",
             f"`{made['commit'][:9]}`" + (" with changes" if made["dirty"] else ""),
             "" if place(made) == usual else place(made),
         ]
