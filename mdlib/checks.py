@@ -83,15 +83,18 @@ def as_tensor(values, name: str = "values") -> Tensor:
     return torch.from_numpy(np.array(array, array.dtype.newbyteorder("="), order="C"))
 
 
-def checked_finite(name: str, values: Tensor) -> None:
+def check_each(name: str, values: Tensor, good: Tensor, expected: str) -> None:
+    """ValueError with the first value that isn't `good`, a mask, and with its place."""
+    bad = (~good).nonzero().tolist()
+    if bad:
+        value = values[tuple(bad[0])].item()
+        raise ValueError(f"{name} hold {value} at {bad[0]}, expected {expected}")
+
+
+def check_finite(name: str, values: Tensor, instead: str = "leave the sample out") -> None:
     """ValueError that says where, unless all values are finite."""
-    bad = (~values.isfinite()).nonzero()
-    where = bad[0].tolist() if len(bad) else None
-    need(
-        where is None,
-        f"{name} hold {where and values[tuple(where)].item()} at {where}, expected finite values: "
-        "look for what diverged before, or leave the sample out",
-    )
+    expected = f"finite values: look for what diverged before, or {instead}"
+    check_each(name, values, values.isfinite(), expected)
 
 
 def checked_grid(name: str, values: Sequence, whole: bool = False) -> list:
@@ -120,10 +123,12 @@ def check_above_zero(**options: float) -> None:
     _check_numbers(options, lambda x: 0 < x < inf, "a number above 0, and a finite one")
 
 
-def check_whole(least: int, **options: int) -> None:
-    """ValueError for the first of the named options that is no whole number from `least` on."""
+def check_whole(least: int, most: float = inf, /, **options: int) -> None:
+    """ValueError for the first of the named options that is no whole number, `least` to `most`."""
     wanted = f"a whole number of at least {least}"
-    _check_numbers(options, lambda x: isinstance(x, Integral) and x >= least, wanted)
+    if most < inf:
+        wanted = f"a whole number from {least} to {most}"
+    _check_numbers(options, lambda x: isinstance(x, Integral) and least <= x <= most, wanted)
 
 
 def check_not_negative(**options: float) -> None:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mdlib.checks import check_whole, need
+from mdlib.checks import check_whole
 from mdlib.registry import random_stream
 
 HELD = ((0, 1, 2, 3, 4, 5, 6, 7), (0, 1, 2), (3, 4, 5), (6, 7, 0))  # a sensor each
@@ -29,8 +29,7 @@ class Scenes:
     """
 
     def __init__(self, sensors: int, seed: int = 0, device: str | torch.device = "cpu"):
-        check_whole(2, sensors=sensors)
-        need(sensors <= len(HELD), f"sensors={sensors}: expected at most {len(HELD)}")
+        check_whole(2, len(HELD), sensors=sensors)
         self.held = HELD[:sensors]
         self.generator, self.device = random_stream(seed, device), torch.device(device)
         self.maps = []

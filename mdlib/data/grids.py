@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import re
-import tarfile
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -63,11 +62,9 @@ class GridFile(GridSource):
         self.name, self.title, self.place = name, title, path
         self.grid = Grid(name, tuple(factors), tuple(factors.values()))
         self.label, self.class_names, self.image_shape = label, class_names, image_shape
-        hint = files.WHERE if url else files.by_hand(path, page)
-        self.file = files.File(path, md5, file_size, "md5", url, hint)
+        self.how = files.by_hand(path, page)
+        self.file = files.File(path, md5, file_size, "md5", url, "" if url else self.how)
         self.package, self.pieces = package, partial(pieces, self)
-        folder, _, file_name = path.partition("/")
-        self.how = f"put {file_name} ({page}) into ROOT/{folder}"
         if url:
             self.how = f'load("{name}", download=True), or {self.how}'
         if package:
@@ -148,23 +145,16 @@ def cars3d(source: GridFile, path: Path) -> Pieces:
 
     elevations, azimuths, cars = source.grid.factor_sizes
     channels, height, width = source.image_shape
-    with tarfile.open(path, "r|gz") as tar:  # two passes: a gz file can't be read out of order
-        names = sorted(member.name for member in tar if _is_car(member))
+    members = partial(decode.tar_files, path, re.compile(r"(?:\./)?data/cars/\w+\.mat"), "r|*")
+    names = sorted(car[0] for car, _ in members())  # first: a gz file can't be read out of order
     if len(names) != cars:
         raise CorruptData(f"{source.name}: {path} holds {len(names)} cars, expected {cars}")
-    with tarfile.open(path, "r|gz") as tar:
-        for member in filter(_is_car, tar):
-            file = tar.extractfile(member)
-            assert file is not None  # as it is for regular members
-            mesh = loadmat(io.BytesIO(file.read()), variable_names=["im"])["im"]
-            shape = (height, width, channels, azimuths, elevations)
-            decode.need_array(f"{source.name}: {member.name} in {path}", mesh, shape)
-            views = mesh.transpose(4, 3, 2, 0, 1).reshape(-1, channels, height, width)
-            yield np.arange(len(views)) * cars + names.index(member.name), views
-
-
-def _is_car(member: tarfile.TarInfo) -> bool:
-    return member.isreg() and re.fullmatch(r"(?:\./)?data/cars/\w+\.mat", member.name) is not None
+    for car, file in members():
+        mesh = loadmat(io.BytesIO(file.read()), variable_names=["im"])["im"]
+        shape = (height, width, channels, azimuths, elevations)
+        decode.need_array(f"{source.name}: {car[0]} in {path}", mesh, shape)
+        views = mesh.transpose(4, 3, 2, 0, 1).reshape(-1, channels, height, width)
+        yield np.arange(len(views)) * cars + names.index(car[0]), views
 
 
 def coil20(source: GridFile, path: Path) -> Pieces:

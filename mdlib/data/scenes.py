@@ -14,15 +14,13 @@ from __future__ import annotations
 import colorsys
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import UInt8
 from torch import Tensor
 
-from mdlib.data import decode
-from mdlib.data.grid import Grid, GridSource
+from mdlib.data.grid import DrawnGrid, Grid
 
 FACTOR_NAMES = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
 FACTOR_SIZES = (6, 6, 6, 4, 4, 8)
@@ -57,7 +55,6 @@ _FAR = 1e9  # beyond everything
 def render(
     factors: Sequence[Sequence[int]] | Tensor,
     size: int = _SIDE,
-    device: str | torch.device | None = None,
 ) -> UInt8[Tensor, "images 3 size size"]:
     """Draw scenes, anti-aliased, by the exact meeting points of rays with the room and the object.
 
@@ -68,14 +65,12 @@ def render(
     Args:
         factors: integers [N, 6] in the order of FACTOR_NAMES.
         size: side of the images in pixels; the view stays the same.
-        device: where to draw and return; by default where `factors` are.
     Returns:
         uint8 [N, 3, size, size], RGB.
     Raises:
         ValueError: wrong shape or type of `factors`, or a value outside its factor's range.
     """
     factors = _GRID.checked_rows(factors)
-    factors = factors.to(device or factors.device)
     rooms, room = factors[:, 3:].unique(dim=0, return_inverse=True)
     maps = torch.cat([_light(part, size) for part in rooms.split(_ROOMS)])
     palette = _palette().to(factors.device)
@@ -242,8 +237,8 @@ _BODIES = (  # in the order of SHAPES
 )
 
 
-class Scenes(GridSource):
-    """The full grid; labels are the shapes. Train and test: a fixed random 80/20 of the rows."""
+class Scenes(DrawnGrid):
+    """The full grid; labels are the shapes."""
 
     name = "scenes"
     title = "Scenes"
@@ -251,9 +246,4 @@ class Scenes(GridSource):
     label, class_names = "shape", SHAPES
     image_shape = (3, _SIDE, _SIDE)
 
-    def images(
-        self, split: str, root: Path, size: int | None
-    ) -> UInt8[Tensor, "images 3 size size"]:
-        rows, side = torch.from_numpy(_GRID.rows(split)), size or _SIDE
-        decode.need_memory(self.name, (len(rows), 3, side, side))
-        return render(factors_of(rows), side)
+    draw = staticmethod(render)

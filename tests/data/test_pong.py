@@ -116,7 +116,10 @@ def test_the_grid_by_name():
         (lambda: pong.sequences(3, 1), "length=1: expected a whole"),
         (lambda: pong.process(2.5, 4), "n=2.5: expected a whole"),
         (lambda: pong.process(3, 2.5), "length=2.5: expected a whole"),
-        (lambda: pong.sequences(3, 3, intervened=1.5), "intervened is 1.5"),
+        (
+            lambda: pong.sequences(3, 3, intervened=1.5),
+            "intervened=1.5: expected a number from",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(call, match):
