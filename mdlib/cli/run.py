@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +12,10 @@ from typer.core import TyperCommand
 from mdlib.cli import terminal
 from mdlib.cli.terminal import AsJson, DataRoot, errors_as_messages
 from mdlib.figures import tables
-from mdlib.notebook import chapters, execution, parameters
+from mdlib.notebook import chapters, execution
 from mdlib.notebook.chapters import Chapter
 from mdlib.notebook.execution import Run
+from mdlib.notebook.parameters import Parameter
 
 FORMS = "NAME=VALUE or NAME VALUE"
 
@@ -128,10 +130,10 @@ def _chapter_facts(chapter: Chapter) -> dict[str, Any]:
         "title": chapter.title,
         "question": chapter.question,
         "time": chapter.time,
-        "parameters": [parameters.as_json(p) for p in chapter.parameters.values()],
+        "parameters": [{**asdict(p), "type": p.type.__name__} for p in chapter.parameters.values()],
     }
 
 
-def _parameter(parameter: parameters.Parameter) -> str:
+def _parameter(parameter: Parameter) -> str:
     domain = f" [{parameter.domain}]" if parameter.domain else ""
     return f"{parameter.name}={parameter.default!r}{domain}"

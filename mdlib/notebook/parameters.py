@@ -362,14 +362,3 @@ def check_together(parameters: Mapping[str, Parameter], values: Mapping[str, Any
         for holds, limit in parameter.limits():
             if isinstance(limit, str) and not holds(values[name], values[limit]):
                 raise ValueError(f"{parameter.mismatch(values[name])} ({limit} is {values[limit]})")
-
-
-def as_json(parameter: Parameter) -> dict[str, Any]:
-    """What a script may want to know of it."""
-    return {
-        "name": parameter.name,
-        "default": parameter.default,
-        "type": parameter.type.__name__,
-        "domain": parameter.domain,
-        "help": parameter.help,
-    }
