@@ -8,10 +8,12 @@ import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
-from mdlib.metrics.inputs import checked_bins, checked_codes, checked_labels
+from mdlib.checks import check_whole
+from mdlib.metrics.inputs import checked_codes, checked_labels
 from mdlib.types import Values
 
 CELLS = 2**19  # counted at once: small enough for a processor's cache
+MOST_BINS = 2**16
 ROUNDING = 1e-12  # what dead codes leave in nats, of either sign
 
 
@@ -58,7 +60,7 @@ def information(
     """All that scores take from binned codes; ValueError for fewer codes or factors than needed."""
     codes = checked_codes(codes, least=least_codes)
     labels = checked_labels(codes, factors, least=least_factors).T.to(torch.int32).contiguous()
-    checked_bins(bins)
+    check_whole(2, MOST_BINS, bins=bins)
     n, values = len(codes), int(labels.max()) + 1
     tables = len(labels) * max(n, bins * values)  # cells a code, whichever is more
     at_once = max(1, CELLS // tables)
