@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, one_hot
 
+from mdlib.registry import random_stream
+
 STAGES, DEPTH, RATE = 100, 3, 0.1
 BINS = 1024
 CELLS = 2**22  # the largest histogram held at once: classes × nodes × features × bins
@@ -32,14 +34,12 @@ class Boosted:
     test: float
 
 
-def boost(
-    codes: Tensor, labels: Tensor, new: Tensor, truth: Tensor, draw: torch.Generator
-) -> Boosted:
+def boost(codes: Tensor, labels: Tensor, new: Tensor, truth: Tensor, seed: int) -> Boosted:
     """Fit on codes [N, D], labels [N] (0 … V − 1, each present); test on `new` [M, D], `truth` [M].
 
-    `draw` breaks ties between features. If no tree finds a split the importance is 0.
+    `seed` breaks ties between features. If no tree finds a split the importance is 0.
     """
-    cuts = _cuts(codes)
+    cuts, draw = _cuts(codes), random_stream(seed)
     features = Features(_bin(codes, cuts))
     new = _bin(new, cuts)
     n, classes = len(labels), int(labels.max()) + 1
