@@ -17,7 +17,7 @@ from mdlib.notebook.chapters import Chapter
 from mdlib.notebook.execution import Run
 from mdlib.notebook.parameters import Parameter
 
-FORMS = "NAME=VALUE or NAME VALUE"
+_FORMS = "NAME=VALUE or NAME VALUE"
 
 
 class PairsCommand(TyperCommand):
@@ -39,7 +39,7 @@ class PairsCommand(TyperCommand):
                     if value is None or value in options:
                         after = "nothing" if value is None else repr(value)
                         typer.echo(
-                            f"mdlib: -p takes {FORMS}, but after {name!r} comes {after}: if that "
+                            f"mdlib: -p takes {_FORMS}, but after {name!r} comes {after}: if that "
                             f"is the value, write -p {name}={value or ''}",
                             err=True,
                         )
@@ -76,7 +76,7 @@ def run(
 def _pair(param: str) -> tuple[str, str]:
     name, equals, value = param.partition("=")
     if not equals:
-        raise ValueError(f"-p takes {FORMS}; there is only {param!r}")
+        raise ValueError(f"-p takes {_FORMS}; there is only {param!r}")
     return name, value
 
 

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from mdlib.sweep import Spec
 
-Name = Annotated[str, typer.Argument(help="A sweep's name, or the path of its .yaml.")]
-Out = Annotated[Path | None, typer.Option(help="Folder of the runs; else runs/sweeps/NAME.")]
+_Name = Annotated[str, typer.Argument(help="A sweep's name, or the path of its .yaml.")]
+_Out = Annotated[Path | None, typer.Option(help="Folder of the runs; else runs/sweeps/NAME.")]
 
 
 def sweep(
-    name: Name,
-    out: Out = None,
+    name: _Name,
+    out: _Out = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Runs at once; else one a GPU, or one a core.")
     ] = None,
@@ -55,8 +55,8 @@ def sweep(
 
 
 def collect(
-    name: Name,
-    out: Out = None,
+    name: _Name,
+    out: _Out = None,
     stale: Annotated[bool, typer.Option(help="Allow rows of different sources.")] = False,
     claims: Annotated[
         bool, typer.Option("--claims", help="Only judge the rows of NAME.csv.")
@@ -93,7 +93,7 @@ def collect(
 
 
 def plot(
-    name: Name,
+    name: _Name,
     metric: Annotated[
         list[str] | None, typer.Option("-m", "--metric", help="Draw this column; repeatable.")
     ] = None,
@@ -131,7 +131,7 @@ def plot(
 
 
 def replay(
-    name: Name,
+    name: _Name,
     runs: Annotated[int, typer.Option(min=1, help="How many runs to execute again.")] = 1,
     seed: Annotated[int, typer.Option(help="Draws them.")] = 0,
     cheap: Annotated[bool, typer.Option("--cheap", help="The quickest instead.")] = False,

@@ -25,7 +25,7 @@ from mdlib.data.decode import Pieces
 from mdlib.data.grid import Grid, GridSource
 from mdlib.data.tars import ANGLES, ETH80_VIEWS, LIGHTS, eth80, pendulum
 
-ROWS = 1024  # images at once, while a file is decoded
+_ROWS = 1024  # images at once, while a file is decoded
 
 
 class GridFile(GridSource):
@@ -122,7 +122,7 @@ def dsprites(source: GridFile, path: Path) -> Pieces:
         classes = file["latents_classes"][:, 1:]
     if not np.array_equal(classes, source.grid.factors_of(torch.arange(len(source.grid))).numpy()):
         raise CorruptData(f"{source.name}: {path}: latents_classes is not the grid in order")
-    for rows, images in decode.npz_pieces(path, "imgs", source.shape, ROWS):
+    for rows, images in decode.npz_pieces(path, "imgs", source.shape, _ROWS):
         yield rows, images[:, None] * np.uint8(255)
 
 
@@ -133,7 +133,7 @@ def shapes3d(source: GridFile, path: Path) -> Pieces:
         images = file["images"]
         decode.need_array(f"{source.name}: {path}: images", images, source.shape)
         # A block of compressed pixels can reach over many images: each is to be read once.
-        step = images.chunks[0] if images.chunks else ROWS
+        step = images.chunks[0] if images.chunks else _ROWS
         for start in range(0, len(images), step):
             piece = images[start : start + step]
             yield np.arange(start, start + len(piece)), piece.transpose(0, 3, 1, 2)
@@ -170,7 +170,7 @@ def coil20(source: GridFile, path: Path) -> Pieces:
 
 
 def mpi3d(source: GridFile, path: Path) -> Pieces:
-    for rows, images in decode.npz_pieces(path, "images", source.shape, ROWS):
+    for rows, images in decode.npz_pieces(path, "images", source.shape, _ROWS):
         yield rows, images.transpose(0, 3, 1, 2)
 
 

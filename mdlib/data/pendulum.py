@@ -23,8 +23,7 @@ ANGLES, LIGHTS = (0.0, 40.5), (48.0, 88.5)  # degrees: DEAR's ranges
 LENGTHS, POSITIONS = (3.0, 12.68), (4.37, 12.90)  # which shadows have on these
 
 _STEPS = 64
-_GRID = Grid("pendulum", CAUSES, (_STEPS, _STEPS))
-GRID = len(_GRID)  # 4096 images
+_GRID = Grid("pendulum", CAUSES, (_STEPS, _STEPS))  # 4096 images
 
 # The scene, in its own units: x from 0 to 20, y from -1 to 21, upwards.
 _PIVOT = (10.0, 10.5)

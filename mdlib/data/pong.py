@@ -22,13 +22,10 @@ from mdlib.data.grid import DrawnGrid, Grid
 from mdlib.registry import random_stream
 
 FACTOR_NAMES = ("ball_x", "ball_y", "paddle", "hue")
-FACTOR_SIZES = (10, 10, 10, 10)
 # What each variable follows beside its own last value: ball_x the hue, ball_y ball_x, and so on.
 PARENTS = {"ball_x": "hue", "ball_y": "ball_x", "paddle": "ball_y", "hue": "paddle"}
 
-_GRID = Grid("pong", FACTOR_NAMES, FACTOR_SIZES)
-GRID = len(_GRID)  # 10 000 images
-factors_of, index_of = _GRID.factors_of, _GRID.index_of
+_GRID = Grid("pong", FACTOR_NAMES, (10, 10, 10, 10))  # 10 000 images
 
 # Geometry in the pixels of a 16×16 image; other sizes scale it. x grows to the right, y downwards.
 _SIDE = 16
@@ -159,7 +156,7 @@ class Pong(DrawnGrid):
     name = "pong"
     title = "Pong"
     grid = _GRID
-    label, class_names = "hue", tuple(f"hue {k}" for k in range(FACTOR_SIZES[3]))
+    label, class_names = "hue", tuple(f"hue {k}" for k in range(10))
     image_shape = (3, _SIDE, _SIDE)
 
     def draw(self, factors: Tensor, size: int) -> Tensor:

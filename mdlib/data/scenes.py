@@ -23,12 +23,7 @@ from torch import Tensor
 from mdlib.data.grid import DrawnGrid, Grid
 
 FACTOR_NAMES = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
-FACTOR_SIZES = (6, 6, 6, 4, 4, 8)
-SHAPES = ("cube", "cylinder", "sphere", "capsule")
-
-_GRID = Grid("scenes", FACTOR_NAMES, FACTOR_SIZES)
-GRID = len(_GRID)  # 27648 images
-factors_of, index_of = _GRID.factors_of, _GRID.index_of
+_GRID = Grid("scenes", FACTOR_NAMES, (6, 6, 6, 4, 4, 8))  # 27 648 images
 
 # The room: x to the right, y up, z to the front. The object stands at x = z = 0 on the floor y = 0,
 # the walls are at x = ±_WALL and z = -_WALL, and there is no front wall: the camera stands there.
@@ -86,7 +81,7 @@ def render(
 
 def _palette() -> Tensor:
     """RGB in 0..1 of each hue of floor, walls and object: [3, 6, 3]."""
-    hues = [k / FACTOR_SIZES[0] for k in range(FACTOR_SIZES[0])]
+    hues = [k / 6 for k in range(6)]
     return torch.tensor(
         [[colorsys.hsv_to_rgb(h, *surface) for h in hues] for surface in (_FLOOR, _WALLS, _OBJECT)]
     )
@@ -229,7 +224,7 @@ def _capsule_normal(p: Tensor) -> Tensor:
     return p - p.clamp(-half, half)
 
 
-_BODIES = (  # in the order of SHAPES
+_BODIES = (  # in the order of the shapes
     (_cube, _cube_normal),
     (_cylinder, _cylinder_normal),
     (_sphere, _sphere_normal),
@@ -243,7 +238,7 @@ class Scenes(DrawnGrid):
     name = "scenes"
     title = "Scenes"
     grid = _GRID
-    label, class_names = "shape", SHAPES
+    label, class_names = "shape", ("cube", "cylinder", "sphere", "capsule")
     image_shape = (3, _SIDE, _SIDE)
 
     draw = staticmethod(render)

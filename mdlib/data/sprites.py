@@ -17,12 +17,7 @@ from torch import Tensor
 from mdlib.data.grid import DrawnGrid, Grid
 
 FACTOR_NAMES = ("shape", "scale", "orientation", "x", "y")
-FACTOR_SIZES = (3, 4, 8, 16, 16)
-SHAPES = ("square", "ellipse", "triangle")
-
-_GRID = Grid("sprites", FACTOR_NAMES, FACTOR_SIZES)
-GRID = len(_GRID)  # 24576 images
-factors_of, index_of = _GRID.factors_of, _GRID.index_of
+_GRID = Grid("sprites", FACTOR_NAMES, (3, 4, 8, 16, 16))  # 24 576 images
 
 # Geometry in the pixels of a 32×32 image; other sizes scale it. x grows to the right, y downwards.
 _SIDE = 32
@@ -116,7 +111,7 @@ class Sprites(DrawnGrid):
     name = "sprites"
     title = "Sprites"
     grid = _GRID
-    label, class_names = "shape", SHAPES
+    label, class_names = "shape", ("square", "ellipse", "triangle")
     image_shape = (1, _SIDE, _SIDE)
 
     draw = staticmethod(render)

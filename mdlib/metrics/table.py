@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas
 
 TREES_UP_TO = 64  # codes: beyond them trees take minutes on a CPU
-BATCHES, PAIRS = 10, 500  # of HFS: samples, and codes in each
+_BATCHES, _PAIRS = 10, 500  # of HFS: samples, and codes in each
 
 
 def evaluate(
@@ -86,7 +86,7 @@ def evaluate(
         "irs": lambda: irs(codes, factors, bins),
         "beta_vae": lambda: beta_vae(Rows(codes, factors), seed=seed),
         "factor_vae": lambda: factor_vae(Rows(codes, factors), seed=seed),
-        "hfs": lambda: hfs(codes, batches=BATCHES, pairs=PAIRS, seed=seed),
+        "hfs": lambda: hfs(codes, batches=_BATCHES, pairs=_PAIRS, seed=seed),
         "gaussian_total_correlation": lambda: gaussian_total_correlation(codes),
         "wasserstein": lambda: wasserstein(codes),
     }

@@ -29,14 +29,14 @@ from mdlib.nets.resnet import ResNetDecoder, ResNetEncoder
 from mdlib.registry import Registry
 from mdlib.types import ImageShape
 
-SMALL = (256, 128)
-LARGE = (2000, 500, 500)  # as released with SimVE (Bizeul et al. 2024)
+_SMALL = (256, 128)
+_LARGE = (2000, 500, 500)  # as released with SimVE (Bizeul et al. 2024)
 ENCODERS = Registry(
     "architecture",
     {
         "mlp": MLPEncoder,
-        "mlp-small": partial(MLPEncoder, hidden=SMALL),
-        "mlp-large": partial(MLPEncoder, hidden=LARGE),
+        "mlp-small": partial(MLPEncoder, hidden=_SMALL),
+        "mlp-large": partial(MLPEncoder, hidden=_LARGE),
         "conv": ConvEncoder,
         "resnet": ResNetEncoder,
     },
@@ -45,8 +45,8 @@ _DECODERS = Registry(
     "architecture",
     {
         "mlp": MLPDecoder,
-        "mlp-small": partial(MLPDecoder, hidden=SMALL),
-        "mlp-large": partial(MLPDecoder, hidden=LARGE),
+        "mlp-small": partial(MLPDecoder, hidden=_SMALL),
+        "mlp-large": partial(MLPDecoder, hidden=_LARGE),
         "conv": ConvDecoder,
         "resnet": ResNetDecoder,
     },
