@@ -6,7 +6,7 @@ Nothing heavy is imported before a tensor is looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import Parameter, signature
 from math import inf
@@ -24,6 +24,12 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
     near = get_close_matches(str(name), valid, n=3, cutoff=0.6)
     hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
     return f"unknown {kind} {name!r}:{hint} Valid: {', '.join(valid) or '(none)'}"
+
+
+def check_known(kind: str, name: str, valid: Collection[str]) -> None:
+    """ValueError, with the names that come near, unless `name` is one of `valid`."""
+    if name not in valid:
+        raise ValueError(unknown(kind, name, valid))
 
 
 def need(condition: object, message: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from mdlib.checks import unknown
+from mdlib.checks import check_known
 from mdlib.metrics.alignment import med, mig, modularity, rotation_null
 from mdlib.metrics.fitted import (
     PredictionScore,
@@ -91,8 +91,7 @@ def evaluate(
         "wasserstein": lambda: wasserstein(codes),
     }
     for name in metrics or ():
-        if name not in table:
-            raise ValueError(unknown("metric", name, table))
+        check_known("metric", name, table)
     left_out = _left_out(table, given.shape[1], values.shape[1])
     chosen = metrics or [name for name in table if name not in left_out]
     rows = {name: _row(table[name]()) for name in chosen}

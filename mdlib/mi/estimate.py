@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from mdlib.checks import (
+    check_known,
     check_one_of,
     check_options,
     check_seed,
     check_whole,
     defaults,
     need,
-    unknown,
 )
 from mdlib.devices import pick_device
 from mdlib.evaluation.inputs import standardise
@@ -145,8 +145,7 @@ def estimate(
             nearly constant, so that most methods see little of it.
     """
     check_one_of(_TRANSFORMS, transform=transform)
-    if method not in METHODS:
-        raise ValueError(unknown("method", method, METHODS))
+    check_known("method", method, METHODS)
     check_options(f"option of {method}", defaults(CLASSICAL.get(method, _climb)), options)
     x, y = checked_pair(x, y, 2 * _BLOCKS if method in CLASSICAL else 40, method)
     if transform == "none":
@@ -188,8 +187,7 @@ def climb(
     need(not isinstance(methods, str), f"methods={methods!r}: expected a list of names")
     need(len(set(methods)) == len(methods), f"methods={list(methods)}: one is there twice")
     for method in methods:
-        if method not in ESTIMATORS:
-            raise ValueError(unknown("neural method", method, ESTIMATORS))
+        check_known("neural method", method, ESTIMATORS)
         check_options(f"option of {method}", defaults(_climb), options)
     x, y = _transformed(*checked_pair(x, y, 40, ", ".join(methods)), transform)
     return _climb(list(methods), x, y, check, seed, pick_device(str(device)), **options)

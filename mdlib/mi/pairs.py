@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from mdlib import data
-from mdlib.checks import check_whole, unknown
+from mdlib.checks import check_known, check_whole
 from mdlib.mi.tasks import LOG_2, Task, checked_device
 
 # --- closed forms for same-class pairs ------------------------------------------------------------
@@ -293,8 +293,7 @@ class CdpMini(Task):
     def __init__(self, images: Tensor, labels: Tensor, shared: Iterable[str]):
         shared = tuple(shared)
         for factor in shared:
-            if factor not in self.FACTORS:
-                raise ValueError(unknown("factor", factor, self.FACTORS))
+            check_known("factor", factor, self.FACTORS)
         if len(set(shared)) < len(shared):
             raise ValueError(f"shared factors {shared} repeat one, expected each at most once")
         if images.shape[1:] != (1, 8, 8):
