@@ -43,10 +43,8 @@ from mdlib.checks import (
     need,
 )
 from mdlib.evaluation.few_shot import few_shot as few_shot  # public, and here
-from mdlib.evaluation.inputs import checked_classes, checked_codes, checked_targets
-from mdlib.evaluation.inputs import standardise as standardise  # and this
+from mdlib.evaluation.inputs import checked_classes, checked_codes, checked_targets, standardise
 from mdlib.evaluation.logistic import logistic_path
-from mdlib.evaluation.logistic import logistic_regression as logistic_regression  # this, too
 from mdlib.registry import random_stream
 from mdlib.types import Values
 

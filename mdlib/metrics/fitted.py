@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mdlib.checks import check_one_of, check_whole, need
+from mdlib.evaluation.inputs import standardise
 from mdlib.evaluation.logistic import logistic_regression
-from mdlib.evaluation.probes import standardise
 from mdlib.metrics.aggregate import completeness, disentanglement, gap
 from mdlib.metrics.alignment import GapScore
 from mdlib.metrics.inputs import Score, checked_codes, checked_factors, checked_split

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mdlib.evaluation.probes import standardise
+from mdlib.evaluation.inputs import standardise
 from mdlib.metrics.aggregate import peak
 from mdlib.metrics.information import information
 from mdlib.metrics.inputs import Score, checked_codes, checked_labels
