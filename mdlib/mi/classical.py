@@ -40,7 +40,7 @@ def gaussian(x: Values, y: Values, *, unbiased: bool = False) -> float:
 
     Unchanged by invertible linear maps of either side; columns that others determine linearly add
     nothing. The bias is about +Dx·Dy / 2N, and for normal variables known exactly, whatever their
-    correlations: `unbiased` subtracts `_gaussian_bias`. A direction that is determined perfectly,
+    correlations: `unbiased` subtracts `gaussian_bias`. A direction that is determined perfectly,
     1 − ρ² < 1e-12, makes the result inf. ValueError unless N > Dx + Dy + 1: with fewer pairs some ρ
     is 1 whatever the truth.
     """
@@ -55,11 +55,11 @@ def gaussian(x: Values, y: Values, *, unbiased: bool = False) -> float:
     unexplained = 1 - torch.linalg.svdvals(of_x.T @ of_y).square()
     if (unexplained < _PERFECT).any():
         return math.inf
-    bias = _gaussian_bias(n, of_x.shape[1], of_y.shape[1]) if unbiased else 0.0
+    bias = gaussian_bias(n, of_x.shape[1], of_y.shape[1]) if unbiased else 0.0
     return -0.5 * float(unexplained.log().sum()) - bias
 
 
-def _gaussian_bias(n: int, dx: int, dy: int) -> float:
+def gaussian_bias(n: int, dx: int, dy: int) -> float:
     """E of `gaussian` less the truth, in nats, for n jointly normal pairs of rank dx and dy.
 
     ½ (S(dx) + S(dy) − S(dx + dy)) with S(d) = Σ_{i ≤ d} ψ((n − i)/2): the expectations of the log
