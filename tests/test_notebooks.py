@@ -24,10 +24,7 @@ STEMS = sorted(
     }
 )
 LONGEST_CELL = 40  # lines
-LONGER_CELLS = {
-    "byol_in_one_page": 60,
-    "swap_vae": 50,
-}  # chapters of which a long cell is the point
+LONGER_CELLS = {"byol_in_one_page": 60}  # chapters of which a long cell is the point
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:work|home|root|tmp|Users|mnt)/[\w.]")
 
 

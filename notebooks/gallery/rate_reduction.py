@@ -309,39 +309,30 @@ for name in VARIANTS if variants == "all" else variants.split(","):
     rows.append(row | examine(*trained[name]))
 results = pd.DataFrame(rows)
 mdlib.record(out, results.astype(object).where(results.notna(), None))
-results.set_index("variant").drop(columns="seed").round(3)
+means = torch.stack([x[y == c].mean(0) for c in range(classes)])
+guesses = {"mean of all": x.mean(0), "mean of its class": means[y_test]}
+table = results.set_index("variant").drop(columns="seed")
+for name, guess in guesses.items():
+    table.loc[name, "error"] = (guess - x_test).square().mean().item()
+table.round(3)
 
 # %% [markdown]
 # *Table 1. This run, one seed. "encoder" climbs $\Delta R(z \mid c)$ alone and has no images; "vae" has the same layers
-# and never saw a label while training. Errors are in units of pixels in [−1, 1].*
-#
-# What would be a good error? Two answers that know nothing of the single image: the mean of all, and the mean of its
-# class.
-
-# %%
-means = torch.stack([x[y == c].mean(0) for c in range(classes)])
-guesses = {"mean of all": x.mean(0), "mean of its class": means[y_test]}
-{
-    name: round((guess - x_test).square().mean().item(), 3)
-    for name, guess in guesses.items()
-}
+# and never saw a label while training. Errors are in units of pixels in [−1, 1]. What would be a good one? The last two rows
+# know nothing of the single image: they guess the mean of all, and the mean of its class.*
 
 
 # %% tags=["picture", "hide-input"]
 def walk(name, c, angles):
     """Images from the first principal direction of class c to the second and third."""
     encode, decode = trained[name]
+    a = angles[:, None]
     with torch.no_grad():
         z = encode(x[y == c])
         V = torch.linalg.svd(z)[2][:3]
         V[0] *= (z @ V[0]).mean().sign()
-        return torch.cat(
-            [
-                decode(V[:1] * a.cos() + V[n] * a.sin())
-                for n in (1, 2)
-                for a in angles
-            ]
-        )
+        ways = [a.cos() * V[0] + a.sin() * V[n] for n in (1, 2)]
+        return decode(torch.cat(ways))
 
 
 shown = next(iter(trained))
@@ -358,8 +349,6 @@ if trained[shown][1]:
     rows = sheet.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
     axes[1].imshow(rows.squeeze(-1), cmap="gray", vmin=0, vmax=1)
 axes[1].set(title="walks, two for each class", xticks=[], yticks=[])
-for axis in axes:
-    axis.grid(False)
 plt.show()
 
 # %% [markdown]
@@ -369,24 +358,28 @@ plt.show()
 #
 # ## The claims, and the sweep's verdicts
 #
-# Written in `notebooks/sweeps/gallery_rate_reduction.yaml` before the sweep ran, with fresh seeds:
+# Written in `notebooks/sweeps/gallery_rate_reduction.yaml`, and `…_mnist.yaml` for 10 000 images of MNIST, before the sweeps
+# ran, with fresh seeds. Margins of MNIST are those of digits:
 
-# %%
-sweep.show_claims("gallery_rate_reduction")
+# %% tags=["reads-rows"]
+names = ["gallery_rate_reduction", "gallery_rate_reduction_mnist"]
+pd.concat(map(sweep.show_claims, names))
 
 # %% [markdown]
-# *Figure 2 and Table 2. Each claim with its interval (95 %, Student's, paired by seed) and its verdict.*
+# *Figures 2 and 3, Table 2. Each claim with its interval (95 %, Student's, paired by seed) and its verdict; of digits, then of
+# MNIST.*
 
-# %% tags=["hide-input"]
-swept = sweep.read_csv("gallery_rate_reduction")
-source = swept if len(swept) else results
+# %% tags=["hide-input", "reads-rows"]
+swept = pd.concat(map(sweep.read_csv, names))
+source = swept if len(swept) else results.assign(dataset=dataset)
+by = ["dataset", "variant"]
 readings = [c for c in results if c not in ("variant", "seed")]
-tables.mean_std(source[["variant", *readings]], "variant")
+tables.mean_std(source[[*by, *readings]], by)
 
 # %% [markdown]
-# *Table 3. The sweep's rows (this run's, where there is no sweep), mean ± standard deviation over n seeds.*
+# *Table 3. The sweeps' rows (this run's, where there is no sweep), mean ± standard deviation over n seeds.*
 #
-# What the sweep of five seeds says:
+# What five seeds say of digits:
 #
 # - **The subspaces are there**, nearly at right angles, and nearest subspace classifies. Closing the loop costs no accuracy
 #   that would count.
@@ -396,6 +389,11 @@ tables.mean_std(source[["variant", *readings]], "variant")
 #   trial that failed without it was three times as long, and had one decoder step as well. One decoder step instead of three: worse on average, undecided, because
 #   its seeds scatter widely.
 #
+# **Of MNIST, half of it.** The subspaces are there (mean |cosine| across classes .11), but a VAE's codes are less far from them
+# (.26): the claimed .2 between them fails. *Images come back in three of five seeds.* In two the game is lost: the class is
+# kept in 18 % of images, error .6; in three in 82 %, error .2. The VAE keeps it in 83 %, with .11. So that the loop is better
+# than the VAE is not shown, and on average it is worse. Neither is the decoder's steps' part, nor batch norm's by the margin.
+#
 # ## What this does not show
 #
 # - **Learning without labels.** The multi-class game is told the classes; so is its classifier. The VAE is not.
@@ -403,7 +401,7 @@ tables.mean_std(source[["variant", *readings]], "variant")
 # - **That an image comes back as itself.** The loop compares moments of sets of codes, never an image with its own
 #   reconstruction. Exercise 2 asks what gets lost.
 # - **That the three settings are needed elsewhere.** They are what helped at this size and length.
-# - **MNIST.** `dataset = "mnist"` runs the same game on it; no sweep has, so nothing is said of it.
+# - **What MNIST needs.** The recipe is that of digits; length, width and decoder steps were not tuned for it.
 #
 # ## Exercises
 #

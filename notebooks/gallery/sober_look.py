@@ -48,12 +48,12 @@ out = ""  # folder for the results; empty writes none [text]
 # %% tags=["setup", "hide-input"]
 import time
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
 from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.multioutput import MultiOutputClassifier
 
 import mdlib
 from mdlib import data, losses, methods, metrics, sweep
@@ -64,6 +64,7 @@ from mdlib.metrics.aggregate import disentanglement
 from mdlib.notebook import provenance
 from mdlib.registry import random_stream
 from mdlib.training import ImageViews, fit
+from mdlib.views import Views
 
 plots.theme()
 started = time.time()
@@ -116,17 +117,13 @@ def grid(dataset):
     return images, known // torch.tensor([step for _, step in values])
 
 
-def same_view(images, members, generator):
-    return (images.float() / 255)[:, None], {}
-
-
 def train(objective, strength, seed):
     name, called, options = OBJECTIVES[objective]
-    options = options | {"arch": "mlp-small", called: strength}
-    shape = {"image_shape": images.shape[1:], "latent_dim": latent_dim}
-    network = methods.create(name, seed=seed, **shape, **options)
+    options = options | {called: strength, "latent_dim": latent_dim}
+    options |= {"image_shape": images.shape[1:], "arch": "mlp-small"}
+    network = methods.create(name, seed=seed, **options)
     fit(
-        network, ImageViews(images, same_view, members=1), steps=steps,
+        network, ImageViews(images, Views(), members=1), steps=steps,
         batch_size=batch_size, lr=lr, seed=seed, device=device, progress=False,
     )  # fmt: skip
     return network.eval()
@@ -152,22 +149,20 @@ def look(network, seed):
     """→ numbers; of all images means [N, D] and draws [N, D]; KLs [D]."""
     pixels = images.to(device).float() / 255
     mean, log_variance = network.posterior(pixels)
-    noise = torch.randn(mean.shape, generator=random_stream(seed)).to(mean)
-    z = mean + (log_variance / 2).exp() * noise
+    z = network.draw(mean, log_variance, random_stream(seed, device))
     nll = network.reconstruction_nll(network.decoder(z), pixels).mean().item()
     kls = losses.gaussian_kl(mean[..., None], log_variance[..., None]).mean(0)
     some, kl = (z[:1000], mean[:1000], log_variance[:1000]), kls.sum().item()
-    gaussian = [metrics.gaussian_total_correlation(x).score for x in (mean, z)]
-    found = {
-        "reconstruction": nll, "KL": kl, "ELBO": -nll - kl,
-        "TC": losses.total_correlation(*some, dataset_size=len(z)).item(),
-        "Gaussian TC": gaussian[0], "Gaussian TC, sampled": gaussian[1],
-    }  # fmt: skip
+    found = {"reconstruction": nll, "KL": kl, "ELBO": -nll - kl}
+    found["TC"] = losses.total_correlation(*some, dataset_size=len(z)).item()
+    for name, x in (("Gaussian TC", mean), ("Gaussian TC, sampled", z)):
+        found[name] = metrics.gaussian_total_correlation(x).score
     return found, mean.cpu(), z.cpu(), kls.cpu()
 
 
 # %%
 LABELLED = 1000  # images whose factors the readers see, at most
+TREES = {"n_estimators": 20, "learning_rate": 0.3}
 
 
 def split(codes, labels):
@@ -179,22 +174,17 @@ def split(codes, labels):
 
 def boosted(codes, labels, seed):
     """Twenty stages of trees: importances of codes [D, K], mean accuracy."""
-    given, importance, right = split(codes, labels), [], []
-    new, truth = given["test"]
-    for y, target in zip(given["factors"].T, truth.T, strict=True):
-        trees = GradientBoostingClassifier(
-            n_estimators=20, learning_rate=0.3, random_state=seed
-        ).fit(given["codes"], y)
-        importance.append(torch.from_numpy(trees.feature_importances_))
-        right.append(trees.score(new, target))
-    return torch.stack(importance, 1), np.mean(right)
+    given = split(codes, labels)
+    trees = GradientBoostingClassifier(**TREES, random_state=seed)
+    trees = MultiOutputClassifier(trees).fit(given["codes"], given["factors"])
+    importance = [one.feature_importances_ for one in trees.estimators_]
+    right = trees.predict(given["test"][0]) == given["test"][1].numpy()
+    return torch.tensor(np.stack(importance, 1)), right.mean(0).mean()
 
 
 # %%
 READERS = ["LR", "trees"]  # logistic regression, boosted trees
-SCORES = [
-    "BetaVAE", "FactorVAE", "MIG", "MED", "modularity", "IRS", "SAP", "DCI"
-]  # fmt: skip
+SCORES = ["BetaVAE", "FactorVAE", "MIG", "MED", "modularity", "IRS", "SAP", "DCI"]  # fmt: skip
 
 
 def supervised(codes, seed):
@@ -224,34 +214,32 @@ def readers(codes, of_all, seed):
 
 # %%
 def study(objective, strength):
-    """A row for each network of a setting."""
+    """A row for each network of a setting; NaN for what is infinite."""
+    setting = {"objective": objective, "strength": strength}
     rows, codes, kls = [], [], []
     for one in range(seed, seed + networks):
         found, mean, z, kl = look(train(objective, strength, one), one)
         scores, of_all = supervised(mean, one)
         found |= scores | readers(mean, of_all, one)
         found |= {f"{v}, sampled": x for v, x in supervised(z, one)[0].items()}
-        rows.append({"objective": objective, "strength": strength} | found)
+        rows.append(setting | {"seed": one} | found)
         codes.append(mean[:1000])
         kls.append(kl)
     agreed = metrics.udr(codes, torch.stack(kls)).per_model.tolist()
-    of = {"of": "network", "seed": range(seed, seed + networks), "UDR": agreed}
-    return pd.DataFrame(rows).assign(**of)
+    return pd.DataFrame(rows).assign(UDR=agreed).replace(np.inf, np.nan)
 
 
 given = {name: globals()[name].split(",") for name in OBJECTIVES}
 asked = [(k, float(s)) for k, v in given.items() if v != ["none"] for s in v]
 results = pd.concat([study(*one) for one in asked], ignore_index=True)
-results = results.replace(np.inf, np.nan)  # Gaussian TC of dead dimensions
-shown = results.drop(columns="of")
-shown.set_index(["objective", "strength", "seed"]).T.round(3)
+results.set_index(["objective", "strength", "seed"]).T.round(3)
 
 # %% [markdown]
 # *Table 1. This run. Of two networks, UDR is one comparison; the sweep trains five of a setting at a time.*
 #
 # ## What the models of a seed say together
 #
-# The settings that share a seed make one small study. There will be ten of them, and an interval over ten. In each:
+# The settings that share a seed make one small study. There will be ten of them, and an interval over ten. In each,
 #
 # - **selection.** A criterion without labels picks a model. Of score $v$, with mean $\bar v$ and maximum $\hat v$ over
 #   the settings, the pick has the *gain*
@@ -282,33 +270,28 @@ def ranks(models, values, others=SCORES):
 
 def together(models):
     """Rows of one seed's models, one a setting → rows of what they say."""
-    said = []
-    for name, sign in CRITERIA.items():
-        by = sign * models[name]
-        said.append(("selection", name, ranks(models, by), gain(models, by)))
-    pairs = models[SCORES].corr(method="spearman").to_numpy()
-    pairs = np.nanmean(pairs[np.triu_indices(len(SCORES), 1)])
-    draws = [ranks(models, models[v], [f"{v}, sampled"]) for v in SCORES]
-    said.append(("agreement", "pairs", pairs, np.nan))
-    said.append(("agreement", "draws", np.nanmean(draws), np.nan))
+    asked = {("selection", k): s * models[k] for k, s in CRITERIA.items()}
     for name in READERS:
-        for of, column in (("efficiency", "efficiency"), ("accuracy", "1000")):
-            by = ranks(models, models[f"{name} {column}"])
-            said.append((of, name, by, np.nan))
+        asked["efficiency", name] = models[f"{name} efficiency"]
+        asked["accuracy", name] = models[f"{name} 1000"]
+    said = [(*k, ranks(models, x), gain(models, x)) for k, x in asked.items()]
+    pairs = models[SCORES].corr(method="spearman").to_numpy()
+    pairs = pairs[np.triu_indices(len(SCORES), 1)]
+    draws = [ranks(models, models[v], [f"{v}, sampled"]) for v in SCORES]
+    for name, of_scores in (("pairs", pairs), ("draws", draws)):
+        said.append(("agreement", name, np.nanmean(of_scores), None))
     table = pd.DataFrame(said, columns=["of", "by", "rank correlation", "gain"])
+    table.loc[table["of"] != "selection", "gain"] = None  # labels were seen
     return table.assign(seed=models["seed"].iloc[0])
 
 
-said = pd.DataFrame()
-if len(asked) > 2:  # the ranks of two say nothing
-    parts = [models for _, models in results.groupby("seed")]
-    said = pd.concat([together(models) for models in parts])
-table = pd.concat([results, said])
+said = [together(part) for _, part in results.groupby("seed") if len(asked) > 2]
+table = pd.concat([results.assign(of="network"), *said])
 mdlib.record(out, table.astype(object).where(table.notna(), None))
-said if len(said) else pd.DataFrame({"settings": [len(asked)]})
+pd.concat(said) if said else pd.DataFrame({"settings": [len(asked)]})
 
 # %% [markdown]
-# *Table 2. This run's studies; of a single setting there is none.*
+# *Table 2. This run's studies; of one setting or two there is none, for the ranks of two say nothing.*
 #
 # ## The claims, and the sweep's verdicts
 #
@@ -317,37 +300,35 @@ said if len(said) else pd.DataFrame({"settings": [len(asked)]})
 # (*no-selection*), disentanglement buys no sample efficiency (*no-efficiency*).
 
 # %% tags=["hide-input", "reads-rows"]
-mine = "gallery_sober_look"
-swept = sweep.read_csv(mine)
-if len(swept):
-    swept["seed"] = swept["seed (used)"]  # the networks' own
-    trained = swept[swept["of"] == "network"]
-sweep.show_claims(mine)
+swept = sweep.read_csv("gallery_sober_look")
+trained = results.assign(dataset=dataset)
+if len(swept):  # whose networks have seeds of their own
+    trained = swept[swept["of"] == "network"].assign(seed=swept["seed (used)"])
+sweep.show_claims("gallery_sober_look", apart={"enforced": "nats"})
 
 # %% [markdown]
-# *Figure 2 and Table 3. Each claim with its interval (95 %, Student's, by seed) and its verdict after Holm's adjustment.*
+# *Figures 2 and 3, Table 3. Each claim with its interval (95 %, Student's, by seed) and its verdict after Holm's adjustment.*
 #
 # ## Objective, strength, or luck?
 #
 # Settings are nested in objectives, and seeds in settings. Squares add up: of objectives around the mean, of settings
 # around their objective, of seeds around their setting. The first two also catch luck, one variance of seeds for each
-# degree of freedom; `shares` takes it away. (So a share may be a little below 0.) A seed's initial weights and batches
+# degree of freedom; `shares` takes it away (and may fall below 0). A seed's initial weights and batches
 # are the same in all settings: intervals come from a jackknife that leaves out one *seed* everywhere.
 
 
 # %% tags=["shares", "reads-rows"]
 def shares(rows, score):
     """Of a score's variance: the objective's, its strength's, the seed's."""
-    y, settings = rows[score], [rows["objective"], rows["strength"]]
-    setting = y.groupby(settings).transform("mean")
-    objective = y.groupby(settings[0]).transform("mean")
-    parts = objective - y.mean(), setting - objective, y - setting
-    found = np.array([(part**2).sum() for part in parts])
-    count = [settings[0].nunique(), y.groupby(settings).ngroups]
-    luck = found[2] / (len(y) - count[1])
-    found[:2] -= luck * np.array([count[0] - 1, count[1] - count[0]])
-    found[2] = luck * (len(y) - 1)
-    return pd.Series(found / found.sum(), ["objective", "strength", "seed"])
+    y, setting = rows[score], ["objective", "strength"]
+    groups = [rows.groupby(setting[:n])[score] for n in (1, 2)]
+    of_objective, of_setting = (group.transform("mean") for group in groups)
+    parts = of_objective - y.mean(), of_setting - of_objective, y - of_setting
+    squares = np.array([(part**2).sum() for part in parts])
+    free = np.diff([1, *(group.ngroups for group in groups), len(y)])
+    luck = squares[2] / free[2]
+    found = [*(squares - luck * free)[:2], luck * free.sum()]
+    return pd.Series(found, [*setting, "seed"]) / sum(found)
 
 
 def jackknife(rows, of):
@@ -359,21 +340,12 @@ def jackknife(rows, of):
 
 def whose(rows):
     """Pseudo-values of the three shares, means over scores: [seeds, 3]."""
-    return jackknife(
-        rows, lambda part: np.mean([shares(part, v) for v in SCORES], 0)
-    )
+    return jackknife(rows, lambda x: np.mean([shares(x, v) for v in SCORES], 0))
 
 
-shown = pd.DataFrame({"not yet run": [f"mdlib sweep {mine}"]})
-if len(swept):
-    held = {d: whose(part) for d, part in trained.groupby("dataset")}
-    parts = {
-        f"{name}, {d}": statistics.interval(held[d][:, n])
-        for d in held for n, name in enumerate(("objective", "strength", "seed"))
-    }  # fmt: skip
-    shown = pd.DataFrame([*parts.values()], [*parts])
-    shown = shown[["mean", "low", "high", "n"]]
-shown
+held = {d: whose(x) for d, x in trained.groupby("dataset") if len(swept)}
+shown = {d: [*map(statistics.interval, x.T)] for d, x in held.items()}
+pd.DataFrame(shown, ["objective", "strength", "seed"])
 
 # %% [markdown]
 # *Table 4. Whose the variance of a score is, on each data set: shares, means over the eight scores of means, with intervals
@@ -384,7 +356,7 @@ shown
 # A setting is chosen by the mean of one score on one data set, over nine seeds. In the tenth seed, on that data set or the
 # other, by that score or another: what share of the other settings does it beat? One drawn at random beats half.
 #
-# Such questions look across runs, which claims in a sweep's file cannot. So their tests were written here, before the rows:
+# A sweep's claims cannot look across runs, so these tests were written here, before the rows:
 # *the seed alone has a quarter of the variance or more* (mean over scores), on each data set; *a chosen setting beats more
 # than half of the others*, of each kind. Holm's adjustment is over these six.
 
@@ -392,81 +364,67 @@ shown
 # %% tags=["transfer", "reads-rows"]
 def transfer(rows):
     """Shares beaten, [seeds, four kinds]; of ties, half is beaten."""
-    by = {"index": "seed", "columns": ["objective", "strength"]}
-    scores = {
-        (d, v): part.pivot_table(v, **by)
-        for d, part in rows.groupby("dataset") for v in SCORES
-    }  # fmt: skip
-    n = rows.groupby(by["columns"]).ngroups
-    beaten = {k: (x.rank(axis=1) - 1) / (n - 1) for k, x in scores.items()}
-    same, found = ["other", "same"], []
+    scores, found, same = {}, [], ["other", "same"]
+    for d, part in rows.groupby("dataset"):
+        table = part.pivot_table(SCORES, "seed", ["objective", "strength"])
+        scores |= {(d, v): table[v] for v in SCORES}
     for (of, a), known in scores.items():
         for held in known.index:
             chosen = known.drop(held).mean().idxmax()
-            for (on, b), share in beaten.items():
+            for (on, b), x in scores.items():
                 kind = f"{same[of == on]} data, {same[a == b]} score"
-                found.append((held, kind, share.loc[held, chosen]))
-    found = pd.DataFrame(found, columns=["seed", "kind", "beaten"])
-    return found.pivot_table("beaten", "seed", "kind")
+                beaten = (x.loc[held].rank()[chosen] - 1) / (len(x.T) - 1)
+                found.append({"seed": held, "kind": kind, "beaten": beaten})
+    return pd.DataFrame(found).pivot_table("beaten", "seed", "kind")
 
 
-# %% tags=["judged", "reads-rows"]
 def judged(tests):
     """Name → (values over seeds, what their mean is to exceed) → verdicts."""
-    above = [statistics.interval(np.asarray(x) - m) for x, m in tests.values()]
-    table = pd.DataFrame(above, list(tests))[["mean", "low", "high", "n", "p"]]
-    table["p"] = statistics.holm(table["p"])
-    known = [table["p"] > 0.05, table["low"] > 0]
+    found = [statistics.interval(np.asarray(x) - m) for x, m in tests.values()]
+    table = pd.DataFrame(found, list(tests))[["mean", "low", "high", "n"]]
+    table["p (Holm)"] = statistics.holm([one.p for one in found])
+    known = [table["p (Holm)"] > 0.05, table["low"] > 0]
     table["verdict"] = np.select(known, ["undecided", "holds"], "fails")
-    return table.rename(columns={"p": "p (Holm)"})
+    return table
 
 
 def across(rows, held):
     """The six tests, of networks on both data sets, and of `whose` of each."""
     tests = {f"the seed's share, {d}": (x[:, 2], 0.25) for d, x in held.items()}
-    carried = transfer(rows)
-    return judged(tests | {kind: (carried[kind], 0.5) for kind in carried})
+    tests |= {kind: (x, 0.5) for kind, x in transfer(rows).items()}
+    return judged(tests)
 
-
-across(trained, held) if len(swept) else shown
-
-# %% [markdown]
-# *Table 5. Tests across runs: by how much the mean over seeds is above the number, with its interval.*
 
 # %% tags=["picture", "hide-input", "reads-rows"]
-some = trained if len(swept) else results.assign(dataset=dataset)
-level = some.groupby("objective")["strength"].rank(method="dense")
-some = some.assign(level=level.astype(int).astype(str))
-some = some[some["dataset"] == some["dataset"].iloc[0]]
-_, (left, right) = plt.subplots(1, 2, figsize=(8.5, 4))
-places = {"x": "objective", "y": "FactorVAE", "hue": "level", "dodge": True}
-sns.stripplot(some, **places, palette="viridis", size=3, ax=left)
-left.tick_params("x", rotation=40)
-left.set(xlabel="", ylabel="FactorVAE score")
-if len(swept):
-    parts = {
-        f"{v}, {d}": shares(part, v).clip(0)
-        for v in SCORES for d, part in trained.groupby("dataset")
-    }  # fmt: skip
-    pd.DataFrame(parts).T.plot.barh(stacked=True, ax=right, width=0.8)
-    right.legend(
-        ncols=3, fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1)
-    )
-    right.set_xlabel("share of variance")
-    right.tick_params("y", labelsize=7)
-else:
-    right.text(0.5, 0.5, f"not yet run: mdlib sweep {mine}", ha="center")
-    right.set_axis_off()
+level = trained.groupby("objective")["strength"].rank(method="dense")
+titles = trained["objective"].str.upper().str.replace("_", "-")
+some = trained.assign(level=level.astype(int).astype(str))
+some["images: objective"] = trained["dataset"] + ": " + titles
+style = {"hue": "level", "dodge": True, "palette": "viridis", "size": 3}
+axis = sns.stripplot(some, x="FactorVAE", y="images: objective", **style)
+axis.set_xlim(-0.05, 0.9)  # with room for the legend
+across(trained, held) if held else None
 
 # %% [markdown]
-# *Figure 3. The figure to remember. Left: each network of one data set, by objective and by level of strength. Right: whose
-# the variance of each score is.*
+# *Figure 4. The figure to remember. FactorVAE score of each network, by data set, objective and level of strength, from the least
+# to the largest.*
+#
+# *Table 5. Tests across runs: by how much the mean over seeds is above the number, with its interval.*
+#
+# **What 480 networks say.** *Luck is large*: the seed has 71 % of the variance of scores on sprites and 38 % on scenes; the
+# objective, 13 % and 33 %. *Losses bring about what they ask for* in seven of twelve claims; five are undecided.
+# *Picking without labels* gains less than half of what labels would in six of eight claims; ELBO on sprites (.30) and UDR on
+# scenes (.43) are undecided. Picking by the least total correlation is worse on average than drawing lots (−.22, −.31; not
+# claimed). *Settings carry over* on the same images: one chosen by a score beats 83 % of the others by it, 67 % by another.
+# On other images it beats 55 %, and by another score 42 %, *fewer* than one drawn at random.
+# *Scores agree* by .43 and .38: both claims of .5 fail; means and draws do (.66, .63). *Sample efficiency* does
+# not follow scores (−.25 to .03; trees on sprites .27, undecided). Accuracy does: .39 to .48, above .3 for scenes.
 #
 # ## What this does not show
 #
 # - **The paper's numbers.** We read its abstract and its released configurations. It trains convolutional networks
-#   for 300 000 steps, fifty seeds a setting, on seven data sets. Here: small networks, 16 × 16 pixels, 1200 steps, of which position, size and colours are learned and
-#   shape and orientation hardly.
+#   for 300 000 steps, fifty seeds a setting, on seven data sets. Here: small networks, 16 × 16 pixels, 1200 steps, which
+#   learn position, size and colours, and hardly shape and orientation.
 # - **Shares that belong to nature.** They depend on which strengths are in the study. Wider strengths have a larger share;
 #   ours reach from too weak to a collapsed code, for all but β-TCVAE and DIP-VAE-I. A collapsed code scores badly by most
 #   scores, so that settings seem to carry over better than useful ones would.
@@ -502,9 +460,8 @@ for a, s in ((0.0, 1.0), (1.0, 1.0), (3.0, 1.0)):
     made = pd.DataFrame({"objective": np.repeat(np.arange(20), 100)})
     made["strength"] = np.repeat(np.arange(200), 10)
     made["score"] = effect + rng.normal(0, s**0.5, 2000)
-    assert abs(shares(made, "score")["seed"] - seed_share(a, s)) < 0.08, (
-        f"variances {a} and {s}: `shares` says {shares(made, 'score')['seed']:.2f}"
-    )
+    found = shares(made, "score")["seed"]
+    assert abs(found - seed_share(a, s)) < 0.08, f"{a}, {s}: {found:.2f}"
 
 # %% tags=["hidden", "remove-cell"]
 assert seed_share(0.0, 2.0) == 1 and seed_share(2.0, 0.0) == 0
@@ -517,7 +474,7 @@ assert abs(seed_share(1.0, 3.0) - 0.75) < 1e-9
 #
 # <details><summary>Hint</summary>
 #
-# `gain` is above. The sweep's rows are in `swept`; `groupby(["dataset", "seed"])`.
+# `gain` is above. The sweep's networks are in `trained`; `groupby(["dataset", "seed"])`.
 #
 # </details>
 
@@ -529,13 +486,10 @@ def gain_by(models, column):
 
 
 # %% tags=["check"]
-made = pd.DataFrame(
-    {v: [0.1, 0.2, 0.6] for v in SCORES} | {"labels": [3, 9, 5]}
-)
+made = pd.DataFrame({v: [0.1, 0.2, 0.6] for v in SCORES})
+made["labels"] = [3, 9, 5]
 assert abs(gain_by(made, "MIG") - 1) < 1e-9, "who sees the scores gains all"
-assert abs(gain_by(made, "labels") + 1 / 3) < 1e-9, (
-    "picked .2; mean .3, best .6"
-)
+assert abs(gain_by(made, "labels") + 1 / 3) < 1e-9, "it picks .2; mean .3"
 
 # %% tags=["hidden", "remove-cell"]
 assert gain_by(made, "SAP") > gain_by(made, "labels"), "labels that mislead"

@@ -336,7 +336,16 @@ def test_a_chapter_shows_verdicts_or_how_to_get_them(collected):
     shown = sweep.show_claims("s", "points")
     assert list(shown) == ["says", "verdict", "n"] and list(shown.index) == ["first"]
     assert plt.gca().get_xlabel() == "points"
-    plt.close()
+
+
+def test_a_family_in_another_unit_has_a_figure_of_its_own(collected):
+    load(PLAIN.replace("  first:", "  other:") + PLAIN.partition("\n")[2] + "    family: nats\n")
+    sweep.judge("s")
+    shown = sweep.show_claims("s", apart={"nats": "nats"})
+    assert list(shown.index) == ["other", "first"]
+    drawn = [plt.figure(n).axes[0] for n in plt.get_fignums()]
+    assert drawn[0].get_xlabel() == "nats" != drawn[1].get_xlabel()
+    assert [axis.get_yticklabels()[0].get_text() for axis in drawn] == ["first", "other"]
 
 
 def test_claims_make_no_run_stale():
