@@ -50,16 +50,17 @@ def show_pictures(
 ) -> None:
     """What a chapter shows of the pictures that its sweep's runs kept.
 
-    Each row of NAME.csv with a text of `plots.as_text` in the column "pictures" is a row of images,
-    with its label in the column "shown"; `rows` are some of these. Without any, nothing is drawn.
+    Each row of NAME.csv with a text of `pictures.as_text` in the column "pictures" is a row of
+    images, with its label in the column "shown"; `rows` are some of these. Without any, nothing is
+    drawn.
     """
     import torch
 
-    from mdlib.figures import plots
+    from mdlib.figures import pictures, plots
 
     found = read_csv(name)
     if "pictures" in found and len(kept := found.dropna(subset="pictures")[rows]):
-        images = torch.stack([plots.from_text(text) for text in kept["pictures"]])
+        images = torch.stack([pictures.from_text(text) for text in kept["pictures"]])
         plots.image_grid(images, list(kept["shown"]), column_labels)
 
 

@@ -107,7 +107,7 @@ class Checkpoint:
         self.settings = settings | {
             "torch": torch.__version__,
             "mdlib's code": code_digest(),
-            "initial weights": weights_digest(method.state_dict()),
+            "initial weights": digest(*method.state_dict().values()),
         }
         self.step: int | None = None  # of the file on disk
 
@@ -125,7 +125,7 @@ class Checkpoint:
                 f"from the start ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
             ) from error
         ours = json.loads(json.dumps(self.settings))
-        if ours["initial weights"] == weights_digest(state["method"]):
+        if ours["initial weights"] == digest(*state["method"].values()):
             ours["initial weights"] = theirs["initial weights"]  # the very method it was saved of
         if differ := [k for k in {**theirs, **ours} if ours.get(k) != theirs.get(k)]:
             detail = "; ".join(f"{k} was {theirs.get(k)}, now {ours.get(k)}" for k in differ)
@@ -170,10 +170,6 @@ def _checked(content: bytes) -> bytes:
     if _sealed(archive) != content:
         raise ValueError("its checksum does not fit its content")
     return archive
-
-
-def weights_digest(state: dict[str, Tensor]) -> str:
-    return digest(*state.values())
 
 
 def code_digest() -> str:
