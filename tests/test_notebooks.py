@@ -97,7 +97,7 @@ def test_a_chapter_runs_as_long_as_it_says(pair):
     said = float(said) * {"second": 1, "minute": 60}[unit]
     notebook = nbformat.read(pair[1], as_version=4)
     took = notebook.metadata.get("mdlib", {}).get("cpu_seconds")
-    if took is None:
+    if took is None or pair[0].stem == "sweeps":  # whose runs are a fork server's, and not counted
         assert said < 2 * pages.provenance(notebook, str(pair[0]))["seconds"]
     else:
         assert took / 2 < said < 2 * took
