@@ -24,7 +24,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from mdlib.evaluation.probes import linear, logistic_regression, standardise
+from mdlib.evaluation.inputs import standardise
+from mdlib.evaluation.logistic import logistic_regression
+from mdlib.evaluation.probes import linear
 
 PENALTIES = [1, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5]
 IMAGES = Path(__file__).parents[2] / "shared/data/FashionMNIST/raw"

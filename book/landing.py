@@ -1,6 +1,6 @@
 """What the first page shows: parts by subject, and three ways through the book, with their times.
 
-Everything is read from _toc.yml and from the chapters; a reader's minutes are of 150 words each.
+Everything is read from _toc.yml and from the chapters, which say how long they take to read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import yaml
 from mdlib.notebook.chapters import Chapter, find
 
 BOOK = Path(__file__).resolve().parent
-WORDS_A_MINUTE = 150  # of prose with formulas in it
 
 # Which chapters, for whom, and what else there is for them.
 READERS = {
@@ -51,10 +50,14 @@ def parts() -> dict[str, list[str]]:
 
 
 def minutes(chapter: Chapter) -> int:
-    """To read its prose, up to the next five."""
-    prose = " ".join(cell.source for cell in chapter.cells if cell.kind == "markdown")
-    words = re.findall(r"[^\W\d_]{2,}", re.sub(r"\$[^$]*\$|\]\([^)]*\)", " ", prose))
-    return max(5, -(-len(words) // WORDS_A_MINUTE // 5) * 5)
+    """To read it, as it says itself; ValueError if it does not."""
+    found = re.match(r"(\d+) minutes to read; ", chapter.time)
+    if not found:
+        raise ValueError(
+            f"{chapter.path}: **Time:** {chapter.time!r}: expected N minutes to read; about M "
+            "seconds to run on one CPU core."
+        )
+    return int(found[1])
 
 
 def hours(of: int) -> str:

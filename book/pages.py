@@ -15,6 +15,7 @@ import tempfile
 from collections import Counter
 from functools import cache
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import conformance as releases
@@ -25,9 +26,10 @@ from pybtex.database import parse_file
 
 from mdlib import methods, sweep
 from mdlib.notebook.chapters import Chapter, find, names
-from mdlib.sweep import ledger, plan, sources
+from mdlib.sweep import ledger, sources
 from mdlib.sweep.claims import claims_path
 from mdlib.sweep.rowfile import csv_path
+from mdlib.sweep.table import sources_now
 
 ROOT = Path(__file__).resolve().parents[1]
 SAID = 4  # of the names of what is another than when rows were made
@@ -63,8 +65,8 @@ ROWS = """## All rows
 
 Each sweep's rows and verdicts as files, to sort and to filter in any program for tables. What the
 numbers mean, and what they do not show, is for the chapters to say. *Another since* names what the
-numbers come from and whose code is no longer that of their commit: a new data set in the registry
-counts, a figure does not. `mdlib replay NAME` says whether the numbers are others, too.
+numbers come from and whose code is no longer that of their commit. Figures do not count, nor do
+data sets and methods that no row names. `mdlib replay NAME` says whether numbers are others, too.
 """
 
 CONFORMANCE = """# Conformance
@@ -106,7 +108,8 @@ whether they belong to the present source:
 - *other code*: the chapter's code has changed since, which a test refuses;
 - *unknown*: written before notebooks kept this.
 
-Unless a row says otherwise, they were made on and with:
+*Took* is by the clock, also where other work ran beside it; what a chapter says of its time is of
+one core that does nothing else. Unless a row says otherwise, outputs were made on and with:
 """
 
 
@@ -167,7 +170,13 @@ def judged(specs: list[sweep.Spec]) -> list[dict[str, Any]]:
 
 
 def named(key: str) -> str:
-    """A work as people say it: Grill et al. 2020."""
+    """A work as people say it: Grill et al. 2020, and 2020a or 2020b if there are two of these."""
+    same = [other for other in WORKS if authors_year(other) == authors_year(key)]
+    return authors_year(key) + (ascii_lowercase[same.index(key)] if len(same) > 1 else "")
+
+
+@cache
+def authors_year(key: str) -> str:
     entry = WORKS[key]
     names = [" ".join(p.prelast_names + p.last_names) for p in entry.persons["author"]]
     few = len(names) < 3 and names[-1] != "others"
@@ -188,10 +197,10 @@ def counts(found: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame({kind: found["verdict"].isin(words) for kind, words in kinds.items()})
     table = table.groupby(found["source"], sort=False).sum()
     tried = table.drop(columns=["not testable", "not yet tried"]).any(axis=1)
-    others = (~tried).sum()
-    named_so = f"{others} work{'s' if others > 1 else ''} of the gallery"
-    rest = table[~tried].sum().rename(named_so)
-    return pd.concat([table[tried].rename(index=named), rest.to_frame().T])
+    shown, others = table[tried].rename(index=named), (~tried).sum()
+    if others:
+        shown.loc[f"{others} other work{'s' if others > 1 else ''}"] = table[~tried].sum()
+    return shown
 
 
 def summary(found: pd.DataFrame) -> str:
@@ -260,12 +269,13 @@ def result(spec: sweep.Spec) -> str:
 
 def since(spec: sweep.Spec, runs: pd.DataFrame) -> str:
     """Is the code that the rows came from still the present one? If not, what is another since."""
-    if set(runs["run"].str.rpartition("-")[2]) == {plan.source_hash(spec.chapter)}:
+    if (runs["run"].str.rpartition("-")[2] == sources_now(spec, runs)).all():
         return ", the present sources"
+    given = [spec.points[number - 1].parameters for number in runs["number"]]
     changed: dict[str, None] = {}
     for commit in runs["run_commit"].dropna().unique():
         try:
-            changed |= dict.fromkeys(sources.changed(spec.chapter, earlier(commit)))
+            changed |= dict.fromkeys(sources.changed(spec.chapter, earlier(commit), given))
         except (tarfile.TarError, subprocess.CalledProcessError, ValueError):
             return ", earlier sources"  # a shallow clone, or a chapter that can't be read
     said = [name if name == "the chapter" else f"`{name}`" for name in changed]
@@ -369,7 +379,9 @@ def status() -> str:
     usual = places.most_common(1)[0][0] if places else ""
     lines = [
         [
-            link(find(name)), fresh, made["date"][:10], f"{made['seconds']:.0f} s",
+            link(find(name)), fresh,
+            made["date"][:10].replace("-", "‑"),  # a hyphen at which no line ends
+            f"{made['seconds']:.0f} s",
             f"`{made['commit'][:9]}`" + (" with changes" if made["dirty"] else ""),
             "" if place(made) == usual else place(made),
         ]
@@ -416,9 +428,9 @@ def freshness(chapter: Chapter, made_with: dict[str, str] | None) -> str:
     """Do outputs belong to the present source? `made_with` is what tools/pairs.py noted."""
     if made_with is None:
         return "unknown"
-    if made_with["code"] != plan.code_hash(chapter):
+    if made_with["code"] != sources.code_hash(chapter):
         return "other code"
-    return "fresh" if made_with["source"] == plan.source_hash(chapter) else "older mdlib"
+    return "fresh" if made_with["source"] == sources.source_hash(chapter) else "older mdlib"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Nothing heavy is imported before a tensor is looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import Parameter, signature
 from math import inf
@@ -24,6 +24,12 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
     near = get_close_matches(str(name), valid, n=3, cutoff=0.6)
     hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
     return f"unknown {kind} {name!r}:{hint} Valid: {', '.join(valid) or '(none)'}"
+
+
+def check_known(kind: str, name: str, valid: Collection[str]) -> None:
+    """ValueError, with the names that come near, unless `name` is one of `valid`."""
+    if name not in valid:
+        raise ValueError(unknown(kind, name, valid))
 
 
 def need(condition: object, message: str) -> None:
@@ -83,15 +89,18 @@ def as_tensor(values, name: str = "values") -> Tensor:
     return torch.from_numpy(np.array(array, array.dtype.newbyteorder("="), order="C"))
 
 
-def checked_finite(name: str, values: Tensor) -> None:
+def check_each(name: str, values: Tensor, good: Tensor, expected: str) -> None:
+    """ValueError with the first value that isn't `good`, a mask, and with its place."""
+    bad = (~good).nonzero().tolist()
+    if bad:
+        value = values[tuple(bad[0])].item()
+        raise ValueError(f"{name} hold {value} at {bad[0]}, expected {expected}")
+
+
+def check_finite(name: str, values: Tensor, instead: str = "leave the sample out") -> None:
     """ValueError that says where, unless all values are finite."""
-    bad = (~values.isfinite()).nonzero()
-    where = bad[0].tolist() if len(bad) else None
-    need(
-        where is None,
-        f"{name} hold {where and values[tuple(where)].item()} at {where}, expected finite values: "
-        "look for what diverged before, or leave the sample out",
-    )
+    expected = f"finite values: look for what diverged before, or {instead}"
+    check_each(name, values, values.isfinite(), expected)
 
 
 def checked_grid(name: str, values: Sequence, whole: bool = False) -> list:
@@ -120,10 +129,12 @@ def check_above_zero(**options: float) -> None:
     _check_numbers(options, lambda x: 0 < x < inf, "a number above 0, and a finite one")
 
 
-def check_whole(least: int, **options: int) -> None:
-    """ValueError for the first of the named options that is no whole number from `least` on."""
+def check_whole(least: int, most: float = inf, /, **options: int) -> None:
+    """ValueError for the first of the named options that is no whole number, `least` to `most`."""
     wanted = f"a whole number of at least {least}"
-    _check_numbers(options, lambda x: isinstance(x, Integral) and x >= least, wanted)
+    if most < inf:
+        wanted = f"a whole number from {least} to {most}"
+    _check_numbers(options, lambda x: isinstance(x, Integral) and least <= x <= most, wanted)
 
 
 def check_not_negative(**options: float) -> None:

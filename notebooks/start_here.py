@@ -18,7 +18,7 @@
 #
 # **You need** Python, a little PyTorch, and what a Gaussian and a cross-entropy are.
 #
-# **Time:** about 75 seconds on two CPU cores.
+# **Time:** 20 minutes to read; about 90 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist, sprites, images:PATH [data set]

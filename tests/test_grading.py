@@ -166,6 +166,49 @@ def filled_in(path, chapter):
     return nbformat.writes(notebook)
 
 
+@pytest.fixture(scope="module")
+def release():
+    """What nbgrader makes of a source, without its data base and without a process of its own."""
+    from nbgrader import preprocessors
+    from traitlets.config import Config
+
+    config = Config()
+    exec(grading.CONFIG, {"get_config": lambda: config})
+    steps = [
+        getattr(preprocessors, name)(config=config)
+        for name in (
+            *("LockCells", "ClearSolutions", "ClearOutput", "CheckCellMetadata"),
+            *("ComputeChecksums", "ClearHiddenTests", "ClearMarkScheme", "CheckCellMetadata"),
+        )
+    ]
+
+    def made(notebook):
+        for step in steps:
+            notebook, _ = step.preprocess(notebook, {})
+        return notebook
+
+    return made
+
+
+@needs["nbgrader"]
+@pytest.mark.parametrize("chapter", course.names())
+def test_nbgrader_releases_every_chapter(chapter, release):
+    """Blanks alone, no hidden test, and the points of the headings."""
+    whole = find(chapter).notebook()
+    notebook = release(grading.nbgrader(whole, chapter))
+    nbformat.validate(notebook)
+    text = "\n".join(cell.source for cell in notebook.cells)
+    assert "BEGIN SOLUTION" not in text and "HIDDEN TESTS" not in text
+    marks = {c.metadata.nbgrader.grade_id: c for c in notebook.cells if "nbgrader" in c.metadata}
+    exercises = course.exercises(whole)
+    for one in exercises:
+        blank, _ = course.blank(one.solution.source, one.check.source)
+        assert marks[f"exercise-{one.number}"].source.strip() == blank.strip()
+        assert one.hidden is None or one.hidden.source not in text
+    given = [cell.metadata.nbgrader.get("points", 0) for cell in marks.values()]
+    assert sum(given) == sum(one.points for one in exercises)
+
+
 @needs["nbgrader"]
 @pytest.mark.parametrize("chapter", GRADED)
 def test_nbgrader_gives_full_marks_and_none(chapter, checkout):
@@ -175,7 +218,7 @@ def test_nbgrader_gives_full_marks_and_none(chapter, checkout):
     folder = checkout / "build" / "course" / "nbgrader"
     released = folder / "release" / name / f"{stem}.ipynb"
     text = released.read_text(encoding="utf-8")
-    assert "BEGIN SOLUTION" not in text and "HIDDEN" not in text and "your turn" in text
+    assert "BEGIN SOLUTION" not in text and "HIDDEN TESTS" not in text and "your turn" in text
     for student, content in {"ada": filled_in(released, chapter), "bob": text}.items():
         handed_in = folder / "submitted" / student / name / released.name
         handed_in.parent.mkdir(parents=True)

@@ -1,7 +1,10 @@
 """Every chapter is a pair whose halves agree, with flat parameters and clean stored outputs."""
 
+import ast
 import json
 import re
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import jupytext
@@ -10,9 +13,13 @@ import pytest
 from jupytext.compare import compare_notebooks
 
 from mdlib.notebook.chapters import Chapter
-from mdlib.sweep import plan
+from mdlib.sweep import sources
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book"))
+pages = import_module("pages")
+
+NOTEBOOKS = ROOT / "notebooks"
 HIDDEN = {"sweeps", ".ipynb_checkpoints"}
 # notebooks/NAME without its suffix; either half is enough to be found
 STEMS = sorted(
@@ -25,6 +32,9 @@ STEMS = sorted(
 )
 LONGEST_CELL = 40  # lines
 LONGER_CELLS = {"byol_in_one_page": 60}  # chapters of which a long cell is the point
+TIME = re.compile(
+    r"(\d+) minutes to read; about (\d+) (second|minute)s? to run on one CPU core(\.$|; \w.+\.$)"
+)
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:work|home|root|tmp|Users|mnt)/[\w.]")
 
 
@@ -74,7 +84,23 @@ def test_chapter_opens_with_title_question_and_time(pair):
     chapter = Chapter(pair[0])
     assert chapter.title != chapter.name
     assert chapter.question
-    assert chapter.time
+    assert TIME.match(chapter.time), TIME.pattern
+
+
+def test_a_chapter_runs_as_long_as_it_says(pair):
+    """Within a factor of two of what its notebook took of the CPU.
+
+    One that was run before pairs.py noted that says how long it took by the clock, which is longer
+    where others ran beside it: of these the Time is only known to be too long.
+    """
+    _, said, unit, _ = TIME.match(Chapter(pair[0]).time).groups()
+    said = float(said) * {"second": 1, "minute": 60}[unit]
+    notebook = nbformat.read(pair[1], as_version=4)
+    took = notebook.metadata.get("mdlib", {}).get("cpu_seconds")
+    if took is None:
+        assert said < 2 * pages.provenance(notebook, str(pair[0]))["seconds"]
+    else:
+        assert took / 2 < said < 2 * took
 
 
 def test_cells_are_short(pair):
@@ -90,6 +116,16 @@ def test_what_does_not_teach_is_folded(pair):
     wanted = [cell for cell in cells if {"parameters", "provenance"} & set(cell.tags)]
     for cell in [setup, *wanted]:
         assert "hide-input" in cell.tags, cell.source.splitlines()[0]
+
+
+def test_tables_of_a_sweeps_rows_mark_the_best(pair):
+    """Methods side by side over seeds, in cells that no row's hash has in it."""
+    for cell in Chapter(pair[0]).cells:
+        if cell.kind == "code" and "reads-rows" in cell.tags:
+            calls = [node for node in ast.walk(ast.parse(cell.source)) if type(node) is ast.Call]
+            for call in calls:
+                if ast.unparse(call.func) == "tables.mean_std":
+                    assert "best" in [word.arg for word in call.keywords], ast.unparse(call)
 
 
 def test_every_code_cell_was_executed(code_cells):
@@ -116,7 +152,7 @@ def test_outputs_belong_to_the_present_code(pair):
     made_with = nbformat.read(pair[1], as_version=4).metadata.get("mdlib")
     if made_with is None:
         pytest.skip("written before notebooks kept a hash of their code")
-    present = plan.code_hash(Chapter(pair[0]))
+    present = sources.code_hash(Chapter(pair[0]))
     assert made_with["code"] == present, "its code has changed since: make pairs"
 
 

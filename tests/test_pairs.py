@@ -7,7 +7,7 @@ import pairs
 import pytest
 
 from mdlib.notebook.chapters import Chapter
-from mdlib.sweep import plan
+from mdlib.sweep import sources
 
 SOURCE = """\
 # %% [markdown]
@@ -22,6 +22,8 @@ from IPython.display import display
 
 bar = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "50 %"}
 display(bar, raw=True)
+while __import__("time").process_time() < 3:  # of CPU
+    pass
 seed
 """
 
@@ -44,7 +46,8 @@ def test_a_notebook_is_its_source_with_outputs_and_nothing_else(chapter):
     [output] = notebook.cells[2].outputs  # the bar is gone
     assert output.data["text/plain"] == "0"
     assert set(notebook.metadata) == {"kernelspec", "mdlib"}
-    assert notebook.metadata.mdlib["code"] == plan.code_hash(chapter)
+    assert notebook.metadata.mdlib["code"] == sources.code_hash(chapter)
+    assert 3 <= notebook.metadata.mdlib["cpu_seconds"] < 30
     assert {each.name for each in path.parent.iterdir()} == {"tiny.py", "tiny.ipynb"}
 
 

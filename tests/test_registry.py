@@ -1,5 +1,7 @@
 """One dict for all that has a name."""
 
+import sys
+
 import pytest
 import torch
 
@@ -12,6 +14,18 @@ def test_an_unknown_name_is_refused_with_those_that_come_near():
     assert "plum" not in fruits and fruits.get("plum") is None
     with pytest.raises(ValueError, match=r"unknown fruit 'aple': did you mean 'apple'\? Valid: ap"):
         fruits["aple"]
+
+
+def test_a_text_is_imported_when_it_is_asked_for(tmp_path, monkeypatch):
+    (tmp_path / "orchard.py").write_text("class Plum:\n    pass\n\nMORE = {'fig': 3}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    texts = {"plum": "orchard:Plum", "fig": "orchard:MORE", "kiwi": "orchard:Kiwi"}
+    fruits = Registry("fruit", {"apple": 1} | texts)
+    assert list(fruits) == ["apple", "plum", "fig", "kiwi"] and "orchard" not in sys.modules
+    assert (fruits["apple"], fruits["fig"]) == (1, 3)
+    assert fruits["plum"] is sys.modules["orchard"].Plum
+    with pytest.raises(AttributeError, match="Kiwi"):
+        fruits["kiwi"]
 
 
 def test_a_seed_decides_what_is_drawn_inside_and_nothing_outside():

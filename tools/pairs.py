@@ -7,6 +7,7 @@ python tools/pairs.py [--jobs N] [CHAPTER …]      without a name: all chapters
 """
 
 import argparse
+import resource
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import nbformat
 
 from mdlib.io import atomic_write
 from mdlib.notebook import chapters, execution, html
-from mdlib.sweep import plan
+from mdlib.sweep import sources
 
 ROOT = chapters.root()
 PICTURES = Path("book", "_static")
@@ -27,12 +28,14 @@ PICTURES = Path("book", "_static")
 
 def refresh(chapter: chapters.Chapter, notebook_path: Path, root: Path = ROOT) -> None:
     """Run the chapter with its defaults; store its notebook, and its picture under `root`."""
-    made_with = {"code": plan.code_hash(chapter), "source": plan.source_hash(chapter)}
+    made_with = {"code": sources.code_hash(chapter), "source": sources.source_hash(chapter)}
+    before = spent()
     with TemporaryDirectory() as folder:
         execution.execute(chapter, {}, Path(folder), progress=False, timeout=600)
         notebook = nbformat.read(Path(folder, execution.NOTEBOOK), as_version=4)
     clean(notebook)
-    notebook.metadata["mdlib"] = made_with  # tells whether the outputs belong to the present source
+    # tells whether the outputs belong to the present source, and whether its Time is true
+    notebook.metadata["mdlib"] = made_with | {"cpu_seconds": round(spent() - before, 1)}
     for cell in notebook.cells:
         if "picture" in cell.metadata.get("tags", []):  # README and the site show it
             png, *_ = [o.data["image/png"] for o in cell.outputs if "image/png" in o.data]
@@ -40,6 +43,15 @@ def refresh(chapter: chapters.Chapter, notebook_path: Path, root: Path = ROOT) -
                 temporary.write_bytes(b64decode(png))
     with atomic_write(notebook_path) as temporary:
         nbformat.write(notebook, temporary)
+
+
+def spent() -> float:
+    """Seconds of CPU that kernels have used so far, which other work beside them does not change.
+
+    Of kernels that have ended, with all that they have started and waited for.
+    """
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def clean(notebook: nbformat.NotebookNode) -> None:

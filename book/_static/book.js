@@ -26,7 +26,7 @@ document.addEventListener("DOMContentLoaded", () => {
       else target.removeAttribute("tabindex");
     }
   });
-  for (const box of all(".bd-article :is(table, div.math, pre)")) reach.observe(box);
+  for (const box of all(".bd-article :is(table, div.math, pre, .cell_output)")) reach.observe(box);
 
   // A link to a table opens it, if it is folded.
   const unfold = () => {

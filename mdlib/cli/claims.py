@@ -126,11 +126,7 @@ def _again(
     )
     if dry_run:
         return
-    try:
-        done = sweeps.run(some, out, workers, data_root=data_root)
-    except sweeps.Stopped as error:
-        typer.echo(f"mdlib: {error}", err=True)
-        raise typer.Exit(error.code) from None
+    done = sweeps.run(some, out, workers, data_root=data_root)
     now = verdicts(some, of_runs(some, out)).iloc[0]
     asked = sorted({point.parameters["seed"] for point in some.points})
     both = [("committed", one, ""), ("now", now, ", ".join(map(str, asked)))]

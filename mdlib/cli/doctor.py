@@ -22,7 +22,7 @@ from mdlib.notebook import provenance
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-COLOURS = {"OK": "green", "FAIL": "bold red", "MISSING": "yellow"}
+_COLOURS = {"OK": "green", "FAIL": "bold red", "MISSING": "yellow"}
 
 
 class Check(NamedTuple):
@@ -43,7 +43,7 @@ def doctor(data_root: DataRoot = None, as_json: AsJson = False) -> None:
     else:
         console = terminal.console()
         for check in checks:
-            console.print(f"{check.state:8}", style=COLOURS[check.state], end="")
+            console.print(f"{check.state:8}", style=_COLOURS[check.state], end="")
             console.print(f"{check.name:24} {check.detail}", soft_wrap=True)
     raise typer.Exit(1 if failed else 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,11 +12,12 @@ from typer.core import TyperCommand
 from mdlib.cli import terminal
 from mdlib.cli.terminal import AsJson, DataRoot, errors_as_messages
 from mdlib.figures import tables
-from mdlib.notebook import chapters, execution, parameters
+from mdlib.notebook import chapters, execution
 from mdlib.notebook.chapters import Chapter
 from mdlib.notebook.execution import Run
+from mdlib.notebook.parameters import Parameter
 
-FORMS = "NAME=VALUE or NAME VALUE"
+_FORMS = "NAME=VALUE or NAME VALUE"
 
 
 class PairsCommand(TyperCommand):
@@ -37,7 +39,7 @@ class PairsCommand(TyperCommand):
                     if value is None or value in options:
                         after = "nothing" if value is None else repr(value)
                         typer.echo(
-                            f"mdlib: -p takes {FORMS}, but after {name!r} comes {after}: if that "
+                            f"mdlib: -p takes {_FORMS}, but after {name!r} comes {after}: if that "
                             f"is the value, write -p {name}={value or ''}",
                             err=True,
                         )
@@ -74,7 +76,7 @@ def run(
 def _pair(param: str) -> tuple[str, str]:
     name, equals, value = param.partition("=")
     if not equals:
-        raise ValueError(f"-p takes {FORMS}; there is only {param!r}")
+        raise ValueError(f"-p takes {_FORMS}; there is only {param!r}")
     return name, value
 
 
@@ -128,10 +130,10 @@ def _chapter_facts(chapter: Chapter) -> dict[str, Any]:
         "title": chapter.title,
         "question": chapter.question,
         "time": chapter.time,
-        "parameters": [parameters.as_json(p) for p in chapter.parameters.values()],
+        "parameters": [{**asdict(p), "type": p.type.__name__} for p in chapter.parameters.values()],
     }
 
 
-def _parameter(parameter: parameters.Parameter) -> str:
+def _parameter(parameter: Parameter) -> str:
     domain = f" [{parameter.domain}]" if parameter.domain else ""
     return f"{parameter.name}={parameter.default!r}{domain}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mdlib.checks import need
-from mdlib.cli import terminal as terminal
+from mdlib.cli import terminal
 from mdlib.cli.claims import line
 from mdlib.cli.terminal import DataRoot, errors_as_messages
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from mdlib.sweep import Spec
 
-Name = Annotated[str, typer.Argument(help="A sweep's name, or the path of its .yaml.")]
-Out = Annotated[Path | None, typer.Option(help="Folder of the runs; else runs/sweeps/NAME.")]
+_Name = Annotated[str, typer.Argument(help="A sweep's name, or the path of its .yaml.")]
+_Out = Annotated[Path | None, typer.Option(help="Folder of the runs; else runs/sweeps/NAME.")]
 
 
 def sweep(
-    name: Name,
-    out: Out = None,
+    name: _Name,
+    out: _Out = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Runs at once; else one a GPU, or one a core.")
     ] = None,
@@ -51,15 +51,12 @@ def sweep(
             except sweeps.Busy as error:
                 typer.echo(f"mdlib: {error}: is this sweep running already?", err=True)
                 raise typer.Exit(3) from None
-            except sweeps.Stopped as error:
-                typer.echo(f"mdlib: {error}", err=True)
-                raise typer.Exit(error.code) from None
             raise typer.Exit(1 if done.failures else 0)
 
 
 def collect(
-    name: Name,
-    out: Out = None,
+    name: _Name,
+    out: _Out = None,
     stale: Annotated[bool, typer.Option(help="Allow rows of different sources.")] = False,
     claims: Annotated[
         bool, typer.Option("--claims", help="Only judge the rows of NAME.csv.")
@@ -96,7 +93,7 @@ def collect(
 
 
 def plot(
-    name: Name,
+    name: _Name,
     metric: Annotated[
         list[str] | None, typer.Option("-m", "--metric", help="Draw this column; repeatable.")
     ] = None,
@@ -134,7 +131,7 @@ def plot(
 
 
 def replay(
-    name: Name,
+    name: _Name,
     runs: Annotated[int, typer.Option(min=1, help="How many runs to execute again.")] = 1,
     seed: Annotated[int, typer.Option(help="Draws them.")] = 0,
     cheap: Annotated[bool, typer.Option("--cheap", help="The quickest instead.")] = False,
@@ -148,11 +145,7 @@ def replay(
 
     with errors_as_messages():
         spec = sweeps.load(name, data_root)
-        try:
-            values = sweeps.replay(spec, runs, seed, cheap, data_root)
-        except sweeps.Stopped as error:
-            typer.echo(f"mdlib: {error}", err=True)
-            raise typer.Exit(error.code) from None
+        values = sweeps.replay(spec, runs, seed, cheap, data_root)
     points = {point.number: point.parameters for point in spec.points}
     rows = []
     for number in dict.fromkeys(value.number for value in values):
@@ -167,19 +160,13 @@ def replay(
             | {"expected": f"within {limit:g}" if limit else "the same, to the last bit"}
         )
     terminal.print_rows(rows, f"{spec.name}: {len(rows)} runs executed again")
-    differ = [value for value in values if not value.agrees]
     shown = [
-        {
-            "run": v.number,
-            "row": v.row,
-            "metric": v.metric,
-            "row has": v.collected,
-            "now": v.replayed,
-        }
-        for v in differ
-    ]
+        {"run": v.number, "row": v.row, "metric": v.metric, "row has": v.collected,
+         "now": v.replayed}
+        for v in values if not v.agrees
+    ]  # fmt: skip
     terminal.print_rows(shown, "what differs")
-    raise typer.Exit(1 if differ else 0)
+    raise typer.Exit(1 if shown else 0)
 
 
 def _show_claims(spec: Spec, said: pd.DataFrame) -> None:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdlib.notebook.execution import ChapterFailed
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -22,15 +20,18 @@ DataRoot = Annotated[Path | None, typer.Option(help="Where the data sets lie (el
 
 @contextmanager
 def errors_as_messages() -> Generator[None]:
-    """Turn what a user can mend into one message and an exit code, without a traceback."""
+    """Turn what a user can mend into one message and an exit code, without a traceback.
+
+    The code is 2, but where the error has a `code` of its own: a chapter or a sweep that stopped.
+    """
     try:
         yield
-    except ChapterFailed as error:
+    except (ValueError, OSError, RuntimeError) as error:
+        code = getattr(error, "code", None) if isinstance(error, RuntimeError) else 2
+        if code is None:
+            raise
         typer.echo(f"mdlib: {error}", err=True)
-        raise typer.Exit(1) from None
-    except (ValueError, OSError) as error:
-        typer.echo(f"mdlib: {error}", err=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(code) from None
 
 
 def console() -> Console:

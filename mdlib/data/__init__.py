@@ -5,7 +5,7 @@
     data = load("images:photos", size=64)
 
 `names` lists what there is, `check` refuses early what `load` would refuse, `status` tells what is
-on this machine. A data set of your own is one `Source` more in `SOURCES`.
+on this machine. A data set of your own is one `Source` more, and its line in `SOURCES`.
 """
 
 from __future__ import annotations
@@ -14,20 +14,10 @@ import os
 from dataclasses import dataclass, replace
 
 from mdlib.checks import need, unknown
-from mdlib.data import neural, pendulum, pong, scenes, sprites
 from mdlib.data.base import CorruptData, Dataset, Facts, Source
-from mdlib.data.celeba import CelebA
-from mdlib.data.cifar import Cifar10
 from mdlib.data.decode import resized
-from mdlib.data.digits import Digits
-from mdlib.data.files import FASHION_MNIST, MNIST, data_root, fetch, how
+from mdlib.data.files import data_root, fetch, how
 from mdlib.data.folder import Folder
-from mdlib.data.grids import GRIDS, SmallNorb
-from mdlib.data.pendulum import Pendulum
-from mdlib.data.pong import Pong
-from mdlib.data.rsscn7 import RSSCN7
-from mdlib.data.scenes import Scenes
-from mdlib.data.sprites import Sprites
 from mdlib.registry import Registry
 
 __all__ = [
@@ -42,33 +32,33 @@ __all__ = [
     "describe",
     "load",
     "names",
-    "neural",
-    "pendulum",
-    "pong",
-    "scenes",
-    "sprites",
     "status",
 ]
 
-SOURCES: Registry[Source] = Registry(
+SOURCES: Registry[Source | type[Source]] = Registry(
     "data set or images:PATH",
     {
-        source.name: source
-        for source in (
-            Digits(),
-            Sprites(),
-            Scenes(),
-            Pendulum(),
-            Pong(),
-            MNIST,
-            FASHION_MNIST,
-            Cifar10(),
-            CelebA(),
-            *GRIDS[:3],
-            SmallNorb(),
-            *GRIDS[3:],
-            RSSCN7(),
-        )
+        "digits": "mdlib.data.digits:Digits",
+        "sprites": "mdlib.data.sprites:Sprites",
+        "scenes": "mdlib.data.scenes:Scenes",
+        "pendulum": "mdlib.data.pendulum:Pendulum",
+        "pong": "mdlib.data.pong:Pong",
+        "mnist": "mdlib.data.files:MNIST",
+        "fashion-mnist": "mdlib.data.files:FASHION_MNIST",
+        "cifar10": "mdlib.data.cifar:Cifar10",
+        "celeba": "mdlib.data.celeba:CelebA",
+        "dsprites": "mdlib.data.grids:GRIDS",
+        "shapes3d": "mdlib.data.grids:GRIDS",
+        "cars3d": "mdlib.data.grids:GRIDS",
+        "smallnorb": "mdlib.data.grids:GRIDS",
+        "mpi3d-toy": "mdlib.data.grids:GRIDS",
+        "mpi3d-realistic": "mdlib.data.grids:GRIDS",
+        "mpi3d-real": "mdlib.data.grids:GRIDS",
+        "coil20": "mdlib.data.grids:GRIDS",
+        "pendulum-causalvae": "mdlib.data.grids:GRIDS",
+        "eth80": "mdlib.data.grids:GRIDS",
+        "eth80-masks": "mdlib.data.grids:GRIDS",
+        "rsscn7": "mdlib.data.rsscn7:RSSCN7",
     },
 )
 
@@ -113,6 +103,7 @@ def load(
             the message says what to do by hand.
     """
     source = _source(name, split, size=size, max_images=max_images)
+    SOURCES.check_counted(name)
     root = data_root(root)
     if download:
         fetch(source, root)
@@ -182,7 +173,8 @@ def _source(name: str, split: str | None = None, **numbers: int | None) -> Sourc
             value is None or (isinstance(value, int) and value >= 1),
             f"{option} must be an integer of at least 1, or None; got {value!r}",
         )
-    source = Folder(str(name)) if str(name).startswith("images:") else SOURCES[name]
+    found = Folder(str(name)) if str(name).startswith("images:") else SOURCES[name]
+    source = found() if isinstance(found, type) else found
     if split is not None and split not in source.splits:
         raise ValueError(unknown(f"split of {name}", split, source.splits))
     return source

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -48,24 +48,23 @@ class Dataset:
 
     def __post_init__(self):
         n, f = len(self.images), len(self.factor_names)
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise ValueError(
-                f"{self.name}: images must be uint8 [N, C, H, W],"
-                f" got {self.images.dtype} {tuple(self.images.shape)}"
-            )
-        if self.labels.dtype != torch.int64 or self.labels.shape != (n,):
-            raise ValueError(
-                f"{self.name}: labels must be int64 [{n}],"
-                f" got {self.labels.dtype} {tuple(self.labels.shape)}"
-            )
-        if len(self.factor_sizes) != f or (self.factors is None) != (f == 0):
-            raise ValueError(f"{self.name}: factors, factor_names and factor_sizes must agree")
-        if self.factors is not None and (
-            self.factors.dtype != torch.int64 or self.factors.shape != (n, f)
+        need(
+            self.images.dtype == torch.uint8 and self.images.ndim == 4,
+            f"{self.name}: images must be uint8 [N, C, H, W],"
+            f" got {self.images.dtype} {tuple(self.images.shape)}",
+        )
+        need(
+            len(self.factor_sizes) == f and (self.factors is None) == (f == 0),
+            f"{self.name}: factors, factor_names and factor_sizes must agree",
+        )
+        for what, values, shape in (
+            ("labels", self.labels, [n]),
+            ("factors", self.factors, [n, f]),
         ):
-            raise ValueError(
-                f"{self.name}: factors must be int64 [{n}, {f}],"
-                f" got {self.factors.dtype} {tuple(self.factors.shape)}"
+            need(
+                values is None or (values.dtype == torch.int64 and [*values.shape] == shape),
+                f"{self.name}: {what} must be int64 {shape},"
+                f" got {getattr(values, 'dtype', '')} {tuple(getattr(values, 'shape', ()))}",
             )
 
     def __len__(self) -> int:
@@ -86,10 +85,7 @@ class Dataset:
 
     def to(self, device: str | torch.device) -> Dataset:
         """The same rows with every tensor on `device`."""
-        factors = None if self.factors is None else self.factors.to(device)
-        return replace(
-            self, images=self.images.to(device), labels=self.labels.to(device), factors=factors
-        )
+        return self._each(lambda tensor: tensor.to(device))
 
     def subset(self, indices: Tensor | np.ndarray | Sequence[int] | slice) -> Dataset:
         """The rows at `indices`, in that order: integers, a boolean mask [N], or a slice.
@@ -100,9 +96,12 @@ class Dataset:
             # A list or array is copied: torch warns of arrays that it may not write to.
             given = indices if isinstance(indices, Tensor) else torch.tensor(indices)
             indices = (given if given.numel() else given.long()).to(self.labels.device)
-        factors = None if self.factors is None else self.factors[indices]
+        return self._each(lambda tensor: tensor[indices])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Dataset:
+        factors = None if self.factors is None else change(self.factors)
         return replace(
-            self, images=self.images[indices], labels=self.labels[indices], factors=factors
+            self, images=change(self.images), labels=change(self.labels), factors=factors
         )
 
     def painted(self) -> Dataset:

@@ -11,7 +11,6 @@ DEAR's claim has a closed form (`gallery/causal_prior`); `Pendulum` has pictures
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral
 
 import torch
 from jaxtyping import Float, Float64
@@ -55,8 +54,7 @@ class World:
         """
         causes = self.causes(noise[:, :2])
         for k, value in (do or {}).items():
-            is_whole = isinstance(k, Integral) and not isinstance(k, bool)
-            need(is_whole and k in (0, 1), f"do: factor {k} is no cause, expected 0 or 1")
+            check_whole(0, 1, cause=k)
             values = torch.as_tensor(value)
             outside = values[~((values >= 0) & (values <= 1))]
             need(

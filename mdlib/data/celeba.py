@@ -12,10 +12,10 @@ import torch
 from mdlib.data import decode, files
 from mdlib.data.base import CorruptData, Dataset, Facts, Source
 
-FOLDER = "celeba"  # torchvision's CelebA.base_folder
-IMAGES = "celeba/img_align_celeba"
+_FOLDER = "celeba"  # torchvision's CelebA.base_folder
+_IMAGES = "celeba/img_align_celeba"
 _CLASS_NAMES = ("not Male", "Male")
-CROP, SIZE = 148, 64  # the centre that is kept, and the side it is shrunk to
+_CROP, _SIZE = 148, 64  # the centre that is kept, and the side it is shrunk to
 
 
 class CelebA(Source):
@@ -32,25 +32,25 @@ class CelebA(Source):
 
     name = "celeba"
     title = "CelebA"
-    place = FOLDER
+    place = _FOLDER
     splits = ("train", "valid", "test", "all")
     how = (
         'load("celeba", download=True) (needs the package gdown, and Google Drive often refuses),'
         " or fetch img_align_celeba.zip and the five *.txt files from"
-        f" mmlab.ie.cuhk.edu.hk/projects/CelebA.html into ROOT/{FOLDER} and unzip"
+        f" mmlab.ie.cuhk.edu.hk/projects/CelebA.html into ROOT/{_FOLDER} and unzip"
     )
 
     def verify(self, root: Path, quick: bool = False) -> None:
-        if not (root / FOLDER).is_dir():  # without torchvision, which takes a second to import
-            raise FileNotFoundError(f"{self.name}: {root / FOLDER} is missing: {files.WHERE}")
+        if not (root / _FOLDER).is_dir():  # without torchvision, which takes a second to import
+            raise FileNotFoundError(f"{self.name}: {root / _FOLDER} is missing: {files.WHERE}")
         files.verify_all(self.name, _texts(), root, quick)
-        if not (root / IMAGES).is_dir():
-            raise FileNotFoundError(f"{self.name}: {root / IMAGES} is missing: {files.WHERE}")
+        if not (root / _IMAGES).is_dir():
+            raise FileNotFoundError(f"{self.name}: {root / _IMAGES} is missing: {files.WHERE}")
         sizes = _sizes(root)
-        lines = (root / FOLDER / "list_eval_partition.txt").read_text().splitlines()
+        lines = (root / _FOLDER / "list_eval_partition.txt").read_text().splitlines()
         for name in [line.split()[0] for line in lines if line.strip()]:  # all images
             if not sizes.get(name):
-                path, state = root / IMAGES / name, "empty" if name in sizes else "missing"
+                path, state = root / _IMAGES / name, "empty" if name in sizes else "missing"
                 error = CorruptData if name in sizes else FileNotFoundError
                 raise error(f"{self.name}: {path} is {state}: unzip img_align_celeba.zip again")
 
@@ -67,7 +67,7 @@ class CelebA(Source):
             listed = CelebA(root, split=split, target_type="attr")  # a table; no image is opened
             counts.append(listed.attr[:, listed.attr_names.index("Male")].bincount(minlength=2))
         return self._facts(
-            (3, size or SIZE, size or SIZE), _CLASS_NAMES, *(count.tolist() for count in counts)
+            (3, size or _SIZE, size or _SIZE), _CLASS_NAMES, *(count.tolist() for count in counts)
         )
 
     def read(self, split: str, root: Path, size: int | None) -> Dataset:
@@ -76,7 +76,7 @@ class CelebA(Source):
         listed = CelebA(root, split=split, target_type="attr")
         names = tuple(filter(None, listed.attr_names))  # the header line ends in a space
         factors = listed.attr.long()
-        images = _pixels(root, split, list(listed.filename), size or SIZE)
+        images = _pixels(root, split, list(listed.filename), size or _SIZE)
         known = {"factors": factors, "factor_names": names, "factor_sizes": (2,) * len(names)}
         labels = factors[:, names.index("Male")].clone()
         return self._dataset(split, images, labels, _CLASS_NAMES, **known)
@@ -86,14 +86,14 @@ def _texts() -> list[files.File]:
     from torchvision.datasets import CelebA
 
     return [
-        files.File(f"{FOLDER}/{name}", md5, algorithm="md5")
+        files.File(f"{_FOLDER}/{name}", md5, algorithm="md5")
         for _, md5, name in CelebA.file_list
         if name.endswith(".txt")
     ]
 
 
 def _sizes(root: Path) -> dict[str, int]:
-    with os.scandir(root / IMAGES) as entries:
+    with os.scandir(root / _IMAGES) as entries:
         return {entry.name: entry.stat().st_size for entry in entries if os.path.isfile(entry)}
 
 
@@ -106,12 +106,12 @@ def _pixels(root: Path, split: str, names: list[str], size: int) -> torch.Tensor
     def face(name: str) -> np.ndarray:
         from PIL import Image
 
-        path = root / IMAGES / name
+        path = root / _IMAGES / name
         with decode.readable("celeba", path), Image.open(path) as image:
-            left, top = (image.width - CROP) // 2, (image.height - CROP) // 2
+            left, top = (image.width - _CROP) // 2, (image.height - _CROP) // 2
             if left < 0 or top < 0:
-                raise CorruptData(f"celeba: {path} is {image.size}, smaller than {CROP} pixels")
-            square = image.convert("RGB").crop((left, top, left + CROP, top + CROP))
+                raise CorruptData(f"celeba: {path} is {image.size}, smaller than {_CROP} pixels")
+            square = image.convert("RGB").crop((left, top, left + _CROP, top + _CROP))
             square = square.resize((size, size), Image.Resampling.BILINEAR)
             return np.asarray(square).transpose(2, 0, 1)
 

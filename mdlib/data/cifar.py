@@ -163,18 +163,15 @@ def _members(tar: Path) -> dict[tuple[str, str, str], bytes]:
     """The encoded images by (split, class, file name without its ending)."""
     members = {}
     try:
-        with tarfile.open(tar, "r|*") as stream:
-            for member in stream:
-                match = _MEMBER.fullmatch(member.name)
-                if not member.isreg() or not match or match[2] not in CLASSES:
-                    continue  # folders, links and whatever else a tar file may hold
-                key = match[1], match[2], match[3]
-                if member.size > _LARGEST or key in members:
-                    problem = "too large" if member.size > _LARGEST else "there twice"
-                    raise CorruptData(f"cifar10: in {tar} the member {member.name} is {problem}")
-                file = stream.extractfile(member)
-                assert file is not None  # as it is for regular members
-                members[key] = file.read()
+        for match, file in decode.tar_files(tar, _MEMBER, "r|*"):
+            key = match[1], match[2], match[3]
+            if key[1] not in CLASSES:
+                continue
+            content = file.read(_LARGEST + 1)
+            if len(content) > _LARGEST or key in members:
+                problem = "too large" if len(content) > _LARGEST else "there twice"
+                raise CorruptData(f"cifar10: in {tar} the member {match[0]} is {problem}")
+            members[key] = content
     except (CorruptData, PermissionError):
         raise
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:

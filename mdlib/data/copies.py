@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mdlib.checks import check_whole, need
+from mdlib.checks import check_whole
 from mdlib.registry import random_stream
 
 HELD = ((0, 1, 2, 3, 4, 5, 6, 7), (0, 1, 2), (3, 4, 5), (6, 7, 0))  # a sensor each
 SIGMA = 0.3  # of a copy's noise
-NUMBERS, DIM = 8, 32  # of a scene, and of what a sensor shows
+_NUMBERS, _DIM = 8, 32  # of a scene, and of what a sensor shows
 
 
 class Scenes:
@@ -29,14 +29,13 @@ class Scenes:
     """
 
     def __init__(self, sensors: int, seed: int = 0, device: str | torch.device = "cpu"):
-        check_whole(2, sensors=sensors)
-        need(sensors <= len(HELD), f"sensors={sensors}: expected at most {len(HELD)}")
+        check_whole(2, len(HELD), sensors=sensors)
         self.held = HELD[:sensors]
         self.generator, self.device = random_stream(seed, device), torch.device(device)
         self.maps = []
         for held in self.held:
-            n = len(held) + NUMBERS
-            rotation, isometry = (torch.linalg.qr(self._normal(m, n)).Q for m in (n, DIM))
+            n = len(held) + _NUMBERS
+            rotation, isometry = (torch.linalg.qr(self._normal(m, n)).Q for m in (n, _DIM))
             self.maps.append((rotation, isometry.T))
 
     def __call__(
@@ -48,10 +47,10 @@ class Scenes:
         than one scene.
         """
         check_whole(1, scenes=scenes)
-        numbers, views = self._normal(scenes, NUMBERS), []
+        numbers, views = self._normal(scenes, _NUMBERS), []
         for held, (rotation, isometry) in zip(self.held, self.maps, strict=True):
             copies = numbers[:, list(held)] + SIGMA * self._normal(scenes, len(held))
-            hidden = torch.cat([copies, self._normal(scenes, NUMBERS)], 1) @ rotation
+            hidden = torch.cat([copies, self._normal(scenes, _NUMBERS)], 1) @ rotation
             views.append((hidden.tanh() @ isometry)[..., None, None])
         return views, numbers
 

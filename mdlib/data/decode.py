@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import struct
+import tarfile
 import zipfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -35,6 +37,22 @@ def threaded(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(items), _CHUNK):
             yield from pool.map(function, items[start : start + _CHUNK])
+
+
+def tar_files(
+    path: Path, named: re.Pattern[str], mode: Literal["r:", "r|*"] = "r:"
+) -> Iterator[tuple[re.Match[str], IO[bytes]]]:
+    """The regular files of a tar whose names are `named`, open, one after the other.
+
+    Nothing is unpacked, and all other members are passed over: folders, links, other names.
+    """
+    with tarfile.open(path, mode) as tar:
+        for member in tar:
+            found = named.fullmatch(member.name)
+            if found and member.isreg():
+                file = tar.extractfile(member)
+                assert file is not None  # as it is for regular members
+                yield found, file
 
 
 @contextmanager

@@ -54,6 +54,6 @@ def halves(
 
 
 def _whole(name: str, size: int, root: Path) -> Dataset:
-    (source,) = (grid for grid in GRIDS if grid.name == name)
+    source = GRIDS[name]
     source.verify(root)
     return source.read("all", root, size)

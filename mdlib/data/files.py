@@ -33,12 +33,9 @@ def data_root(root: str | os.PathLike | None = None) -> Path:
 
 
 def by_hand(path: str, origin: str) -> str:
-    """The hint of a file that nobody publishes: where to put it below the data root, made of what.
-
-    It goes on after "Remove it, then", too.
-    """
+    """Where to put a file, and where it is from: a `Source.how`, with its ROOT."""
     folder, _, name = path.rpartition("/")
-    return f"put {name} ({origin}) into {folder} of the data root: {_ROOT}"
+    return f"put {name} ({origin}) into ROOT/{folder}"
 
 
 @dataclass(frozen=True)
@@ -50,28 +47,27 @@ class File:
     size: int | None = None  # bytes
     algorithm: str = "sha256"
     url: str = ""  # of the file, or of what it is when packed by gzip (it then ends in .gz)
-    hint: str = WHERE  # what to do where it is not there or not whole
+    by_hand: str = ""  # the sentence of `by_hand`, if nobody publishes it
 
     def verify(self, name: str, root: Path, quick: bool = False) -> None:
         """Raise FileNotFoundError or CorruptData unless the file is there and whole.
 
         `quick` trusts the size; where no size is known the checksum is computed all the same.
         """
-        path = root / self.path
+        path, hint = root / self.path, f"{self.by_hand}; ROOT is {_ROOT}" if self.by_hand else WHERE
         if path.is_dir():
             raise FileNotFoundError(
-                f"{name}: {path} is a folder, expected a file of that name. Remove it, then"
-                f" {self.hint}"
+                f"{name}: {path} is a folder, expected a file of that name. Remove it, then {hint}"
             )
         bytes_ = "" if self.size is None else f" ({self.size} bytes)"
         if not path.is_file():
-            raise FileNotFoundError(f"{name}: {path} is missing{bytes_}: {self.hint}")
+            raise FileNotFoundError(f"{name}: {path} is missing{bytes_}: {hint}")
         if self.size is not None:
             size = path.stat().st_size
             if size != self.size:
                 raise CorruptData(
                     f"{name}: {path} has {size} bytes, expected {self.size}:"
-                    f" truncated, or another file. Remove it, then {self.hint}"
+                    f" truncated, or another file. Remove it, then {hint}"
                 )
             if quick:
                 return
@@ -80,7 +76,7 @@ class File:
         if digest != self.digest:
             raise CorruptData(
                 f"{name}: {path} has the {self.algorithm} checksum {digest},"
-                f" expected {self.digest}: damaged, or another file. Remove it, then {self.hint}"
+                f" expected {self.digest}: damaged, or another file. Remove it, then {hint}"
             )
 
 
@@ -164,11 +160,10 @@ class Idx(Source):
     def __init__(self, name: str, title: str, class_names: tuple[str, ...], sha256: dict[str, str]):
         folder = title.replace("-", "")  # torchvision's class has the same name
         self.name, self.title, self.class_names, self.place = name, title, class_names, folder
-        sizes = {"train-images": 47_040_016, "train-labels": 60_008}
-        sizes |= {"t10k-images": 7_840_016, "t10k-labels": 10_008}
+        sizes = {"train-images-idx3": 47_040_016, "train-labels-idx1": 60_008}
+        sizes |= {"t10k-images-idx3": 7_840_016, "t10k-labels-idx1": 10_008}
         self.files = [
-            File(f"{folder}/raw/{part}-{_idx(part)}-ubyte", sha256[part], size)
-            for part, size in sizes.items()
+            File(f"{folder}/raw/{part}-ubyte", sha256[part], size) for part, size in sizes.items()
         ]
         self.how = (
             f'load("{name}", download=True), or put the four unpacked *-ubyte files'
@@ -210,20 +205,16 @@ class Idx(Source):
         return self._dataset(split, pixels, torch.cat(labels), self.class_names)
 
 
-def _idx(part: str) -> str:
-    return "idx3" if part.endswith("images") else "idx1"
-
-
 # Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits, 1998.
 MNIST = Idx(
     "mnist",
     "MNIST",
     tuple("0123456789"),
     {
-        "train-images": "3fb4489293eb51f7fbfdbe6c194fad396fad3bd14f91a60eb1d237d7c56c193c",
-        "train-labels": "a7a000f88acebef0832bb44faca0f9aa7b5914ef31ff773787accd422e257c35",
-        "t10k-images": "1092cd5f2d297ac5fbc9fa21a8b18bb43b7e0cda662b00cc7ceba94795eca3d7",
-        "t10k-labels": "3e48e976eda12e5ad7d8485a914ae5af51d042baeeea6ff5adcb33fa4adefd4d",
+        "train-images-idx3": "3fb4489293eb51f7fbfdbe6c194fad396fad3bd14f91a60eb1d237d7c56c193c",
+        "train-labels-idx1": "a7a000f88acebef0832bb44faca0f9aa7b5914ef31ff773787accd422e257c35",
+        "t10k-images-idx3": "1092cd5f2d297ac5fbc9fa21a8b18bb43b7e0cda662b00cc7ceba94795eca3d7",
+        "t10k-labels-idx1": "3e48e976eda12e5ad7d8485a914ae5af51d042baeeea6ff5adcb33fa4adefd4d",
     },
 )
 
@@ -244,9 +235,9 @@ FASHION_MNIST = Idx(
         "ankle boot",
     ),
     {
-        "train-images": "9fff5efa9144debe7134e5b10dfd1976575d4938d5e4dfa232c2f9ef638d0f0d",
-        "train-labels": "7cd88f551e93510030f93325e39e5d8112c932e2d6d2b1fde7ead816545ae184",
-        "t10k-images": "dcea6ed44d4eb63cfb4675817913ec690401a37740cbf03d464d72c8ec9331a8",
-        "t10k-labels": "7a339b35539b8a4ac2cf350775f7074f0f49b5937fcbdb9aafd6b07b7b5f09d1",
+        "train-images-idx3": "9fff5efa9144debe7134e5b10dfd1976575d4938d5e4dfa232c2f9ef638d0f0d",
+        "train-labels-idx1": "7cd88f551e93510030f93325e39e5d8112c932e2d6d2b1fde7ead816545ae184",
+        "t10k-images-idx3": "dcea6ed44d4eb63cfb4675817913ec690401a37740cbf03d464d72c8ec9331a8",
+        "t10k-labels-idx1": "7a339b35539b8a4ac2cf350775f7074f0f49b5937fcbdb9aafd6b07b7b5f09d1",
     },
 )

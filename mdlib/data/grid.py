@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from mdlib.data import decode
 from mdlib.data.base import SPLIT_SEED, Dataset, Facts, Source
 
 
@@ -129,3 +130,21 @@ class GridSource(Source):
             factor_names=self.grid.factor_names,
             factor_sizes=self.grid.factor_sizes,
         )
+
+
+class DrawnGrid(GridSource):
+    """A whole grid that is drawn at any size. Train and test: a fixed random 80/20 of the rows."""
+
+    def draw(
+        self, factors: Int64[Tensor, "images factors"], size: int
+    ) -> UInt8[Tensor, "images channels {size} {size}"]:
+        """The images of these factors."""
+        raise NotImplementedError
+
+    def images(
+        self, split: str, root: Path, size: int | None
+    ) -> UInt8[Tensor, "images channels size size"]:
+        rows, (channels, side, _) = torch.from_numpy(self.grid.rows(split)), self.image_shape
+        side = size or side
+        decode.need_memory(self.name, (len(rows), channels, side, side))
+        return self.draw(self.grid.factors_of(rows), side)

@@ -1,6 +1,6 @@
 """Published data sets with every combination of their factors once: a table, and its readers.
 
-A set of the same kind is an entry more in `GRIDS`; one in another format also a reader, a function
+A set of the same kind is one more in `_FILES`; one in another format also a reader, a function
 of the grid and a path that yields its images piece by piece.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import re
-import tarfile
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -26,7 +25,7 @@ from mdlib.data.decode import Pieces
 from mdlib.data.grid import Grid, GridSource
 from mdlib.data.tars import ANGLES, ETH80_VIEWS, LIGHTS, eth80, pendulum
 
-ROWS = 1024  # images at once, while a file is decoded
+_ROWS = 1024  # images at once, while a file is decoded
 
 
 class GridFile(GridSource):
@@ -63,11 +62,9 @@ class GridFile(GridSource):
         self.name, self.title, self.place = name, title, path
         self.grid = Grid(name, tuple(factors), tuple(factors.values()))
         self.label, self.class_names, self.image_shape = label, class_names, image_shape
-        hint = files.WHERE if url else files.by_hand(path, page)
-        self.file = files.File(path, md5, file_size, "md5", url, hint)
+        self.how = files.by_hand(path, page)
+        self.file = files.File(path, md5, file_size, "md5", url, "" if url else self.how)
         self.package, self.pieces = package, partial(pieces, self)
-        folder, _, file_name = path.partition("/")
-        self.how = f"put {file_name} ({page}) into ROOT/{folder}"
         if url:
             self.how = f'load("{name}", download=True), or {self.how}'
         if package:
@@ -125,7 +122,7 @@ def dsprites(source: GridFile, path: Path) -> Pieces:
         classes = file["latents_classes"][:, 1:]
     if not np.array_equal(classes, source.grid.factors_of(torch.arange(len(source.grid))).numpy()):
         raise CorruptData(f"{source.name}: {path}: latents_classes is not the grid in order")
-    for rows, images in decode.npz_pieces(path, "imgs", source.shape, ROWS):
+    for rows, images in decode.npz_pieces(path, "imgs", source.shape, _ROWS):
         yield rows, images[:, None] * np.uint8(255)
 
 
@@ -136,7 +133,7 @@ def shapes3d(source: GridFile, path: Path) -> Pieces:
         images = file["images"]
         decode.need_array(f"{source.name}: {path}: images", images, source.shape)
         # A block of compressed pixels can reach over many images: each is to be read once.
-        step = images.chunks[0] if images.chunks else ROWS
+        step = images.chunks[0] if images.chunks else _ROWS
         for start in range(0, len(images), step):
             piece = images[start : start + step]
             yield np.arange(start, start + len(piece)), piece.transpose(0, 3, 1, 2)
@@ -148,23 +145,16 @@ def cars3d(source: GridFile, path: Path) -> Pieces:
 
     elevations, azimuths, cars = source.grid.factor_sizes
     channels, height, width = source.image_shape
-    with tarfile.open(path, "r|gz") as tar:  # two passes: a gz file can't be read out of order
-        names = sorted(member.name for member in tar if _is_car(member))
+    members = partial(decode.tar_files, path, re.compile(r"(?:\./)?data/cars/\w+\.mat"), "r|*")
+    names = sorted(car[0] for car, _ in members())  # first: a gz file can't be read out of order
     if len(names) != cars:
         raise CorruptData(f"{source.name}: {path} holds {len(names)} cars, expected {cars}")
-    with tarfile.open(path, "r|gz") as tar:
-        for member in filter(_is_car, tar):
-            file = tar.extractfile(member)
-            assert file is not None  # as it is for regular members
-            mesh = loadmat(io.BytesIO(file.read()), variable_names=["im"])["im"]
-            shape = (height, width, channels, azimuths, elevations)
-            decode.need_array(f"{source.name}: {member.name} in {path}", mesh, shape)
-            views = mesh.transpose(4, 3, 2, 0, 1).reshape(-1, channels, height, width)
-            yield np.arange(len(views)) * cars + names.index(member.name), views
-
-
-def _is_car(member: tarfile.TarInfo) -> bool:
-    return member.isreg() and re.fullmatch(r"(?:\./)?data/cars/\w+\.mat", member.name) is not None
+    for car, file in members():
+        mesh = loadmat(io.BytesIO(file.read()), variable_names=["im"])["im"]
+        shape = (height, width, channels, azimuths, elevations)
+        decode.need_array(f"{source.name}: {car[0]} in {path}", mesh, shape)
+        views = mesh.transpose(4, 3, 2, 0, 1).reshape(-1, channels, height, width)
+        yield np.arange(len(views)) * cars + names.index(car[0]), views
 
 
 def coil20(source: GridFile, path: Path) -> Pieces:
@@ -180,7 +170,7 @@ def coil20(source: GridFile, path: Path) -> Pieces:
 
 
 def mpi3d(source: GridFile, path: Path) -> Pieces:
-    for rows, images in decode.npz_pieces(path, "images", source.shape, ROWS):
+    for rows, images in decode.npz_pieces(path, "images", source.shape, _ROWS):
         yield rows, images.transpose(0, 3, 1, 2)
 
 
@@ -198,7 +188,7 @@ _ARM_SHAPES = ("cone", "cube", "cylinder", "hexagonal", "pyramid", "sphere")
 _HUGGING_FACE = "huggingface.co/datasets/waleedgondal/mpi3d"
 
 # fmt: off
-GRIDS: tuple[GridFile, ...] = (
+_FILES: tuple[GridFile, ...] = (
     # 737 280 images, values 0 and 255. The file's sixth factor, colour, has one value and is left
     # out. Orientations run over the whole circle, so those of a square repeat four times and those
     # of an ellipse twice: no code can tell them all apart.
@@ -343,6 +333,9 @@ class SmallNorb(Source):
         factors = np.column_stack([category, info]).astype(np.int64)
         factors[:, 3] //= 2  # azimuths are published in tens of degrees: 0, 2, … 34
         return torch.from_numpy(pairs)[:, :1], torch.from_numpy(factors)
+
+
+GRIDS: dict[str, Source] = {source.name: source for source in (*_FILES, SmallNorb())}
 
 
 def _norb_matrix(path: Path) -> np.ndarray:

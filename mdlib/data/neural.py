@@ -25,7 +25,7 @@ FILE = File(
     _PATH,
     "c122e2809c5bc05285f6af051de7b39a1bbb36c82e3a8d321ff3625274caacf1",
     146_215,
-    hint=by_hand(_PATH, "made of a file of github.com/nerdslab/myow, as mdlib.data.neural says"),
+    by_hand=by_hand(_PATH, "made of a file of github.com/nerdslab/myow, as mdlib.data.neural says"),
 )
 
 

@@ -10,24 +10,20 @@ tensors, and no file is needed; `pendulum-causalvae` reads pictures of the publi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from mdlib.checks import as_tensor, check_whole, need
-from mdlib.data import decode
-from mdlib.data.grid import Grid, GridSource
+from mdlib.checks import as_tensor, check_share, check_whole, need
+from mdlib.data.grid import DrawnGrid, Grid
 
 CAUSES, EFFECTS = ("angle", "light"), ("length", "position")
 ANGLES, LIGHTS = (0.0, 40.5), (48.0, 88.5)  # degrees: DEAR's ranges
 LENGTHS, POSITIONS = (3.0, 12.68), (4.37, 12.90)  # which shadows have on these
 
 _STEPS = 64
-_GRID = Grid("pendulum", CAUSES, (_STEPS, _STEPS))
-GRID = len(_GRID)  # 4096 images
+_GRID = Grid("pendulum", CAUSES, (_STEPS, _STEPS))  # 4096 images
 
 # The scene, in its own units: x from 0 to 20, y from -1 to 21, upwards.
 _PIVOT = (10.0, 10.5)
@@ -63,7 +59,6 @@ def shadow(causes: Sequence[Sequence[float]] | Tensor) -> Float[Tensor, "images 
 def render(
     causes: Sequence[Sequence[float]] | Tensor,
     size: int = _SIDE,
-    device: str | torch.device | None = None,
     shadows: Sequence[Sequence[float]] | Tensor | None = None,
 ) -> UInt8[Tensor, "images 3 size size"]:
     """Draw pendulums, anti-aliased, by the signed distance of each pixel to four shapes' edges.
@@ -71,7 +66,6 @@ def render(
     Args:
         causes: [N, 2], angle of the pendulum and of the light, in degrees.
         size: side of the images in pixels; the scene scales with it.
-        device: where to draw and return; by default where `causes` are.
         shadows: [N, 2], length and position, in the place of those that the causes throw: what no
             light does, an intervention on an effect does.
     Returns:
@@ -89,7 +83,6 @@ def render(
         f"pendulum: shadows must be [{len(causes)}, 2] finite numbers (length, position), lengths"
         f" above 0, got {thrown[:2].tolist()} … of shape {tuple(thrown.shape)}",
     )
-    causes = causes.to(device or causes.device)
     thrown = thrown.to(causes)
     images = torch.empty(len(causes), 3, size, size, dtype=torch.uint8, device=causes.device)
     for start in range(0, len(causes), _CHUNK):
@@ -131,9 +124,8 @@ def answers(
         ValueError: a number out of its range, a variable that is no whole number; causes as in
             `render`.
     """
-    is_whole = isinstance(variable, Integral) and not isinstance(variable, bool)
-    need(is_whole and variable in range(4), f"pendulum: variable={variable}, expected 0 to 3")
-    need(0 <= share <= 1, f"pendulum: share={share}, expected 0 to 1")
+    check_whole(0, 3, variable=variable)
+    check_share(share=share)
     causes = _checked(causes)
     first = torch.cat([causes, shadow(causes)], 1)
     low, high = torch.tensor([ANGLES, LIGHTS, LENGTHS, POSITIONS]).T
@@ -257,11 +249,11 @@ def causes_of(factors: Sequence[Sequence[int]] | Tensor) -> Float[Tensor, "image
     return degrees(_GRID.checked_rows(factors) / (_STEPS - 1))
 
 
-class Pendulum(GridSource):
+class Pendulum(DrawnGrid):
     """64×64 angles of pendulum and light; labels are the pendulum's.
 
-    Train and test: a fixed random 80/20 of the rows. The effects are not among the factors: they
-    are no free choice, and `shadow(causes_of(factors))` has them.
+    The effects are not among the factors: they are no free choice, and `shadow(causes_of(factors))`
+    has them.
     """
 
     name = "pendulum"
@@ -273,9 +265,5 @@ class Pendulum(GridSource):
     )
     image_shape = (3, _SIDE, _SIDE)
 
-    def images(
-        self, split: str, root: Path, size: int | None
-    ) -> UInt8[Tensor, "images 3 size size"]:
-        rows, side = torch.from_numpy(_GRID.rows(split)), size or _SIDE
-        decode.need_memory(self.name, (len(rows), 3, side, side))
-        return render(causes_of(_GRID.factors_of(rows)), side)
+    def draw(self, factors: Tensor, size: int) -> Tensor:
+        return render(causes_of(factors), size)

@@ -12,25 +12,20 @@ ball's hue. Nothing is played: each variable follows its own last value and one 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
-from mdlib.checks import check_whole, need
-from mdlib.data import decode
-from mdlib.data.grid import Grid, GridSource
+from mdlib.checks import check_share, check_whole, need
+from mdlib.data.grid import DrawnGrid, Grid
 from mdlib.registry import random_stream
 
 FACTOR_NAMES = ("ball_x", "ball_y", "paddle", "hue")
-FACTOR_SIZES = (10, 10, 10, 10)
 # What each variable follows beside its own last value: ball_x the hue, ball_y ball_x, and so on.
 PARENTS = {"ball_x": "hue", "ball_y": "ball_x", "paddle": "ball_y", "hue": "paddle"}
 
-_GRID = Grid("pong", FACTOR_NAMES, FACTOR_SIZES)
-GRID = len(_GRID)  # 10 000 images
-factors_of, index_of = _GRID.factors_of, _GRID.index_of
+_GRID = Grid("pong", FACTOR_NAMES, (10, 10, 10, 10))  # 10 000 images
 
 # Geometry in the pixels of a 16×16 image; other sizes scale it. x grows to the right, y downwards.
 _SIDE = 16
@@ -45,16 +40,13 @@ _BURN_IN = 25  # steps before the first frame: nothing is left of where they sta
 
 
 def render(
-    causes: Sequence[Sequence[float]] | Tensor,
-    size: int = _SIDE,
-    device: str | torch.device | None = None,
+    causes: Sequence[Sequence[float]] | Tensor, size: int = _SIDE
 ) -> UInt8[Tensor, "images 3 size size"]:
     """Draw ball and paddle with soft edges.
 
     Args:
         causes: real numbers [N, 4] in the order of FACTOR_NAMES, each in -1..1.
         size: side of the images in pixels; everything scales with it.
-        device: where to draw and return; by default where `causes` are.
     Returns:
         uint8 [N, 3, size, size], RGB: black, a white paddle, and before it a ball whose colour goes
         from blue (hue -1) to red (hue 1).
@@ -62,7 +54,7 @@ def render(
         ValueError: wrong shape of `causes`, or a value that is out of range or no number.
     """
     check_whole(1, size=size)
-    causes = torch.as_tensor(causes, dtype=torch.float32, device=device)
+    causes = torch.as_tensor(causes, dtype=torch.float32)
     need(
         causes.ndim == 2 and causes.shape[1] == len(FACTOR_NAMES),
         f"pong: causes must be [N, 4] ({', '.join(FACTOR_NAMES)}), got {tuple(causes.shape)}",
@@ -128,7 +120,7 @@ def process(
     """
     check_whole(1, n=n)
     check_whole(2, length=length)
-    need(0 <= intervened <= 1, f"pong: intervened is {intervened}, expected 0 to 1")
+    check_share(intervened=intervened)
     g, k = random_stream(seed), len(FACTOR_NAMES)
 
     def uniform() -> Tensor:
@@ -158,21 +150,14 @@ def step(causes: Float32[Tensor, "n 4"]) -> Float32[Tensor, "n 4"]:
     )
 
 
-class Pong(GridSource):
-    """All combinations of ten values of each cause, from -1 to 1; labels are the hues.
-
-    Train and test: a fixed random 80/20 of the rows.
-    """
+class Pong(DrawnGrid):
+    """All combinations of ten values of each cause, from -1 to 1; labels are the hues."""
 
     name = "pong"
     title = "Pong"
     grid = _GRID
-    label, class_names = "hue", tuple(f"hue {k}" for k in range(FACTOR_SIZES[3]))
+    label, class_names = "hue", tuple(f"hue {k}" for k in range(10))
     image_shape = (3, _SIDE, _SIDE)
 
-    def images(
-        self, split: str, root: Path, size: int | None
-    ) -> UInt8[Tensor, "images 3 size size"]:
-        rows, side = torch.from_numpy(_GRID.rows(split)), size or _SIDE
-        decode.need_memory(self.name, (len(rows), 3, side, side))
-        return render(factors_of(rows) * (2 / 9) - 1, side)
+    def draw(self, factors: Tensor, size: int) -> Tensor:
+        return render(factors * (2 / 9) - 1, size)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import re
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +30,6 @@ _FOLDERS = {
 }
 _BLOCKS = 4  # of file numbers in each class; said to be four scales of the pictures
 _MEMBER = re.compile(r"(?:\./)?(\w+)/[a-g](\d+)\.jpg")
-_PATH = "gallery/rsscn7/rsscn7_96px_jpeg.tar"
-_ORIGIN = "github.com/palewithout/RSSCN7, resized"
 
 
 class RSSCN7(Source):
@@ -46,14 +43,14 @@ class RSSCN7(Source):
     title = "RSSCN7"
     class_names = tuple(_FOLDERS.values())
     per_class = 400
+    place = "gallery/rsscn7/rsscn7_96px_jpeg.tar"
+    how = files.by_hand(place, "github.com/palewithout/RSSCN7, resized")
     file = files.File(
-        _PATH,
+        place,
         "10b928eea108df79e6117f0e5fb7ff19dd2c1219c112288135180c252386c244",
         15_032_320,
-        hint=files.by_hand(_PATH, _ORIGIN),
+        by_hand=how,
     )
-    place = file.path
-    how = f"put rsscn7_96px_jpeg.tar ({_ORIGIN}) into ROOT/gallery/rsscn7"
 
     def verify(self, root: Path, quick: bool = False) -> None:
         self.file.verify(self.name, root, quick)
@@ -81,14 +78,9 @@ class RSSCN7(Source):
     def _members(self, path: Path) -> list[tuple[str, bytes]]:
         """Name and content of each image, in the order of rows."""
         found = {}
-        with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                named = _MEMBER.fullmatch(member.name)
-                if named is None or not member.isreg() or named[1] not in _FOLDERS:
-                    continue
-                file = tar.extractfile(member)
-                assert file is not None  # as it is for regular members
-                found[named[1], int(named[2])] = f"{member.name} in {path}", file.read()
+        for named, file in decode.tar_files(path, _MEMBER):
+            if named[1] in _FOLDERS:
+                found[named[1], int(named[2])] = f"{named[0]} in {path}", file.read()
         wanted = [(folder, n + 1) for folder in _FOLDERS for n in range(self.per_class)]
         missing = [f"{folder}/{n}" for folder, n in wanted if (folder, n) not in found]
         if missing or len(found) > len(wanted):

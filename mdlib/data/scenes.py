@@ -14,23 +14,16 @@ from __future__ import annotations
 import colorsys
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import UInt8
 from torch import Tensor
 
-from mdlib.data import decode
-from mdlib.data.grid import Grid, GridSource
+from mdlib.data.grid import DrawnGrid, Grid
 
 FACTOR_NAMES = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
-FACTOR_SIZES = (6, 6, 6, 4, 4, 8)
-SHAPES = ("cube", "cylinder", "sphere", "capsule")
-
-_GRID = Grid("scenes", FACTOR_NAMES, FACTOR_SIZES)
-GRID = len(_GRID)  # 27648 images
-factors_of, index_of = _GRID.factors_of, _GRID.index_of
+_GRID = Grid("scenes", FACTOR_NAMES, (6, 6, 6, 4, 4, 8))  # 27 648 images
 
 # The room: x to the right, y up, z to the front. The object stands at x = z = 0 on the floor y = 0,
 # the walls are at x = ±_WALL and z = -_WALL, and there is no front wall: the camera stands there.
@@ -57,7 +50,6 @@ _FAR = 1e9  # beyond everything
 def render(
     factors: Sequence[Sequence[int]] | Tensor,
     size: int = _SIDE,
-    device: str | torch.device | None = None,
 ) -> UInt8[Tensor, "images 3 size size"]:
     """Draw scenes, anti-aliased, by the exact meeting points of rays with the room and the object.
 
@@ -68,14 +60,12 @@ def render(
     Args:
         factors: integers [N, 6] in the order of FACTOR_NAMES.
         size: side of the images in pixels; the view stays the same.
-        device: where to draw and return; by default where `factors` are.
     Returns:
         uint8 [N, 3, size, size], RGB.
     Raises:
         ValueError: wrong shape or type of `factors`, or a value outside its factor's range.
     """
     factors = _GRID.checked_rows(factors)
-    factors = factors.to(device or factors.device)
     rooms, room = factors[:, 3:].unique(dim=0, return_inverse=True)
     maps = torch.cat([_light(part, size) for part in rooms.split(_ROOMS)])
     palette = _palette().to(factors.device)
@@ -91,7 +81,7 @@ def render(
 
 def _palette() -> Tensor:
     """RGB in 0..1 of each hue of floor, walls and object: [3, 6, 3]."""
-    hues = [k / FACTOR_SIZES[0] for k in range(FACTOR_SIZES[0])]
+    hues = [k / 6 for k in range(6)]
     return torch.tensor(
         [[colorsys.hsv_to_rgb(h, *surface) for h in hues] for surface in (_FLOOR, _WALLS, _OBJECT)]
     )
@@ -234,7 +224,7 @@ def _capsule_normal(p: Tensor) -> Tensor:
     return p - p.clamp(-half, half)
 
 
-_BODIES = (  # in the order of SHAPES
+_BODIES = (  # in the order of the shapes
     (_cube, _cube_normal),
     (_cylinder, _cylinder_normal),
     (_sphere, _sphere_normal),
@@ -242,18 +232,13 @@ _BODIES = (  # in the order of SHAPES
 )
 
 
-class Scenes(GridSource):
-    """The full grid; labels are the shapes. Train and test: a fixed random 80/20 of the rows."""
+class Scenes(DrawnGrid):
+    """The full grid; labels are the shapes."""
 
     name = "scenes"
     title = "Scenes"
     grid = _GRID
-    label, class_names = "shape", SHAPES
+    label, class_names = "shape", ("cube", "cylinder", "sphere", "capsule")
     image_shape = (3, _SIDE, _SIDE)
 
-    def images(
-        self, split: str, root: Path, size: int | None
-    ) -> UInt8[Tensor, "images 3 size size"]:
-        rows, side = torch.from_numpy(_GRID.rows(split)), size or _SIDE
-        decode.need_memory(self.name, (len(rows), 3, side, side))
-        return render(factors_of(rows), side)
+    draw = staticmethod(render)

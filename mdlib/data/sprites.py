@@ -9,22 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from mdlib.data import decode
-from mdlib.data.grid import Grid, GridSource
+from mdlib.data.grid import DrawnGrid, Grid
 
 FACTOR_NAMES = ("shape", "scale", "orientation", "x", "y")
-FACTOR_SIZES = (3, 4, 8, 16, 16)
-SHAPES = ("square", "ellipse", "triangle")
-
-_GRID = Grid("sprites", FACTOR_NAMES, FACTOR_SIZES)
-GRID = len(_GRID)  # 24576 images
-factors_of, index_of = _GRID.factors_of, _GRID.index_of
+_GRID = Grid("sprites", FACTOR_NAMES, (3, 4, 8, 16, 16))  # 24 576 images
 
 # Geometry in the pixels of a 32×32 image; other sizes scale it. x grows to the right, y downwards.
 _SIDE = 32
@@ -38,21 +31,18 @@ _CHUNK = 256  # images at once: the working set stays in the processor's cache
 def render(
     factors: Sequence[Sequence[int]] | Tensor,
     size: int = _SIDE,
-    device: str | torch.device | None = None,
 ) -> UInt8[Tensor, "images 1 size size"]:
     """Draw sprites, anti-aliased, by the signed distance of each sample to the shape's edge.
 
     Args:
         factors: integers [N, 5] in the order of FACTOR_NAMES.
         size: side of the images in pixels; the shapes scale with it.
-        device: where to draw and return; by default where `factors` are.
     Returns:
         uint8 [N, 1, size, size]: 255 inside, 0 outside, linear across the edge.
     Raises:
         ValueError: wrong shape or type of `factors`, or a value outside its factor's range.
     """
     factors = _GRID.checked_rows(factors)
-    factors = factors.to(device or factors.device)
     images = torch.empty(len(factors), 1, size, size, dtype=torch.uint8, device=factors.device)
     for start in range(0, len(factors), _CHUNK):
         images[start : start + _CHUNK, 0] = _draw(factors[start : start + _CHUNK], size)
@@ -115,18 +105,13 @@ def _triangle(u: Tensor, v: Tensor, r: Tensor) -> Tensor:
     return torch.maximum(v, u - v / 2) - r / 2
 
 
-class Sprites(GridSource):
-    """The full grid; labels are the shapes. Train and test: a fixed random 80/20 of the rows."""
+class Sprites(DrawnGrid):
+    """The full grid; labels are the shapes."""
 
     name = "sprites"
     title = "Sprites"
     grid = _GRID
-    label, class_names = "shape", SHAPES
+    label, class_names = "shape", ("square", "ellipse", "triangle")
     image_shape = (1, _SIDE, _SIDE)
 
-    def images(
-        self, split: str, root: Path, size: int | None
-    ) -> UInt8[Tensor, "images 1 size size"]:
-        rows, side = torch.from_numpy(_GRID.rows(split)), size or _SIDE
-        decode.need_memory(self.name, (len(rows), 1, side, side))
-        return render(factors_of(rows), side)
+    draw = staticmethod(render)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,23 +64,17 @@ def _pieces(
     channels, height, width = source.image_shape
     shape, mode = ((height, width), "L") if channels == 1 else ((height, width, channels), "RGB")
     seen = set()
-    with tarfile.open(path, "r:") as tar:
-        for member in tar:
-            found = named.fullmatch(member.name)
-            if found is None or not member.isreg():
-                continue
-            what = f"{source.name}: {member.name} in {path}"
-            try:
-                row = int(source.grid.index_of(place(*map(int, found.groups()))))
-            except ValueError:
-                raise CorruptData(f"{what} {wrong}") from None
-            file = tar.extractfile(member)
-            assert file is not None  # as it is for regular members
-            with decode.readable(source.name, f"{member.name} in {path}"):
-                pixels = np.asarray(Image.open(file).convert(mode))
-            decode.need_array(what, pixels, shape)
-            seen.add(row)
-            yield np.array([row]), np.atleast_3d(pixels).transpose(2, 0, 1)[None]
+    for found, file in decode.tar_files(path, named):
+        what = f"{found[0]} in {path}"
+        try:
+            row = int(source.grid.index_of(place(*map(int, found.groups()))))
+        except ValueError:
+            raise CorruptData(f"{source.name}: {what} {wrong}") from None
+        with decode.readable(source.name, what):
+            pixels = np.asarray(Image.open(file).convert(mode))
+        decode.need_array(f"{source.name}: {what}", pixels, shape)
+        seen.add(row)
+        yield np.array([row]), np.atleast_3d(pixels).transpose(2, 0, 1)[None]
     if len(seen) != len(source.grid):
         raise CorruptData(
             f"{source.name}: {path} holds {len(seen)} images, expected {len(source.grid)}"

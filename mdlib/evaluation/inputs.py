@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mdlib.checks import as_tensor, checked_finite, need
+from mdlib.checks import as_tensor, check_finite, need
 from mdlib.types import Values
 
 
@@ -20,7 +20,7 @@ def as_codes(codes: Values, name: str) -> Tensor:
         f"{name} have shape {list(codes.shape)}, expected [samples, dimensions] and not empty: "
         "flatten maps with codes.flatten(1)",
     )
-    checked_finite(name, codes)
+    check_finite(name, codes)
     return codes
 
 
@@ -28,7 +28,7 @@ def checked_codes(train: Values, test: Values) -> tuple[Tensor, Tensor]:
     """Both sets of codes as [*, D] on one device in one precision, or ValueError."""
     train = as_codes(train, "train codes")
     test = as_codes(test, "test codes").to(train)
-    checked_finite("test codes", test)  # in the precision of the others, too
+    check_finite("test codes", test)  # in the precision of the others, too
     need(
         train.shape[1] == test.shape[1],
         f"train codes have {train.shape[1]} features and test codes {test.shape[1]}, expected as "
@@ -55,7 +55,7 @@ def checked_targets(name: str, targets, codes: Tensor, dtype: torch.dtype) -> Te
         "numpy.unique(targets, return_inverse=True), or take a regression probe if they are "
         "continuous",
     )
-    checked_finite(f"{name} targets", targets)
+    check_finite(f"{name} targets", targets)
     return targets.to(codes.device).to(dtype)
 
 

@@ -43,18 +43,16 @@ from mdlib.checks import (
     need,
 )
 from mdlib.evaluation.few_shot import few_shot as few_shot  # public, and here
-from mdlib.evaluation.inputs import checked_classes, checked_codes, checked_targets
-from mdlib.evaluation.inputs import standardise as standardise  # and this
+from mdlib.evaluation.inputs import checked_classes, checked_codes, checked_targets, standardise
 from mdlib.evaluation.logistic import logistic_path
-from mdlib.evaluation.logistic import logistic_regression as logistic_regression  # this, too
 from mdlib.registry import random_stream
 from mdlib.types import Values
 
 _HELD_OUT = 0.2  # the part of the training set that chooses the hyper-parameter
-BLOCK_BYTES = 64 * 2**20  # the largest block of distances that the neighbour searches hold
+_BLOCK_BYTES = 64 * 2**20  # the largest block of distances that the neighbour searches hold
 
 # A fit: (codes, targets, new codes, grid) -> predictions for the new codes, one for every value.
-Fit = Callable[[Tensor, Tensor, Tensor, Sequence], Sequence[Tensor]]
+_Fit = Callable[[Tensor, Tensor, Tensor, Sequence], Sequence[Tensor]]
 
 
 @dataclass(frozen=True, eq=False)  # == on tensors has no single truth value
@@ -155,7 +153,7 @@ def mlp(
 
 def knn(
     train_codes: Values, train_targets: Values, test_codes: Values, test_targets: Values, *,
-    seed: int = 0, neighbours: Sequence[int] = (50, 15, 5, 1), block_bytes: int = BLOCK_BYTES,
+    seed: int = 0, neighbours: Sequence[int] = (50, 15, 5, 1), block_bytes: int = _BLOCK_BYTES,
 ) -> ProbeResult:  # fmt: skip
     """Majority vote of the k nearest training codes (Euclidean); k is chosen.
 
@@ -247,7 +245,7 @@ def ridge(
 
 def knn_regression(
     train_codes: Values, train_targets: Values, test_codes: Values, test_targets: Values, *,
-    seed: int = 0, neighbours: Sequence[int] = (50, 15, 5, 1), block_bytes: int = BLOCK_BYTES,
+    seed: int = 0, neighbours: Sequence[int] = (50, 15, 5, 1), block_bytes: int = _BLOCK_BYTES,
 ) -> R2Result:  # fmt: skip
     """Mean target of the k nearest training codes; k is chosen for each column. See `knn`."""
 
@@ -282,7 +280,7 @@ def _nearest(x: Tensor, new: Tensor, k: int, block_bytes: int) -> Tensor:
     return torch.cat([block.topk(k, dim=1, largest=False).indices for block in blocks])
 
 
-def _run(fit: Fit, score, x, y, new, held, grid) -> tuple[Tensor, list, Tensor]:
+def _run(fit: _Fit, score, x, y, new, held, grid) -> tuple[Tensor, list, Tensor]:
     """The protocol: predictions, chosen values and held-out scores, one a column of targets."""
     with torch.inference_mode(False):  # a probe may need gradients wherever it is called
         part, rest = standardise(x[~held], x[held])

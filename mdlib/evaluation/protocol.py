@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from mdlib.checks import need
+from mdlib.checks import check_whole, need
 from mdlib.data.base import Dataset, stratified
 from mdlib.evaluation import probes
 from mdlib.evaluation.views_classifier import Columns, ViewsClassifier
@@ -89,7 +89,7 @@ def fresh_views(
         shuffled: take the images in an order drawn by the seed.
         inputs: what the law takes in place of the split's images, a row an image.
     """
-    need(n >= 1, f"n={n} views: expected at least 1")
+    check_whole(1, n=n)
     device = split.labels.device
     draw = random_stream(seed, device)
     rows = torch.arange(n, device=device) % len(split)

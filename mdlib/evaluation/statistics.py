@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from mdlib.checks import check_whole, need
+from mdlib.checks import check_not_negative, check_whole, need
 
 WORDS = ("better", "worse", "equivalent", "undecided")
 
@@ -65,9 +65,7 @@ def interval(values, confidence: float = 0.95) -> Interval:
     return _student(d.mean(), error, len(d) - 1, len(d), confidence)
 
 
-def paired(
-    rows: pd.DataFrame, a: str, b: str, column: str, by: str = "method", confidence: float = 0.95
-) -> Interval | None:
+def paired(rows: pd.DataFrame, a: str, b: str, column: str, by: str = "method") -> Interval | None:
     """The interval of a − b in `column`, paired by seed; None where no seed has both.
 
     `rows` has the columns `by`, in which a and b stand, and "seed". Raises ValueError where a or b
@@ -84,14 +82,14 @@ def paired(
     x, y = of[a].align(of[b], join="inner")
     if x.empty:
         return None
-    found = interval(x - y, confidence)
+    found = interval(x - y)
     together = len(x) > 2 and x.std() > 0 and y.std() > 0
     r = float(np.corrcoef(x, y)[0, 1]) if together else math.nan
-    return Interval(found.mean, found.low, found.high, found.n, found.p, r)
+    return replace(found, correlation=r)
 
 
 def unpaired(
-    rows: pd.DataFrame, a: str, b: str, column: str, by: str = "method", confidence: float = 0.95
+    rows: pd.DataFrame, a: str, b: str, column: str, by: str = "method"
 ) -> Interval | None:
     """The interval of a − b in `column`, as of two samples (Welch); None where one has no values.
 
@@ -104,10 +102,10 @@ def unpaired(
     x, y = _sample(a, x), _sample(b, y)
     n = len(x) + len(y)
     if min(len(x), len(y)) == 1:
-        return _student(x.mean() - y.mean(), math.inf, 0, n, confidence)
+        return _student(x.mean() - y.mean(), math.inf, 0, n)
     parts = np.array([x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)])
     freedom = _satterthwaite(parts, [len(x) - 1, len(y) - 1])
-    return _student(x.mean() - y.mean(), parts.sum() ** 0.5, freedom, n, confidence)
+    return _student(x.mean() - y.mean(), parts.sum() ** 0.5, freedom, n)
 
 
 def bootstrap(
@@ -200,7 +198,7 @@ def verdict(found: Interval | None, margin: float = 0.0) -> str:
     2.5 % each. Without a margin nothing is ever equivalent: not to see a difference is not to see
     that there is none.
     """
-    need(0 <= margin < math.inf, f"margin={margin}: expected 0 or a finite number above it")
+    check_not_negative(margin=margin)
     if found is None:
         return "undecided"
     if margin and -margin < found.low and found.high < margin:
@@ -262,7 +260,9 @@ def tally(found: pd.DataFrame, by: str | list[str] = "column") -> pd.DataFrame:
     return pd.concat(counts, axis=1)
 
 
-def _student(mean: float, error: float, freedom: float, n: int, confidence: float) -> Interval:
+def _student(
+    mean: float, error: float, freedom: float, n: int, confidence: float = 0.95
+) -> Interval:
     """mean ± t · error. No error known (infinite): all numbers, and p = 1."""
     from scipy.stats import t
 

@@ -5,22 +5,19 @@ Each function draws and returns nothing, so that a cell may end on it; `plt.gcf(
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-import torch
-from PIL import Image
 from torch import Tensor
 
 from mdlib import methods
 from mdlib.checks import need
 from mdlib.evaluation.statistics import Interval
 from mdlib.figures import tables
+from mdlib.figures.pictures import as_text as as_text  # a chapter finds it here
 
 
 class OfMethods(Mapping[str, str]):
@@ -96,8 +93,8 @@ def image_grid(
     many as rows and columns (else ValueError)."""
     rows, columns, _, height, width = images.shape
     for labels, count, what in [(row_labels, rows, "row"), (column_labels, columns, "column")]:
-        fit = labels is None or len(labels) == count
-        need(fit, f"{len(labels or ())} {what} labels for {count} {what}s of images")
+        if labels is not None:
+            need(len(labels) == count, f"{len(labels)} {what} labels for {count} {what}s of images")
     pad = 2
     images = images.cpu().numpy()
     images = images / 255 if images.dtype == np.uint8 else images
@@ -116,29 +113,6 @@ def image_grid(
         axes.set_xticks((np.arange(columns) + 0.5) * (width + 2 * pad), column_labels)
         axes.xaxis.tick_top()
     axes.tick_params(length=0)
-
-
-_PNG = "data:image/png;base64,"
-
-
-def as_text(images: Tensor) -> str:
-    """Grey square images [N, 1, S, S] in [0, 1], side by side, as a PNG of 8 bits that a cell of a
-    table holds: text that a browser takes for an address. ValueError for other shapes or values."""
-    shape, inside = tuple(images.shape), bool(((images >= 0) & (images <= 1)).all())
-    fits = inside and len(shape) == 4 and shape[1:] == (1, shape[2], shape[2])
-    need(fits, f"images {shape}: expected [N, 1, S, S], with values from 0 to 1")
-    strip = (255 * images).round().to(torch.uint8).cpu()[:, 0].transpose(0, 1).flatten(1)
-    file = io.BytesIO()
-    Image.fromarray(strip.numpy()).save(file, "PNG", optimize=True)
-    return _PNG + base64.b64encode(file.getvalue()).decode()
-
-
-def from_text(text: str) -> Tensor:
-    """The images uint8 [N, 1, S, S] of `as_text`. ValueError for a text that is not from there."""
-    need(text.startswith(_PNG), f"{text[:40]!r}: a picture's text begins with {_PNG!r}")
-    with Image.open(io.BytesIO(base64.b64decode(text.removeprefix(_PNG)))) as png:
-        strip = torch.from_numpy(np.array(png))
-    return torch.stack(strip.split(len(strip), 1))[:, None]
 
 
 def matrices(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pandas.io.formats.style import Styler
 
-LARGE = 1e5  # from here on numbers are written with a power of ten …
+_LARGE = 1e5  # from here on numbers are written with a power of ten …
 _FINEST = 6  # … as they are if this many decimals do not show them
 
 
@@ -175,7 +175,7 @@ def plus_minus(mean: float, std: float = math.nan) -> str:
     if std <= 1e-12 * abs(mean):  # of equal values, but for rounding
         return f"{number(mean)} ± 0"
     decimals = max(3, 1 - math.floor(math.log10(std)))
-    if max(abs(mean), std) >= LARGE or decimals > _FINEST:
+    if max(abs(mean), std) >= _LARGE or decimals > _FINEST:
         return f"{mean:.4g} ± {std:.2g}"
     return f"{mean:.{decimals}f} ± {std:.{decimals}f}"
 
@@ -185,6 +185,6 @@ def number(value: float) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{abs(value) and value:.0f}"
     decimals = max(3, 2 - math.floor(math.log10(abs(value))))
-    if abs(value) >= LARGE or decimals > _FINEST:
+    if abs(value) >= _LARGE or decimals > _FINEST:
         return f"{value:.4g}"
     return f"{value:.{decimals}f}"

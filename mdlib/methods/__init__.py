@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from mdlib.checks import check_options, defaults
@@ -19,7 +18,7 @@ from mdlib.registry import Registry, seeded
 if TYPE_CHECKING:
     from mdlib.methods.base import Method
 
-REGISTRY: Registry[str] = Registry(
+REGISTRY: Registry[type[Method]] = Registry(
     "method",
     {
         "vae": "mdlib.methods.vae:VAE",
@@ -61,8 +60,7 @@ def names() -> list[str]:
 
 def find(name: str) -> type[Method]:
     """The class of that name, imported now; ValueError for an unknown one."""
-    module, _, attribute = REGISTRY[name].partition(":")
-    return getattr(import_module(module), attribute)
+    return REGISTRY[name]
 
 
 def create(
@@ -73,6 +71,7 @@ def create(
     `seed` decides the initial weights and touches no global random state. Raises ValueError for an
     unknown method or option, naming the valid ones, and for an option out of its range.
     """
+    REGISTRY.check_counted(name)
     cls = find(name)
     valid = _options(cls)
     check_options(f"option of method {name!r}", valid, options)

@@ -17,7 +17,7 @@ from mdlib.types import Loss, NotNegative
 from mdlib.views import BINARY, COLUMNS, PERIODS, circular, style
 
 _Trunk = Literal["shared", "separate"]
-COLOUR = ("brightness", "contrast", "saturation", "hue")
+_COLOUR = ("brightness", "contrast", "saturation", "hue")
 
 
 class DifferencePredictor(nn.Module):
@@ -122,4 +122,4 @@ class AugSelf(BYOL):
 
 def _augmentation(column: str) -> str:
     first = column.split()[0]
-    return "colour" if first in COLOUR else first
+    return "colour" if first in _COLOUR else first

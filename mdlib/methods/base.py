@@ -103,7 +103,8 @@ class Method(nn.Module):
         check_whole(1, batch_size=batch_size)
         device = next(self.parameters()).device
         for batch in images.split(batch_size):
-            yield _as_float(batch.to(device))
+            batch = batch.to(device)
+            yield batch.float().div_(255) if batch.dtype == torch.uint8 else batch
 
     @contextmanager
     def evaluating(self) -> Generator[None]:
@@ -114,11 +115,6 @@ class Method(nn.Module):
             yield
         finally:
             self.train(training)
-
-
-def _as_float(images: Tensor) -> Tensor:
-    """Images as float32 in [0, 1], whether they come as uint8 or are so already."""
-    return images.float().div_(255) if images.dtype == torch.uint8 else images
 
 
 def with_own_group(method: Method, parts: list[nn.Module], **settings: object) -> list[dict]:

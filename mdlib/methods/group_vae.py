@@ -57,12 +57,12 @@ class GroupVAE(TwoPartVAE):
         """Mean and log-variance of q(c, sʲ|x¹ … xᴶ), from those of each view; [B, J, D] each."""
         (content, style), (content_log, style_log) = self.parts(mean), self.parts(log_variance)
         content, content_log = self.pool(content, content_log)
-        return shared(content, style), shared(content_log, style_log)
+        return _shared(content, style), _shared(content_log, style_log)
 
     def draw(self, mean: Tensor, log_variance: Tensor, generator: Generator | None) -> Tensor:
         mean, log_variance = self.group_posterior(mean, log_variance)
         content, style = self.parts(torch.empty_like(mean).normal_(generator=generator))
-        noise = shared(content[:, :1], style)  # one draw of c for all views
+        noise = _shared(content[:, :1], style)  # one draw of c for all views
         return mean + (0.5 * log_variance).exp() * noise
 
     def regularisers(self, q: Posterior, z: Tensor, generator: Generator | None) -> Terms:
@@ -74,6 +74,6 @@ class GroupVAE(TwoPartVAE):
         }
 
 
-def shared(content: Tensor, style: Tensor) -> Tensor:
+def _shared(content: Tensor, style: Tensor) -> Tensor:
     """Codes [B, J, D] of one content [B, 1, content_dim] and J styles [B, J, style_dim]."""
     return torch.cat([content.expand(-1, style.shape[1], -1), style], dim=-1)

@@ -83,18 +83,18 @@ class PartitionedVAE(TwoPartVAE):
         share = 1 / q.mean.shape[1]  # of a view in what counts once a group
         posteriors = list(zip(content.unbind(1), content_log.unbind(1), strict=True))
         styles = style.unbind(1)
+
+        def too_near(a: Tensor, b: Tensor) -> Tensor:
+            return F.relu(self.repel_margin - (a - b).square().sum(1))
+
         alignment = over_pairs(lambda a, b: losses.gaussian_kl_between(*a, *b), *[posteriors] * 2)
         return {
             "content_kl": losses.gaussian_kl(content, content_log).mean()
             * (share if self.content_kl == "group" else 1),
             "style_kl": losses.gaussian_kl(style, style_log).mean(),
             "alignment": share * alignment,
-            "repulsion": share * over_pairs(self.too_near, styles, styles),
+            "repulsion": share * over_pairs(too_near, styles, styles),
         }
-
-    def too_near(self, style: Tensor, other: Tensor) -> Tensor:
-        """By how much the squared distance of styles [B, style_dim] is below the margin, [B]."""
-        return F.relu(self.repel_margin - (style - other).square().sum(1))
 
     def after_step(self, step: int, steps: int) -> None:
         if self.warmup:

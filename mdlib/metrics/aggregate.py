@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-SMOOTH = 1e-11  # keeps log 0 away; the value of the released code
+_SMOOTH = 1e-11  # keeps log 0 away; the value of the released code
 
 
 def disentanglement(importance: Float[Tensor, "d k"]) -> tuple[float, Float[Tensor, " d"]]:
@@ -29,7 +29,7 @@ def disentanglement(importance: Float[Tensor, "d k"]) -> tuple[float, Float[Tens
     if columns == 1:  # the limit: whatever there is goes to the only column
         per_row = (mass > 0).double()
     else:
-        smooth = importance + SMOOTH
+        smooth = importance + _SMOOTH
         share = smooth / smooth.sum(1, keepdim=True)
         per_row = (1 + torch.xlogy(share, share).sum(1) / math.log(columns)).clamp(0, 1)
     weight = mass / mass.sum() if mass.sum() > 0 else torch.full_like(mass, 1 / len(mass))

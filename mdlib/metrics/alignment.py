@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mdlib.checks import check_whole
-from mdlib.evaluation.probes import standardise
+from mdlib.evaluation.inputs import standardise
 from mdlib.metrics.aggregate import completeness, disentanglement, gap, modular, per_factor
 from mdlib.metrics.information import information
 from mdlib.metrics.inputs import Score, checked_codes

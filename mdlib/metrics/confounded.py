@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mdlib.checks import check_whole, need
+from mdlib.checks import check_each, check_whole, need
 from mdlib.metrics.inputs import Score, checked_codes, checked_factors
 from mdlib.metrics.robustness import irs
 from mdlib.types import Values
@@ -113,7 +113,11 @@ def cg(
     as there, and where `read` gives other shapes or too few values.
     """
     given = checked_codes(codes)
-    labels = _whole(checked_factors(given, factors))
+    values = checked_factors(given, factors)
+    why = "they say which of a classifier's probabilities is that of the true value"
+    whole = (values == values.round()) & (values >= 0)
+    check_each("factors", values, whole, f"whole numbers from 0: {why}")
+    labels = values.long()
     parts = uc(given, factors, owned, bins=bins, quantile=quantile)
     low, high = given.amin(0), given.amax(0)
     far = torch.where(given - low > high - given, low, high)
@@ -136,17 +140,6 @@ def cg(
         read=before.mean(0).cpu(),
         sets=parts.sets,
     )
-
-
-def _whole(factors: Tensor) -> Int[Tensor, "n k"]:
-    wrong = ((factors != factors.round()) | (factors < 0)).nonzero()
-    where = wrong[0].tolist() if len(wrong) else None
-    need(
-        where is None,
-        f"factors hold {where and factors[tuple(where)].item()} at {where}, expected whole numbers "
-        "from 0: they say which of a classifier's probabilities is that of the true value",
-    )
-    return factors.long()
 
 
 def _truth(probabilities: Sequence[Tensor], labels: Int[Tensor, "n k"]) -> Tensor:

@@ -16,13 +16,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mdlib.checks import check_one_of, check_whole, need
+from mdlib.evaluation.inputs import standardise
 from mdlib.evaluation.logistic import logistic_regression
-from mdlib.evaluation.probes import standardise
 from mdlib.metrics.aggregate import completeness, disentanglement, gap
 from mdlib.metrics.alignment import GapScore
 from mdlib.metrics.inputs import Score, checked_codes, checked_factors, checked_split
 from mdlib.metrics.trees import Boosted, boost
-from mdlib.registry import random_stream
 from mdlib.types import Values
 
 Test = tuple[Values, Values]
@@ -120,11 +119,10 @@ def dci(
     kind a table. (HistGradientBoostingClassifier won't do: it knows no importances.)
     ValueError for a single factor, NaN, continuous factors, a factor with one value.
     """
-    fits = {"exact": _exact, "binned": _binned}
-    check_one_of(tuple(fits), trees=trees)
+    check_one_of(("exact", "binned"), trees=trees)
     codes, labels, new, truth = checked_split(codes, factors, test, seed, least_factors=2)
-    columns = zip(labels.T, truth.T, strict=True)
-    fitted = [fits[trees](codes, v, new, w, seed) for v, w in columns]
+    fit = _exact if trees == "exact" else boost
+    fitted = [fit(codes, v, new, w, seed) for v, w in zip(labels.T, truth.T, strict=True)]
     importance = torch.stack([one.importance for one in fitted], 1)
     score, per_code = disentanglement(importance)
     complete, per_factor = completeness(importance)
@@ -149,10 +147,6 @@ def _exact(codes: Tensor, labels: Tensor, new: Tensor, truth: Tensor, seed: int)
     model = GradientBoostingClassifier(random_state=seed).fit(x, y)
     importance = torch.from_numpy(model.feature_importances_).abs()
     return Boosted(importance, float(model.score(x, y)), float(model.score(x_new, y_new)))
-
-
-def _binned(codes: Tensor, labels: Tensor, new: Tensor, truth: Tensor, seed: int) -> Boosted:
-    return boost(codes, labels, new, truth, random_stream(seed))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mdlib.checks import check_one_of, check_whole, need
-from mdlib.evaluation.probes import TARGET_PROBES, standardise
+from mdlib.evaluation.inputs import standardise
+from mdlib.evaluation.probes import TARGET_PROBES
 from mdlib.metrics.alignment import random_rotation
 from mdlib.metrics.inputs import Score, checked_codes, checked_factors
 from mdlib.registry import random_stream

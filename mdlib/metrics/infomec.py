@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mdlib.evaluation.probes import standardise
+from mdlib.evaluation.inputs import standardise
 from mdlib.metrics.aggregate import peak
 from mdlib.metrics.information import information
 from mdlib.metrics.inputs import Score, checked_codes, checked_labels
 from mdlib.types import Values
 
-ACTIVE = 1 / 20  # of the widest code's range: what spans no more is pruned
+_ACTIVE = 1 / 20  # of the widest code's range: what spans no more is pruned
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,7 +58,7 @@ def infomec(codes: Values, factors: Values, bins: int = 20) -> InfoMECScore:
     given = information(codes, factors, bins, least_factors=2)
     codes = checked_codes(codes)
     reach = codes.amax(0) - codes.amin(0)
-    active = ((reach > ACTIVE * reach.max()) | (reach.max() == 0)).cpu()
+    active = ((reach > _ACTIVE * reach.max()) | (reach.max() == 0)).cpu()
     matrix = given.matrix / given.entropies
     per_code, per_factor = peak(matrix[active]), peak(matrix[active].T)
     (standard,) = standardise(codes.double())

@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
-from mdlib.metrics.inputs import checked_bins, checked_codes, checked_labels
+from mdlib.checks import check_whole
+from mdlib.metrics.inputs import checked_codes, checked_labels
 from mdlib.types import Values
 
 CELLS = 2**19  # counted at once: small enough for a processor's cache
-ROUNDING = 1e-12  # what dead codes leave in nats, of either sign
+MOST_BINS = 2**16
+_ROUNDING = 1e-12  # what dead codes leave in nats, of either sign
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +60,13 @@ def information(
     """All that scores take from binned codes; ValueError for fewer codes or factors than needed."""
     codes = checked_codes(codes, least=least_codes)
     labels = checked_labels(codes, factors, least=least_factors).T.to(torch.int32).contiguous()
-    checked_bins(bins)
+    check_whole(2, MOST_BINS, bins=bins)
     n, values = len(codes), int(labels.max()) + 1
     tables = len(labels) * max(n, bins * values)  # cells a code, whichever is more
     at_once = max(1, CELLS // tables)
     matrix, occupied = [], []
     for columns in codes.split(at_once, dim=1):
-        counts = joint_counts(binned(columns.T.contiguous(), bins), labels, bins, values)
+        counts = _joint_counts(binned(columns.T.contiguous(), bins), labels, bins, values)
         matrix.append(plug_in(counts, n).cpu())
         occupied.append((counts[:, 0].sum(2) > 0).sum(1).cpu())
     by_value = torch.stack([row.bincount(minlength=values) for row in labels]).cpu()
@@ -91,7 +93,7 @@ def binned(rows: Float[Tensor, "d n"], bins: int) -> Int[Tensor, "d n"]:
     return ((rows - low) / width * bins + slack).to(torch.int32).clamp_(max=bins - 1)
 
 
-def joint_counts(
+def _joint_counts(
     bin_of: Int[Tensor, "d n"], labels: Int[Tensor, "k n"], bins: int, values: int
 ) -> Int[Tensor, "d k {bins} {values}"]:
     """How often code i is in bin b while factor j has value v: int64 [D, K, bins, values].
@@ -117,4 +119,4 @@ def plug_in(counts: Num[Tensor, "*tables rows columns"], n: int) -> Float[Tensor
 
     joint = entropy(counts.flatten(-2))
     found = entropy(counts.sum(-1)) + entropy(counts.sum(-2)) - joint
-    return torch.where(found < ROUNDING, 0.0, found)
+    return torch.where(found < _ROUNDING, 0.0, found)

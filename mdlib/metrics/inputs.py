@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mdlib.checks import as_tensor, check_whole, checked_finite, need
+from mdlib.checks import as_tensor, check_each, check_finite, need
 from mdlib.evaluation.inputs import as_codes
 from mdlib.registry import random_stream
 from mdlib.types import Values
@@ -55,7 +55,7 @@ def checked_factors(
         f"{name} have {factors.shape[1]} column, expected at least {least}: a code can't mix up "
         "a single factor",
     )
-    checked_finite(name, factors)
+    check_finite(name, factors)
     constant = (factors == factors[:1]).all(0).nonzero()[:, 0].tolist()
     need(
         not constant,
@@ -113,18 +113,8 @@ def checked_split(
     return parts
 
 
-def checked_bins(bins: int) -> None:
-    check_whole(2, bins=bins)
-    need(bins <= 2**16, f"bins={bins}: expected at most {2**16}")
-
-
 def _as_labels(factors: Tensor) -> Tensor:
-    fractions = (factors != factors.round()).nonzero()
-    where = fractions[0].tolist() if len(fractions) else None
-    need(
-        where is None,
-        f"factors hold {where and factors[tuple(where)].item()} at {where}, expected discrete "
-        "values: number them with numpy.unique(column, return_inverse=True), or bin them first",
-    )
+    cure = "number them with numpy.unique(column, return_inverse=True), or bin them first"
+    check_each("factors", factors, factors == factors.round(), f"discrete values: {cure}")
     columns = [column.unique(return_inverse=True)[1] for column in factors.T]
     return torch.stack(columns, 1)

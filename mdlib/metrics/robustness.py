@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mdlib.checks import need
-from mdlib.metrics.information import binned
-from mdlib.metrics.inputs import Score, checked_bins, checked_codes, checked_factors
+from mdlib.checks import check_whole, need
+from mdlib.metrics.information import MOST_BINS, binned
+from mdlib.metrics.inputs import Score, checked_codes, checked_factors
 from mdlib.types import Values
 
 
@@ -39,7 +39,7 @@ def irs(codes: Values, factors: Values, bins: int = 20, quantile: float = 0.99) 
     """
     codes = checked_codes(codes).double()
     factors = checked_factors(codes, factors)
-    checked_bins(bins)
+    check_whole(2, MOST_BINS, bins=bins)
     need(0 < quantile <= 1, f"quantile is {quantile}, expected one in (0, 1]")
     constant = (codes == codes[:1]).all(0)
     reach = torch.where(constant, 0.0, (codes - codes.mean(0)).abs().amax(0))

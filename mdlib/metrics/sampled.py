@@ -19,7 +19,7 @@ from mdlib.metrics.inputs import Score, checked_codes, checked_labels
 from mdlib.registry import random_stream
 from mdlib.types import Values
 
-CALL = 2**14  # samples asked of a sampler at once, and so images that one may have to encode
+_CALL = 2**14  # samples asked of a sampler at once, and so images that one may have to encode
 
 
 class Sampler(Protocol):
@@ -96,7 +96,7 @@ def beta_vae(
             pairs = sampler(factor, count * batch, 2, draw)
             return (pairs[:, 0] - pairs[:, 1]).abs_().reshape(count, batch, -1).mean(1)
 
-        return _by_factor(differences, sampler.factors, count, max(1, CALL // (2 * batch)), draw)
+        return _by_factor(differences, sampler.factors, count, max(1, _CALL // (2 * batch)), draw)
 
     x, y = sample(points)
     new, truth = sample(test_points)
@@ -151,7 +151,7 @@ def factor_vae(
     check_whole(2, batch=batch, variance_samples=variance_samples)
     _several_factors(sampler)
     draw = random_stream(seed)
-    calls = [CALL] * (variance_samples // CALL) + [variance_samples % CALL]
+    calls = [_CALL] * (variance_samples // _CALL) + [variance_samples % _CALL]
     samples = torch.cat([sampler(None, 1, size, draw) for size in calls if size], 1)
     variance = _variance(samples)[0]
     active = ((variance.sqrt() >= threshold) & (variance > 0)).nonzero()[:, 0]
@@ -165,7 +165,7 @@ def factor_vae(
             within = _variance(sampler(factor, count, batch, draw))
             return (within[:, active] / variance[active]).argmin(1)
 
-        code, factor = _by_factor(steadiest, k, number, max(1, CALL // batch), draw)
+        code, factor = _by_factor(steadiest, k, number, max(1, _CALL // batch), draw)
         return (factor * a + code).bincount(minlength=k * a).reshape(k, a).cpu()
 
     counted, tested = count(votes), count(test_votes)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from mdlib.checks import unknown
+from mdlib.checks import check_known
 from mdlib.metrics.alignment import med, mig, modularity, rotation_null
 from mdlib.metrics.fitted import (
     PredictionScore,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas
 
 TREES_UP_TO = 64  # codes: beyond them trees take minutes on a CPU
-BATCHES, PAIRS = 10, 500  # of HFS: samples, and codes in each
+_BATCHES, _PAIRS = 10, 500  # of HFS: samples, and codes in each
 
 
 def evaluate(
@@ -86,13 +86,12 @@ def evaluate(
         "irs": lambda: irs(codes, factors, bins),
         "beta_vae": lambda: beta_vae(Rows(codes, factors), seed=seed),
         "factor_vae": lambda: factor_vae(Rows(codes, factors), seed=seed),
-        "hfs": lambda: hfs(codes, batches=BATCHES, pairs=PAIRS, seed=seed),
+        "hfs": lambda: hfs(codes, batches=_BATCHES, pairs=_PAIRS, seed=seed),
         "gaussian_total_correlation": lambda: gaussian_total_correlation(codes),
         "wasserstein": lambda: wasserstein(codes),
     }
     for name in metrics or ():
-        if name not in table:
-            raise ValueError(unknown("metric", name, table))
+        check_known("metric", name, table)
     left_out = _left_out(table, given.shape[1], values.shape[1])
     chosen = metrics or [name for name in table if name not in left_out]
     rows = {name: _row(table[name]()) for name in chosen}

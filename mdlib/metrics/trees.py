@@ -17,10 +17,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, one_hot
 
-STAGES, DEPTH, RATE = 100, 3, 0.1
+from mdlib.registry import random_stream
+
+_STAGES, _DEPTH, _RATE = 100, 3, 0.1
 BINS = 1024
-CELLS = 2**22  # the largest histogram held at once: classes × nodes × features × bins
-PURE = 2.2e-16  # the variance below which scikit-learn splits no node
+_CELLS = 2**22  # the largest histogram held at once: classes × nodes × features × bins
+_PURE = 2.2e-16  # the variance below which scikit-learn splits no node
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +34,13 @@ class Boosted:
     test: float
 
 
-def boost(
-    codes: Tensor, labels: Tensor, new: Tensor, truth: Tensor, draw: torch.Generator
-) -> Boosted:
+def boost(codes: Tensor, labels: Tensor, new: Tensor, truth: Tensor, seed: int) -> Boosted:
     """Fit on codes [N, D], labels [N] (0 … V − 1, each present); test on `new` [M, D], `truth` [M].
 
-    `draw` breaks ties between features. If no tree finds a split the importance is 0.
+    `seed` breaks ties between features. If no tree finds a split the importance is 0.
     """
-    cuts = _cuts(codes)
-    features = Features(_bin(codes, cuts))
+    cuts, draw = _cuts(codes), random_stream(seed)
+    features = _Features(_bin(codes, cuts))
     new = _bin(new, cuts)
     n, classes = len(labels), int(labels.max()) + 1
     prior = labels.bincount().double() / n
@@ -52,10 +52,10 @@ def boost(
         raw = prior.log().expand(n, classes).clone()
     raw_new = raw[:1].expand(len(new), -1).clone()
     newton = (classes - 1) / classes if classes > 2 else 1.0  # Friedman's factor
-    at_once = max(1, CELLS // (2 ** (DEPTH - 1) * features.cells))
+    at_once = max(1, _CELLS // (2 ** (_DEPTH - 1) * features.cells))
 
     importance = torch.zeros(codes.shape[1]).to(raw)
-    for _ in range(STAGES):
+    for _ in range(_STAGES):
         residual = target - (raw.sigmoid() if classes == 2 else raw.softmax(1))
         for trees in torch.arange(raw.shape[1], device=raw.device).split(at_once):
             part = residual[:, trees]
@@ -63,8 +63,8 @@ def boost(
             importance += gains
             slope, curvature = _by_node(leaf, part), _by_node(leaf, part.abs() * (1 - part.abs()))
             value = newton * torch.where(curvature < 1e-150, 0.0, slope / curvature)
-            raw[:, trees] += RATE * value.gather(0, leaf)
-            raw_new[:, trees] += RATE * value.gather(0, leaf_new)
+            raw[:, trees] += _RATE * value.gather(0, leaf)
+            raw_new[:, trees] += _RATE * value.gather(0, leaf_new)
 
     def accuracy(raw: Tensor, labels: Tensor) -> float:
         predicted = (raw[:, 0] >= 0).long() if classes == 2 else raw.argmax(1)
@@ -75,7 +75,7 @@ def boost(
     return Boosted(importance.cpu(), accuracy(raw, labels), accuracy(raw_new, truth))
 
 
-class Features:
+class _Features:
     """Binned features [N, D], and for each (feature, bin) the list of samples in it."""
 
     def __init__(self, bin_of: Tensor):
@@ -94,18 +94,18 @@ class Features:
 
 
 def _grow(
-    features: Features, residual: Tensor, new: Tensor, draw: torch.Generator
+    features: _Features, residual: Tensor, new: Tensor, draw: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One tree a column of `residual` [N, T]: leaves [N, T], leaves of `new`, gains [D].
 
-    Leaves are numbered 0 … 2^DEPTH − 1; gains are the decrease of the mean squared residual that
+    Leaves are numbered 0 … 2^_DEPTH − 1; gains are the decrease of the mean squared residual that
     each feature brought. A node without a good split hands all its samples to its left child.
     """
     n, trees = residual.shape
     node = torch.zeros(n, trees, dtype=torch.int64, device=residual.device)
     node_new = node.new_zeros(len(new), trees)
     gains = residual.new_zeros(features.bin_of.shape[1])
-    for level in range(DEPTH):
+    for level in range(_DEPTH):
         nodes = 2**level
         inside = one_hot(node, nodes)  # [N, T, nodes]
         counts = features.histograms(inside.flatten(1))
@@ -117,7 +117,7 @@ def _grow(
             for t in (torch.ones_like(residual), residual, residual.square())
         )
         variance = squares / size.clamp(min=1) - (total / size.clamp(min=1)).square()
-        split = (gain >= 0) & (variance > PURE)
+        split = (gain >= 0) & (variance > _PURE)
         gains.index_add_(0, feature[split], gain[split].double() / n)
         cut = torch.where(split, cut, features.bins)
         feature, cut = (t.reshape(trees, nodes).T for t in (feature, cut))
@@ -134,7 +134,7 @@ def _best_split(
     """(gain, feature, last bin on the left) of each histogram [T, D, bins]; no split: gain −1.
 
     The gain is the decrease of the summed squared residual: with q = S_l − S·n_l/n, which is 0 to
-    rounding where both sides have equal means, q²·n/(n_l·n_r). Features of equal gain, as
+    rounding where both sides have equal means, q²·n/(n_l·n_r). _Features of equal gain, as
     duplicates have, are drawn from at random.
     """
     total, size = (h[:, :1].sum(2, keepdim=True) for h in (sums, counts))  # [T, 1, 1]
@@ -154,7 +154,7 @@ def _best_split(
     return top, feature, (cut[:, 0] + last) // 2
 
 
-def _by_node(node: Tensor, values: Tensor, nodes: int = 2**DEPTH) -> Tensor:
+def _by_node(node: Tensor, values: Tensor, nodes: int = 2**_DEPTH) -> Tensor:
     """Sums of values [N, T] over the samples at each node [N, T], [nodes, T]."""
     return values.new_zeros(nodes, values.shape[1]).scatter_add_(0, node, values)
 

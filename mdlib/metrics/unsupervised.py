@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mdlib.checks import as_tensor, check_above_zero, check_one_of, need
-from mdlib.evaluation.probes import standardise
+from mdlib.evaluation.inputs import standardise
 from mdlib.metrics.inputs import Score, checked_codes
 from mdlib.types import Values
 

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from mdlib.checks import (
+    check_known,
     check_one_of,
     check_options,
     check_seed,
     check_whole,
     defaults,
     need,
-    unknown,
 )
 from mdlib.devices import pick_device
 from mdlib.evaluation.inputs import standardise
@@ -38,12 +38,12 @@ METHODS = (*ESTIMATORS, *CLASSICAL)
 _TRANSFORMS = ("none", "normal-scores")
 _NEAR_CEILING = 1.5  # nats. At 4 nats and K = 64, InfoNCE's best is 3.07, and 1.09 below log K
 _STAYS = 0.05, 0.1  # what half the rows or steps may change: nats, or a part of the value
-SHAPES = {  # small: a few thousand rows do not feed more, and the dear one has B² pairs to see
+_SHAPES = {  # small: a few thousand rows do not feed more, and the dear one has B² pairs to see
     "separable": {"hidden": 64, "layers": 2},
     "concatenated": {"hidden": 16, "layers": 2},
 }
 _BLOCKS = 10  # of the jackknife
-CHECK_EVERY = 50  # steps between two looks at the pairs that choose when to stop …
+_CHECK_EVERY = 50  # steps between two looks at the pairs that choose when to stop …
 _CHECK_ROWS = 512  # … of which so many are enough: a look costs the square of them
 
 
@@ -145,8 +145,7 @@ def estimate(
             nearly constant, so that most methods see little of it.
     """
     check_one_of(_TRANSFORMS, transform=transform)
-    if method not in METHODS:
-        raise ValueError(unknown("method", method, METHODS))
+    check_known("method", method, METHODS)
     check_options(f"option of {method}", defaults(CLASSICAL.get(method, _climb)), options)
     x, y = checked_pair(x, y, 2 * _BLOCKS if method in CLASSICAL else 40, method)
     if transform == "none":
@@ -188,8 +187,7 @@ def climb(
     need(not isinstance(methods, str), f"methods={methods!r}: expected a list of names")
     need(len(set(methods)) == len(methods), f"methods={list(methods)}: one is there twice")
     for method in methods:
-        if method not in ESTIMATORS:
-            raise ValueError(unknown("neural method", method, ESTIMATORS))
+        check_known("neural method", method, ESTIMATORS)
         check_options(f"option of {method}", defaults(_climb), options)
     x, y = _transformed(*checked_pair(x, y, 40, ", ".join(methods)), transform)
     return _climb(list(methods), x, y, check, seed, pick_device(str(device)), **options)
@@ -269,7 +267,7 @@ def _climb(
     check_whole(2, batch_size=batch_size)
     check_seed(seed)
     critic, members = _suitable(critic, methods), len(methods) * repeats
-    shape = SHAPES.get(critic, {}) | dict(critic_options or {})
+    shape = _SHAPES.get(critic, {}) | dict(critic_options or {})
 
     n, draw = len(x), random_stream(seed)
     rows = torch.stack([torch.randperm(n, generator=draw) for _ in range(repeats)])
@@ -288,12 +286,12 @@ def _climb(
         ascent, best = Ascent(network, methods, repeats, lr), _Best(network, members)
         batches, size = torch.Generator(), min(batch_size, train.shape[1])
         batches.set_state(state)  # every pass sees the same draws
-        halfway, middle = None, steps // 2 // CHECK_EVERY * CHECK_EVERY
+        halfway, middle = None, steps // 2 // _CHECK_EVERY * _CHECK_EVERY
         for step in range(1, steps + 1):
             drawn = torch.randint(train.shape[1], (repeats, size), generator=batches)
             batch = train.gather(1, drawn.to(device))
             ascent.step(x[split, batch], y[split, batch])
-            if step % CHECK_EVERY == 0 or step == steps:
+            if step % _CHECK_EVERY == 0 or step == steps:
                 best.offer(ascent.values(x[split, held], y[split, held], objective=True).flatten())
             if check and step == middle:
                 halfway = [weight.clone() for weight in best.kept]

@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mdlib.checks import check_above_zero, need
+from mdlib.checks import check_above_zero, check_not_negative, check_share, check_whole, need
 from mdlib.evaluation.logistic import logistic_regression
 from mdlib.mi import bounds, critics
 from mdlib.mi.pairs import SameClass, score_matrix_from_posteriors
@@ -169,8 +169,8 @@ def fano(error: float, guess_entropy: float, classes: int) -> float:
     H(Ĉ) − h(2 P_e) − 2 P_e log(M − 1) for a guess Ĉ with error P_e, where 2 P_e ≤ 1 − 1/M: two
     guesses of one class differ with probability at most 2 P_e, and Fano's inequality.
     """
-    need(0 <= error <= 1, f"error={error}: expected a share, 0 to 1")
-    need(classes >= 2, f"classes={classes}: expected 2 or more")
+    check_share(error=error)
+    check_whole(2, classes=classes)
     q = 2 * error
     if q > 1 - 1 / classes:
         return 0.0
@@ -183,7 +183,7 @@ def fano(error: float, guess_entropy: float, classes: int) -> float:
 
 def views_of_strength(strength: float | int) -> Views:
     """Random views: 0 is the image itself, 1 is usual, 3 leaves little."""
-    need(strength >= 0, f"strength={strength}: expected 0 or more")
+    check_not_negative(strength=strength)
     if strength == 0:
         return Views()
     return Views(

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from mdlib.checks import as_tensor, need
+from mdlib.checks import as_tensor, check_finite, need
 
 _LARGEST = 1e100  # of a column's spread: sums of squares must stay numbers, and not become 0
 
@@ -50,13 +50,7 @@ def _floating(values: Tensor) -> torch.dtype:
 
 
 def _check_values(name: str, values: Tensor) -> None:
-    bad = (~values.isfinite()).nonzero()
-    if len(bad):
-        row, column = bad[0].tolist()
-        raise ValueError(
-            f"{name} holds {values[row, column].item()} in row {row}, column {column}, expected "
-            "finite values: look for what diverged before, or leave that pair out of both arrays"
-        )
+    check_finite(name, values, "leave that pair out of both arrays")
     spread = (values.double() - values[0].double()).abs().amax(0)
     far = ((spread > 0) & ((spread < 1 / _LARGEST) | (spread > _LARGEST))).nonzero()
     if len(far):

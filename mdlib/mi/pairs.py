@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from mdlib import data
-from mdlib.checks import unknown
+from mdlib.checks import check_known, check_whole
 from mdlib.mi.tasks import LOG_2, Task, checked_device
 
 # --- closed forms for same-class pairs ------------------------------------------------------------
@@ -77,8 +77,7 @@ def optimal_nt_xent(classes: int, pairs: int) -> float:
 
 def _mean_log_ties(classes: int, pairs: int, views: int) -> float:
     """E[log(1 + views·B)], B ~ Binomial(pairs − 1, 1/classes)."""
-    if classes < 1 or pairs < 1:
-        raise ValueError(f"{classes} classes and {pairs} pairs, expected at least 1 of each")
+    check_whole(1, classes=classes, pairs=pairs)
     from scipy.stats import binom  # slow to import
 
     ties = torch.arange(pairs, dtype=torch.float64)
@@ -257,8 +256,7 @@ def flip_probability(information: float, bits: int) -> float:
 
     Raises ValueError if bits < 1 or information isn't in [0, bits·log 2].
     """
-    if bits < 1:
-        raise ValueError(f"bits is {bits}, expected at least 1")
+    check_whole(1, bits=bits)
     if not 0 <= information <= bits * LOG_2 * (1 + 1e-12):
         raise ValueError(
             f"information is {information} nats, expected 0 to {bits * LOG_2:.4f}, that is "
@@ -295,8 +293,7 @@ class CdpMini(Task):
     def __init__(self, images: Tensor, labels: Tensor, shared: Iterable[str]):
         shared = tuple(shared)
         for factor in shared:
-            if factor not in self.FACTORS:
-                raise ValueError(unknown("factor", factor, self.FACTORS))
+            check_known("factor", factor, self.FACTORS)
         if len(set(shared)) < len(shared):
             raise ValueError(f"shared factors {shared} repeat one, expected each at most once")
         if images.shape[1:] != (1, 8, 8):

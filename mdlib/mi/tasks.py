@@ -24,6 +24,7 @@ from functools import cached_property
 import torch
 from torch import Generator, Tensor
 
+from mdlib.checks import check_whole
 from mdlib.mi.maps import (
     ASINH,
     CUBE,
@@ -76,8 +77,7 @@ class Task:
 
 def checked_device(n: int, generator: Generator | None) -> torch.device:
     """Where n samples are drawn; ValueError if n is not positive."""
-    if n < 1:
-        raise ValueError(f"n is {n}, expected at least 1 pair")
+    check_whole(1, n=n)
     return generator.device if generator is not None else torch.device("cpu")
 
 
@@ -254,8 +254,7 @@ def gaussian(information: float, dim: int = 20, cubic: bool = False) -> VectorTa
     elementwise, in place of y. Raises ValueError if dim < 1 or `information` isn't in [0, 8·dim]:
     with more, y − ρx would drown in the rounding of float32 samples.
     """
-    if dim < 1:
-        raise ValueError(f"dim is {dim}, expected at least 1")
+    check_whole(1, dim=dim)
     if not 0 <= information <= 8 * dim:
         raise ValueError(
             f"information is {information} nats, expected 0 to {8 * dim} for dim = {dim}: "

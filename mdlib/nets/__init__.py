@@ -14,6 +14,7 @@ from functools import partial
 
 from torch import nn
 
+from mdlib.checks import check_one_of
 from mdlib.nets.flow import CouplingFlow
 from mdlib.nets.layers import (
     ConvDecoder,
@@ -28,14 +29,14 @@ from mdlib.nets.resnet import ResNetDecoder, ResNetEncoder
 from mdlib.registry import Registry
 from mdlib.types import ImageShape
 
-SMALL = (256, 128)
-LARGE = (2000, 500, 500)  # as released with SimVE (Bizeul et al. 2024)
+_SMALL = (256, 128)
+_LARGE = (2000, 500, 500)  # as released with SimVE (Bizeul et al. 2024)
 ENCODERS = Registry(
     "architecture",
     {
         "mlp": MLPEncoder,
-        "mlp-small": partial(MLPEncoder, hidden=SMALL),
-        "mlp-large": partial(MLPEncoder, hidden=LARGE),
+        "mlp-small": partial(MLPEncoder, hidden=_SMALL),
+        "mlp-large": partial(MLPEncoder, hidden=_LARGE),
         "conv": ConvEncoder,
         "resnet": ResNetEncoder,
     },
@@ -44,8 +45,8 @@ _DECODERS = Registry(
     "architecture",
     {
         "mlp": MLPDecoder,
-        "mlp-small": partial(MLPDecoder, hidden=SMALL),
-        "mlp-large": partial(MLPDecoder, hidden=LARGE),
+        "mlp-small": partial(MLPDecoder, hidden=_SMALL),
+        "mlp-large": partial(MLPDecoder, hidden=_LARGE),
         "conv": ConvDecoder,
         "resnet": ResNetDecoder,
     },
@@ -55,7 +56,6 @@ CODES = ("linear", "relu")
 __all__ = [
     "CODES",
     "ENCODERS",
-    "_DECODERS",
     "CouplingFlow",
     "Gaussian",
     "decoder",
@@ -71,8 +71,7 @@ def encoder(arch: str, image_shape: ImageShape, dim: int, code: str = "linear") 
     With `code="relu"` a ReLU ends it and no output is negative. Then the code's axes mean something
     to the network; a linear code's don't, for the layers around it can absorb any rotation of it.
     """
-    if code not in CODES:
-        raise ValueError(f"code={code!r}: expected one of {CODES}")
+    check_one_of(CODES, code=code)
     network = ENCODERS[arch](image_shape, dim)
     return network.append(nn.ReLU()) if code == "relu" else network
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from mdlib.checks import need
 from mdlib.devices import full_precision
 from mdlib.types import ImageShape
 
@@ -49,7 +50,7 @@ class ConvEncoder(nn.Sequential):
     """[N, C, H, W] → [N, dim]: two stride-2 convolutions, one stride-1, a hidden layer."""
 
     def __init__(self, image_shape: ImageShape, dim: int, width: int = 32, hidden: int = 256):
-        channels, height, wide = _divisible_by_4(image_shape)
+        channels, height, wide = halved(image_shape, 2, "conv")
         super().__init__(
             nn.Conv2d(channels, width, 4, stride=2, padding=1),
             nn.ReLU(),
@@ -68,7 +69,7 @@ class ConvDecoder(nn.Sequential):
     """[N, dim] → logits [N, C, H, W]; the mirror image of `ConvEncoder`."""
 
     def __init__(self, image_shape: ImageShape, dim: int, width: int = 32, hidden: int = 256):
-        channels, height, wide = _divisible_by_4(image_shape)
+        channels, height, wide = halved(image_shape, 2, "conv")
         small = (2 * width, height // 4, wide // 4)
         super().__init__(
             nn.Linear(dim, hidden),
@@ -113,11 +114,12 @@ class Gaussian(nn.Module):
         return mean, log_variance.clamp(-16, 8)
 
 
-def _divisible_by_4(image_shape: ImageShape) -> ImageShape:
-    if image_shape[1] % 4 or image_shape[2] % 4:
-        height, width = image_shape[1:]
-        raise ValueError(
-            f"arch='conv' halves the image twice, so its sides must be multiples of 4, not "
-            f"{height}×{width}: resize the images or use arch='mlp'"
-        )
+def halved(image_shape: ImageShape, times: int, arch: str) -> ImageShape:
+    """The shape as it is; ValueError unless its sides can be halved so many times."""
+    _, height, width = image_shape
+    need(
+        height % 2**times == width % 2**times == 0,
+        f"arch={arch!r} halves the image {times} times, so its sides must be multiples of "
+        f"{2**times}, not {height}×{width}: resize the images or use arch='mlp'",
+    )
     return image_shape

@@ -18,6 +18,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from mdlib.nets.layers import halved
 from mdlib.types import ImageShape
 
 
@@ -25,7 +26,7 @@ class ResNetEncoder(nn.Sequential):
     """[N, C, H, W] in [0, 1] → [N, dim]."""
 
     def __init__(self, image_shape: ImageShape, dim: int):
-        channels, height, width = _divisible_by_16(image_shape)
+        channels, height, width = halved(image_shape, 4, "resnet")
         super().__init__(
             nn.Conv2d(channels, 64, 3, padding=1, bias=False),
             nn.BatchNorm2d(64),
@@ -43,7 +44,7 @@ class ResNetDecoder(nn.Sequential):
     """[N, dim] → logits [N, C, H, W]: three doubling stages, one that keeps the size, one more."""
 
     def __init__(self, image_shape: ImageShape, dim: int):
-        channels, height, width = _divisible_by_16(image_shape)
+        channels, height, width = halved(image_shape, 4, "resnet")
         small = (512, height // 16, width // 16)
         doubling = [_doubling_stage(i, o) for i, o in pairwise((512, 256, 128, 64))]
         super().__init__(
@@ -107,13 +108,3 @@ def _plain_block(channels: int) -> list[nn.Module]:
         convolution = nn.ConvTranspose2d(channels, channels, 3, padding=1, bias=False)
         layers += [convolution, nn.BatchNorm2d(channels), nn.ReLU()]
     return layers
-
-
-def _divisible_by_16(image_shape: ImageShape) -> ImageShape:
-    if image_shape[1] % 16 or image_shape[2] % 16:
-        height, width = image_shape[1:]
-        raise ValueError(
-            f"arch='resnet' halves the image four times, so its sides must be multiples of 16 (32, "
-            f"64, …), not {height}×{width}: resize the images or use arch='conv' or 'mlp'"
-        )
-    return image_shape

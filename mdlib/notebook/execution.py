@@ -24,6 +24,8 @@ _LATEST = "latest"  # a link to the newest numbered folder
 class ChapterFailed(RuntimeError):
     """A chapter that stopped while running: why, and the notebook executed up to there."""
 
+    code = 1  # the exit code of the command line
+
     def __init__(self, name: str, cause: str, message: str, notebook: Path):
         super().__init__(f"{name} failed: {cause}: {message}\nExecuted up to there: {notebook}")
         self.cause, self.message, self.notebook = cause, message, notebook

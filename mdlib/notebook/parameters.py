@@ -42,7 +42,7 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
 
-from mdlib.checks import unknown
+from mdlib.checks import check_known
 
 _TYPES = (bool, int, float, str, list)
 _LIMIT = r"(-?\d+(?:\.\d+)?(?:e-?\d+)?|[A-Za-z_]\w*)"
@@ -247,8 +247,7 @@ def _checked_name(members: str, name: str, alone: Iterable[str] = ()) -> str:
             raise _Malformed
         if name not in names:  # before what stands for many is imported
             names = [each for word in names for each in _standing_for(word)]
-    if name not in names:
-        raise ValueError(unknown(kind, name, [*names, *alone]))
+    check_known(kind, name, [*names, *alone])
     return name
 
 
@@ -286,9 +285,7 @@ def _checked_option(value: str) -> str:
         from mdlib import methods
 
         [name] = methods.parse_option(value)
-        valid = methods.all_options()
-        if name not in valid:
-            raise ValueError(unknown("option of a method", name, valid))
+        check_known("option of a method", name, methods.all_options())
     return value
 
 
@@ -362,14 +359,3 @@ def check_together(parameters: Mapping[str, Parameter], values: Mapping[str, Any
         for holds, limit in parameter.limits():
             if isinstance(limit, str) and not holds(values[name], values[limit]):
                 raise ValueError(f"{parameter.mismatch(values[name])} ({limit} is {values[limit]})")
-
-
-def as_json(parameter: Parameter) -> dict[str, Any]:
-    """What a script may want to know of it."""
-    return {
-        "name": parameter.name,
-        "default": parameter.default,
-        "type": parameter.type.__name__,
-        "domain": parameter.domain,
-        "help": parameter.help,
-    }

@@ -275,7 +275,8 @@ def _one_gpu(task: Task) -> Generator[dict[str, str]]:
     Other runs are known by a lock in the temporary folder, so it does not matter which worker, or
     which sweep, asked for them. If all are in use, they are shared in turn.
     """
-    devices = gpus()
+    wanted = task.parameters.get("device", "auto")  # cpu wants none, and cuda:1 says which
+    devices = gpus() if wanted in ("auto", "cuda") else ()
     if not devices:
         yield {}
         return

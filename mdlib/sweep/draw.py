@@ -20,10 +20,15 @@ MOST_SETTINGS, MOST_METRICS = 60, 3  # rows and panels that can be read
 
 
 def show_claims(
-    name: str | os.PathLike, xlabel: str = "difference, or distance from the number"
+    name: str | os.PathLike,
+    xlabel: str = "difference, or distance from the number",
+    apart: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """What a chapter shows of its sweep's claims: it draws their intervals, and returns what they
-    say, their verdicts and their n. Where none were collected, the command that would do so."""
+    say, their verdicts and their n. Where none were collected, the command that would do so.
+
+    A family of claims in another unit has a figure of its own: `apart` has its label on x.
+    """
     import pandas as pd
 
     from mdlib.figures import plots
@@ -32,7 +37,9 @@ def show_claims(
         said = claims(name)
     except FileNotFoundError:
         return pd.DataFrame({"not yet run": [f"mdlib sweep {name}"]})
-    plots.claims(said, xlabel)
+    for family, label in (apart or {}).items():
+        plots.claims(said[said["family"] == family], label)
+    plots.claims(said[~said["family"].isin(list(apart or {}))], xlabel)
     return said[["says", "verdict", "n"]]
 
 
@@ -43,16 +50,17 @@ def show_pictures(
 ) -> None:
     """What a chapter shows of the pictures that its sweep's runs kept.
 
-    Each row of NAME.csv with a text of `plots.as_text` in the column "pictures" is a row of images,
-    with its label in the column "shown"; `rows` are some of these. Without any, nothing is drawn.
+    Each row of NAME.csv with a text of `pictures.as_text` in the column "pictures" is a row of
+    images, with its label in the column "shown"; `rows` are some of these. Without any, nothing is
+    drawn.
     """
     import torch
 
-    from mdlib.figures import plots
+    from mdlib.figures import pictures, plots
 
     found = read_csv(name)
     if "pictures" in found and len(kept := found.dropna(subset="pictures")[rows]):
-        images = torch.stack([plots.from_text(text) for text in kept["pictures"]])
+        images = torch.stack([pictures.from_text(text) for text in kept["pictures"]])
         plots.image_grid(images, list(kept["shown"]), column_labels)
 
 

@@ -75,8 +75,11 @@ def default_out(spec: Spec) -> Path:
 
 def folders(spec: Spec, out: Path) -> dict[int, Path]:
     """Each run's folder by its number, for the sources as they are now."""
-    source = plan.source_hash(spec.chapter)
-    return {p.number: out / plan.run_name(p.parameters, source) for p in spec.points}
+    hashes = sources.source_hashes(spec.chapter, (point.parameters for point in spec.points))
+    return {
+        point.number: out / plan.run_name(point.parameters, source)
+        for point, source in zip(spec.points, hashes, strict=True)
+    }
 
 
 def states(spec: Spec, out: str | os.PathLike | None = None) -> dict[int, str]:
@@ -138,7 +141,7 @@ class _Driver:
         self.variables = {"MDLIB_DATA": root} if root else {}
         # all of them at once: what a run imports late might have been edited by then
         self.modules = sources.imported(spec.chapter)
-        self.imported = plan.imported_hash(spec.chapter)
+        self.imported = sources.imported_hash(spec.chapter)
         self.tries: Counter = Counter()
         self.todo: deque[Point] = deque()
         self.waiting: dict[Any, Point] = {}  # by what the engine gave for it

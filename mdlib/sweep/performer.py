@@ -25,8 +25,8 @@ from typing import Any
 from mdlib.io import write_json
 from mdlib.notebook import execution, provenance, results
 from mdlib.notebook.chapters import Chapter
-from mdlib.sweep import plan
-from mdlib.sweep.sources import UNRECORDED
+from mdlib.registry import Registry
+from mdlib.sweep import plan, sources
 from mdlib.sweep.task import Outcome, SourceChanged, Task
 
 GRACE = 10.0  # seconds that an interrupted run has to save its state
@@ -78,7 +78,7 @@ def perform(task: Task, stopped: threading.Event) -> Outcome:
             if outcome := plan.earlier(folder, task.number):  # by another worker
                 return replace(outcome, host=host)
             chapter, notebook = _checked(task)
-            os.environ.update(task.variables)
+            os.environ.update(task.variables | {"MDLIB_RUN_SOURCES": task.source})
             attempt = plan.attempts(folder) + 1
             plan.prepare(folder, task.parameters)
             plan.log(folder, "start", attempt=attempt, pid=os.getpid())
@@ -101,13 +101,14 @@ def _checked(task: Task) -> tuple[Chapter, Any]:
     try:
         chapter = Chapter(task.chapter, task.name)
         notebook = chapter.notebook()  # read before it is checked: an edit may come in between
-        then, now = preload.IMPORTED or task.imported, plan.imported_hash(chapter)
-        same = (then, now, plan.source_hash(chapter)) == (task.imported, task.imported, task.source)
-        if same:
+        then, now = preload.IMPORTED or task.imported, sources.imported_hash(chapter)
+        source = sources.source_hash(chapter, task.parameters)
+        if (then, now, source) == (task.imported, task.imported, task.source):
+            Registry.counted = sources.named(chapter, task.parameters)
             notebook.cells = [
                 cell
                 for cell in notebook.cells
-                if UNRECORDED.isdisjoint(cell.metadata.get("tags", ()))
+                if sources.UNRECORDED.isdisjoint(cell.metadata.get("tags", ()))
             ]
             return chapter, notebook
     except (OSError, ValueError) as error:  # no longer a chapter
@@ -132,9 +133,15 @@ def _execute(task: Task, chapter: Chapter, notebook: Any, stopped: threading.Eve
     if "out" in parameters:
         parameters["out"] = str(folder)
     state, cause, message, metrics = "done", "", "", {}
+    before = set(sys.modules)
     try:
         execution.execute(chapter, parameters, folder, False, None, kernel.engine(), notebook)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is complete, a word to stop comes late
+        if late := sources.left_out(chapter, sys.modules.keys() - before):
+            raise RuntimeError(
+                f"it imported {', '.join(late)}, which no text of it names, so the hash of its "
+                f"sources leaves that out: write the whole name there"
+            )
         if (folder / results.METRICS).exists():
             metrics = results.read_metrics(folder)[-1]
         _describe(folder, parameters, started)

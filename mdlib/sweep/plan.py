@@ -21,9 +21,6 @@ from typing import Any
 from mdlib.io import atomic_write, read_json, sha256, write_json
 from mdlib.notebook import results
 from mdlib.notebook.execution import ENVIRONMENT, FAILED, NOTEBOOK, PARAMS
-from mdlib.sweep.sources import code_hash as code_hash  # they name the folders, so: also here
-from mdlib.sweep.sources import imported_hash as imported_hash
-from mdlib.sweep.sources import source_hash as source_hash
 from mdlib.sweep.task import Outcome
 
 STATUS, LOG, LOCK = "status", "log.jsonl", ".lock"

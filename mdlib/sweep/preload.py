@@ -32,7 +32,7 @@ IMPORTED: str | None = None
 
 def _preload(chapter: str, name: str, modules: list[str], path: list[str]) -> str:
     from mdlib.notebook.chapters import Chapter
-    from mdlib.sweep import plan
+    from mdlib.sweep import sources
 
     found = Chapter(chapter, name)
     # the user's own modules lie beside the chapter, and it is there that its kernel looks
@@ -45,7 +45,7 @@ def _preload(chapter: str, name: str, modules: list[str], path: list[str]) -> st
     sys.path[:] = path
     nbformat = importlib.import_module("nbformat")
     nbformat.validate(nbformat.v4.new_notebook())  # it compiles its schema at the first call
-    imported = plan.imported_hash(found)
+    imported = sources.imported_hash(found)
     gc.collect()
     gc.freeze()  # so that a collection in a fork does not touch, and thereby copy, all memory
     return imported

@@ -129,6 +129,6 @@ def _values(spec: Spec, number: int, kept: pd.DataFrame, anew: pd.DataFrame) -> 
         tolerance = 0.0 if all(row.get(k) == found.get(k) for k in MACHINE) else TOLERANCE
         for metric in [name for name in row or found if name not in settings]:
             # what was used is a column of its own only where it is not what was given
-            given = found.get(metric.removesuffix(used("")))
+            given = found.get(metric.removesuffix(used("")), math.nan)
             replayed = found.get(metric, given) if found else None
             yield Value(number, n, metric, row.get(metric), replayed, tolerance)

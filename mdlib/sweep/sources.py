@@ -1,9 +1,10 @@
 """What a run's numbers come from, as a hash: its chapter's code, and all modules that it imports.
 
 Imports are read from the text, nothing is run. Those inside functions count, those for type
-checkers alone do not. "mdlib.methods.vae:VAE" in a string, as registries have it, counts as one.
-They are followed into mdlib and into modules beside the chapter; the versions of other packages
-stand in a run's environment.
+checkers alone do not. "other:Mine" or "other.py" in a string counts as one; of a `Registry` of such
+strings, the entries that are named: in a text of the chapter, of what it imports, or of the run's
+parameters (`Registry.check_counted` holds runs to that). Imports are followed into mdlib and into
+modules beside the chapter; the versions of other packages stand in a run's environment.
 
 Comments, docstrings, annotations and layout change nothing, nor do a chapter's exercises, nor the
 cells that show what a sweep's rows say.
@@ -13,10 +14,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from functools import cache, lru_cache
 from importlib.util import decode_source
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,37 +34,66 @@ NO_NUMBERS = {  # what a chapter may import although no number of its rows comes
     "mdlib.sweep": "starts runs, gathers rows; what a chapter takes from another sweep, such as "
     "the learning rate that won, it records with its rows",
     "mdlib.types": "annotations",
+    "mdlib.io": "reads and writes files as they are",
 }
 _ANNOTATES = {"__future__", "typing", "typing_extensions", "collections", "jaxtyping", "types"}
 _ANNOTATES |= {"torch", "numpy", "pandas"}  # where an import may serve annotations only
 _UNREAD = {"annotation", "returns", "type_comment", "type_params", "type_ignores", "ctx", "kind"}
+SHARED = 6  # digits of a hash
 _REGISTERED = re.compile(r"(mdlib(?:\.\w+)+)(?::\w+)?|(\w+(?:\.\w+)*):[A-Za-z_]\w*")
 _IMPORTERS = ("import_module", "__import__")
 # tags of cells whose numbers nobody records, exercises and what shows rows: a run leaves them out
 UNRECORDED = {"solution", "check", "hidden", "reads-rows"}
 
 
-def source_hash(chapter: Chapter) -> str:
-    """A hash of what a run's numbers come from: the chapter's code and all that it imports."""
-    code = _recorded(chapter)
-    modules = closure(code.imports, chapter.path.parent)
-    digests = [f"{name} {_of_file(path).digest}" for name, path in sorted(modules.items())]
-    return _digest("\n".join([code.digest, *digests]))
+def source_hash(chapter: Chapter, parameters: Mapping[str, Any] | None = None) -> str:
+    """A hash of what a run's numbers come from: the chapter's code and all that it imports.
+
+    Without parameters, those of the chapter are meant.
+    """
+    defaults = {name: one.default for name, one in chapter.parameters.items()}
+    return source_hashes(chapter, [parameters or defaults])[0]
 
 
-def changed(chapter: Chapter, before: Path) -> list[str]:
-    """Of what a run's numbers come from, the names whose code is another than in `before`.
+def source_hashes(chapter: Chapter, runs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The hashes of runs by their parameters. `SHARED` digits are the same for all of a chapter."""
+    code, beside = _recorded(chapter), chapter.path.parent
+    shared, every = _closure(code, beside), _closure(code, beside, None)
+    left = sorted({name for name, _ in every.entries - shared.entries})
+    first = _digest(f"{code.digest}\n{shared}")
+    own, hashes = {}, []
+    for text in map(_said, runs):
+        named = " ".join(name for name in left if _stands_in(name, text))
+        if named not in own:
+            own[named] = _digest(f"{first}\n{_closure(code, beside, named)}")
+        hashes.append(first[:SHARED] + own[named][SHARED:])
+    return hashes
+
+
+def named(chapter: Chapter, parameters: Mapping[str, Any]) -> set[str]:
+    """The entries of registries that are among a run's sources."""
+    found = _closure(_recorded(chapter), chapter.path.parent, _said(parameters))
+    return {name for name, _ in found.entries}
+
+
+def changed(chapter: Chapter, before: Path, runs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Of what the runs' numbers come from, the names whose code is another than in `before`.
 
     `before` is the root of an earlier copy of the project. The chapter's own code, without what
     records nothing, is "the chapter". Where the chapter was not there yet, all is another.
     """
     root, now = Path(mdlib.__file__).parents[1], _recorded(chapter)
-    modules = sorted(closure(now.imports, chapter.path.parent).items())
+    found = _closure(now, chapter.path.parent, " ".join(map(_said, runs)))
+    modules = sorted(found.modules.items())
     names = [name for name, path in modules if path.is_file() and not _same(path, root, before)]
     earlier = before / chapter.path.relative_to(root)
     if earlier.is_file() and _recorded(Chapter(earlier)).digest == now.digest:
         return names
     return ["the chapter", *names]
+
+
+def _said(parameters: Mapping[str, Any]) -> str:
+    return " ".join(map(str, parameters.values()))
 
 
 def _recorded(chapter: Chapter) -> _Code:
@@ -74,17 +107,24 @@ def _same(path: Path, root: Path, before: Path) -> bool:
 
 
 def imported(chapter: Chapter) -> tuple[str, ...]:
-    """What a chapter imports, and the modules of mdlib and beside it that these lead to."""
-    names = _of_text(_text(chapter)).imports
-    return tuple(dict.fromkeys([*names, *sorted(closure(names, chapter.path.parent))]))
+    """What a chapter imports, and the modules of mdlib and beside it that these may lead to."""
+    code = _of_text(_text(chapter))
+    found = _closure(code, chapter.path.parent, None)
+    return tuple(dict.fromkeys([*code.imports, *sorted(found.modules)]))
+
+
+def left_out(chapter: Chapter, modules: Iterable[str]) -> list[str]:
+    """Of modules that a process has, those beside the chapter that no hash of it is of."""
+    counted, beside = imported(chapter), chapter.path.parent
+    others = {name for name in modules if name.partition(".")[0] != "mdlib"}.difference(counted)
+    return sorted(name for name in others if (path := _file(name, beside)) and path.is_file())
 
 
 def imported_hash(chapter: Chapter) -> str:
     """A hash of these modules and of where they are: what a process that has imported them knows,
     whichever chapter it was for."""
-    modules = closure(_of_text(_text(chapter)).imports, chapter.path.parent)
-    lines = [f"{name} {path} {_of_file(path).digest}" for name, path in sorted(modules.items())]
-    return _digest("\n".join(lines))
+    found = _closure(_of_text(_text(chapter)), chapter.path.parent, None)
+    return _digest(f"{found}\n{sorted(found.modules.items())}")
 
 
 def code_hash(chapter: Chapter) -> str:
@@ -92,42 +132,74 @@ def code_hash(chapter: Chapter) -> str:
     return _of_text(_text(chapter)).digest
 
 
-def closure(imports: tuple[str, ...], beside: Path) -> dict[str, Path]:
-    """The modules that imports lead to, with their files; `beside` is the chapter's folder."""
-    found: dict[str, Path] = {}
-    seen: set[str] = set()
-    waiting = [(name, "") for name in imports]
+class _Closure(NamedTuple):
+    """What a piece of code leads to."""
+
+    modules: dict[str, Path]  # with their files
+    entries: set[tuple[str, str]]  # of registries: a name, and what it stands for
+
+    def __str__(self) -> str:
+        """The same for the same code."""
+        lines = [f"{name} {_of_file(path).digest}" for name, path in self.modules.items()]
+        return "\n".join(sorted([*lines, *map(str, self.entries)]))
+
+
+def _closure(code: _Code, beside: Path, named: str | None = "") -> _Closure:
+    """What `code` leads to; `beside` is the chapter's folder. Of registries, the entries that stand
+    in its texts, in those of what it leads to, or in `named`; all, if that is None.
+    """
+    found, seen, file = _Closure({}, set()), set(), cache(_file)
+    texts, tables = [code.text, named or ""], set(code.entries)
+    waiting = [(name, "") for name in code.imports]
     while waiting:
         name, package = waiting.pop()
-        if package.startswith("mdlib") and not name.startswith(("mdlib", ".")):
-            continue  # another package's: mdlib imports nothing from beside a chapter
-        if dots := len(name) - len(name.lstrip(".")):
-            above = package.split(".")
-            name = ".".join([*above[: len(above) - dots + 1], name[dots:]]).rstrip(".")
-        if name in seen:
-            continue
-        seen.add(name)
-        parts = name.split(".")
-        for end in range(1, len(parts) + 1):  # whoever imports a.b.c runs a and a.b, too
-            module = ".".join(parts[:end])
-            path = None if module in NO_NUMBERS else _file(module, beside)
-            if path is None:
-                break
-            if path.is_file() and module not in found:
-                found[module] = path
-                package = module if path.stem == "__init__" else module.rpartition(".")[0]
-                waiting += [(name, package) for name in _of_file(path).imports]
+        if not package.startswith("mdlib") or name.startswith(("mdlib", ".")):
+            # another package's is left out: mdlib imports nothing from beside a chapter
+            if dots := len(name) - len(name.lstrip(".")):
+                above = package.split(".")
+                name = ".".join([*above[: len(above) - dots + 1], name[dots:]]).rstrip(".")
+            for module in _prefixes(name) if name not in seen else []:
+                path = None if module in NO_NUMBERS else file(module, beside)
+                if path is None:
+                    break
+                # who imports a.b runs a, too, but mdlib's packages only define
+                counts = module == name or not module.startswith("mdlib")
+                if counts and path.is_file() and module not in found.modules:
+                    found.modules[module], read = path, _of_file(path)
+                    package = module if path.stem == "__init__" else module.rpartition(".")[0]
+                    waiting += [(name, package) for name in read.imports]
+                    texts.append(read.text)
+                    tables.update(read.entries)
+            seen.add(name)
+        if not waiting:
+            for entry in tables - found.entries:
+                if named is None or any(_stands_in(entry[0], text) for text in texts):
+                    found.entries.add(entry)
+                    waiting.append((entry[1].partition(":")[0], ""))
     return found
+
+
+def _stands_in(name: str, text: str) -> bool:
+    """Is the name there as a word, or as a part of one such as `same-class-digits`?"""
+    end = "[a-zA-Z0-9]"
+    return name in text and bool(re.search(f"(?<!{end}){re.escape(name)}(?!{end})", text))
+
+
+def _prefixes(name: str) -> Iterable[str]:
+    """a, a.b and a.b.c of a.b.c."""
+    return accumulate(name.split("."), "{}.{}".format)
 
 
 def _file(module: str, beside: Path) -> Path | None:
     """Where a module of mdlib or beside the chapter is; a folder, if it has no __init__.py."""
     top = Path(mdlib.__file__).parents[1] if module.partition(".")[0] == "mdlib" else beside
-    folder = top.joinpath(*module.split("."))
-    for path in (folder / "__init__.py", folder.with_name(f"{folder.name}.py")):
-        if path.is_file():
-            return path
-    return folder if folder.is_dir() else None
+    folder = os.path.join(
+        top, *module.split(".")
+    )  # texts: hundreds are looked for, and Path is slow
+    for path in (f"{folder}/__init__.py", f"{folder}.py"):
+        if os.path.isfile(path):
+            return Path(path)
+    return Path(folder) if os.path.isdir(folder) else None
 
 
 def _text(chapter: Chapter, without: Collection[str] = ()) -> str:
@@ -139,7 +211,9 @@ def _text(chapter: Chapter, without: Collection[str] = ()) -> str:
 
 class _Code(NamedTuple):
     digest: str
-    imports: tuple[str, ...]  # what may be modules; relative ones with their dots
+    imports: tuple[str, ...] = ()  # what may be modules; relative ones with their dots
+    entries: tuple[tuple[str, str], ...] = ()  # of its registries, "module:attribute" by name
+    text: str = ""  # its strings
 
 
 def _of_file(path: Path) -> _Code:
@@ -154,7 +228,7 @@ def _of_version(path: Path, *version: int) -> _Code:
     try:
         return _of_text(decode_source(content))  # by its declared encoding, as Python does
     except (SyntaxError, UnicodeDecodeError):  # it can't be imported, and the chapter will say so
-        return _Code(_digest(repr(content)), ())
+        return _Code(_digest(repr(content)))
 
 
 @lru_cache(maxsize=64)
@@ -167,7 +241,7 @@ def _of_text(text: str) -> _Code:
         try:  # IPython's own syntax, such as %magic
             tree = ast.parse(TransformerManager().transform_cell(text))
         except SyntaxError:  # it will fail, and what it imports before does not matter
-            return _Code(_digest(text), ())
+            return _Code(_digest(text))
     return _Reader().read(tree)
 
 
@@ -180,6 +254,7 @@ class _Reader:
         self.used: set[str] = set()
         self.maybe: list[tuple[int, str]] = []  # places of imports that count if they are used
         self.strings: list[str] = []
+        self.entries: list[tuple[str, str]] = []
         self.by_variable = False  # import_module(name): then each string may name a module
 
     def read(self, tree: ast.AST) -> _Code:
@@ -193,7 +268,10 @@ class _Reader:
                     self.imports[found[1] or found[2]] = None
                 elif self.by_variable and re.fullmatch(r"\.*\w+(\.\w+)*", text):
                     self.imports[text] = None
-        return _Code(_digest("".join(self.outline)), tuple(self.imports))
+            for script in re.findall(r"(\w[\w/]*)\.py\b", text):  # %run, exec, runpy
+                self.imports[script.replace("/", ".")] = None
+        text, digest = "\n".join(self.strings), _digest("".join(self.outline))
+        return _Code(digest, tuple(self.imports), tuple(self.entries), text)
 
     def _node(self, node: ast.AST) -> None:
         kind, say = type(node), self.outline.append
@@ -239,7 +317,8 @@ class _Reader:
         separator = "." if module.strip(".") else ""
         for alias in node.names:
             full = f"{module}{separator}{alias.name}" if module else alias.name
-            self.imports |= {name: None for name in (module, full) if name.strip(".")}
+            names = [module, full] if module else _prefixes(full)  # `import a.b` gives all of a
+            self.imports |= {name: None for name in names if name.strip(".")}
             bound = alias.asname or alias.name.partition(".")[0]
             if full.partition(".")[0] in _ANNOTATES:
                 self.maybe.append((len(self.outline), bound))
@@ -247,6 +326,12 @@ class _Reader:
 
     def _called(self, node: ast.Call) -> None:
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        if name == "Registry" and len(node.args) == 2:
+            with suppress(ValueError, TypeError, AttributeError):  # of what is there already
+                table = ast.literal_eval(node.args[1])
+                if all(_REGISTERED.fullmatch(target) for target in table.values()):
+                    self.entries += table.items()
+                    del node.args[1]
         if name in _IMPORTERS and node.args:
             given = getattr(node.args[0], "value", None)
             if type(node.args[0]) is ast.Constant and type(given) is str:

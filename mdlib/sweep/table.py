@@ -10,7 +10,7 @@ from mdlib.checks import need, unknown
 from mdlib.figures import tables
 from mdlib.io import read_json
 from mdlib.notebook import results
-from mdlib.sweep import driver, plan, rowfile
+from mdlib.sweep import driver, plan, rowfile, sources
 from mdlib.sweep.claims import agree, claims_path, read_verdicts, verdicts, write
 from mdlib.sweep.rowfile import csv_path
 from mdlib.sweep.spec import Spec, load
@@ -105,16 +105,23 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 def _of_one_source(spec: Spec, frame: pd.DataFrame, stale: bool) -> pd.DataFrame:
     """The table itself, or ValueError if its rows come from different sources, unless `stale`."""
-    sources = frame["run"].str.rpartition("-")[2]
-    if sources.nunique() > 1 and not stale:
-        fresh = sources == plan.source_hash(spec.chapter)
-        numbers = frame.loc[~fresh, "number"].unique()
-        raise ValueError(
-            f"{spec.name}: {len(numbers)} runs are stale: the chapter or mdlib has changed since "
-            f"(run {', '.join(map(str, numbers[:10]))}). Run them again: "
-            f"mdlib sweep {spec.called}; or say stale=True (mdlib collect --stale)"
-        )
-    return frame
+    made, now = frame["run"].str.rpartition("-")[2], sources_now(spec, frame)
+    alike = made.str[: sources.SHARED].nunique() == 1 and made.groupby(now).nunique().eq(1).all()
+    if stale or (made == now).all() or (alike and not (made == now).any()):
+        return frame
+    numbers = frame.loc[made != now, "number"].unique()
+    raise ValueError(
+        f"{spec.name}: {len(numbers)} runs are stale: the chapter or mdlib has changed since "
+        f"(run {', '.join(map(str, numbers[:10]))}). Run them again: "
+        f"mdlib sweep {spec.called}; or say stale=True (mdlib collect --stale)"
+    )
+
+
+def sources_now(spec: Spec, frame: pd.DataFrame) -> pd.Series:
+    """What the name of each row's run would end on if it were made today."""
+    folders = driver.folders(spec, Path()).items()
+    names = frame["number"].map({number: folder.name for number, folder in folders})
+    return names.str.rpartition("-")[2]
 
 
 def _rows(spec: Spec, out: Path) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import io
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ class Checkpoint:
         self.settings = settings | {
             "torch": torch.__version__,
             "mdlib's code": code_digest(),
-            "initial weights": weights_digest(method.state_dict()),
+            "initial weights": digest(*method.state_dict().values()),
         }
         self.step: int | None = None  # of the file on disk
 
@@ -124,7 +125,7 @@ class Checkpoint:
                 f"from the start ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
             ) from error
         ours = json.loads(json.dumps(self.settings))
-        if ours["initial weights"] == weights_digest(state["method"]):
+        if ours["initial weights"] == digest(*state["method"].values()):
             ours["initial weights"] = theirs["initial weights"]  # the very method it was saved of
         if differ := [k for k in {**theirs, **ours} if ours.get(k) != theirs.get(k)]:
             detail = "; ".join(f"{k} was {theirs.get(k)}, now {ours.get(k)}" for k in differ)
@@ -171,13 +172,16 @@ def _checked(content: bytes) -> bytes:
     return archive
 
 
-def weights_digest(state: dict[str, Tensor]) -> str:
-    return digest(*state.values())
+def code_digest() -> str:
+    """A checksum of the code that decides what a step does; comments don't count.
+
+    In a run of a sweep it is the hash of the run's sources, which its folder is named after.
+    """
+    return os.environ.get("MDLIB_RUN_SOURCES") or _of_files()
 
 
 @functools.cache
-def code_digest() -> str:
-    """A checksum of the code that decides what a step does; comments don't count."""
+def _of_files() -> str:
     folder = Path(__file__).parents[1]
     parts = ("losses", "nets", "views", "methods", "training")
     files = [f for part in parts for f in ((folder / part), *(folder / part).rglob("*.py"))]

@@ -39,8 +39,8 @@ SCHEDULES: dict[str, Callable[[float], float]] = {  # learning-rate factor at a 
     "constant": lambda share: 1.0,
     "cosine": lambda share: 0.5 * (1 + math.cos(math.pi * share)),
 }
-CHECK_EVERY = 50  # steps between two looks at the recorded losses: each look waits for the device
-ORDER, STEP = 0, 1  # the two streams of random numbers: the images' order, and all within a step
+_CHECK_EVERY = 50  # steps between two looks at the recorded losses: each look waits for the device
+_ORDER, _STEP = 0, 1  # the two streams of random numbers: the images' order, and all within a step
 
 
 def fit(
@@ -147,7 +147,7 @@ def fit(
     with bar, _interruptible(saved is not None) as interrupted:
         order = _order(len(source), batch_size, seed, history.steps, device)
         for step, index in zip(range(history.steps, steps), order, strict=False):
-            generator.manual_seed(_mixed(seed, STEP, step))
+            generator.manual_seed(_mixed(seed, _STEP, step))
             for group in optimiser.param_groups:
                 group["lr"] = group["rate"] * SCHEDULES[group["schedule"]](step / steps)
             with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
@@ -168,7 +168,7 @@ def fit(
             bar.update()
             last = step + 1 == steps or bool(interrupted)
             save = saved is not None and (last or (step + 1) % checkpoint_every == 0)
-            if save or last or (step + 1) % CHECK_EVERY == 0:
+            if save or last or (step + 1) % _CHECK_EVERY == 0:
                 history.check(saved)
                 bar.set_postfix(loss=f"{history.latest:.4g}")
             if save or last:
@@ -276,7 +276,7 @@ def _order(
     per_epoch = samples // batch_size
     epoch, skip = divmod(start, per_epoch)
     while True:
-        generator = torch.Generator().manual_seed(_mixed(seed, ORDER, epoch))
+        generator = torch.Generator().manual_seed(_mixed(seed, _ORDER, epoch))
         permutation = torch.randperm(samples, generator=generator).to(device)
         yield from permutation.split(batch_size)[skip:per_epoch]
         epoch, skip = epoch + 1, 0

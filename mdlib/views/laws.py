@@ -24,13 +24,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from mdlib.views.render import (
-    apply,
-    check_colour,
-    check_device,
-    check_images,
-    check_padding,
-)
+from mdlib.checks import check_one_of, check_whole
+from mdlib.views.render import PADDINGS, apply, check_colour, check_device, check_images
 
 _ERASE_RATIO = (0.3, 3.3)  # width / height of an erased box, as in torchvision's RandomErasing
 
@@ -96,7 +91,7 @@ class Views:
                     f"Views: {name} is {value!r}, expected low, high with 0 < low ≤ high ≤ {high:g}"
                 )
             object.__setattr__(self, name, tuple(value))  # YAML has lists; laws stay hashable
-        check_padding(self.padding)
+        check_one_of(PADDINGS, padding=self.padding)
 
     def draw(
         self, batch: int, views: int, image_shape: tuple[int, ...], generator: torch.Generator
@@ -118,8 +113,7 @@ class Views:
         `image_shape` is (..., C, H, W). Raises ValueError where batch or views is below 1, or where
         the law has saturation, hue or grey and the images don't have 3 channels.
         """
-        if batch < 1 or views < 1:
-            raise ValueError(f"draw: batch is {batch}, views is {views}, expected at least 1")
+        check_whole(1, batch=batch, views=views)
         if len(image_shape) < 3 or min(image_shape) < 1:
             raise ValueError(f"draw: image_shape is {tuple(image_shape)}, expected (C, H, W)")
         channels, height, width = image_shape[-3:]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from mdlib.checks import need, unknown
+from mdlib.checks import check_known, need
 from mdlib.data.base import Dataset
 from mdlib.data.grid import Grid
 
@@ -30,7 +30,7 @@ class Redrawn:
 
     def __init__(self, grid: Dataset, style: Sequence[str], shared: bool = False):
         for name in style:
-            need(name in grid.factor_names, unknown("factor", name, grid.factor_names))
+            check_known("factor", name, grid.factor_names)
         self._grid = Grid(grid.name, grid.factor_names, grid.factor_sizes)
         need(
             len(grid) == len(self._grid),

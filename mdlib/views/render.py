@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from mdlib.checks import check_one_of
+
 # What each entry of the parameters holds, in the order of application.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "crop": ("crop y", "crop x", "crop height", "crop width"),
@@ -27,7 +29,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 
 _NEED_COLOUR = ("saturation", "hue", "grey")
-_PADDINGS = ("border", "zeros", "reflection")
+PADDINGS = ("border", "zeros", "reflection")
 _CACHED = 2**15  # pixels; on a CPU a step of many passes takes so many a thread at once
 _LUMINANCE = (0.2989, 0.587, 0.114)  # of red, green, blue, as in torchvision's rgb_to_grayscale
 
@@ -57,7 +59,7 @@ def apply(
     names, devices or a padding that don't fit, and for saturation, hue or grey without 3 channels.
     """
     check_images(images)
-    check_padding(padding)
+    check_one_of(PADDINGS, padding=padding)
     views = _check_parameters(parameters, images)
     if "noise" in parameters:
         if generator is None:
@@ -256,11 +258,6 @@ def _inside(box: Tensor, x: Tensor) -> Tensor:
         at = (torch.arange(side, device=x.device) + 0.5) / side
         sides.append((at - box[:, axis, None]).abs() * 2 < box[:, axis + 2, None])
     return (sides[0][:, :, None] & sides[1][:, None, :])[:, None]
-
-
-def check_padding(padding: str) -> None:
-    if padding not in _PADDINGS:
-        raise ValueError(f"padding is {padding!r}, expected one of {', '.join(_PADDINGS)}")
 
 
 def check_images(images: Tensor) -> None:

@@ -26,7 +26,7 @@
 #
 # **You need** `theory/style_identifiability`, `experiments/partitioned` for the methods.
 #
-# **Time:** 20 minutes to read; about 15 seconds to run on one CPU core.
+# **Time:** 20 minutes to read; about 25 seconds to run on one CPU core.
 # The sweeps behind the figures are run by `experiments/partitioned`.
 
 # %% tags=["parameters", "hide-input"]

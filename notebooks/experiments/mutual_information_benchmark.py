@@ -20,7 +20,7 @@
 #
 # **You need** `start_here`; the bounds themselves are derived in `theory/infonce_bound`.
 #
-# **Time:** 20 minutes to read; about 30 seconds to run on one CPU core.
+# **Time:** 20 minutes to read; about 45 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 tasks = "few"  # what is estimated; few are seven of them

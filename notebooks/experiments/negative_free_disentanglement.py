@@ -18,7 +18,7 @@
 #
 # **You need** `theory/disentanglement` (MED, its null, the other scores) and `methods/negative_free` (the six losses).
 #
-# **Time:** about 50 seconds on two CPU cores; the sweep behind the figures took an hour and a half of one core.
+# **Time:** 25 minutes to read; about 70 seconds to run on one CPU core; the sweep behind the figures took three hours of one core.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "scenes"  # or sprites, dsprites, shapes3d, celeba, …

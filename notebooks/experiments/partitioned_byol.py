@@ -22,7 +22,7 @@
 #
 # **You need** `theory/byol_repulsion` for the losses, `experiments/partitioned` for the measures.
 #
-# **Time:** 20 minutes to read; about 15 seconds to run on one CPU core.
+# **Time:** 20 minutes to read; about 30 seconds to run on one CPU core.
 # The sweeps behind the figures are run by `experiments/partitioned`.
 
 # %% tags=["parameters", "hide-input"]

@@ -22,7 +22,7 @@
 #
 # **You need** `start_here` (the losses) and, for the model behind SimVE, `theory/latent_model`.
 #
-# **Time:** 20 minutes to read; about 20 seconds to run on one CPU core; the sweeps behind the figures, three to four hours.
+# **Time:** 20 minutes to read; about 25 seconds to run on one CPU core; the sweeps behind the figures, three to four hours.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or mnist, fashion-mnist, cifar10, celeba, sprites

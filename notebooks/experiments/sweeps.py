@@ -19,7 +19,7 @@
 #
 # **You need** `start_here`. No GPU.
 #
-# **Time:** about 60 seconds on two CPU cores.
+# **Time:** 12 minutes to read; about 50 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist, sprites [data set]
@@ -27,6 +27,7 @@ size = 0  # side of the images in pixels; 0 leaves them as they are [0 or more]
 seed = 0  # the first seed [seed]
 seeds = 3  # how many [1 or more]
 steps = 60  # training steps of a run [1 or more]
+batch_size = 128  # images a step [2 or more]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 
@@ -68,6 +69,7 @@ chapter = """
 # ~~ tags=["parameters"]
 latent_dim = 8  # D, the size of the code
 steps = 60  # of training
+batch_size = 128  # images a step
 seed = 0  # of weights, order and views
 dataset = "digits"  # what
 size = 0  # side of the images; 0 leaves them as they are
@@ -88,8 +90,8 @@ shape = train.image_shape
 vae = create("vae", image_shape=shape, latent_dim=latent_dim,
              arch="mlp-small", seed=seed)
 law = Views(crop=(0.4, 1.0), rotation=30, brightness=0.4)
-fit(vae, ImageViews(train.images, law), steps=steps, seed=seed,
-    device=device, progress=False)
+fit(vae, ImageViews(train.images, law), steps=steps, batch_size=batch_size,
+    seed=seed, device=device, progress=False)
 
 # ~~
 z, z_test = vae.encode(train.images), vae.encode(test.images)
@@ -115,6 +117,7 @@ fixed:
   size: {size}
   device: {device}
   steps: {steps}
+  batch_size: {batch_size}
 grid:
   latent_dim: {sizes}
 seeds: {list(range(seed, seed + seeds))}
@@ -231,11 +234,12 @@ plt.show()
 # plt.xscale("log", base=2)
 # ```
 #
-# The claim that the seeds cannot turn:
+# The claim that the seeds cannot turn, on digits:
 
 # %%
 mean = groups.mean()
-assert mean[16] > mean[1] + 0.1, mean.to_dict()
+if dataset == "digits" and steps >= 60:
+    assert mean[16] > mean[1] + 0.1, mean.to_dict()
 
 # %% [markdown]
 # ## Elsewhere

@@ -23,7 +23,7 @@
 #
 # **You need** the VAE's loss (`start_here`), and `theory/disentanglement` for the scores.
 #
-# **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
+# **Time:** 12 minutes to read; about 15 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, coil20, whose object and angle are known [data set]

@@ -23,7 +23,7 @@
 #
 # **You need** what a GAN and a VAE are (`start_here`), and the KL divergence.
 #
-# **Time:** 15 minutes to read; about 20 seconds to run on one CPU core.
+# **Time:** 15 minutes to read; about 30 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 world = "simulation"  # numbers, or a pendulum [one of simulation, pendulum]

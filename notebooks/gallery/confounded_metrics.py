@@ -24,7 +24,7 @@
 # **You need** `theory/disentanglement` for MIG, DCI and MCC;
 # `gallery/total_correlation` for the methods.
 #
-# **Time:** 15 minutes to read; about 20 seconds to run on one CPU core.
+# **Time:** 15 minutes to read; about 30 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 world = "observed"  # what ties factors [one of observed, unobserved, untied]

@@ -22,7 +22,7 @@
 #
 # **You need** the β-VAE, and the scores of `theory/disentanglement`.
 #
-# **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
+# **Time:** 12 minutes to read; about 25 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 sigmas = "0.4"  # σ of the two factors: the less, the more correlated

@@ -23,7 +23,7 @@
 #
 # **You need** mutual information of Gaussians, and the density-ratio trick of `gallery/total_correlation`.
 #
-# **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
+# **Time:** 12 minutes to read; about 35 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or mnist [one of digits, mnist, fashion-mnist]

@@ -22,7 +22,7 @@
 #
 # **You need** what a VAE is (`start_here`), and the change of variables of a flow: a log-determinant.
 #
-# **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
+# **Time:** 12 minutes to read; about 30 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 world = "mixed"  # how the variables are seen: through a matrix, or as pictures

@@ -23,7 +23,7 @@
 #
 # **You need** autoencoders and covariance; `gallery/total_correlation` for the other way to independence.
 #
-# **Time:** 12 minutes to read; about 25 seconds to run on one CPU core.
+# **Time:** 12 minutes to read; about 35 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 signals = "beams"  # two factors; or images, whose attributes TAD asks for

@@ -22,7 +22,7 @@
 #
 # **You need** Jacobians and eigenvectors; MCC, from `theory/disentanglement`.
 #
-# **Time:** 10 minutes to read; about 10 seconds to run on one CPU core.
+# **Time:** 10 minutes to read; about 15 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 correlations = "0,0.8"  # of the bars' brightness, before it is made uniform

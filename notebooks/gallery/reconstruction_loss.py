@@ -22,7 +22,7 @@
 #
 # **You need** the β-VAE, and `theory/disentanglement` for MIG.
 #
-# **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
+# **Time:** 12 minutes to read; about 40 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 arms = "beta-adversarial-mse, beta-overlap-mse, beta-adversarial-blur, pairs-adversarial-mse"  # what is trained: method, data and loss; or all

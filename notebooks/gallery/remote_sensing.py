@@ -23,7 +23,7 @@
 #
 # **You need** InfoNCE (`theory/infonce_bound`); `methods/negative_free` for Barlow Twins and SimSiam.
 #
-# **Time:** 12 minutes to read; about 20 seconds to run on one CPU core.
+# **Time:** 12 minutes to read; about 40 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "tiles"  # or rsscn7, which needs the file of mdlib.data.rsscn7 [one of tiles, rsscn7]

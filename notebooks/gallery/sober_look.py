@@ -184,9 +184,7 @@ def boosted(codes, labels, seed):
 
 # %%
 READERS = ["LR", "trees"]  # logistic regression, boosted trees
-SCORES = [
-    "BetaVAE", "FactorVAE", "MIG", "MED", "modularity", "IRS", "SAP", "DCI"
-]  # fmt: skip
+SCORES = ["BetaVAE", "FactorVAE", "MIG", "MED", "modularity", "IRS", "SAP", "DCI"]  # fmt: skip
 
 
 def supervised(codes, seed):
@@ -293,7 +291,7 @@ mdlib.record(out, table.astype(object).where(table.notna(), None))
 pd.concat(said) if said else pd.DataFrame({"settings": [len(asked)]})
 
 # %% [markdown]
-# *Table 2. This run's studies; of one setting or two there is none, for the ranks of two say nothing.*
+# *Table 2. This run's studies; of fewer than three settings there is none.*
 #
 # ## The claims, and the sweep's verdicts
 #
@@ -306,10 +304,10 @@ swept = sweep.read_csv("gallery_sober_look")
 trained = results.assign(dataset=dataset)
 if len(swept):  # whose networks have seeds of their own
     trained = swept[swept["of"] == "network"].assign(seed=swept["seed (used)"])
-sweep.show_claims("gallery_sober_look")
+sweep.show_claims("gallery_sober_look", apart={"enforced": "nats"})
 
 # %% [markdown]
-# *Figure 2 and Table 3. Each claim with its interval (95 %, Student's, by seed) and its verdict after Holm's adjustment.*
+# *Figures 2 and 3, Table 3. Each claim with its interval (95 %, Student's, by seed) and its verdict after Holm's adjustment.*
 #
 # ## Objective, strength, or luck?
 #
@@ -399,14 +397,16 @@ def across(rows, held):
 
 # %% tags=["picture", "hide-input", "reads-rows"]
 level = trained.groupby("objective")["strength"].rank(method="dense")
-where = trained["dataset"] + ": " + trained["objective"]
-some = trained.assign(level=level.astype(int).astype(str), where=where)
+titles = trained["objective"].str.upper().str.replace("_", "-")
+some = trained.assign(level=level.astype(int).astype(str))
+some["images: objective"] = trained["dataset"] + ": " + titles
 style = {"hue": "level", "dodge": True, "palette": "viridis", "size": 3}
-sns.stripplot(some, x="FactorVAE", y="where", **style).set(ylabel="")
+axis = sns.stripplot(some, x="FactorVAE", y="images: objective", **style)
+axis.set_xlim(-0.05, 0.9)  # with room for the legend
 across(trained, held) if held else None
 
 # %% [markdown]
-# *Figure 3. The figure to remember. FactorVAE score of each network, by data set, objective and level of strength, from the least
+# *Figure 4. The figure to remember. FactorVAE score of each network, by data set, objective and level of strength, from the least
 # to the largest.*
 #
 # *Table 5. Tests across runs: by how much the mean over seeds is above the number, with its interval.*

@@ -25,7 +25,7 @@
 #
 # **You need** the VAE's loss, and `theory/disentanglement` for the scores.
 #
-# **Time:** 15 minutes to read; about 20 seconds to run on one CPU core.
+# **Time:** 15 minutes to read; about 40 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 betas = "1,2,4"  # of the β-VAEs, the others' curve [some numbers, above 0]

@@ -19,7 +19,7 @@
 #
 # **You need** `start_here`, a little linear algebra (eigenvalues, covariance).
 #
-# **Time:** about 45 seconds on two CPU cores.
+# **Time:** 35 minutes to read; about 50 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist, sprites [data set]

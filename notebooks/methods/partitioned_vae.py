@@ -23,7 +23,7 @@
 #
 # **You need** `start_here`. The bound and its proof are in `theory/multiview_elbo`; here we build.
 #
-# **Time:** about two minutes on one CPU core.
+# **Time:** 30 minutes to read; about 2 minutes to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist, both best with size = 14

@@ -19,7 +19,7 @@
 #
 # **You need** `start_here`. The derivations are in `theory/latent_model`; here we build.
 #
-# **Time:** about a minute on one CPU core.
+# **Time:** 30 minutes to read; about 60 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "digits"  # or fashion-mnist, mnist [data set]

@@ -24,7 +24,7 @@
 #
 # **You need** `start_here`, BYOL from `methods/negative_free`.
 #
-# **Time:** 30 minutes to read; about 35 seconds to run on one CPU core.
+# **Time:** 30 minutes to read; about 50 seconds to run on one CPU core.
 #
 # The idea to split a contrastive loss in two, for a VAE and for BYOL, is from
 # [Lee & Choi (2022)](https://arxiv.org/abs/2203.10454), of whom we could read the **abstract** only. It does not say what

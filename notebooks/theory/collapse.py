@@ -23,7 +23,7 @@
 #
 # **You need** `theory/latent_model`, the losses of `start_here`, convexity.
 #
-# **Time:** 40 minutes to read; about 20 seconds to run on two CPU cores.
+# **Time:** 40 minutes to read; about 35 seconds to run on one CPU core.
 #
 # That several families of losses induce approximately the codes of one model, and discard style, is a claim of
 # [Bizeul et al. 2024](https://arxiv.org/abs/2402.01399), of whom we have read the *abstract* and the public code only.

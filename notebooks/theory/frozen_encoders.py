@@ -23,7 +23,7 @@
 #
 # **You need** `theory/infonce_bound` and `theory/known_truth_pairs`.
 #
-# **Time:** 25 minutes to read; about 30 seconds to run on two CPU cores.
+# **Time:** 25 minutes to read; about 40 seconds to run on one CPU core.
 #
 # The question is one of [Lee, Kim, Kang & Rhee (2023)](https://arxiv.org/abs/2308.15704), whose *abstract* we have read
 # and whose text we could not. What follows is our own.

@@ -24,7 +24,7 @@
 #
 # **You need** `theory/infonce_bound`.
 #
-# **Time:** 30 minutes to read; about 40 seconds to run on one CPU core.
+# **Time:** 30 minutes to read; about 70 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 parts = "all"  # which networks are trained

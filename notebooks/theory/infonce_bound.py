@@ -22,7 +22,7 @@
 #
 # **You need** probability densities, the KL divergence, and the first chapter's InfoNCE.
 #
-# **Time:** 35 minutes to read; about 40 seconds to run on two CPU cores.
+# **Time:** 35 minutes to read; about 30 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 levels = "2,4,6,8,10"  # true values, in nats [some numbers, above 0]

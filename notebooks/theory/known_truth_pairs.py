@@ -22,7 +22,7 @@
 #
 # **You need** `start_here`, and the bounds InfoNCE, DV, JS and SMILE of `theory/infonce_bound`.
 #
-# **Time:** 30 minutes to read; about 50 seconds to run on two CPU cores.
+# **Time:** 30 minutes to read; about 40 seconds to run on one CPU core.
 #
 # The question and the method are those of [Lee, Kim, Kang & Rhee (2023)](https://arxiv.org/abs/2308.15704), whose
 # *abstract* we have read and whose text we could not. Theorems, proofs, constructions and numbers below are our own.

@@ -23,7 +23,7 @@
 #
 # **You need** `start_here`, Gaussian densities, Jensen's inequality, and InfoNCE from `theory/infonce_bound`.
 #
-# **Time:** 35 minutes to read; about 15 seconds to run on two CPU cores.
+# **Time:** 35 minutes to read; about 20 seconds to run on one CPU core.
 #
 # The model is that of [Bizeul et al. 2024](https://arxiv.org/abs/2402.01399), of whom we have read the *abstract* and the
 # public code only. All derivations are therefore ours, and so are their mistakes.

@@ -24,7 +24,7 @@
 # **You need** `theory/known_truth_pairs` (same-class pairs, CDP-mini) and `theory/frozen_encoders` (measuring after
 # training).
 #
-# **Time:** 20 minutes to read; about 60 seconds to run on two CPU cores.
+# **Time:** 20 minutes to read; about 50 seconds to run on one CPU core.
 #
 # The questions are those of [Lee, Kim, Kang & Rhee (2023)](https://arxiv.org/abs/2308.15704), whose *abstract* we have
 # read and whose text we could not. What follows is our own.

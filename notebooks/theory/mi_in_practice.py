@@ -23,7 +23,7 @@
 #
 # **You need** the bounds of `theory/infonce_bound`: InfoNCE, NWJ, DV, JS, SMILE, CLUB.
 #
-# **Time:** 25 minutes to read; about 80 seconds to run on two CPU cores.
+# **Time:** 25 minutes to read; about 80 seconds to run on one CPU core.
 
 # %% tags=["parameters", "hide-input"]
 estimators = "all"  # what is trained, with commas; club has its own section

@@ -6,6 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from mdlib.notebook import chapters
 from mdlib.notebook.chapters import find
 from mdlib.sweep import ledger
@@ -57,14 +59,24 @@ def test_times_are_said_as_people_do():
     assert landing.hours(135) == "2.2 hours"
 
 
-def test_a_longer_chapter_takes_longer(tmp_path):
+@pytest.mark.parametrize("name", chapters.names())
+def test_a_chapter_takes_as_long_to_read_as_it_says(name):
+    """Within a factor of two of 150 words, 20 formulas or 20 lines of open code a minute."""
+    cells = find(name).cells
+    prose = " ".join(cell.source for cell in cells if cell.kind == "markdown")
+    formulas = re.findall(r"\$\$?[^$]+\$", prose)
+    words = re.findall(r"[^\W\d_]{2,}", re.sub(r"\$[^$]*\$|\]\([^)]*\)", " ", prose))
+    code = [c.source for c in cells if c.kind == "code" and "hide-input" not in c.tags]
+    lines = sum(len(source.splitlines()) for source in code)
+    about = len(words) / 150 + len(formulas) / 20 + lines / 20
+    assert about / 2 < landing.minutes(find(name)) < 2 * about
+
+
+def test_a_chapter_that_does_not_say_its_time_is_named(tmp_path):
     path = tmp_path / "a.py"
-
-    def minutes(words):
-        path.write_text("# %% [markdown]\n# " + "word " * words + "$x$ `code`\n")
-        return landing.minutes(chapters.Chapter(path))
-
-    assert [minutes(n) for n in (10, 740, 760, 1490)] == [5, 5, 10, 10]
+    path.write_text("# %% [markdown]\n# **Time:** soon\n")
+    with pytest.raises(ValueError, match=r"a\.py: .*'soon': expected N minutes to read"):
+        landing.minutes(chapters.Chapter(path))
 
 
 def parsed(text):

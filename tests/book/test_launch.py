@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from mdlib.notebook import chapters
-from mdlib.sweep import plan
+from mdlib.sweep import sources
 
 ADDRESS = "https://github.com/somebody/a-book"
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ def pairs(book):
 
 
 def test_both_halves_get_the_same_cell_after_the_parameters(pairs):
-    hashes = {name: plan.code_hash(chapters.find(name)) for name in chapters.names()}
+    hashes = {name: sources.code_hash(chapters.find(name)) for name in chapters.names()}
     launch.stamp(ADDRESS)
     for name, before in hashes.items():
         chapter = chapters.find(name)
@@ -43,7 +43,7 @@ def test_both_halves_get_the_same_cell_after_the_parameters(pairs):
         tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
         assert tags[1:3] == [["parameters"], launch.TAGS] and tags.count(launch.TAGS) == 1
         assert ADDRESS in notebook.cells[2].source
-        assert plan.code_hash(chapter) == before, "outputs stay as fresh as they were"
+        assert sources.code_hash(chapter) == before, "outputs stay as fresh as they were"
 
 
 def test_a_second_run_replaces_the_first(pairs):

@@ -14,7 +14,7 @@ import pytest
 from mdlib import sweep
 from mdlib.notebook import chapters
 from mdlib.notebook.chapters import Chapter
-from mdlib.sweep import ledger, plan
+from mdlib.sweep import ledger, sources
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "book"))
@@ -56,7 +56,16 @@ def test_the_summary_counts_every_claim_once():
     lines = [line.split(" | ") for line in pages.summary(found).splitlines()[2:]]
     counts = [sum(int(cell.strip("| ") or 0) for cell in line[1:]) for line in lines]
     assert counts[-1] == len(found) == sum(counts[:-1])
+    assert 0 not in counts, "a row that counts nothing"
     assert len(lines) <= 30  # one screen
+
+
+def test_works_that_were_never_tried_are_one_row_if_there_are_any():
+    of = {"source": ["grill2020byol", "kim2018factorising", "hjelm2019dim"]}
+    found = pd.DataFrame(of | {"verdict": ["holds", "not yet tried", "not testable here"]})
+    assert list(pages.counts(found).index) == ["Grill et al. 2020", "2 other works"]
+    assert list(pages.counts(found[:2]).index) == ["Grill et al. 2020", "1 other work"]
+    assert list(pages.counts(found[:1]).index) == ["Grill et al. 2020"]
 
 
 def test_the_readme_has_the_summary():
@@ -72,16 +81,19 @@ def test_works_are_named_as_people_say_them():
     assert pages.named("hjelm2019dim") == "Hjelm et al. 2019"
     assert pages.named("kim2018factorising") == "Kim and Mnih 2018"
     assert pages.named("kuegelgen2021content") == "von Kügelgen et al. 2021"
+    assert pages.named("tian2020views") == "Tian et al. 2020a"
+    assert pages.named("tian2020cmc") == "Tian et al. 2020b"
+    assert len({*map(pages.named, pages.WORKS)}) == len(pages.WORKS)
 
 
 def test_what_changed_since_a_sweep_is_said(monkeypatch):
     spec = sweep.load("identifiability", need_data=False)
     rows = sweep.read_csv(spec).drop_duplicates("run")
-    monkeypatch.setattr(pages.plan, "source_hash", lambda chapter: rows["run"].iloc[0][-12:])
+    monkeypatch.setattr(pages, "sources_now", lambda spec, runs: runs["run"].str[-12:])
     assert pages.since(spec, rows) == ", the present sources"
-    monkeypatch.setattr(pages.plan, "source_hash", lambda chapter: "0" * 12)
+    monkeypatch.setattr(pages, "sources_now", lambda spec, runs: "0" * 12)
     names = ["the chapter", "mdlib.losses", *"abc"]
-    monkeypatch.setattr(pages.sources, "changed", lambda chapter, before: names)
+    monkeypatch.setattr(pages.sources, "changed", lambda chapter, before, runs: names)
     said = pages.since(spec, rows)
     assert said == "; another since: the chapter, `mdlib.losses`, `a`, `b` and 1 more"
     assert pages.since(spec, rows.assign(run_commit="0" * 40)) == ", earlier sources"
@@ -120,7 +132,7 @@ def test_a_remark_says_how_the_two_are_related():
 
 
 def test_status_has_a_row_for_each_chapter_with_outputs():
-    rows = re.findall(r"^\| (?!chapter|---)", pages.status(), re.MULTILINE)
+    rows = re.findall(r"^\| .* \| \d{4}‑\d\d‑\d\d \| \d+ s \|", pages.status(), re.MULTILINE)
     paths = [chapters.find(name).path.with_suffix(".ipynb") for name in chapters.names()]
     assert len(rows) == sum(path.exists() for path in paths)
 
@@ -129,12 +141,12 @@ def test_outputs_are_compared_with_the_present_source(tmp_path):
     path = tmp_path / "tiny.py"
     path.write_text("# %% [markdown]\n# # Tiny\n\n# %%\nx = 1\n")
     chapter = Chapter(path)
-    code, source = plan.code_hash(chapter), plan.source_hash(chapter)
+    code, source = sources.code_hash(chapter), sources.source_hash(chapter)
     assert pages.freshness(chapter, {"code": code, "source": source}) == "fresh"
     assert pages.freshness(chapter, {"code": code, "source": "0" * 12}) == "older mdlib"
     assert pages.freshness(chapter, None) == "unknown"
     path.write_text("# %% [markdown]\n# # Changed\n\n# %%\nx = 1\n")
-    assert plan.code_hash(Chapter(path)) == code
+    assert sources.code_hash(Chapter(path)) == code
     path.write_text("# %% [markdown]\n# # Tiny\n\n# %%\nx = 2\n")
     assert pages.freshness(Chapter(path), {"code": code, "source": source}) == "other code"
 

@@ -342,6 +342,32 @@ def test_dark_follows_the_system_and_the_button(address, browser):
     page.close()
 
 
+@pytest.mark.parametrize("screen", [PHONE, DESKTOP])
+def test_a_heading_is_larger_than_those_below_it(address, browser, screen):
+    page = browser.new_page(viewport=screen)
+    page.goto(f"{address}/book/intro.html")
+    sizes = page.evaluate("""['h1', 'h2', 'h3'].map((kind) =>
+        parseFloat(getComputedStyle(document.querySelector(`article ${kind}`)).fontSize))""")
+    assert sizes == sorted(sizes, reverse=True) and len({*sizes}) == 3
+    page.close()
+
+
+def test_words_of_a_wide_figure_can_be_read_on_a_phone(address, browser):
+    """It is not drawn smaller than half of its size on a page, and its box scrolls by keyboard."""
+    page = browser.new_page(viewport=PHONE)
+    page.goto(f"{address}/notebooks/gallery/deep_infomax.html")
+    figure = page.locator(".cell_output > img.drawn").first
+    figure.scroll_into_view_if_needed()
+    page.wait_for_function("(img) => img.complete", arg=figure.element_handle())
+    natural, shown = figure.evaluate("(img) => [img.naturalWidth, img.clientWidth]")
+    assert natural > 1000 and shown > natural / 2
+    box = figure.locator("..")
+    box.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("(box) => box.scrollLeft > 0", arg=box.element_handle())
+    page.close()
+
+
 def test_a_table_beside_its_figure_is_folded_and_a_link_opens_it(address, browser):
     page = browser.new_page(viewport=PHONE)
     page.goto(f"{address}/notebooks/start_here.html")

@@ -57,9 +57,12 @@ def test_the_pendulums_factors_are_those_of_its_pictures():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: WORLDS[0].factors(torch.zeros(2, 4), {2: 0.5}), "factor 2 is no cause"),
-        (lambda: WORLDS[0].factors(torch.zeros(2, 4), {True: 0.5}), "factor True is no cause"),
-        (lambda: WORLDS[0].factors(torch.zeros(2, 4), {1.0: 0.5}), "factor 1.0 is no cause"),
+        (
+            lambda: WORLDS[0].factors(torch.zeros(2, 4), {2: 0.5}),
+            "cause=2: expected a whole number from 0",
+        ),
+        (lambda: WORLDS[0].factors(torch.zeros(2, 4), {True: 0.5}), "cause=True: expected a whole"),
+        (lambda: WORLDS[0].factors(torch.zeros(2, 4), {1.0: 0.5}), r"cause=1\.0: expected a whole"),
         (lambda: WORLDS[0].factors(torch.zeros(2, 4), {0: 1.5}), r"factor 0 is set to \[1.5\]"),
         (
             lambda: WORLDS[1].factors(torch.zeros(2, 4), {1: torch.tensor([0.5, math.nan])}),

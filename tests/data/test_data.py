@@ -11,6 +11,8 @@ import torch
 from mdlib import data
 from mdlib.data import base, sprites
 
+GRID = data.SOURCES["sprites"].grid
+
 
 @pytest.fixture(scope="module")
 def grid():
@@ -164,8 +166,8 @@ def test_digits_are_enlarged_bilinearly(digits):
 
 
 def test_sprites_grid_is_in_index_order(grid):
-    assert len(grid) == sprites.GRID == 24_576
-    expected = np.array(np.unravel_index(np.arange(sprites.GRID), grid.factor_sizes)).T
+    assert len(grid) == len(GRID) == 24_576
+    expected = np.array(np.unravel_index(np.arange(len(GRID)), grid.factor_sizes)).T
     assert grid.factors.dtype == torch.int64
     assert (grid.factors.numpy() == expected).all()
     assert (grid.labels == grid.factors[:, 0]).all()
@@ -179,7 +181,7 @@ def test_sprites_are_all_distinct(grid):
 
 
 def test_sprites_split_is_a_fixed_partition(grid):
-    rows = {s: sprites.index_of(data.load("sprites", s).factors) for s in ("train", "test")}
+    rows = {s: GRID.index_of(data.load("sprites", s).factors) for s in ("train", "test")}
     assert len(rows["train"]) == 19_661
     assert sorted([*rows["train"].tolist(), *rows["test"].tolist()]) == list(range(len(grid)))
     assert rows["test"][:8].tolist() == [10, 13, 19, 28, 40, 43, 52, 53]  # pinned
@@ -188,11 +190,11 @@ def test_sprites_split_is_a_fixed_partition(grid):
 
 
 def test_sprites_index_and_factors_are_inverse():
-    index = torch.arange(sprites.GRID)
-    assert (sprites.index_of(sprites.factors_of(index)) == index).all()
-    assert sprites.factors_of(0).tolist() == [0, 0, 0, 0, 0]
-    assert sprites.factors_of(sprites.GRID - 1).tolist() == [2, 3, 7, 15, 15]
-    assert sprites.index_of([[0, 0, 0, 1, 2], [1, 0, 0, 0, 0]]).tolist() == [18, 8192]
+    index = torch.arange(len(GRID))
+    assert (GRID.index_of(GRID.factors_of(index)) == index).all()
+    assert GRID.factors_of(0).tolist() == [0, 0, 0, 0, 0]
+    assert GRID.factors_of(len(GRID) - 1).tolist() == [2, 3, 7, 15, 15]
+    assert GRID.index_of([[0, 0, 0, 1, 2], [1, 0, 0, 0, 0]]).tolist() == [18, 8192]
 
 
 def coverage(factors, size=32, samples=16):
@@ -264,10 +266,10 @@ def test_sprites_refuse_factors_outside_the_grid(factors, match):
         sprites.render(factors)
 
 
-@pytest.mark.parametrize("index", [-1, sprites.GRID, 0.5])
+@pytest.mark.parametrize("index", [-1, len(GRID), 0.5])
 def test_sprites_refuse_an_index_outside_the_grid(index):
     with pytest.raises(ValueError, match="index"):
-        sprites.factors_of(index)
+        GRID.factors_of(index)
 
 
 # by name
@@ -383,7 +385,7 @@ def test_sample_is_random_without_repetition_and_all_where_there_are_no_more():
     whole = data.load("sprites", "all")
     some = whole.sample(300, seed=1)
     assert len(some) == 300
-    assert len(set(sprites.index_of(some.factors).tolist())) == 300
+    assert len(set(GRID.index_of(some.factors).tolist())) == 300
     assert set(some.labels.tolist()) == {0, 1, 2}  # the set itself is sorted by shape
     assert torch.equal(some.images, whole.sample(300, seed=1).images)
     assert not torch.equal(some.labels, whole.sample(300, seed=2).labels)

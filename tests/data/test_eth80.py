@@ -45,7 +45,7 @@ def write(tmp_path, monkeypatch):
     """`write(change)` puts a small file in place: the root. `change` renames or drops members."""
 
     def write(change=lambda name: name):
-        sources = []
+        sources = {}
         path = tmp_path / "small.tar"
         with tarfile.open(path, "w") as tar:
             for name, picture, kind in members():
@@ -65,8 +65,8 @@ def write(tmp_path, monkeypatch):
             source.file = files.File("small.tar", md5, None, "md5", "")
             source.pieces = partial(source.pieces.func, source)
             monkeypatch.setitem(data.SOURCES, name, source)
-            sources.append(source)
-        monkeypatch.setattr(eth80, "GRIDS", tuple(sources))
+            sources[name] = source
+        monkeypatch.setattr(eth80, "GRIDS", sources)
         return tmp_path
 
     return write

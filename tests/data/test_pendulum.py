@@ -55,7 +55,7 @@ def test_effects_are_nearly_linear_on_these_ranges_and_not_on_causalvaes():
 
 def test_the_set_is_a_grid_of_two_causes():
     train, test = (data.load("pendulum", split, size=16) for split in ("train", "test"))
-    assert len(train) + len(test) == pendulum.GRID == 4096
+    assert len(train) + len(test) == 4096
     assert train.factor_names == ("angle", "light") and train.factor_sizes == (64, 64)
     assert train.image_shape == (3, 16, 16) and torch.equal(train.labels, train.factors[:, 0])
     assert (train.class_names[0], train.class_names[-1]) == ("0.0°", "40.5°")
@@ -133,7 +133,7 @@ def test_the_film_has_all_three_answers_for_each_variable_and_value():
     ("variable", "share"), [(4, 0.5), (-1, 0.5), (1.0, 0.5), (True, 0.5), (0, 1.5)]
 )
 def test_no_variable_and_no_value_are_refused(variable, share):
-    with pytest.raises(ValueError, match="expected 0 to"):
+    with pytest.raises(ValueError, match=r"expected a (whole )?number from 0 to [13]"):
         pendulum.answers([[0.0, 60.0]], variable, share)
 
 

@@ -6,6 +6,8 @@ import torch
 from mdlib import data
 from mdlib.data import pong
 
+GRID = data.SOURCES["pong"].grid
+
 
 @pytest.fixture(scope="module")
 def moving():
@@ -96,8 +98,8 @@ def test_sequences_are_the_causes_drawn_and_hang_on_the_seed(moving):
 def test_the_grid_by_name():
     every, test = data.load("pong", "all"), data.load("pong", "test")
     assert repr(test) == "Pong, test: 2000 images [3, 16, 16], 10 classes, 4 factors"
-    assert len({image.tobytes() for image in every.images.numpy()}) == len(every) == pong.GRID
-    assert torch.equal(test.images, every.images[pong.index_of(test.factors)])
+    assert len({image.tobytes() for image in every.images.numpy()}) == len(every) == len(GRID)
+    assert torch.equal(test.images, every.images[GRID.index_of(test.factors)])
     assert torch.equal(every.images[-1:], pong.render(torch.ones(1, 4)))
     assert torch.equal(every.images[:1], pong.render(-torch.ones(1, 4)))
     assert (every.labels == every.factors[:, 3]).all()
@@ -116,7 +118,10 @@ def test_the_grid_by_name():
         (lambda: pong.sequences(3, 1), "length=1: expected a whole"),
         (lambda: pong.process(2.5, 4), "n=2.5: expected a whole"),
         (lambda: pong.process(3, 2.5), "length=2.5: expected a whole"),
-        (lambda: pong.sequences(3, 3, intervened=1.5), "intervened is 1.5"),
+        (
+            lambda: pong.sequences(3, 3, intervened=1.5),
+            "intervened=1.5: expected a number from",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(call, match):

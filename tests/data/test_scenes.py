@@ -9,6 +9,8 @@ import torch
 from mdlib import data
 from mdlib.data import scenes
 
+GRID = data.SOURCES["scenes"].grid
+
 
 @pytest.fixture(scope="module")
 def grid():
@@ -16,8 +18,8 @@ def grid():
 
 
 def test_grid_is_in_index_order(grid):
-    assert len(grid) == scenes.GRID == 27_648
-    expected = np.array(np.unravel_index(np.arange(scenes.GRID), grid.factor_sizes)).T
+    assert len(grid) == len(GRID) == 27_648
+    expected = np.array(np.unravel_index(np.arange(len(GRID)), grid.factor_sizes)).T
     assert (grid.factors.numpy() == expected).all()
     assert grid.image_shape == (3, 32, 32)
     assert (grid.labels == grid.factors[:, 4]).all()
@@ -27,11 +29,11 @@ def test_grid_is_in_index_order(grid):
         *("scale", "shape", "orientation"),
     )
     assert grid.factor_sizes == (6, 6, 6, 4, 4, 8)
-    assert (scenes.index_of(scenes.factors_of(torch.arange(scenes.GRID))).diff() == 1).all()
+    assert (GRID.index_of(GRID.factors_of(torch.arange(len(GRID)))).diff() == 1).all()
 
 
 def test_split_is_a_fixed_partition(grid):
-    rows = {s: scenes.index_of(data.load("scenes", s).factors) for s in ("train", "test")}
+    rows = {s: GRID.index_of(data.load("scenes", s).factors) for s in ("train", "test")}
     assert len(rows["train"]) == 22_118
     assert sorted([*rows["train"].tolist(), *rows["test"].tolist()]) == list(range(len(grid)))
     assert rows["test"][:8].tolist() == [10, 13, 19, 28, 40, 43, 52, 53]  # pinned
@@ -46,7 +48,7 @@ def test_all_images_are_distinct(grid):
 def test_one_step_of_a_factor_is_always_seen(grid, factor):
     fro = grid.factors[grid.factors[:, factor] < grid.factor_sizes[factor] - 1]
     to = fro + torch.eye(6, dtype=torch.int64)[factor]
-    pairs = zip(*(scenes.index_of(f).split(4096) for f in (fro, to)), strict=True)
+    pairs = zip(*(GRID.index_of(f).split(4096) for f in (fro, to)), strict=True)
     changed = [
         ((grid.images[a].int() - grid.images[b].int()).abs() > 16).any(1).flatten(1).sum(1)
         for a, b in pairs
@@ -154,7 +156,7 @@ def test_rows_are_drawn_each_for_itself(grid):
 
 
 def test_another_size_shows_the_same(grid):
-    rows = torch.arange(0, scenes.GRID, 1009)
+    rows = torch.arange(0, len(GRID), 1009)
     large = scenes.render(grid.factors[rows], 64)
     assert large.shape == (len(rows), 3, 64, 64)
     halved = large.float().unflatten(3, (32, 2)).unflatten(2, (32, 2)).mean((3, 5))

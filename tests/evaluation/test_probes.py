@@ -11,7 +11,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from mdlib.evaluation import probes
-from mdlib.evaluation.probes import CLASS_PROBES, TARGET_PROBES, logistic_regression, standardise
+from mdlib.evaluation.inputs import standardise
+from mdlib.evaluation.logistic import logistic_regression
+from mdlib.evaluation.probes import CLASS_PROBES, TARGET_PROBES
 
 ALL_PROBES = CLASS_PROBES | TARGET_PROBES
 

@@ -37,27 +37,6 @@ def test_image_grid_shows_bytes_as_fractions_and_refuses_wrong_labels():
         plots.image_grid(torch.zeros(2, 1, 1, 2, 2), row_labels=["a"])
 
 
-def test_images_come_back_from_their_text():
-    images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    text = plots.as_text(images)
-    back = plots.from_text(text)
-    assert back.dtype == torch.uint8 and torch.equal(back, (255 * images).round().to(torch.uint8))
-    assert plots.as_text(back / 255) == text
-
-
-@pytest.mark.parametrize(
-    "images", [torch.zeros(1, 3, 4, 4), torch.zeros(1, 1, 4, 5), torch.full((1, 1, 2, 2), 1.1)]
-)
-def test_no_text_of_other_images(images):
-    with pytest.raises(ValueError, match=r"expected \[N, 1, S, S\], with values from 0 to 1"):
-        plots.as_text(images)
-
-
-def test_a_text_that_is_no_picture_is_refused():
-    with pytest.raises(ValueError, match="begins with 'data:image/png"):
-        plots.from_text("iVBORw0KGgo")
-
-
 def test_content_style_draws_means_and_standard_deviations():
     rows = pd.DataFrame(
         {"method": ["vae"] * 3 + ["byol"] * 3, "a": [1, 2, 3, 5, 5, 8.0], "b": [0, 0, 3, 1, 1, 1.0]}

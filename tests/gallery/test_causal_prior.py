@@ -12,7 +12,7 @@ from chapter_cells import broken, check, namespace, run, tagged, text
 from torch import nn
 
 from mdlib.data import causal
-from mdlib.figures import plots
+from mdlib.figures import pictures
 from mdlib.notebook import results
 from mdlib.registry import random_stream
 
@@ -256,7 +256,7 @@ def test_rows_keep_pictures_after_do_and_of_codes_beside_what_they_set(tmp_path,
     (cell,) = tagged(text(CHAPTER), "picture")
     run(cell, space, "picture")
     truth, done, pairs = (
-        plots.from_text(row["pictures"]).int() for row in results.read_metrics(tmp_path)
+        pictures.from_text(row["pictures"]).int() for row in results.read_metrics(tmp_path)
     )
     assert (truth[:5] != truth[0]).any() and (truth[5:] != truth[5]).any()
     off = (truth - done).abs().amax((1, 2, 3))

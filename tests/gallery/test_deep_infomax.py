@@ -2,6 +2,7 @@
 local and global critics see; the two theorems' cells."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -97,12 +98,27 @@ def test_local_scores_have_a_place_each_and_global_ones_a_single(chapter, shape)
 
 
 def test_a_local_score_reads_its_own_place_alone(chapter):
-    net = chapter["DeepInfoMax"]((1, 8, 8), True)
+    net = chapter["DeepInfoMax"]((1, 8, 8), True).eval()  # else batch norm mixes them
     m, _, _, z = net(torch.rand(4, 1, 8, 8))
     moved = m.clone()
     moved[:, :, 0, 1] += 1
     changed = (net.scores(moved, z) - net.scores(m, z)).abs().amax((0, 1)) > 0
     assert changed.nonzero().flatten().tolist() == [1]
+
+
+def test_the_critic_is_the_released_one(chapter):
+    x = torch.randn(5, 64, generator=torch.Generator().manual_seed(0))
+    for of_maps in (False, True):
+        critic = chapter["Critic"](64, of_maps)
+        given = x[:, :, None, None].expand(5, 64, 2, 3) if of_maps else x
+        kinds = [type(layer).__name__ for layer in critic.modules()]
+        assert ("BatchNorm2d" if of_maps else "BatchNorm1d") in kinds
+        copied = critic.short(given)[:, :64]  # at first the shortcut is nearly the identity
+        assert (copied - given).abs().max() < 0.7
+        found = critic(given)
+        assert found.shape == ((5, 128, 2, 3) if of_maps else (5, 128))
+        if of_maps:  # the last norm is over the units of each place
+            torch.testing.assert_close(found.mean(1), torch.zeros(5, 2, 3), atol=1e-5, rtol=0)
 
 
 def test_the_prior_moves_the_encoder_only_where_it_has_weight(chapter):
@@ -114,17 +130,25 @@ def test_the_prior_moves_the_encoder_only_where_it_has_weight(chapter):
     assert torch.equal(free, again) and not torch.equal(free, heavy)
 
 
-def test_probes_see_statistics_of_the_images_as_they_are(chapter):
-    net = chapter["learn"]()
-    first, again = chapter["codes"](net), chapter["codes"](net)
-    assert list(first) == ["conv", "fc", "code"]
-    for layer in first:
-        assert len(first[layer][0]) == len(chapter["x"])
-        torch.testing.assert_close(first[layer][1], again[layer][1])
+def test_probes_see_statistics_of_the_images_as_they_are(chapter, monkeypatch):
+    net, seen = chapter["learn"](), []
+
+    def probe(*asked, **_):
+        seen.append([len(part) for part in asked])
+        return SimpleNamespace(score=0.0)
+
+    monkeypatch.setitem(chapter, "few_shot", probe)
+    monkeypatch.setattr(chapter["probes"], "linear", probe)
+    chapter["examine"](net)
+    n, n_test = len(chapter["x"]), len(chapter["x_test"])
+    assert seen == [[n, n, n_test, n_test]] * 6
+    conv, norm, _ = net.map[0]
+    batches = [conv(batch).mean((0, 2, 3)) for batch in chapter["x"].split(500)]
+    torch.testing.assert_close(norm.running_mean, torch.stack(batches).mean(0))
 
 
 def test_a_row_of_scores_is_of_one_code_and_a_column_of_one_image(chapter):
-    net = chapter["DeepInfoMax"]((1, 8, 8), True)
+    net = chapter["DeepInfoMax"]((1, 8, 8), True).eval()  # else batch norm mixes them
     m, _, _, z = net(torch.rand(4, 1, 8, 8))
     other = z.clone()
     other[2] += 1

@@ -316,8 +316,8 @@ GOOD = broken(0, 0, 0.5)
         (GOOD[:, :, None], GOOD, r"x has shape \[300, 2, 1\], expected \[N\] or \[N, D\]"),
         (GOOD, np.array(1.0), r"y has shape \[\], expected"),
         (GOOD, GOOD[:, :0], r"y has shape \[300, 0\], expected"),
-        (GOOD, broken(7, 1, math.nan), "y holds nan in row 7, column 1, expected finite"),
-        (broken(3, 0, -math.inf), GOOD, "x holds -inf in row 3, column 0, expected finite"),
+        (GOOD, broken(7, 1, math.nan), r"y hold nan at \[7, 1\], expected finite"),
+        (broken(3, 0, -math.inf), GOOD, r"x hold -inf at \[3, 0\], expected finite"),
         (
             GOOD,
             broken(slice(None), 1, 4.0),

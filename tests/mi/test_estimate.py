@@ -243,7 +243,7 @@ X = np.random.default_rng(0).normal(size=(100, 2))
     [
         (X, X[:50], {}, "x has 100 samples and y 50"),
         (X[:20], X[:20], {}, "given 20 pairs and needs at least 40"),
-        (X * np.nan, X, {}, "x holds nan in row 0, column 0"),
+        (X * np.nan, X, {}, r"x hold nan at \[0, 0\]"),
         (X, 0 * X, {}, "y is 0.0 in every row of column 0"),
         (X[:, :, None], X, {}, r"x has shape \[100, 2, 1\]"),
         (X, X, {"method": "infonec"}, "infonec.*infonce"),

@@ -121,7 +121,7 @@ def test_same_class_errors():
         SameClass(good * math.nan, labels)
     with pytest.raises(ValueError, match="class 5 has 1 row"):
         SameClass(good, torch.tensor([0, 0, 0, 5]), distinct=True)
-    with pytest.raises(ValueError, match="n is -1"):
+    with pytest.raises(ValueError, match="n=-1"):
         SameClass(good, labels).sample(-1)
 
 
@@ -204,9 +204,9 @@ def test_score_matrix_of_tiny_posteriors_stays_finite():
 
 def test_closed_form_errors():
     for function in (optimal_infonce, optimal_nt_xent):
-        with pytest.raises(ValueError, match="0 classes and 4 pairs"):
+        with pytest.raises(ValueError, match="classes=0"):
             function(0, 4)
-        with pytest.raises(ValueError, match="expected at least 1"):
+        with pytest.raises(ValueError, match="pairs=0: expected a whole number of at least 1"):
             function(10, 0)
     p, prior = torch.full((3, 2), 0.5), torch.tensor([0.5, 0.5])
     with pytest.raises(ValueError, match=r"p_y has shape \[3, 3\]"):
@@ -285,7 +285,7 @@ def test_binary_channel_errors():
     for information in (-0.1, 10.01 * BIT, math.nan):
         with pytest.raises(ValueError, match=r"expected 0 to 6.9315, that is 10 bits"):
             BinaryChannel(zeros, ones, information=information)
-    with pytest.raises(ValueError, match="bits is 0"):
+    with pytest.raises(ValueError, match="bits=0"):
         BinaryChannel(zeros, ones, information=0, bits=0)
     with pytest.raises(ValueError, match=r"ones torch.uint8 \[3, 2\]"):
         BinaryChannel(zeros, ones[:, :2], information=1)
@@ -437,7 +437,7 @@ def test_cdp_mini_errors(single):
             task.draw(torch.tensor(bad))
     with pytest.raises(NotImplementedError):
         task.log_ratio(*task.sample(2, draw()))
-    with pytest.raises(ValueError, match="n is 0"):
+    with pytest.raises(ValueError, match="n=0"):
         task.labelled(0)
 
 

@@ -143,7 +143,7 @@ def test_a_residual_block_adds_its_input():
 
 @pytest.mark.parametrize("make", [nets.encoder, nets.decoder])
 def test_resnet_refuses_other_sides(make):
-    with pytest.raises(ValueError, match=r"multiples of 16 \(32, 64, …\), not 28×32: resize"):
+    with pytest.raises(ValueError, match=r"multiples of 16, not 28×32: resize"):
         make("resnet", (1, 28, 32), 4)
 
 

@@ -153,6 +153,14 @@ def test_every_chapter_takes_photographs_by_the_line_of_the_readme(name, photos)
         assert (checked["dataset"], checked["size"]) == (path, 64)
 
 
+@pytest.mark.parametrize("name", OF_DATA)
+def test_a_batch_can_be_made_to_fit_photographs(name):
+    """Where a chapter trains by `fit`, whose batch must not be larger than what there is."""
+    chapter = chapters.find(name)
+    code = "\n".join(cell.source for cell in chapter.cells if cell.kind == "code")
+    assert "batch_size" in chapter.parameters or not re.search(r"\bfit\(", code)
+
+
 # run
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from mdlib import sweep
 from mdlib.notebook import chapters
-from mdlib.sweep import plan, rowfile
+from mdlib.sweep import plan, rowfile, sources
 from mdlib.sweep.claims import claims_path, verdicts, write
 
 CHAPTER = """\
@@ -336,12 +336,21 @@ def test_a_chapter_shows_verdicts_or_how_to_get_them(collected):
     shown = sweep.show_claims("s", "points")
     assert list(shown) == ["says", "verdict", "n"] and list(shown.index) == ["first"]
     assert plt.gca().get_xlabel() == "points"
-    plt.close()
+
+
+def test_a_family_in_another_unit_has_a_figure_of_its_own(collected):
+    load(PLAIN.replace("  first:", "  other:") + PLAIN.partition("\n")[2] + "    family: nats\n")
+    sweep.judge("s")
+    shown = sweep.show_claims("s", apart={"nats": "nats"})
+    assert list(shown.index) == ["other", "first"]
+    drawn = [plt.figure(n).axes[0] for n in plt.get_fignums()]
+    assert drawn[0].get_xlabel() == "nats" != drawn[1].get_xlabel()
+    assert [axis.get_yticklabels()[0].get_text() for axis in drawn] == ["first", "other"]
 
 
 def test_claims_make_no_run_stale():
     before, after = load(""), load(PLAIN)
     assert [p.parameters for p in before.points] == [p.parameters for p in after.points]
-    assert plan.source_hash(before.chapter) == plan.source_hash(after.chapter)
+    assert sources.source_hash(before.chapter) == sources.source_hash(after.chapter)
     for one, other in zip(before.points, after.points, strict=True):
         assert plan.run_name(one.parameters, "x") == plan.run_name(other.parameters, "x")

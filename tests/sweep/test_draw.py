@@ -12,7 +12,7 @@ from sweep_tools import write
 
 from mdlib import sweep
 from mdlib.cli import app
-from mdlib.figures import plots
+from mdlib.figures import pictures
 from mdlib.notebook import chapters
 from mdlib.sweep import rowfile
 
@@ -158,7 +158,7 @@ def test_pictures_that_rows_keep_are_shown_with_their_labels(tmp_path):
     first, second = torch.zeros(3, 1, 4, 4), torch.full((3, 1, 4, 4), 0.4)
     made = dict.fromkeys(("run_device", "run_commit", "run"), "x") | {"run_seconds": 1.0}
     given = rowfile.settings(spec.points[0])
-    kept = [{"shown": n, "pictures": plots.as_text(x)} for n, x in (("a", first), ("b", second))]
+    kept = [{"shown": n, "pictures": pictures.as_text(x)} for n, x in (("a", first), ("b", second))]
     rows = [given | {"score": 1.0, "shown": None, "pictures": None} | made]
     rows += [given | {"score": None} | one | made for one in kept]
     rowfile.write(spec, list(rows[0]), rows)

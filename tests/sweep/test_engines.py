@@ -1,6 +1,7 @@
 """What a run leaves does not depend on who performed it; each gets its share of the machine."""
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -161,7 +162,7 @@ def test_imports_of_a_chapter_are_found(tmp_path):
     (tmp_path / "beside.py").write_text("import other\n")
     (tmp_path / "other.py").write_text("import a\n")
     found = sources.imported(Chapter(path))
-    assert found == ("a.b", "d", "e", "e.f", "i", "beside", "other")
+    assert found == ("a", "a.b", "d", "e", "e.f", "i", "beside", "other")
 
 
 def test_what_is_preloaded_has_one_thread_to_be_forked():
@@ -230,6 +231,9 @@ def test_more_runs_than_gpus_share_them(monkeypatch):
     assert sorted(seen) == ["7", "7", "8", "8"]
     with asker._one_gpu(one) as variables:  # they are free again
         assert variables == {"CUDA_VISIBLE_DEVICES": "7"}
+        for device in ("cpu", "cuda:1"):  # that it takes none, or which, has been said
+            with asker._one_gpu(dataclasses.replace(one, parameters={"device": device})) as none:
+                assert none == {}
 
 
 def test_gpus_are_those_that_may_be_seen(monkeypatch):

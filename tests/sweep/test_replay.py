@@ -131,6 +131,14 @@ def test_a_row_more_or_less_is_a_difference(small):
         assert {(v.row, v.metric) for v in values if not v.agrees} >= {(2, "part"), (2, "score")}
 
 
+def test_a_column_of_other_runs_is_no_difference(small):
+    frame = sweep.read_csv(small)
+    kept = frame.assign(**{"loss of another method": math.nan})
+    assert all(v.agrees for v in module._values(small, 1, kept, frame))
+    gone = module._values(small, 1, kept.assign(**{"loss of another method": 0.5}), frame)
+    assert {v.metric for v in gone if not v.agrees} == {"loss of another method"}
+
+
 def test_rows_of_another_machine_have_a_tolerance(small):
     frame = sweep.read_csv(small)
 

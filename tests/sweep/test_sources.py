@@ -1,5 +1,6 @@
 """The hash of a run covers what its numbers come from, and nothing else."""
 
+import ast
 import shutil
 import time
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 import pytest
 
 import mdlib
-from mdlib.methods import REGISTRY
+from mdlib import data, registry, sweep
+from mdlib.methods import REGISTRY, create
 from mdlib.notebook import chapters
 from mdlib.notebook.chapters import Chapter
-from mdlib.sweep import sources
+from mdlib.sweep import driver, sources
 
 PACKAGE = Path(mdlib.__file__).parent
 
@@ -30,19 +32,38 @@ def edit(path, old, new):
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def modules_of(name):
+def modules_of(name, parameters=""):
     chapter = chapters.find(name)
     code = sources._of_text(sources._text(chapter))
-    return sources.closure(code.imports, chapter.path.parent)
+    return sources._closure(code, chapter.path.parent, parameters).modules
 
 
 PARTITIONED = "experiments/partitioned"
+HEXAGONS = """\
+from mdlib.data.base import Source
+
+
+class Hexagons(Source):
+    name, title = "hexagons", "Hexagons"
+"""
 
 
 def test_what_is_no_source_of_numbers_leaves_rows_fresh(package):
-    chapter = chapters.find(PARTITIONED)
-    before = sources.source_hash(chapter)
+    spec = sweep.load("partitioned", need_data=False)
+    before = driver.folders(spec, package)
+    (package / "data/hexagons.py").write_text(HEXAGONS)
     for file, old, new in [
+        (
+            "data/__init__.py",
+            '    "pong":',
+            '    "hexagons": "mdlib.data.hexagons:Hexagons", "pong":',
+        ),
+        ("methods/__init__.py", '    "wmse":', '    "wmse2": "mdlib.methods.wmse:WMSE", "wmse":'),
+        ("data/hexagons.py", "Hexagons", "Others"),
+        ("data/celeba.py", "return ", "return 2 * "),  # which no row of it names
+        ("methods/wmse.py", "return ", "return 2 * "),
+        ("metrics/aggregate.py", "return ", "return 2 * "),
+        ("io.py", "return ", "return 2 * "),
         ("figures/plots.py", "import ", "import antigravity, "),
         ("figures/explorable/__init__.py", "return ", "return 2 * "),
         ("cli/sweep.py", "import ", "import antigravity, "),
@@ -59,7 +80,7 @@ def test_what_is_no_source_of_numbers_leaves_rows_fresh(package):
         ("methods/byol.py", "\nfrom __future__ import annotations\n", "\n"),
     ]:
         edit(package / file, old, new)
-        assert sources.source_hash(chapter) == before, (file, old)
+        assert driver.folders(spec, package) == before, (file, old)
 
 
 def test_a_source_of_numbers_makes_rows_stale(package):
@@ -68,9 +89,10 @@ def test_a_source_of_numbers_makes_rows_stale(package):
     for file, old, new in [
         ("losses/__init__.py", "return ", "return 2 * "),
         ("methods/byol.py", "momentum: Share = 0.99", "momentum: Share = 0.9"),
-        ("methods/wmse.py", "return ", "return 2 * "),  # reached by the registry alone
+        ("methods/augself.py", "return ", "return 2 * "),  # reached by the registry alone
         ("methods/__init__.py", '"mdlib.methods.byol:BYOL"', '"mdlib.methods.simsiam:SimSiam"'),
         ("data/digits.py", "return ", "return 2 * "),  # in SOURCES
+        ("data/digits.py", "class Digits", "class Others"),
         ("evaluation/logistic.py", "return ", "return 2 * "),  # imported by what is imported
         ("__init__.py", "return ", "return 2 * "),
     ]:
@@ -78,6 +100,19 @@ def test_a_source_of_numbers_makes_rows_stale(package):
         hashes.append(sources.source_hash(chapter))
         assert len(set(hashes)) == len(hashes), (file, old)
     assert sources.code_hash(chapter) == code
+
+
+def test_an_entry_makes_those_runs_stale_that_name_it(package):
+    chapter = chapters.find("start_here")
+    runs = [{"dataset": name, "seed": seed} for name in ("sprites", "celeba") for seed in range(2)]
+    before = sources.source_hashes(chapter, runs)
+    assert before[0] == before[1] != before[2] == before[3]
+    edit(package / "data/celeba.py", "return ", "return 2 * ")
+    now = sources.source_hashes(chapter, runs)
+    assert now[:2] == before[:2]
+    assert now[2] not in before
+    assert len({name[: sources.SHARED] for name in before + now}) == 1
+    assert now == [sources.source_hash(chapter, parameters) for parameters in runs]
 
 
 def test_what_changed_is_named(package):
@@ -88,16 +123,16 @@ def test_what_changed_is_named(package):
         place.parent.mkdir(parents=True)
         shutil.copy(chapter.path, place)
     there = Chapter(copy)
-    assert sources.changed(there, before) == []
+    assert sources.changed(there, before, [{}]) == []
     edit(package / "figures/plots.py", "return ", "return 2 * ")
     edit(copy, "# # ", "# # Another ")
-    assert sources.changed(there, before) == []
+    assert sources.changed(there, before, [{}]) == []
     edit(package / "losses/__init__.py", "return ", "return 2 * ")
-    assert sources.changed(there, before) == ["mdlib.losses"]
+    assert sources.changed(there, before, [{}]) == ["mdlib.losses"]
     edit(copy, "import torch\n", "import torch\n\nnow = 1\n")
-    assert sources.changed(Chapter(copy), before) == ["the chapter", "mdlib.losses"]
+    assert sources.changed(Chapter(copy), before, [{}]) == ["the chapter", "mdlib.losses"]
     shutil.rmtree(before)
-    assert {"the chapter", "mdlib.losses"} < set(sources.changed(Chapter(copy), before))
+    assert {"the chapter", "mdlib.losses"} < set(sources.changed(Chapter(copy), before, [{}]))
 
 
 ANNOTATED = """\
@@ -139,11 +174,41 @@ def test_annotations_count_for_nothing(tmp_path):
         assert hash_of(tmp_path, helper=ANNOTATED.replace(old, new), other="x = 1\n") != first
 
 
-def test_every_method_of_the_registry_counts():
-    found = modules_of("start_here")
+def test_of_registries_the_entries_count_that_a_run_names():
+    every = {f"mdlib.methods.{name}" for name in ("vae", "simve", "infonce", "byol", "wmse")}
+    every |= {"mdlib.data.digits", "mdlib.data.celeba", "mdlib.data.pong"}
+    assert every - modules_of("start_here").keys() == {
+        "mdlib.methods.wmse", "mdlib.data.celeba", "mdlib.data.pong",
+    }  # fmt: skip
+    assert every - modules_of("start_here", "wmse same-class-celeba").keys() == {"mdlib.data.pong"}
+    assert every <= modules_of("start_here", None).keys()
+    found = modules_of("start_here", None)
     assert {entry.partition(":")[0] for entry in REGISTRY.values()} <= found.keys()
-    assert {"mdlib.data.celeba", "mdlib.nets.resnet", "mdlib.training.loop"} <= found.keys()
     assert not [name for name in found if name.startswith(("mdlib.figures", "mdlib.sweep"))]
+
+
+def test_a_run_takes_no_entry_that_its_hash_leaves_out(monkeypatch):
+    monkeypatch.setattr(registry.Registry, "counted", {"digits", "vae"})
+    shape = {"image_shape": (1, 8, 8), "latent_dim": 2}
+    assert create("vae", **shape) and data.load("digits", size=8)
+    for take in (lambda: create("cr_vae", **shape), lambda: data.load("pong")):
+        with pytest.raises(RuntimeError, match=r"named by no text .*: write the whole"):
+            take()
+    assert REGISTRY["cr_vae"].title and data.describe("pong")  # these make no number
+    with pytest.raises(ValueError, match="vay"):
+        create("vay", **shape)
+
+
+def test_packages_do_nothing_but_define():
+    """Who imports one of their modules runs them, and is not asked whether they have changed."""
+    others = {
+        PACKAGE.parent.joinpath(*name.split("."), "__init__.py") for name in sources.NO_NUMBERS
+    }
+    for path in {*PACKAGE.rglob("__init__.py")} - others:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Constant):
+                defines = (ast.Import, ast.ImportFrom, ast.If, ast.Try, ast.Assign, ast.AnnAssign)
+                assert isinstance(node, (*defines, ast.FunctionDef, ast.ClassDef)), path
 
 
 def test_a_chapter_that_trains_nothing_depends_on_no_method():
@@ -219,6 +284,7 @@ def test_a_module_beside_the_chapter_counts(tmp_path):
         "import importlib\nALL = ['other']\nmodules = [importlib.import_module(n) for n in ALL]",
         "ALL = {'mine': 'other:Mine'}",
         "__import__('other')",
+        "exec(open('other.py').read())",
     ],
 )
 def test_what_a_helper_imports_counts(tmp_path, how):
@@ -259,6 +325,10 @@ def test_of_a_chapter_code_counts_and_prose_does_not(tmp_path):
 
 
 def test_cells_in_ipythons_own_syntax_count(tmp_path):
+    script = CODE.replace("import helper\n", "%run helper.py --fast\n")
+    assert hash_of(tmp_path, script, helper="x = 1\n") != hash_of(
+        tmp_path, script, helper="x = 2\n"
+    )
     magic = CODE.replace("import helper\n", "%matplotlib inline\nimport helper\nx = !ls\n")
     first = hash_of(tmp_path, magic, helper="x = 1\n")
     assert hash_of(tmp_path, magic, helper="x = 2\n") != first

@@ -321,6 +321,8 @@ elif act == "wordless":
     raise Wordless
 elif act == "input":
     input("name?")
+elif act == "import":
+    __import__("hel" + "per")
 elif act == "nan":
     Path(out, "metrics.json").write_text('[{"score": NaN}]')
 
@@ -338,10 +340,13 @@ def test_what_ends_a_chapter_is_named(folder, out):
         "exit": "RuntimeError: exit: the chapter ended itself before its last cell",
         "wordless": "RuntimeError: no words",
         "input": "StdinNotImplementedError: ",
+        "import": "RuntimeError: it imported helper, which no text of it names",
         "nan": "ValueError: .*metrics.json was not written by mdlib.record: metric 'score' is nan",
     }
     text = f"grid:\n  act: {json.dumps(list(causes))}\nretries: 0\ntime_limit: 120\n"
-    done = run(write(folder, text, HARD), out, quiet=True)
+    path = write(folder, text, HARD)
+    (folder / "helper.py").touch()
+    done = run(path, out, quiet=True)
     assert done.counts == {"failed": len(causes)}
     for number, cause in enumerate(causes.values(), 1):
         assert re.match(f"run {number} failed: {cause}", done.failures[number])
@@ -627,18 +632,23 @@ import os
 from pathlib import Path
 
 import mdlib
+from mdlib.training.checkpoint import code_digest
 
 saved = Path(out, "checkpoint")
 begun = int(saved.read_text()) if saved.exists() else 0
+code = code_digest()
 for step in range(begun, 10):
     saved.write_text(str(step))
     if begun == 0 and step == 6:
         os._exit(1)
-mdlib.record(out, begun=begun)
+mdlib.record(out, begun=begun, code=code)
 """
     path = write(folder, "", chapter)
     assert run(path, out, quiet=True).counts == {"done": 1}
-    assert sweep.table(path, out)["begun"].tolist() == [6]
+    [row] = sweep.table(path, out).to_dict("records")
+    assert row["begun"] == 6
+    # what changes the hash of no run is no reason to refuse its checkpoint
+    assert row["code"] == row["run"].rpartition("-")[2]
 
 
 def test_exit_code_is_1_if_a_run_failed(folder, out):

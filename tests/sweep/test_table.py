@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from mdlib import cli, sweep
 from mdlib.io import write_json
 from mdlib.notebook import results
-from mdlib.sweep import plan, rowfile
+from mdlib.sweep import plan, rowfile, sources
 from mdlib.sweep.claim import claims_of
 from mdlib.sweep.claims import verdicts
 from mdlib.sweep.table import metrics
@@ -45,7 +45,7 @@ def make(folder, text, *recorded, missing=()):
     (folder / "s.yaml").write_text("chapter: chapter.py\n" + text)
     spec = sweep.load(folder / "s.yaml")
     for point in spec.points:
-        source = plan.source_hash(spec.chapter)
+        source = sources.source_hash(spec.chapter, point.parameters)
         run = folder / "runs" / plan.run_name(point.parameters, source)
         if point.number not in missing:
             plan.prepare(run, point.parameters)
@@ -62,6 +62,39 @@ def collected(folder, text, *recorded, **more):
     spec, out = make(folder, text, *recorded, **more)
     sweep.collect(spec, out)
     return spec, out, rowfile.csv_path(spec)
+
+
+# --- of which sources rows are
+
+
+@pytest.mark.parametrize(
+    ("harm", "of_one_source"),
+    [
+        (lambda now: now, True),
+        (lambda now: ["0" * 12] * 4, True),  # all of one that is no more
+        (lambda now: [run[:6] + "0" * 6 for run in now], True),
+        (lambda now: ["0" * 6 + run[6:] for run in now], True),
+        (lambda now: ["0" * 12, *now[1:]], False),
+        (lambda now: [now[0][:6] + "0" * 6, *now[1:]], False),
+        (lambda now: [f"{n // 2}" * 6 + run[6:] for n, run in enumerate(now)], False),
+        (lambda now: [run[:6] + f"{n}" * 6 for n, run in enumerate(now)], False),
+    ],
+)
+def test_rows_of_different_sources_side_by_side_are_told(tmp_path, harm, of_one_source):
+    """Two runs that load one data set, and two that load another, which is not the same code."""
+    spec, _ = make(tmp_path, "grid: {name: [sprites, scenes]}\nseeds: 2\n")
+    spec.chapter.path.write_text(CHAPTER + "\n# %%\nfrom mdlib import data\n\ndata.load(name)\n")
+    spec = sweep.load(spec.path)
+    now = sources.source_hashes(spec.chapter, [point.parameters for point in spec.points])
+    assert now[0] == now[1] != now[2] == now[3] and len({run[:6] for run in now}) == 1
+    rows = pd.DataFrame({"number": [1, 2, 3, 4], "run": [f"x-{run}" for run in harm(now)]})
+    check = sys.modules["mdlib.sweep.table"]._of_one_source
+    assert check(spec, rows, stale=True) is rows
+    if of_one_source:
+        assert check(spec, rows, stale=False) is rows
+    else:
+        with pytest.raises(ValueError, match="runs are stale"):
+            check(spec, rows, stale=False)
 
 
 # --- what a file keeps

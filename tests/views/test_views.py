@@ -524,7 +524,7 @@ def test_painted_digits_take_every_hue_and_show_it():
     ],
 )
 def test_bad_fields_are_named(field, value):
-    with pytest.raises(ValueError, match=rf"{field} is .*, expected "):
+    with pytest.raises(ValueError, match=rf"{field}( is |=).*expected "):
         Views(**{field: value})
 
 
@@ -556,7 +556,7 @@ def test_bad_requests_are_refused():
     law = Views(hflip=0.5)
     with pytest.raises(TypeError, match=r"expected a torch\.Generator"):
         law(images, 2, None)
-    with pytest.raises(ValueError, match="views is 0"):
+    with pytest.raises(ValueError, match="views=0"):
         law(images, 0, gen())
     with pytest.raises(ValueError, match="image_shape"):
         law.draw(2, 2, (24, 32), gen())
@@ -572,7 +572,7 @@ def test_bad_requests_are_refused():
         apply(images, {"hflip": torch.zeros(6)})
     with pytest.raises(ValueError, match="need a generator"):
         apply(images, {"noise": torch.zeros(6, 1, 1)})
-    with pytest.raises(ValueError, match="padding is 'wrap'"):
+    with pytest.raises(ValueError, match="padding='wrap'"):
         apply(images, {}, padding="wrap")
 
 

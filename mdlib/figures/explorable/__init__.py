@@ -13,7 +13,6 @@ In JupyterLab, `.live()` shows the same with ipywidgets.
 from __future__ import annotations
 
 import base64
-import io
 import json
 import math
 import re
@@ -27,6 +26,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from mdlib.figures.pictures import png
 
 _LIMIT = 1_000_000  # characters of an explorable's pictures; a page of the book has 2 MB
 
@@ -171,19 +172,14 @@ def film(
     rows = f'<div class="explorable-rows">{rows}</div>' if rows else ""
     alt = f"images at each position of: {', '.join(labels)}"
     frame = f'{rows}<img class="explorable-moving" alt="{escape(alt)}" width="400" src="', '">'
-    pictures = [_png(grid) for grid in images.cpu().flatten(0, -6)]
+    pictures = [png(_sheet(grid)) for grid in images.flatten(0, -6)]
     return Explorable(name, labels, pictures, frame, "src", at)
 
 
-def _png(images: Tensor) -> str:
-    """Images uint8 [R, N, C, H, W] as the data URI of one, with a grey line around each."""
-    from PIL import Image
-
+def _sheet(images: Tensor) -> Tensor:
+    """Images uint8 [R, N, C, H, W] as one picture, with a grey line around each."""
     framed = torch.nn.functional.pad(images, (1, 1, 1, 1), value=128)
-    sheet = framed.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
-    file = io.BytesIO()
-    Image.fromarray(sheet.squeeze(2).numpy()).save(file, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return framed.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1).squeeze(2)
 
 
 # The chart's own units: its width on a phone, in pixels.
