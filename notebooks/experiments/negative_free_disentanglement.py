@@ -451,13 +451,13 @@ plt.show()
 # %% tags=["hide-input", "reads-rows"]
 scores = ["MED", "top-1", *CLASSICS, "sap", "dci", "hfs"]
 pd.concat(
-    {d: tables.mean_std(part[["method", *scores]]) for d, part in main.groupby("data", sort=False)},
+    {d: tables.mean_std(part[["method", *scores]], best=()) for d, part in main.groupby("data", sort=False)},
     names=["data"],
 ).rename(index=plots.LABELS)  # fmt: skip
 
 # %% [markdown]
 # *Table 2. All scores of the literature: mean ± standard deviation over seeds, 5000 images, 20 bins (SAP, DCI and HFS: 2000
-# images, only up to 64 units). In all but HFS higher is better.*
+# images, only up to 64 units). In all but HFS higher is better. None is marked as best: widths differ.*
 #
 # ## Which scores mean something at 256 units?
 #
