@@ -31,7 +31,7 @@ BREAKS = {
             ("mdlib.mi.bounds", "nwj", "tuba(scores, 1.0)", "tuba(scores, 0.9)"),
         ],
         "infonce": [
-            # the true pair left out of the denominator: no lower bound
+            # a ceiling of 1.1 nats whatever K, and a batch's sum over the wrong axis
             ("mdlib.mi.bounds", "infonce", "math.log(scores.shape[-1])", "1.1"),
             ("log_r + f[:, :1], K, bounds.infonce", "log_r + f[:1], K, bounds.infonce"),
             ("(log_r.exp() / K).log1p()", "(log_r.exp() / K**2).log1p()"),

@@ -182,9 +182,9 @@ def dci_es(
     curves end flat, a larger `deepest` brings any code nearer to 1. **Its null is 1**: a code that
     knows nothing is at its best at once, and one that is half understood is soon (dSprites' factors
     and N = 10 000: perfect code .62 with I = 1, rotated .83 with .53, noise 1 with .13). Compare
-    codes of equal I only. Where factors depend on each other E and I of the perfect code stay, but
-    I of a code that ignores a factor rises above that of a guess. ValueError for NaN, continuous
-    factors, a factor with one value, `deepest` below 2.
+    codes of equal I only. Where factors depend on each other I of the perfect code stays, E nearly,
+    but I of a code that ignores a factor rises above that of a guess. ValueError for NaN,
+    continuous factors, a factor with one value, `deepest` below 2.
     """
     check_whole(2, deepest=deepest)
     codes, labels, new, truth = checked_split(codes, factors, test, seed)

@@ -10,8 +10,9 @@ log p(x, y) / (p(x) p(y)), as they were: the Jacobians cancel in the ratio. So t
 the base, and the log ratio at (x, y) is the base's at (f⁻¹(x), g⁻¹(y)).
 
 The named tasks are those of the benchmark "Beyond Normal" (Czyż et al. 2023, arXiv 2306.11078),
-re-derived from their definitions under the names that the benchmark gives them, and its mixture
-"x". Arithmetic is in float64 (for MPS, which lacks it: sample on the CPU); samples are float32.
+re-derived from their definitions under the names that the benchmark gives them, and the mixture
+"x" of PMI profiles (Czyż et al. 2025, arXiv 2310.10240). Arithmetic is in float64 (for MPS, which
+lacks it: sample on the CPU); samples are float32.
 """
 
 from __future__ import annotations

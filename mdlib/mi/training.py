@@ -72,7 +72,7 @@ ESTIMATORS: Registry[Estimator] = Registry(
         "club": Estimator("CLUB", bounds.club, "neither", objective=bounds.joint_mean),
     },
 )
-LOWER = tuple(name for name in ESTIMATORS if name != "club")  # they climb the same critics
+CLIMBERS = tuple(name for name in ESTIMATORS if name != "club")  # they climb the same critics
 
 
 class Ascent:

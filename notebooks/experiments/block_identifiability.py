@@ -264,7 +264,7 @@ for on, rows in kept.items():
 # ## What no loss on pairs can see
 #
 # {prf:ref}`pl-twist` says: turn the style codes of squares by one rotation, and those of triangles by another. Both views
-# of an image are turned alike, so repel, and every loss on pairs, is as it was. Swaps between images are wrong. To see
+# of an image are turned alike, so repel, and every loss of the cosines within pairs, is as it was. Swaps between images are wrong. To see
 # it one has to compare **contents**: learn to read style on some shapes, and read it on the one that was left out.
 #
 # $$ \text{gap} = R^2(\text{learned on this content}) - R^2(\text{learned on other contents}) \tag{2} $$
@@ -379,7 +379,7 @@ plots.dots(
 
 # %% [markdown]
 # *Figure 6. The same. Blue: the reader learned on other shapes. Orange: on the shape itself. Left: the codes as they were
-# trained; right: turned, for each shape by a rotation of its own. No loss on pairs tells left from right.*
+# trained; right: turned, for each shape by a rotation of its own. No loss of the cosines within pairs tells left from right.*
 #
 # **What we read from it.** The twist by hand changes no pair and takes the reader of other shapes its $R^2$, so the gap
 # sees what the losses do not. The trained codes have nothing like that gap. Nobody asked for that: an untrained encoder

@@ -221,8 +221,8 @@ Markdown(f"""Mean ± std over {rows["seed"].nunique()} seeds, nats:
 #
 # ## Exercises
 #
-# **1 (easy, 2 points, 10 minutes).** What does the Gaussian estimator find, on average, where there is nothing? Write `bias(dx, dy, N)`, and
-# `pairs_for(dx, dy, nats)`: from how many pairs on is that at most so many nats?
+# **1 (easy, 2 points, 10 minutes).** What does the Gaussian estimator find, on average, where there is nothing? Write `bias(dx, dy, N)`, to first
+# order in $1/N$ (so for $N$ far above the columns), and `pairs_for(dx, dy, nats)`: from how many pairs on is that at most so many nats?
 #
 # <details><summary>Hint</summary>
 #
@@ -258,8 +258,9 @@ N = pairs_for(64, 64, 0.1)
 assert bias(64, 64, N) <= 0.1 < bias(64, 64, N - 1), f"{N} pairs, and one fewer"
 
 # %% tags=["hidden", "remove-cell"]
-assert abs(bias(28**2, 28**2, 5000) - 61.5) < 0.1, "pixels of MNIST"
-assert pairs_for(1, 1, 0.25) == 2, "1 / 2N is a quarter at 2"
+exact = classical.gaussian_bias(50_000, 8, 20)
+assert abs(bias(8, 20, 50_000) / exact - 1) < 1e-3, "8 and 20 columns"
+assert pairs_for(8, 20, 0.01) == 8000, "80 / N is a hundredth at 8000"
 
 # %% [markdown]
 # **2 (medium, 3 points, 20 minutes).** By {prf:ref}`thm-benchmark-invariance` we may replace a column by any increasing function of it. Write

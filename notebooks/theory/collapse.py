@@ -85,7 +85,7 @@ def randn(*shape):
 # $$ \log p(z^1 \dots z^J) = -\frac{1}{2\sigma^2} \sum_j \|z^j - \bar z\|^2, \qquad
 #    \log p(z, z') = -\frac{\|z - z'\|^2}{4\sigma^2}. \tag{1} $$
 #
-# It is largest whenever each *group* is a point, wherever; with a Gaussian $p(y)$, when all codes are one point. So
+# It is largest whenever each *group* is a point, wherever; with a Gaussian $p(y)$, when all codes are at its mean. So
 # something must hold groups apart. The table is our reading, and each of its first five lines a proposition below.
 #
 # | method | keeps, for $\log p(z \mid y)$ | in place of reconstruction | σ² |

@@ -645,15 +645,15 @@ caption("Table 9. MED over its null; 24 codes without axes, D = 50.", 2000)
 #
 # $$ \mathrm{MED} = 1 - \frac 2K \cdot \frac{h(q)}{\log K}, \qquad \mathrm{InfoM} = \mathrm{InfoC} = 1 - \frac{2 (1 - q)}{K - 1}. \tag{10} $$
 #
-# MIG's gaps of both factors are $1 - I/H$. The perfect code's importances in DCI, if trees are fitted to the end, are
-# those of independent factors.
+# MIG's gaps of both factors are $1 - I/H$. If trees split on code $j$ until factor $j$ is known, the perfect code's
+# importances in DCI are those of independent factors.
 # ```
 #
 # ```{prf:proof}
 # $I_{11} = I_{22} = H$ and $I_{12} = I_{21} = I$, so these columns and rows of $R$ are $(H, I)/(H + I)$: weight 1, entropy
 # $h(q)$. The other rows are pure. The largest shares are $q$ twice and else 1; their mean, $1 - 2(1-q)/K$,
-# is scaled by $x \mapsto (x - \frac1K)/(1 - \frac1K)$. A tree that has split on code $j$ until factor $j$ is known has
-# leaves of one value, and no other code has anything to add.
+# is scaled by $x \mapsto (x - \frac1K)/(1 - \frac1K)$. When factor $j$ is known, leaves have one value, and no other code
+# has anything to add.
 # ```
 #
 # Below, two factors with five values agree in 76 % of all rows; *thinned*, until all combinations are equally frequent. The
@@ -734,7 +734,9 @@ explorable.curves(
 # first, fix a factor, or ask all codes together; some of them *praise* the wrong code. (HFS rises because some
 # combinations are rare.)
 #
-# What can one do? Score rows in which factors are independent, if all combinations occur; or take DCI (Roth et al. 2023); or
+# What can one do? Score rows in which factors are independent, if all combinations occur; or take DCI (Roth et al. 2023), whose
+# trees split as they should where both factors have their values in one order (Table 10; renamed, a greedy tree may split on
+# the wrong code, and a perfect code scores below .1); or
 # divide MIG's gap by $H(v_j | v_l)$, with $v_l$ the factor that the second best code is meant for ([Watcharasupat & Lerch
 # 2021](https://arxiv.org/abs/2110.05587)): the perfect code's gap is $H - I$, just that.
 #
@@ -785,7 +787,7 @@ caption(f"Table 11. MED beside the mean of {rotations} rotations.", images)
 # | top-k MED | a modular subset | falls | a maximum: its null grows with $D$ |
 # | modularity | modularity | falls | noise scores .7 and more |
 # | InfoM, InfoC | modularity, compactness | fall (10) | noise counts as other codes do; a code of large range prunes the rest |
-# | DCI, disentanglement | modularity | stays | cost; the kind of trees |
+# | DCI, disentanglement | modularity | stays, if trees split well | cost; the kind of trees |
 # | IRS | modularity, under intervention | stays | rare values; noise scores .4 |
 # | FactorVAE | the purest code's modularity | stays | a maximum: tends to 1; sparse codes; an ignored factor |
 # | BetaVAE | a trace of each factor | stays | tends to 1; an ignored factor |

@@ -121,7 +121,7 @@ plots.image_grid(
 # ```{prf:corollary} Never the same image twice
 # :label: cor-distinct
 #
-# If $X$ and $Y$ must be different images of a class with $n_c$ (different) images, then
+# If $X$ and $Y$ must be different images of a class with $n_c$ (different) images, none of them in two classes, then
 # $I(X;Y) = H(C) + \sum_c p(c) \log \frac{n_c}{n_c - 1}$.
 # ```
 #
@@ -393,7 +393,7 @@ exact.round(4)
 # ```
 #
 # For ImageNet's 1.28 million images $\log N$ is 14.06 nats, for CIFAR-10's 50 000 it is 10.82, and the ceiling of a batch
-# of 256 images, $\log 512$, is 6.24. So *mild* views put InfoNCE at its ceiling. Strong views do lose identity, and
+# of 256 pairs, $\log 256$, is 5.55. So *mild* views put the optimal InfoNCE at its ceiling. Strong views do lose identity, and
 # then it need not stand there: `theory/frozen_encoders` has batches of views whose InfoNCE stops at half of $\log K$.
 #
 # ## Pictures that share what we choose

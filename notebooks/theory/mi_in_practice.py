@@ -452,7 +452,7 @@ flows.round(2)
 #
 # | trap | effect |
 # | --- | --- |
-# | JS critics reported by NWJ | $1 - (1 - 1/e)\,\mathbb{E}_Q[e^f]$ too low: $1/e$ at the optimum, *too high* for an over-confident critic |
+# | JS critics reported by NWJ | $1 - (1 - 1/e)\,\mathbb{E}_Q[e^f]$ too low: $1/e$ at the optimum; for an over-confident critic it is the higher of two lower bounds |
 # | a docstring that reverses $\alpha$ of $I_\alpha$ | InfoNCE for TUBA, and the reverse |
 # | MINE's moving average returned without the average | a memory of one batch |
 # | leave-one-out mean through $\log(e^d - 1)$ | overflows in float32 beyond $d = 88$, NaN late in training |

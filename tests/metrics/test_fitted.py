@@ -230,6 +230,18 @@ def test_informativeness_of_an_ignored_factor_rises_with_dependence():
 # ---------------------------------------------------------------------------- the learners
 
 
+def test_dci_blames_a_perfect_code_where_a_tree_splits_on_the_other():
+    """Factor 2 is factor 1 with its values renamed, in nine of ten rows."""
+    draw = torch.Generator().manual_seed(0)
+    law, renamed = torch.tensor([0.1, 0.1, 0.7, 0.1]), torch.tensor([1, 3, 0, 2])
+    first, other = torch.multinomial(law, 8000, True, generator=draw).split(4000)
+    apart = torch.rand(4000, generator=draw) < 0.1
+    in_order = torch.stack([first, torch.where(apart, other, first)], 1)
+    mixed = torch.stack([first, renamed[in_order[:, 1]]], 1)
+    assert dci(in_order.double(), in_order).score > 0.99
+    assert dci(mixed.double(), mixed).score < 0.1
+
+
 @pytest.mark.parametrize("classes", [2, 3, 6])
 def test_sap_is_scikits(classes):
     codes, labels = clouds(400, classes)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mdlib.mi import bounds, critics
-from mdlib.mi.training import ESTIMATORS, LOWER, Ascent, evaluate, train
+from mdlib.mi.training import CLIMBERS, ESTIMATORS, Ascent, evaluate, train
 
 DIM, RHO = 3, 0.8
 TRUTH = -0.5 * DIM * math.log(1 - RHO**2)  # 1.53 nats
@@ -96,7 +96,7 @@ def test_seeds_have_batches_and_weights_of_their_own_and_estimators_share_batche
 
 
 def test_lower_bounds_rise_towards_the_truth_and_stay_below_it():
-    names = [name for name in LOWER if ESTIMATORS[name].kind == "lower"]
+    names = [name for name in CLIMBERS if ESTIMATORS[name].kind == "lower"]
     critic = critics.create("separable", DIM, DIM, len(names), hidden=64, layers=2)
     train(critic, names, sampler(), steps=400, batch_size=64, lr=2e-3)
     values = evaluate(critic, names, sampler(1), batches=20, batch_size=256)
