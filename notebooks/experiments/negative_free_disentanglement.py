@@ -422,12 +422,9 @@ def dots(axis, d, score):
     part = main[main["data"] == d].groupby("method")
     for y, name in enumerate(reversed(ORDER)):
         rows = part.get_group(name)
-        for label, mark, shade in [
-            ("untrained", "x", "0.5"),
-            ("rotated", "|", "k"),
-        ]:
+        for label, mark in {"untrained": "x", "rotated": "|"}.items():
             axis.plot(
-                rows[f"{score} {label}"].mean(), y, mark, color=shade, ms=7, mew=1.6,
+                rows[f"{score} {label}"].mean(), y, mark, color="0.3", ms=7, mew=1.6,
                 label=label if y == 0 else None,
             )  # fmt: skip
         axis.errorbar(
@@ -534,9 +531,8 @@ gains = {
     for d in DATA
     for control in ("rotated", "untrained")
 }  # fmt: skip
-plots.forest(
-    gains, xlabel="top-1 MED of the trained code minus that of the control"
-)
+label = "top-1 MED of the trained code minus that of the control"
+plots.forest(gains, xlabel=label)
 
 # %% [markdown]
 # *Figure 7. The best units beside those of random axes, and beside those of the same encoder before training: mean and 95 %
@@ -547,16 +543,13 @@ lines = []
 for family, control in [("axes", "random axes"), ("training", "the untrained encoder")]:  # fmt: skip
     for d in DATA:
         part = said[(said["family"] == family) & (said["dataset"] == d)]
+        who = part.index.str.rsplit("-", n=1).str[1]
         by = {
-            word: titled(
-                i.rsplit("-", 1)[1] for i in part.index[part["verdict"] == word]
-            )
+            word: titled(who[part["verdict"] == word])
             for word in ("holds", "fails", "undecided")
         }
-        lines.append(
-            f"- *{d}, best units better than those of {control}*: holds for {by['holds']}; fails for"
-            f" {by['fails']}; undecided for {by['undecided']}."
-        )
+        told = "; ".join(f"{word} for {those}" for word, those in by.items())
+        lines.append(f"- *{d}, best units better than those of {control}*: {told}.")  # fmt: skip
 Markdown("The verdicts on the six methods without negatives, adjusted over the twelve of each kind:\n\n" + "\n".join(lines))  # fmt: skip
 
 # %% [markdown]
@@ -624,9 +617,8 @@ plots.claims(said[said["family"] == "width"])
 lines = []
 for name in ("byol", "vicreg"):
     for code_kept in ("relu", "linear"):
-        part = group(code=code_kept).query(
-            "data == 'sprites' and method == @name"
-        )
+        part = group(code=code_kept)
+        part = part.query("data == 'sprites' and method == @name")
         ratio = statistics.interval(part["MED"] / part["MED rotated"])
         lines.append(f"{plots.LABELS[name]}, {code_kept}: {ratio}")
 Markdown(f"""**Without the ReLU** at the encoder's end (sprites, 256 units) MED of the own axes, divided by that of rotated ones, is
