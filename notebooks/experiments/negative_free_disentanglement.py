@@ -701,7 +701,7 @@ other = random_relu(few[:100], 64, seed=2)
 assert not torch.equal(narrow, other), "another seed, other weights"
 
 # %% [markdown]
-# **2 (medium, 3 points, 20 minutes).** The FactorVAE score rises when axes are thrown away. Show that width alone does it: write
+# **2 (medium, 3 points, 20 minutes).** The FactorVAE score does not miss axes that are thrown away. Show that width alone lifts it: write
 # `votes(z, D, seed)`, the FactorVAE score of $D$ random mixtures of the code's units, $zA$ with a Gaussian $A$ of $D$
 # columns, divided by the root of their mean variance. What happens from $D = 5$ to $D = 200$?
 #
