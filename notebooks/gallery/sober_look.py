@@ -56,7 +56,8 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.multioutput import MultiOutputClassifier
 
 import mdlib
-from mdlib import data, losses, methods, metrics, sweep
+from mdlib import losses, methods, metrics, sweep
+from mdlib.data import scenes, sprites
 from mdlib.devices import pick_device
 from mdlib.evaluation import statistics
 from mdlib.figures import plots
@@ -102,18 +103,18 @@ OBJECTIVES = {  # the package's method, what it calls the strength, and options
 }
 
 # %% tags=["data"]
-VALUES = {  # of each factor: every combination makes some 3000 images
-    "sprites": [(3, 1), (4, 1), (8, 2), (16, 2), (16, 2)],  # stop, step
-    "scenes": [(6, 2), (6, 2), (6, 2), (4, 1), (4, 1), (8, 1)],
+VALUES = {  # stop, step of each factor: all combinations are some 3000
+    "sprites": ([(3, 1), (4, 1), (8, 2), (16, 2), (16, 2)], sprites),
+    "scenes": ([(6, 2), (6, 2), (6, 2), (4, 1), (4, 1), (8, 1)], scenes),
 }
 
 
 def grid(dataset):
     """In random order: images [N, C, 16, 16], factors [N, K], 0 … V − 1."""
-    values = VALUES[dataset]
+    values, world = VALUES[dataset]
     known = torch.cartesian_prod(*(torch.arange(0, *v) for v in values))
     known = known[torch.randperm(len(known), generator=random_stream(0))]
-    images = getattr(data, dataset).render(known, size=16)
+    images = world.render(known, size=16)
     return images, known // torch.tensor([step for _, step in values])
 
 

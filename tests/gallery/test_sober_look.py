@@ -50,7 +50,7 @@ def made_rows(chapter, effects, noise, seeds=10, datasets=("sprites",)):
 @pytest.mark.parametrize(("dataset", "shape"), [("sprites", (1, 16, 16)), ("scenes", (3, 16, 16))])
 def test_grids_have_every_combination_once(chapter, dataset, shape):
     images, factors = chapter["grid"](dataset)
-    sizes = [len(range(0, *values)) for values in chapter["VALUES"][dataset]]
+    sizes = [len(range(0, *values)) for values in chapter["VALUES"][dataset][0]]
     assert images.shape == (np.prod(sizes), *shape)
     assert len(images) >= 2 * chapter["LABELLED"]
     assert (factors.amax(0) + 1).tolist() == sizes
