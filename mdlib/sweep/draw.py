@@ -37,9 +37,10 @@ def show_claims(
         said = claims(name)
     except FileNotFoundError:
         return pd.DataFrame({"not yet run": [f"mdlib sweep {name}"]})
-    for family, label in (apart or {}).items():
+    apart = apart or {}
+    for family, label in apart.items():
         plots.claims(said[said["family"] == family], label)
-    plots.claims(said[~said["family"].isin(list(apart or {}))], xlabel)
+    plots.claims(said[~said["family"].isin(list(apart))], xlabel)
     return said[["says", "verdict", "n"]]
 
 

@@ -193,9 +193,7 @@ def _prefixes(name: str) -> Iterable[str]:
 def _file(module: str, beside: Path) -> Path | None:
     """Where a module of mdlib or beside the chapter is; a folder, if it has no __init__.py."""
     top = Path(mdlib.__file__).parents[1] if module.partition(".")[0] == "mdlib" else beside
-    folder = os.path.join(
-        top, *module.split(".")
-    )  # texts: hundreds are looked for, and Path is slow
+    folder = os.path.join(top, *module.split("."))  # a text: hundreds are asked for, Path is slow
     for path in (f"{folder}/__init__.py", f"{folder}.py"):
         if os.path.isfile(path):
             return Path(path)

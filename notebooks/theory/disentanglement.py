@@ -72,7 +72,7 @@ def caption(text, n=n):
 # - **compactness** (or *completeness*): each factor is served by at most one code,
 # - **explicitness:** a simple reader, such as a linear one, finds the factors in the code.
 #
-# [Carbonneau et al. 2020](https://arxiv.org/abs/2012.09276) sort scores by these wishes, as does our last table. Five
+# [Carbonneau et al. 2020](https://arxiv.org/abs/2012.09276) sort scores by these wishes. Five
 # codes of two factors with four values each; the scores are defined in the next section:
 
 
@@ -120,7 +120,7 @@ plt.show()
 #
 # *Measured.* Written **twice**, a code is as modular as before and no longer compact (MIG, a lead over the second best code,
 # is 0). **Rotated**, a linear reader finds all there is, and neither code belongs to a factor. **Wound up**, each code
-# knows all of its factor, but a line cannot read it. **One number** for both is compact. Most scores mean modularity.
+# knows all of its factor, but a line cannot read it. **One number** for both is compact.
 #
 # ## MED, slowly
 #
@@ -144,7 +144,7 @@ plt.show()
 #
 # $$ P_{ij} = R_{ij} \Big/ \sum_{j'} R_{ij'}, \qquad d_i = 1 + \frac{1}{\log K} \sum_j P_{ij} \log P_{ij}. \tag{4} $$
 #
-# $d_i = 1$ where it matters to one factor only, and $d_i = 0$ where it matters to all $K$ alike.
+# $d_i$ is 1 for a single factor, 0 where all matter alike.
 #
 # **Weights.** By how much code $i$ matters at all:
 #
@@ -305,7 +305,7 @@ def all_scores(z, v, bins=20):
 # 2023](https://arxiv.org/abs/2210.07347)).
 # ```
 #
-# Both worlds, built; a label says in which eighth of its law a factor lies.
+# A label says in which eighth of its law a factor lies.
 
 # %% tags=["theorem:impossible"]
 D, count = 5, 2000
@@ -346,8 +346,7 @@ caption("Table 3. Before and after; a third is held out where one fits.", count)
 
 # %% [markdown]
 # *Measured.* Scores that ask about axes are ruined; MCC falls to its null.
-# To a linear reader and to scores of the codes alone nothing has happened. (Nor to DCI-ES's ease: what little a tree
-# understands of the rotated code it understands soon.)
+# To a linear reader and to scores of the codes alone nothing has happened.
 #
 # ### Not only Gaussians
 #
@@ -392,8 +391,7 @@ Markdown("*Figure 2. The unit square before and after (6), coloured by $z_1$.*")
 #
 # ## A thousand dimensions
 #
-# Take the plainest entangled code, random linear mixes, $z = c\,W/\sqrt5 + 0.1\,\varepsilon$ with Gaussian $W$. More
-# dimensions make it no better. Two more scores *fix a factor*:
+# Take the plainest entangled code, random linear mixes, $z = c\,W/\sqrt5 + 0.1\,\varepsilon$ with Gaussian $W$. Two more scores *fix a factor*:
 #
 # - **BetaVAE** (Higgins et al. 2017): from the mean of $|z - z'|$ over 64 pairs of images that agree in factor $j$, a linear
 #   classifier tells which factor it was.
@@ -485,7 +483,7 @@ Markdown("*Table 4. How much the largest of $D$ shares lacks of 1, 100 draws.*")
 # $$ \mathbb{E}[I_{ij}] \approx \beta_j = \frac{(B-1)(V_j-1)}{2N}. \tag{8} $$
 #
 # For dependent variables it is about this as well, as long as all cells are occupied (Miller 1955). The next order, for
-# uniform margins, is a share $(B+1)(V_j+1)/6N$ of it (Table 5: two hundred uniform codes that know nothing).
+# uniform margins, is a share $(B+1)(V_j+1)/6N$ of it.
 #
 # That matters: it grows as $1/N$; $-P \log P$ is steep at 0; and each of $m$ useless codes adds $\beta_j$ to column $j$.
 # Their part of it,
@@ -579,7 +577,6 @@ caption("Table 7. Holes, and ceilings. Orientation is factor 3 of 5.")
 # - **What the image does not show.** A square turned by 90° is the same square. With ten angles to be told, MIG ends at
 #   $\log 10 / \log 40 = 0.62$. MED does not see it: (3) divides by whatever there is.
 # - **The shape of the axis.** An increasing function crowds values into few bins: MIG falls, MED hardly, thanks to (3).
-# - **Noise.** The less a pure code knows, the larger is the bias beside it.
 #
 # ## Nulls: the best of many
 #
@@ -633,7 +630,7 @@ caption("Table 9. MED over its null; 24 codes without axes, D = 50.", 2000)
 # %% [markdown]
 # ## Dependent factors
 #
-# Large animals are rarely near. Methods trained on correlated data write the correlation into their codes ([Träuble et al.
+# Methods trained on correlated data write the correlation into their codes ([Träuble et al.
 # 2021](https://arxiv.org/abs/2006.07886)). And the scores?
 #
 # ```{prf:proposition} The perfect code's score
@@ -731,12 +728,9 @@ explorable.curves(
 #
 # *Measured.* **This is MED's main weakness**: where size tells of distance, a code that *is* size does know of distance.
 # Six scores from one pair at a time fall, for reasons that are not the code's. Nine stay, which let the best code answer
-# first, fix a factor, or ask all codes together; some of them *praise* the wrong code. (HFS rises because some
-# combinations are rare.)
+# first, fix a factor, or ask all codes together; some of them *praise* the wrong code.
 #
-# What can one do? Score rows in which factors are independent, if all combinations occur; or take DCI (Roth et al. 2023), whose
-# trees split as they should where both factors have their values in one order (Table 10; renamed, a greedy tree may split on
-# the wrong code, and a perfect code scores below .1); or
+# What can one do? Score rows in which factors are independent, if all combinations occur; or take DCI (Roth et al. 2023), if its trees split well (with values renamed, a perfect code scores below .1); or
 # divide MIG's gap by $H(v_j | v_l)$, with $v_l$ the factor that the second best code is meant for ([Watcharasupat & Lerch
 # 2021](https://arxiv.org/abs/2110.05587)): the perfect code's gap is $H - I$, just that.
 #
@@ -776,8 +770,7 @@ caption(f"Table 11. MED beside the mean of {rotations} rotations.", images)
 # %% [markdown]
 # *Measured.* **Pixels** of sprites score next to nothing, rotated or not: each speaks of $x$ and $y$ at once. Those of scenes
 # have axes, thanks to a camera that hardly moves. **Principal components** beat their null untaught: trained codes need an
-# untrained control. **FactorVAE's score** of sprites' pixels is near chance: among 64 images some pixel is black in all,
-# and wins whatever was fixed.
+# untrained control.
 #
 # ## Which score for which wish, and what breaks it
 #
@@ -841,7 +834,7 @@ assert abs(d_of(2, 4) - 0.5) < 1e-12, d_of(2, 4)
 #
 # <details><summary>Hint</summary>
 #
-# MIG asks for the best code's lead, MED how many factors a code serves. Put everything into one column.
+# MIG asks for the best code's lead, MED how many factors a code serves.
 #
 # </details>
 

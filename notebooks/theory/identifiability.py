@@ -197,7 +197,7 @@ class World:
 # ```
 #
 # The paper's Theorem 2 (known to us through summaries and its abstract) asks for differentiable $h$, codes of one length and
-# $K \to \infty$; its proof goes through isometries. It has other metrics, too.
+# $K \to \infty$; its proof goes through isometries.
 #
 # ### Checked without a network
 #
@@ -262,7 +262,7 @@ assert from_dots(z, 4.0, -3.0)[1] < -1  # τκ = 4, unit length: impossible
 #
 # Now a network that sees $x$ and $x^+$ only: a perceptron with a linear path beside it, codes scaled to length 1. The score
 # is $(a \odot h) \cdot h' - b'$: cosines have $a = 1/\tau$ and $b = 0$; we shall need the rest. At first the temperature
-# falls from ten times its value, which will be explained. Of several networks the one with the least loss counts: *no truth
+# falls from ten times its value. Of several networks the one with the least loss counts: *no truth
 # is used to choose*.
 
 
@@ -493,7 +493,7 @@ if "temperature" in chosen:
 # **Measured.** Three of four miss the optimum by half a nat and more, as they must. The cold one with a dimension more
 # reaches it: its codes lie on a cap, with a mean of length near $\sqrt{1 - \tau\kappa} = 0.87$. Hot codes stay linear in
 # $z$. The cold one without room is the danger: a start that keeps to a rotation has some 1.8 nats to go, and one that folds
-# the sphere onto such a cap only 0.5. So the *better* loss may have the worse code, R² near $\frac23$. (It is not centred.)
+# the sphere onto such a cap only 0.5. So the *better* loss may have the worse code, R² near $\frac23$.
 #
 # ## Causes that are not uniform
 #
@@ -731,10 +731,9 @@ if "sparse" in chosen:
 #
 # ### Sources that are not Gaussian
 #
-# The oldest case needs no pairs. Let $x = Ms$ with $M$ invertible and independent sources $s_i$, *at most one of them
+# Let $x = Ms$ with $M$ invertible and independent sources $s_i$, *at most one of them
 # Gaussian*. If $W$ is invertible and the entries of $Wx$ are independent, $WM$ is a permutation times a diagonal matrix
-# (Comon 1994, by the theorem of Darmois and Skitovich; we quote it). Two Gaussian sources cannot be told apart:
-# {prf:ref}`thm-id-rotation` again.
+# (Comon 1994, by the theorem of Darmois and Skitovich; we quote it).
 
 
 # %% tags=["theorem:ica"]
@@ -766,8 +765,7 @@ assert (low[["uniform", "Laplace"]] > 0).all() and low["Gaussian"] < 0
 by_law["MCC"].agg(["mean", "min"]).join(by_law["null"].mean()).round(3)
 
 # %% [markdown]
-# *Table 6. FastICA on 24 random mixtures of three sources each: MCC, the least of them, and the null. Its search may get
-# stuck.*
+# *Table 6. FastICA on 24 random mixtures of three sources each: MCC, the least of them, and the null.*
 #
 # ## Blocks
 #
@@ -819,8 +817,7 @@ verdicts
 # *Table 8. Claims that were written down before the runs, each with its verdict: difference, 95 % interval, seeds.*
 #
 # *Measured*, three times as long as above, the best of three starts. With the right score five seeds of six end within .07
-# nats of the optimum, R² .99 and more. In the sixth all three starts folded the sphere: R² .67, and .46 nats short. That one
-# seed is why claims about matched noise stay undecided. The cold code without room folds in five seeds of six, and has the
+# nats of the optimum, R² .99 and more. In the sixth all three starts folded the sphere: R² .67, and .46 nats short. The cold code without room folds in five seeds of six, and has the
 # better loss where it does (.5 nats short against 1.7). A learned $\hat\Lambda$ finds the axes in every seed, MCC .98 and
 # more.
 #

@@ -66,7 +66,7 @@ generator = torch.Generator().manual_seed(seed)
 #
 # $$ I = I(X; Y) = \mathbb{E}_P[\log r(x, y)] = \mathrm{KL}(P \,\|\, Q) \tag{1} $$
 #
-# is its mean logarithm, in nats: 0 for independent variables, and without an upper limit. It does not change when $x$
+# is its mean logarithm, in nats: 0 for independent variables, without an upper limit. It does not change when $x$
 # or $y$ passes through an injective map with a measurable inverse: by the data-processing inequality no map can add
 # information, neither the map nor its inverse.
 #
@@ -128,13 +128,13 @@ f"{task.title}: the mean of log r is {log_r.mean():.3f} ± {error:.3f} nats"
 # | $\frac{\alpha}{K-1} \sum_{j \ne k} e^{f(x_j, y)} + (1 - \alpha)\, a(y)$, one other $x_k$ left out | $I_\alpha$ | depends on $\alpha$ |
 #
 # A *learned* baseline frees the critic from normalising: if $f = \log r + c(y)$ with any $c$, (5) is tight with
-# $a = e^{c(y)}$, while NWJ and DV charge for what $c$ varies. InfoNCE's baseline does it without learning.
+# $a = e^{c(y)}$, while NWJ and DV charge for what $c$ varies. InfoNCE's needs no learning.
 #
 # **MINE** has DV's value. As $-\log$ of a batch's mean has a biased gradient, MINE divides by a moving average of
 # $\mathbb{E}_Q[e^f]$ instead: it climbs $\mathbb{E}_P[f] - \mathbb{E}_Q[e^f] / \text{average}$ and reports DV.
 #
-# All of them need the scores of a batch's $K^2$ pairs and nothing else, $S_{ij} = f(x_i, y_j)$. In the code a bound is a
-# function of that matrix. Slowly, and then as `mdlib` has it, which normalises InfoNCE over $y$, as is usual:
+# All of them need the scores of a batch's $K^2$ pairs, $S_{ij} = f(x_i, y_j)$. In the code a bound is a
+# function of that matrix. Slowly, and then as `mdlib` has it (InfoNCE over $y$):
 
 # %% tags=["theorem:scores"]
 task = tasks.gaussian(4.0, dim=dim)
@@ -245,10 +245,10 @@ assert min(above) > 0
 print(f"DV with its optimal critic, K = 3: {np.mean(above):.3f} nats above I")
 
 # %% [markdown]
-# These are finite sums, right to the last digit. InfoNCE is below $I$ with any critic, best with $\log r + c$ (here
+# InfoNCE is below $I$ with any critic, best with $\log r + c$ (here
 # $c(x)$, as `mdlib` normalises over $y$), and no further away than {prf:ref}`cor-infonce-optimum` says. NWJ's mean over
 # batches is (5) itself: *no bias*. DV's mean with the optimal critic lies **above** $I$, by Jensen's inequality: DV is a
-# bound for the infinite sample only. To see InfoNCE's assert fail, leave the true pair out of its denominator.
+# bound for the infinite sample only.
 #
 # ### Pairs that are not independent
 #
@@ -391,7 +391,7 @@ plt.show()
 #   weigh $e^{10}$. Batches that miss them report too much, and one in thousands that hits reports far too little.
 # - **DV is no bound on a batch.** $-\log$ of a mean is convex, so the noise of the mean pushes the value up.
 # - **SMILE is no bound.** It is trained as JS, then reports DV with scores clipped to $\pm\tau$ in the last term. That
-#   takes away variance and part of what should be subtracted. With the *optimal* critic it overshoots.
+#   takes away variance and part of what should be subtracted.
 #
 # ### "Optimal" is not "best"
 #
@@ -416,7 +416,7 @@ rmse.unstack(sort=False).round(2)
 
 # %% [markdown]
 # *Table 2. RMSE at a truth of 8 nats with the critic $s \log r$ (columns: $s$).* So a flat, under-trained critic can
-# *beat* the optimal one, with SMILE and DV. We shall meet this as good luck in `theory/mi_in_practice`. InfoNCE's *mean* is
+# *beat* the optimal one, with SMILE and DV. InfoNCE's *mean* is
 # highest with the optimal critic ({prf:ref}`cor-infonce-optimum`), and here its error is bias. Where it is chance, at a
 # truth of a nat or two, a flat critic has the smaller RMSE there, too.
 #
@@ -494,8 +494,7 @@ assert abs(laws["from Q"][0] / laws["exp 2I − 1"][0] - 1) < 0.1
 laws.round(3)
 
 # %% [markdown]
-# *Table 3. The law and two ways to meet it.* From $Q$ the count soon wavers, for the reason that it is about: the
-# samples may or may not hold the few pairs that make the variance. A small *measured* variance of NWJ proves nothing.
+# *Table 3. The law and two ways to meet it.* From $Q$ the count soon wavers, as it may or may not hold the few pairs that make the variance. A small *measured* variance of NWJ proves nothing.
 #
 # ### The ceiling moves with K, slowly
 #
@@ -543,8 +542,7 @@ explorable.curves(
 
 # %% [markdown]
 # *Figure 2 and Figure 3. InfoNCE with the optimal critic against the number of pairs in the batch; drag K, and drag the truth.
-# To see 10 nats one needs far more than $e^{10} = 22\,026$ pairs. InfoNCE leaves the truth (dashed) well before the ceiling (dotted). To double K
-# lifts the ceiling by $\log 2 = 0.69$ nats.*
+# To see 10 nats one needs far more than $e^{10} = 22\,026$ pairs. InfoNCE leaves the truth (dashed) well before the ceiling (dotted).*
 #
 # The ceiling is not InfoNCE's alone. Of $N$ samples, *no* lower bound that holds with high confidence for all
 # distributions is larger than $O(\log N)$; for DV the limit is $\log N$ itself
