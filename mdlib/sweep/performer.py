@@ -137,10 +137,11 @@ def _execute(task: Task, chapter: Chapter, notebook: Any, stopped: threading.Eve
     try:
         execution.execute(chapter, parameters, folder, False, None, kernel.engine(), notebook)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is complete, a word to stop comes late
-        if late := sources.left_out(chapter, sys.modules.keys() - before):
+        new = [sys.modules[name] for name in sys.modules.keys() - before]
+        if late := sources.left_out(chapter, new):
             raise RuntimeError(
                 f"it imported {', '.join(late)}, which no text of it names, so the hash of its "
-                f"sources leaves that out: write the whole name there"
+                f"sources leaves that out: write the whole name there, as its folder has it"
             )
         if (folder / results.METRICS).exists():
             metrics = results.read_metrics(folder)[-1]

@@ -72,11 +72,7 @@ def test_what_is_no_source_of_numbers_leaves_rows_fresh(package):
         ("mi/pairs.py", "return ", "return 2 * "),  # which this chapter does not import
         ("losses/__init__.py", '"""', '"""Quite another docstring. '),
         ("losses/__init__.py", "\ndef ", "\n\n\n# a remark\ndef "),
-        (
-            "losses/__init__.py",
-            "\n\n\n",
-            "\n\nfrom jaxtyping import Shaped\nfrom torch import Size\n",
-        ),
+        ("losses/__init__.py", "\n\n\n", "\n\nfrom jaxtyping import Shaped\n"),
         ("methods/byol.py", "\nfrom __future__ import annotations\n", "\n"),
     ]:
         edit(package / file, old, new)
@@ -283,6 +279,12 @@ def test_a_module_beside_the_chapter_counts(tmp_path):
         "from importlib import import_module\nimport_module('other')",
         "import importlib\nALL = ['other']\nmodules = [importlib.import_module(n) for n in ALL]",
         "ALL = {'mine': 'other:Mine'}",
+        "from importlib import import_module as load\nload('other')",
+        "import importlib\nimportlib.import_module(name='other')",
+        "import runpy\nrunpy.run_module('other')",
+        "import os, sys\nos.system(sys.executable + ' -m other')",
+        "import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'other'])",
+        "from mdlib.registry import Registry\nNETS = Registry('net', {'mine': 'other:Mine'})",
         "__import__('other')",
         "exec(open('other.py').read())",
     ],
@@ -290,6 +292,31 @@ def test_a_module_beside_the_chapter_counts(tmp_path):
 def test_what_a_helper_imports_counts(tmp_path, how):
     first = hash_of(tmp_path, helper=how + "\n", other="x = 1\n")
     assert hash_of(tmp_path, helper=how + "\n", other="x = 2\n") != first
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "from torch.nn.functional import relu as act",
+            "from torch.nn.functional import elu as act",
+        ),
+        ("from numpy.linalg import norm", "from torch.linalg import norm"),
+        ("from numpy import *", "from torch import *"),
+    ],
+)
+def test_what_a_helper_imports_for_others_counts(tmp_path, old, new):
+    assert hash_of(tmp_path, helper=old + "\n") != hash_of(tmp_path, helper=new + "\n")
+
+
+def test_a_package_may_begin_as_mdlib_does(tmp_path):
+    code = CODE.replace("import helper\n", "import mdlib_more.a\n")
+    files = {"mdlib_more__in____init__": "", "mdlib_more__in__a": "import other\n"}
+    first = hash_of(tmp_path, code, **files, other="x = 1\n")
+    assert hash_of(tmp_path, code, **files, other="x = 2\n") != first
+    code = CODE.replace("import helper\n", "from mdlib_more.a import x\n")
+    first = hash_of(tmp_path, code, **files)
+    assert hash_of(tmp_path, code, **files | {"mdlib_more__in____init__": "x = 1\n"}) != first
 
 
 @pytest.mark.parametrize(
@@ -325,10 +352,10 @@ def test_of_a_chapter_code_counts_and_prose_does_not(tmp_path):
 
 
 def test_cells_in_ipythons_own_syntax_count(tmp_path):
-    script = CODE.replace("import helper\n", "%run helper.py --fast\n")
-    assert hash_of(tmp_path, script, helper="x = 1\n") != hash_of(
-        tmp_path, script, helper="x = 2\n"
-    )
+    for command in ("%run helper.py --fast", "%run helper --fast", "!python -m helper --fast"):
+        script = CODE.replace("import helper\n", f"{command}\n")
+        first = hash_of(tmp_path, script, helper="x = 1\n")
+        assert hash_of(tmp_path, script, helper="x = 2\n") != first, command
     magic = CODE.replace("import helper\n", "%matplotlib inline\nimport helper\nx = !ls\n")
     first = hash_of(tmp_path, magic, helper="x = 1\n")
     assert hash_of(tmp_path, magic, helper="x = 2\n") != first

@@ -399,7 +399,7 @@ def test_a_changed_chapter_makes_its_runs_stale(folder, out):
     assert_whole(path, out)
 
 
-@pytest.mark.parametrize("tag", ["reads-rows", "solution", "check", "hidden"])
+@pytest.mark.parametrize("tag", ["reads-rows", "solution", "check", "hidden", "launch"])
 def test_cells_that_record_nothing_are_no_part_of_a_run(folder, out, tag):
     shows = '\n# %% tags=["reads-rows"]\nraise OSError("there are no rows yet")\n'
     shows = shows.replace("reads-rows", tag)
@@ -410,6 +410,22 @@ def test_cells_that_record_nothing_are_no_part_of_a_run(folder, out, tag):
     assert set(sweep.states(sweep.load(path), out).values()) == {"done"}
     chapter.write_text(chapter.read_text().replace(f' tags=["{tag}"]', ""))
     assert set(sweep.states(sweep.load(path), out).values()) == {"stale"}
+
+
+@pytest.mark.parametrize(
+    ("how", "name"),
+    [
+        ("exec('import ' + 'hel' + 'per')", "helper"),
+        ("import sys\nsys.path.insert(0, 'src')\nimport thing", "src.thing"),
+    ],
+)
+def test_a_module_that_no_text_names_as_the_folder_has_it_is_told(folder, out, how, name):
+    path = write(folder, "seeds: 1\nretries: 0\n", f"{CHAPTER}\n{how}\n")
+    (folder / "src").mkdir()
+    (folder / "src/thing.py").write_text("x = 1\n")
+    (folder / "helper.py").write_text("import json.tool\n")
+    [message] = run(path, out, quiet=True).failures.values()
+    assert f"it imported {name}, which no text of it names" in message
 
 
 def test_a_chapter_edited_while_the_sweep_runs(folder, out):
