@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,9 @@ def test_a_difference_ends_with_a_code_and_is_named(small):
         code, said = command(small.path, "--runs", 3)
         assert code == 1, "all have failed, and are not compared with their own rows"
         assert "as you wished" in said
+        notebooks = {*re.findall(r"executed up to there: (\S+)", said)}
+        assert len(notebooks) == 3 and all(Path(notebook).exists() for notebook in notebooks)
+        shutil.rmtree(Path(notebooks.pop()).parents[1])
     finally:
         helper.write_text(before)
 
