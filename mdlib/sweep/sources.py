@@ -300,6 +300,8 @@ class _Reader:
             self.used.add(node.id)
         elif isinstance(node, ast.Call):
             self._called(node)
+        elif isinstance(node, ast.Attribute) and (name := _dotted(node)).startswith("mdlib."):
+            self.imports[name] = None  # in a run, all of mdlib that a sweep needs is imported
         elif isinstance(node, ast.If) and (
             getattr(node.test, "id", getattr(node.test, "attr", "")) == "TYPE_CHECKING"
         ):
@@ -359,6 +361,12 @@ class _Reader:
                 self.imports[given] = None
             else:
                 self.by_variable = True
+
+
+def _dotted(node: ast.AST) -> str:
+    """a.b.c as text."""
+    inner = f"{_dotted(node.value)}." if isinstance(node, ast.Attribute) else ""
+    return inner + getattr(node, "attr", getattr(node, "id", ""))
 
 
 @cache

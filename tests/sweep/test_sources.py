@@ -309,6 +309,16 @@ def test_what_a_helper_imports_for_others_counts(tmp_path, old, new):
     assert hash_of(tmp_path, helper=old + "\n") != hash_of(tmp_path, helper=new + "\n")
 
 
+def test_a_module_of_mdlib_that_a_sweep_has_imported_counts(package, tmp_path):
+    code = CODE.replace("import helper\n", "import mdlib\n")
+    code = code.replace("helper.f()", "mdlib.losses.info_nce; mdlib.data.load('celeba')")
+    hashes = [hash_of(tmp_path, code)]
+    for file in ("losses/__init__.py", "data/__init__.py", "data/celeba.py"):
+        edit(package / file, "return ", "return 2 * ")
+        hashes.append(hash_of(tmp_path, code))
+    assert len(set(hashes)) == 4
+
+
 def test_a_package_may_begin_as_mdlib_does(tmp_path):
     code = CODE.replace("import helper\n", "import mdlib_more.a\n")
     files = {"mdlib_more__in____init__": "", "mdlib_more__in__a": "import other\n"}
