@@ -101,9 +101,10 @@ def _checked(task: Task) -> tuple[Chapter, Any]:
     try:
         chapter = Chapter(task.chapter, task.name)
         notebook = chapter.notebook()  # read before it is checked: an edit may come in between
-        then, now = preload.IMPORTED or task.imported, sources.imported_hash(chapter)
         source = sources.source_hash(chapter, task.parameters)
-        if (then, now, source) == (task.imported, task.imported, task.source):
+        now = sources.imported_code(chapter, task.parameters)
+        then = now if preload.IMPORTED is None else preload.IMPORTED
+        if source == task.source and now.items() <= then.items():
             Registry.counted = sources.named(chapter, task.parameters)
             notebook.cells = [
                 cell

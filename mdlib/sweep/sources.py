@@ -132,11 +132,19 @@ def left_out(chapter: Chapter, modules: Iterable[Any]) -> list[str]:
     )
 
 
+def imported_code(chapter: Chapter, parameters: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Of each module that a run imports, where it is and a hash of its code; without parameters, of
+    each that the chapter may import: what a process that has done so knows."""
+    if parameters is None:
+        found = _closure(_of_text(_text(chapter)), chapter.path.parent, None)
+    else:
+        found = _closure(_recorded(chapter), chapter.path.parent, _said(parameters))
+    return {name: f"{path} {_of_file(path).digest}" for name, path in found.modules.items()}
+
+
 def imported_hash(chapter: Chapter) -> str:
-    """A hash of these modules and of where they are: what a process that has imported them knows,
-    whichever chapter it was for."""
-    found = _closure(_of_text(_text(chapter)), chapter.path.parent, None)
-    return _digest(f"{found}\n{sorted(found.modules.items())}")
+    """A hash of these: processes of one hash can stand for each other, whichever chapter's."""
+    return _digest(str(sorted(imported_code(chapter).items())))
 
 
 def code_hash(chapter: Chapter) -> str:

@@ -12,7 +12,8 @@ from mdlib import data, registry, sweep
 from mdlib.methods import REGISTRY, create
 from mdlib.notebook import chapters
 from mdlib.notebook.chapters import Chapter
-from mdlib.sweep import driver, sources
+from mdlib.sweep import driver, performer, preload, sources
+from mdlib.sweep.task import SourceChanged, Task
 
 PACKAGE = Path(mdlib.__file__).parent
 
@@ -193,6 +194,26 @@ def test_a_run_takes_no_entry_that_its_hash_leaves_out(monkeypatch):
     assert REGISTRY["cr_vae"].title and data.describe("pong")  # these make no number
     with pytest.raises(ValueError, match="vay"):
         create("vay", **shape)
+
+
+def test_an_edit_stops_a_sweep_only_where_its_runs_are_of_it(package, monkeypatch):
+    chapter = chapters.find("start_here")
+    parameters = {name: one.default for name, one in chapter.parameters.items()}
+    monkeypatch.setattr(preload, "IMPORTED", sources.imported_code(chapter))
+    monkeypatch.setattr(registry.Registry, "counted", None)  # a run's process sets it
+    source, imported = sources.source_hash(chapter, parameters), sources.imported_hash(chapter)
+    task = Task(1, str(chapter.path), chapter.name, "", source, imported, parameters)
+    for file in ("data/celeba.py", "methods/wmse.py", "figures/plots.py"):
+        edit(package / file, "return ", "return 2 * ")
+        performer._checked(task)
+    digits = (package / "data/digits.py").read_text()
+    edit(package / "data/digits.py", "return ", "return 2 * ")
+    with pytest.raises(SourceChanged):
+        performer._checked(task)
+    monkeypatch.setattr(preload, "IMPORTED", sources.imported_code(chapter))
+    (package / "data/digits.py").write_text(digits)
+    with pytest.raises(SourceChanged):  # what lies there is right, what was imported is not
+        performer._checked(task)
 
 
 def test_packages_do_nothing_but_define():
