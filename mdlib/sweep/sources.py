@@ -45,7 +45,9 @@ SHARED = 6  # digits of a hash
 _REGISTERED = re.compile(r"(mdlib(?:\.\w+)+)(?::\w+)?|(\w+(?:\.\w+)*):[A-Za-z_]\w*")
 _IMPORTERS = ("import_module", "__import__", "run_module")
 # %run, exec, runpy, a command line: "a.py", "python -m a", and of two strings "run", "a --fast"
-_SCRIPTS = re.compile(r"(\w[\w/]*)\.py\b|^(?:run\n|(?:.* )?-m\s)(\w[\w./]*)", re.MULTILINE)
+_SCRIPTS = re.compile(
+    r"(?:^|[^\w/])[./]{0,9}(\w[\w/]*)\.py\b|^(?:run\n|(?:.* )?-m\s)(\w[\w./]*)", re.MULTILINE
+)
 # tags of cells whose numbers nobody records: exercises, what shows rows, what only fetches the
 # book; a run leaves them out
 UNRECORDED = {"solution", "check", "hidden", "reads-rows", "launch"}

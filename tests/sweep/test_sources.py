@@ -368,6 +368,11 @@ def test_packages_and_relative_imports_count(tmp_path, how):
     assert hash_of(tmp_path, code, **changed, **{level: "x = 1\n"}) != first, "it is run, too"
 
 
+def test_a_text_as_long_as_a_picture_ends(tmp_path):
+    for word in ("ab12", "a/b", "./"):  # an hour, if each place in it begins a search to its end
+        assert hash_of(tmp_path, helper=f"x = {word * 10**5!r}\n")
+
+
 def test_modules_that_import_each_other_end(tmp_path):
     assert hash_of(tmp_path, helper="import other\n", other="import helper\n")
 
