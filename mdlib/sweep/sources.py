@@ -116,7 +116,7 @@ def _same(path: Path, root: Path, before: Path) -> bool:
 def imported(chapter: Chapter) -> tuple[str, ...]:
     """What a chapter imports, and the modules of mdlib and beside it that these may lead to."""
     code = _of_text(_text(chapter))
-    found = _closure(code, chapter.path.parent, None)
+    found = _closure(code, chapter.path.parent, None, scripts=False)
     return tuple(dict.fromkeys([*code.imports, *sorted(found.modules)]))
 
 
@@ -138,9 +138,9 @@ def imported_code(chapter: Chapter, parameters: Mapping[str, Any] | None = None)
     """Of each module that a run imports, where it is and a hash of its code; without parameters, of
     each that the chapter may import: what a process that has done so knows."""
     if parameters is None:
-        found = _closure(_of_text(_text(chapter)), chapter.path.parent, None)
+        found = _closure(_of_text(_text(chapter)), chapter.path.parent, None, scripts=False)
     else:
-        found = _closure(_recorded(chapter), chapter.path.parent, _said(parameters))
+        found = _closure(_recorded(chapter), chapter.path.parent, _said(parameters), scripts=False)
     return {name: f"{path} {_of_file(path).digest}" for name, path in found.modules.items()}
 
 
@@ -166,13 +166,14 @@ class _Closure(NamedTuple):
         return "\n".join(sorted([*lines, *map(str, self.entries)]))
 
 
-def _closure(code: _Code, beside: Path, named: str | None = "") -> _Closure:
+def _closure(code: _Code, beside: Path, named: str | None = "", scripts: bool = True) -> _Closure:
     """What `code` leads to; `beside` is the chapter's folder. Of registries, the entries that stand
-    in its texts, in those of what it leads to, or in `named`; all, if that is None.
+    in its texts, in those of what it leads to, or in `named`; all, if that is None. Without
+    `scripts`, what an import leads to.
     """
     found, seen, file = _Closure({}, set()), set(), cache(_file)
     texts, tables = [code.text, named or "", *dict(code.entries)], set(code.entries)
-    waiting = [(name, "") for name in code.imports]
+    waiting = [(name, "") for name in (*code.imports, *(code.scripts if scripts else ()))]
     while waiting:
         name, package = waiting.pop()
         if not _ours(package) or _ours(name) or name.startswith("."):
@@ -190,6 +191,7 @@ def _closure(code: _Code, beside: Path, named: str | None = "") -> _Closure:
                     found.modules[module], read = path, _of_file(path)
                     package = module if path.stem == "__init__" else module.rpartition(".")[0]
                     waiting += [(name, package) for name in read.imports]
+                    waiting += [(name, package) for name in read.scripts if scripts]
                     texts += [read.text, *(() if _ours(module) else dict(read.entries))]
                     tables.update(read.entries)
             seen.add(name)
@@ -235,6 +237,7 @@ def _text(chapter: Chapter, without: Collection[str] = ("launch",)) -> str:
 class _Code(NamedTuple):
     digest: str
     imports: tuple[str, ...] = ()  # what may be modules; relative ones with their dots
+    scripts: tuple[str, ...] = ()  # what may be modules that are run and not imported
     entries: tuple[tuple[str, str], ...] = ()  # of its registries, "module:attribute" by name
     text: str = ""  # its strings
 
@@ -274,6 +277,7 @@ class _Reader:
     def __init__(self) -> None:
         self.outline: list[str] = []
         self.imports: dict[str, None] = {}
+        self.scripts: dict[str, None] = {}
         self.used: set[str] = set()
         self.annotated: set[str] = set()  # names in annotations
         self.maybe: list[tuple[int, str]] = []  # places of imports that these alone may need
@@ -294,8 +298,8 @@ class _Reader:
                     self.imports[text] = None
         text, digest = "\n".join(self.strings), _digest("".join(self.outline))
         for script, module in _SCRIPTS.findall(text):
-            self.imports[(script or module).replace("/", ".")] = None
-        return _Code(digest, tuple(self.imports), tuple(self.entries), text)
+            self.scripts[(script or module).replace("/", ".")] = None
+        return _Code(digest, (*self.imports,), (*self.scripts,), tuple(self.entries), text)
 
     def _node(self, node: ast.AST) -> None:
         kind, say = type(node), self.outline.append
@@ -368,7 +372,7 @@ class _Reader:
         if name in _IMPORTERS:
             given = getattr(node.args[0], "value", None) if node.args else None
             if type(given) is str:
-                self.imports[given] = None
+                (self.scripts if name == "run_module" else self.imports)[given] = None
             else:
                 self.by_variable = True
 

@@ -412,6 +412,22 @@ def test_cells_that_record_nothing_are_no_part_of_a_run(folder, out, tag):
     assert set(sweep.states(sweep.load(path), out).values()) == {"stale"}
 
 
+def test_a_script_is_run_by_the_runs_alone(folder, out):
+    chapter = f"{CHAPTER}\n%run script.py\n%run script\n"
+    chapter = f"{chapter}print('as again.py')\n"
+    path = write(folder, "seeds: 2\n", chapter)
+    for name in ("script", "again"):
+        (folder / f"{name}.py").write_text(
+            f"print('x', file=open({str(folder / name)!r} + '.txt', 'a'))\n"
+        )
+    went = run(path, out, quiet=True)
+    assert went.counts == {"done": 2}, went.failures
+    assert (folder / "script.txt").read_text() == "x\n" * 4
+    assert not (folder / "again.txt").exists()
+    (folder / "script.py").write_text("x = 1\n")
+    assert set(sweep.states(sweep.load(path), out).values()) == {"stale"}
+
+
 @pytest.mark.parametrize(
     ("how", "name"),
     [
