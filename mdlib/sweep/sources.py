@@ -2,12 +2,12 @@
 
 Imports are read from the text, nothing is run. Those inside functions count, those for type
 checkers alone do not. "other:Mine" or "other.py" in a string counts as one; of a `Registry` of such
-strings, the entries that are named: in a text of the chapter, of what it imports, or of the run's
-parameters (`Registry.check_counted` holds runs to that). Imports are followed into mdlib and into
-modules beside the chapter; the versions of other packages stand in a run's environment.
+strings in mdlib, the entries that are named: in a text of the chapter, of what it imports, or of
+the run's parameters (`Registry.check_counted` holds runs to that). Imports are followed into mdlib
+and into modules beside the chapter; the versions of other packages stand in a run's environment.
 
-Comments, docstrings, annotations and layout change nothing, nor do a chapter's exercises, nor the
-cells that show what a sweep's rows say.
+Comments, docstrings, annotations (also where a library reads them) and layout change nothing, nor
+do cells that a run leaves out. A module counts as a whole. Files that are only read don't count.
 """
 
 from __future__ import annotations
@@ -124,23 +124,20 @@ def left_out(chapter: Chapter, modules: Iterable[Any]) -> list[str]:
     """Of modules, those in the chapter's folder that no hash of it is of."""
     beside, code = chapter.path.parent, _of_text(_text(chapter))
     files = {Path(str(getattr(module, "__file__", None))).resolve() for module in modules}
-    files -= {*_closure(code, beside, None).modules.values()}
-    apart = {chapter.path, Path(mdlib.__file__).parent, Path(sys.prefix)}
-    own = [f.relative_to(beside) for f in files if beside in f.parents and f.suffix == ".py"]
-    return sorted(
-        ".".join(file.with_suffix("").parts)
-        for file in own
-        if apart.isdisjoint([beside / file, *(beside / file).parents])
-    )
+    files -= {*_closure(code, beside, None).modules.values(), chapter.path}
+    apart = Path(mdlib.__file__).parent, Path(sys.prefix)
+    own = [f for f in files if beside in f.parents and f.suffix == ".py"]
+    own = [f.relative_to(beside) for f in own if not {*apart} & {*f.parents}]
+    return sorted(".".join(file.with_suffix("").parts) for file in own)
 
 
 def imported_code(chapter: Chapter, parameters: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Of each module that a run imports, where it is and a hash of its code; without parameters, of
     each that the chapter may import: what a process that has done so knows."""
-    if parameters is None:
-        found = _closure(_of_text(_text(chapter)), chapter.path.parent, None, scripts=False)
-    else:
-        found = _closure(_recorded(chapter), chapter.path.parent, _said(parameters), scripts=False)
+    every = parameters is None
+    code = _of_text(_text(chapter)) if every else _recorded(chapter)
+    named = None if every else _said(parameters)
+    found = _closure(code, chapter.path.parent, named, scripts=False)
     return {name: f"{path} {_of_file(path).digest}" for name, path in found.modules.items()}
 
 
