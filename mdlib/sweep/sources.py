@@ -125,9 +125,10 @@ def left_out(chapter: Chapter, modules: Iterable[Any]) -> list[str]:
     beside, code = chapter.path.parent, _of_text(_text(chapter))
     files = {Path(str(getattr(module, "__file__", None))).resolve() for module in modules}
     files -= {*_closure(code, beside, None).modules.values(), chapter.path}
-    apart = Path(mdlib.__file__).parent, Path(sys.prefix)
+    apart = {Path(mdlib.__file__).parent, Path(sys.prefix), Path(sys.base_prefix)}
     own = [f for f in files if beside in f.parents and f.suffix == ".py"]
-    own = [f.relative_to(beside) for f in own if not {*apart} & {*f.parents}]
+    own = [f.relative_to(beside) for f in own if apart.isdisjoint(f.parents)]
+    own = [f for f in own if "site-packages" not in f.parts]
     return sorted(".".join(file.with_suffix("").parts) for file in own)
 
 

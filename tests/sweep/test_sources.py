@@ -2,8 +2,10 @@
 
 import ast
 import shutil
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -371,6 +373,18 @@ def test_packages_and_relative_imports_count(tmp_path, how):
 def test_a_text_as_long_as_a_picture_ends(tmp_path):
     for word in ("ab12", "a/b", "./"):  # an hour, if each place in it begins a search to its end
         assert hash_of(tmp_path, helper=f"x = {word * 10**5!r}\n")
+
+
+def test_what_is_installed_below_the_chapters_folder_is_not_its_own(tmp_path, monkeypatch):
+    """As of a chapter in a home folder, where Pythons and environments lie, too."""
+    chapter = chapter_of(tmp_path, helper="")
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path / "python"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "env"))
+    paths = ["python/lib/calendar.py", "env/lib/a.py", ".local/lib/site-packages/b.py"]
+    paths += ["helper.py", "chapter.py", "src/own.py", "src/c.so", "../other.py"]
+    modules = [SimpleNamespace(__file__=str(tmp_path / path)) for path in paths]
+    modules.append(SimpleNamespace(__file__=None))
+    assert sources.left_out(chapter, modules) == ["src.own"]
 
 
 def test_modules_that_import_each_other_end(tmp_path):
