@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -113,6 +114,7 @@ def test_which_runs_are_executed_is_decided_by_seed_or_price(small, monkeypatch)
 
     def run(some, out, *arguments, **options):
         asked.append([point.number for point in some.points])
+        return SimpleNamespace(failures={})
 
     monkeypatch.setattr(module.driver, "run", run)
     for options in [{"seed": 3}, {"seed": 3}, {"cheap": True}, {"runs": 3}]:
