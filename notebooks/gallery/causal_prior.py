@@ -420,7 +420,7 @@ pd.concat(sweep.show_claims(f"gallery_causal_{s}") for s in sweeps)
 # and generators do not listen to them.*
 #
 # *Figure 5. Of the same run, five codes from each prior: the pendulum with the causes that a code sets, and what is
-# generated. Causes are nearly obeyed by all. What independent codes lose is the say over effects.*
+# generated. All nearly obey causes. What independent codes lose is the say over effects.*
 #
 # *Figure 6. Factor prediction: what encoders read, lowest of four factors, by labels. Mean ± one deviation over five
 # seeds (DEAR with 10: ten).*
@@ -431,23 +431,23 @@ pd.concat(sweep.show_claims(f"gallery_causal_{s}") for s in sweeps)
 # **What five seeds say.** With a causal prior, what one sets is what one gets: .88 on the pendulum, against .44 without arrows
 # and .46 and .49 in the VAEs. Three claims that hold are half algebra: .5 is about the most
 # that four independent codes can get of a picture that two numbers determine. Interventions move the shadow as far as they
-# should (slope .95), with all four signs right. That they move it *farther* than without arrows is not shown: .95 against .81,
+# should (slope .95), all four signs right. That they do so *more* than without arrows is not shown: .95 against .81,
 # in the simulation against .32. Nor does a slope prove an arrow: S-β-VAE's is 1.00 without any, as its
-# decoder draws the shadow from the causes' codes (Figure 4). What fails is four codes that are
+# decoder draws the shadow from the causes' codes. What fails is four codes that are
 # set at once and contradict each other. Correlations do not tell the priors apart: off by .08, without arrows .11 (in the
 # simulation .10 and .29, undecided).
 #
 # **A piecewise linear $f$** is as good on the pendulum: one gets what one sets (.85, affine .87, equal within .05).
 #
 # **Few labels** (Figure 6). In pictures, 24 pixels wide, *ten* labels will do for DEAR's encoder (.93), not for the VAEs' (.61
-# and .27), nor for its own without arrows (.14 against .90): all three claims hold. An independent prior spoils what labels
-# say; labels alone read .90 (undecided). With 50 (S-VAE and labels alone), 200 and 1 000 all read .98 or more, equal within
-# .05. In the simulation, too, DEAR's encoder (.96, .97, .97) and both VAEs' are equal, but against S-β-VAE with 50 this is
-# undecided; against labels alone (.99 to 1.00) the claim fails with 50 and is undecided with 100.
+# and .27), nor for its own without arrows (.14 against .90): all three claims hold. Labels alone read .90 (undecided), so it
+# seems that an independent prior spoils what they say. With 50, 200 and 1 000 all are equal within
+# .05. So they are in the simulation (DEAR .96, .97, .97), but against S-β-VAE with 50 undecided; against labels alone (.99 to
+# 1.00) the claim fails with 50 and is undecided with 100.
 #
 # **Confounded causes.** In the simulation the claim fails against both VAEs (.87 against .98 and .97), and is undecided against
 # labels alone (.84 against .99); in pictures (.955; S-VAE .993, labels alone .998) it is undecided ($p = .06$). DEAR's prior
-# is itself wrong here: `GRAPH` has no arrow between causes, which costs .51 nats or more (exercise 1, $\rho = .8$).
+# is itself wrong here: `GRAPH` has no arrow between causes, which costs .51 nats (exercise 1, $\rho = .8$).
 #
 # ## What this does not show
 #
