@@ -441,13 +441,13 @@ pd.concat(sweep.show_claims(f"gallery_causal_{s}") for s in sweeps)
 #
 # **Few labels** (Figure 6). In pictures, 24 pixels wide, *ten* labels will do for DEAR's encoder (.93), not for the VAEs' (.61
 # and .27), nor for its own without arrows (.14 against .90): all three claims hold. Labels alone read .90 (undecided), so it
-# seems that an independent prior spoils what they say. With 50, 200 and 1 000 all are equal within
+# seems that an independent prior spoils what they say. With 50, 200 and 1 000 all asked are equal within
 # .05. So they are in the simulation (DEAR .96, .97, .97), but against S-β-VAE with 50 undecided; against labels alone (.99 to
 # 1.00) the claim fails with 50 and is undecided with 100.
 #
 # **Confounded causes.** In the simulation the claim fails against both VAEs (.87 against .98 and .97), and is undecided against
 # labels alone (.84 against .99); in pictures (.955; S-VAE .993, labels alone .998) it is undecided ($p = .06$). DEAR's prior
-# is itself wrong here: `GRAPH` has no arrow between causes, which costs .51 nats (exercise 1, $\rho = .8$).
+# is wrong here: `GRAPH` has no arrow between causes, which costs .51 nats at least (exercise 1, $\rho = .8$).
 #
 # ## What this does not show
 #
