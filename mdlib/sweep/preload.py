@@ -10,6 +10,7 @@ It is told what to import by an environment variable, since it imports this modu
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -51,6 +52,12 @@ def _preload(chapter: str, name: str, modules: list[str], path: list[str]) -> di
     return imported
 
 
+def _leave(server: int) -> None:
+    """End the forkserver, no fork of it, before libraries list what they leak on the terminal."""
+    if os.getpid() == server:
+        os._exit(0)
+
+
 if VARIABLE in os.environ:
     told = json.loads(os.environ.pop(VARIABLE))
     with suppress(OSError):
@@ -61,3 +68,4 @@ if VARIABLE in os.environ:
         IMPORTED = _preload(**told)
     except (OSError, ValueError):  # edited meanwhile: each run will say so
         IMPORTED = {}
+    atexit.register(_leave, os.getpid())  # the last to register is the first to be called
