@@ -180,7 +180,7 @@ for n, axis in enumerate(axes):
 plt.show()
 
 # %% [markdown]
-# *Figure 1. Two views of ten bins, a row each; darker is more spikes, up to 6. Blank columns of a row are silenced neurons.*
+# *Figure 1. Two views of ten bins, a row each; the stronger a mark, the more spikes, up to 6. Where a row has none, neurons may be silenced.*
 #
 # ## Readings
 #
