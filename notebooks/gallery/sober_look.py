@@ -398,7 +398,7 @@ def across(rows, held):
 
 # %% tags=["picture", "hide-input", "reads-rows"]
 level = trained.groupby("objective")["strength"].rank(method="dense")
-titles = trained["objective"].str.upper().str.replace("_", "-")
+titles = trained["objective"].map(lambda name: methods.find(name).title)
 some = trained.assign(level=level.astype(int).astype(str))
 some["images: objective"] = trained["dataset"] + ": " + titles
 style = {"hue": "level", "dodge": True, "palette": "viridis", "size": 3}
