@@ -23,16 +23,16 @@ document.addEventListener("DOMContentLoaded", () => {
   // fades out at the side where there is more.
   const fade = ({ target }) => {
     const rest = target.scrollWidth - target.clientWidth - target.scrollLeft;
-    target.classList.toggle("goes-on", rest > 1);
+    target.classList.toggle("goes-on", rest > 2);
   };
   const reach = new ResizeObserver((entries) => {
     for (const { target } of entries) {
-      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      if (target.scrollWidth > target.clientWidth + 2) target.tabIndex = 0;  // an accent juts out
       else target.removeAttribute("tabindex");
       fade({ target });
     }
   });
-  for (const box of all(".bd-article :is(table, div.math, pre, .cell_output)")) {
+  for (const box of all(".bd-article :is(table, .math, pre, .cell_output)")) {
     reach.observe(box);
     box.addEventListener("scroll", fade, { passive: true });
   }

@@ -6,6 +6,7 @@ Chromium, the tests with a browser are skipped.
 
 import html
 import inspect
+import io
 import re
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from pathlib import Path
 from posixpath import dirname, join, normpath
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
 import yaml
 from browser import browser_path, served
+from PIL import Image
 from site_tools import (
     BAD_FORMULAS,
     DESKTOP,
@@ -365,6 +368,32 @@ def test_words_of_a_wide_figure_can_be_read_on_a_phone(address, browser):
     box.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function("(box) => box.scrollLeft > 0", arg=box.element_handle())
+    page.close()
+
+
+def test_a_formula_that_is_wider_than_a_phone_fades_out_and_scrolls(address, browser):
+    page = browser.new_page(viewport=PHONE)
+    page.goto(f"{address}/notebooks/theory/latent_model.html")
+    formula = page.locator("p span.math.goes-on").first
+    formula.focus()
+    while "goes-on" in formula.get_attribute("class"):
+        page.keyboard.press("End")
+        page.wait_for_timeout(100)
+        assert formula.evaluate("(it) => it.scrollLeft") > 0
+    page.close()
+
+
+def test_on_a_dark_page_a_figure_turns_dark_but_for_its_pictures(address, browser):
+    """Its paper has the page's shade, a digit's ground is as black as in the light."""
+    page = browser.new_page(viewport=DESKTOP, color_scheme="dark")
+    page.goto(f"{address}/notebooks/start_here.html")
+    figure = page.locator(".mixed").first
+    figure.scroll_into_view_if_needed()
+    page.wait_for_function("(box) => [...box.querySelectorAll('img')].every((i) => i.complete)",
+                           arg=figure.element_handle())  # fmt: skip
+    with Image.open(io.BytesIO(figure.screenshot())) as shot:
+        light = np.asarray(shot.convert("L"))
+    assert (light > 240).mean() < 0.1 and (light < 40).mean() > 0.3
     page.close()
 
 
