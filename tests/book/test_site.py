@@ -374,12 +374,12 @@ def test_words_of_a_wide_figure_can_be_read_on_a_phone(address, browser):
 def test_a_formula_that_is_wider_than_a_phone_fades_out_and_scrolls(address, browser):
     page = browser.new_page(viewport=PHONE)
     page.goto(f"{address}/notebooks/theory/latent_model.html")
-    formula = page.locator("p span.math.goes-on").first
+    formula = page.locator("p span.math.goes-on").first.element_handle()
     formula.focus()
-    while "goes-on" in formula.get_attribute("class"):
-        page.keyboard.press("End")
-        page.wait_for_timeout(100)
-        assert formula.evaluate("(it) => it.scrollLeft") > 0
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("(it) => it.scrollLeft > 0", arg=formula)
+    formula.evaluate("(it) => it.scrollTo(it.scrollWidth, 0)")
+    page.wait_for_function("(it) => !it.classList.contains('goes-on')", arg=formula)
     page.close()
 
 
