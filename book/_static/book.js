@@ -21,13 +21,14 @@ document.addEventListener("DOMContentLoaded", () => {
 
   // What scrolls by itself can be reached by keyboard, and so be scrolled with the arrow keys; it
   // fades out at the side where there is more.
+  const juts = (box) => (box.matches("span.math") ? 2 : 1);  // pixels: of an accent, of rounding
   const fade = ({ target }) => {
     const rest = target.scrollWidth - target.clientWidth - target.scrollLeft;
-    target.classList.toggle("goes-on", rest > 2);
+    target.classList.toggle("goes-on", rest > juts(target));
   };
   const reach = new ResizeObserver((entries) => {
     for (const { target } of entries) {
-      if (target.scrollWidth > target.clientWidth + 2) target.tabIndex = 0;  // an accent juts out
+      if (target.scrollWidth > target.clientWidth + juts(target)) target.tabIndex = 0;
       else target.removeAttribute("tabindex");
       fade({ target });
     }
