@@ -374,18 +374,19 @@ swept = sweep.read_csv("gallery_remote_sensing")
 source = swept if len(swept) else results.assign(dataset=dataset)
 parts = dict(list(source.groupby("dataset")))
 colours = plots.COLOURS | {"bands": "0.75"}
+titles = dict(plots.LABELS) | {"bands": "bands"}
 _, axes = plt.subplots(1, len(parts), figsize=(7, 3), squeeze=False)
 for axis, (name, part) in zip(axes[0], parts.items(), strict=True):
     mean = part.groupby("variant", sort=False)[list(SHARES)].mean()
     for arm, values in mean[mean.index.isin(colours)].iterrows():
-        axis.plot(values, "o-", ms=4, color=colours[arm], label=arm)
+        axis.plot(values, "o-", ms=4, color=colours[arm], label=titles.get(arm))
     axis.set(title=name, xlabel="labels", ylabel="accuracy")
 axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
 if len(swept):
     plots.forest({name: missed(part) for name, part in parts.items()})
 plt.show()
 by = ["dataset", "variant"]
-shown = source[[*by, *results.columns[1:]]]  # with seeds
+shown = source[[*by, *results.columns[1:]]].replace({"variant": titles})
 tables.mean_std(shown, by, best=SHARES)
 
 # %% [markdown]
