@@ -5,15 +5,16 @@ JupyterLab too. On the site that line becomes the caption: it has the anchor fig
 above it takes its text as its description, and "Figure 3" elsewhere on the page leads to it. A
 picture without a caption, a number that is there twice and one that is nowhere fail the build.
 
-A figure that is mostly paper is *drawn*: dark pages show its negative. What shows images stays.
+A figure on paper is *drawn*: dark pages show its negative, and above it, once more, the pictures
+that are in it, as they are (panels.py). A picture without paper around is *shown*.
 """
 
 import re
 from pathlib import Path
 
+import panels
 from docutils import nodes
 from docutils.parsers.rst import Directive
-from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -23,7 +24,6 @@ MENTION = re.compile(r"\b(Figure|Table)(s?) (\d+)\b")
 MORE = re.compile(r"(?:, | and |, and |–)(\d+)\b")
 HEAD = re.compile(r"(Figure|Table)s? \d+((, | and )((Figure|Table)s? )?\d+)*(?=[.:,]| )")
 INSIDE = re.compile(r"(?<=[.)] )(Figure|Table) \d+(?=\. [A-Z])")  # of what comes next, too
-PAPER = 0.75  # share of nearly white pixels: plots have 0.76 and more, heat maps and images less
 
 
 def captions(page: nodes.document) -> dict[str, nodes.emphasis]:
@@ -76,25 +76,35 @@ def describe(page: nodes.document, name: str, found: dict[str, nodes.emphasis]) 
     """Give each picture of the page that has no text the caption that comes next."""
     heads = {id(node) for anchor, node in found.items() if anchor.startswith("figure")}
     waiting: list[nodes.image] = []
-    for node in page.findall(lambda n: isinstance(n, nodes.image | nodes.emphasis)):
+    for node in list(page.findall(lambda n: isinstance(n, nodes.image | nodes.emphasis))):
         if isinstance(node, nodes.image):
             waiting += [] if node.get("alt") else [node]
         elif id(node) in heads:
             for image in waiting:
                 image["alt"] = words(node)
-                image["classes"].append("drawn" if is_drawn(Path(image["uri"])) else "shown")
+                dress(image)
             waiting.clear()
     for image in waiting:
         log.warning("no caption *Figure …* follows %s", image["uri"], location=name)
 
 
-def is_drawn(path: Path) -> bool:
-    """Is most of a picture white paper?"""
-    if path.suffix != ".png":
-        return False
-    with Image.open(path) as picture:
-        grey = picture.convert("RGB").convert("L").histogram()
-    return sum(grey[250:]) >= PAPER * sum(grey)
+def dress(image: nodes.image) -> None:
+    """Say of a picture what a dark page does with it."""
+    path = Path(image["uri"])
+    grey = panels.greys(path) if path.suffix == ".png" else None
+    drawn = grey is not None and panels.on_paper(grey)
+    image["classes"].append("drawn" if drawn else "shown")
+    if not drawn or not (boxes := panels.pictures(grey)):
+        return
+    above = image.deepcopy()
+    above["alt"], above["classes"] = "", ["kept"]
+    style = f'style="clip-path: {panels.clip(grey, boxes)}"'
+    opens = nodes.raw("", f'<div class="kept-of" aria-hidden="true" {style}>', format="html")
+    both = nodes.container(
+        "", image.deepcopy(), opens, above, nodes.raw("", "</div>", format="html")
+    )
+    both["classes"] = ["mixed"]
+    image.replace_self(both)
 
 
 def is_prose(text: nodes.Text) -> bool:

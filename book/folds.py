@@ -7,7 +7,8 @@ cell tagged "open" keeps its tables: those that the figure beside them does not 
 """
 
 import re
-from itertools import takewhile
+from itertools import groupby, takewhile
+from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -20,16 +21,17 @@ CAPTION = re.compile(r"table-\d+")
 def fold(app: Sphinx, page: nodes.document, name: str) -> None:
     """Fold the page's tables; after captions.py, whose anchors name them."""
     shown = list(contents(page))
+    named = anchors(shown)
     for at, (kind, node) in enumerate(shown):
         if kind == "table" and (rows := length(node)) >= FEW:
             beside = (neighbour(shown[:at][::-1]), neighbour(shown[at + 1 :]))
             if rows >= SCREEN or "figure" in beside:
-                wrap(node, rows, caption(shown[at + 1 :]))
+                wrap(node, rows, named.get(at, ""))
 
 
-def contents(page: nodes.document) -> list[tuple[str, nodes.Node | str]]:
-    """What a reader sees one after the other: figures, tables, captions by their anchor, prose."""
-    found: list[tuple[str, nodes.Node | str]] = []
+def contents(page: nodes.document) -> list[tuple[str, Any]]:
+    """What a reader sees one after the other: figures, tables, captions by their anchors, prose."""
+    found: list[tuple[str, Any]] = []
     for node in page.findall():
         match node:
             case nodes.image():
@@ -40,19 +42,35 @@ def contents(page: nodes.document) -> list[tuple[str, nodes.Node | str]]:
                 found.append(("open" if is_open(node) else "table", node))
             case nodes.paragraph() if "caption-of" in node["classes"]:
                 tables = [anchor for anchor in node["ids"] if CAPTION.fullmatch(anchor)]
-                found.append(("caption", tables[0] if tables else ""))
+                found.append(("caption", tables))
             case nodes.paragraph() | nodes.title():
                 found.append(("prose", node))
     return found
 
 
-def caption(following: list[tuple[str, nodes.Node | str]]) -> str:
-    """The anchor of the caption of a table that these follow, or ""."""
-    own = takewhile(lambda one: one[0] in ("caption", "figure"), following)
-    return next((str(anchor) for kind, anchor in own if kind == "caption" and anchor), "")
+def anchors(shown: list[tuple[str, Any]]) -> dict[int, str]:
+    """The anchors of the captions of tables, by the tables' places.
+
+    Between two pieces of prose the tables and what captions name come in one order, if they are as
+    many. Else a table has what the next caption names first, if no other table is before that.
+    """
+    found: dict[int, str] = {}
+    for prose, group in groupby(enumerate(shown), key=lambda one: one[1][0] == "prose"):
+        together = [] if prose else list(group)
+        tables = [at for at, (kind, _) in together if kind in ("table", "open")]
+        said = [anchor for _, (kind, own) in together if kind == "caption" for anchor in own]
+        if len(tables) == len(said):
+            found |= dict(zip(tables, said, strict=True))
+            continue
+        for at in tables:
+            own = takewhile(lambda one: one[0] in ("caption", "figure"), shown[at + 1 :])
+            named = [anchor for kind, some in own if kind == "caption" for anchor in some]
+            if named:
+                found[at] = named[0]
+    return found
 
 
-def neighbour(others: list[tuple[str, nodes.Node | str]]) -> str:
+def neighbour(others: list[tuple[str, Any]]) -> str:
     """The first that is neither caption nor table."""
     return next((kind for kind, _ in others if kind in ("figure", "prose")), "")
 

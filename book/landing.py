@@ -92,7 +92,7 @@ def contents() -> str:
         if caption:
             said.append(f"### {caption} · {hours(sum(minutes(one) for _, one in found))}")
         said += [
-            f"[{one.title}](../notebooks/{name}) · {minutes(one)} min\n: {one.question}"
+            f"[{one.title}](../notebooks/{name}) · {minutes(one)}\u00a0min\n: {one.question}"
             for name, one in found
         ]
     return "\n\n".join(said) + "\n"

@@ -211,6 +211,11 @@ def summary(found: pd.DataFrame) -> str:
     return markdown(["claims of", *table], lines)
 
 
+def stacks(kind: str, table: str) -> str:
+    """A table whose cells stand below one another on a phone; book.css knows its kind."""
+    return f"```{{table}}\n:class: stacks {kind}\n\n{table}\n```"
+
+
 def markdown(columns: list[str], lines: list[list[Any]]) -> str:
     rows = [columns, ["---"] * len(columns), *lines]
     return "\n".join(f"| {' | '.join(str(cell) for cell in row)} |" for row in rows)
@@ -220,11 +225,11 @@ def work(found: pd.DataFrame, key: str) -> str:
     """One work's claims, what came of each, and where."""
     rows = found[found["source"] == key]
     lines = [
-        [one["says"], came_of_it(one), one["a − b"], one["n"], tried_by(one)]
+        [one["says"], came_of_it(one), one["a − b"].replace("-", "−"), one["n"], tried_by(one)]
         for _, one in rows.iterrows()
     ]
     columns = ["it claims", "verdict", "a − b", "n", "tried by"]
-    return f"## {named(key)}\n\n{{cite:p}}`{key}`\n\n" + markdown(columns, lines)
+    return f"## {named(key)}\n\n{{cite:p}}`{key}`\n\n" + stacks("ledger", markdown(columns, lines))
 
 
 def came_of_it(one: pd.Series) -> str:
@@ -392,7 +397,7 @@ def status() -> str:
         lines = [line[:-1] for line in lines]
     else:
         columns.append("where, if not as above")
-    return f"{STATUS}\n{usual}.\n\n{markdown(columns, lines)}\n"
+    return f"{STATUS}\n{usual}.\n\n{stacks('status', markdown(columns, lines))}\n"
 
 
 def place(made: dict[str, Any]) -> str:

@@ -19,14 +19,24 @@ document.addEventListener("DOMContentLoaded", () => {
     node.replaceWith(first, ...words.flatMap((word) => ["_", document.createElement("wbr"), word]));
   }
 
-  // What scrolls by itself can be reached by keyboard, and so be scrolled with the arrow keys.
+  // What scrolls by itself can be reached by keyboard, and so be scrolled with the arrow keys; it
+  // fades out at the side where there is more.
+  const juts = (box) => (box.matches("span.math") ? 2 : 1);  // pixels: of an accent, of rounding
+  const fade = ({ target }) => {
+    const rest = target.scrollWidth - target.clientWidth - target.scrollLeft;
+    target.classList.toggle("goes-on", rest > juts(target));
+  };
   const reach = new ResizeObserver((entries) => {
     for (const { target } of entries) {
-      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      if (target.scrollWidth > target.clientWidth + juts(target)) target.tabIndex = 0;
       else target.removeAttribute("tabindex");
+      fade({ target });
     }
   });
-  for (const box of all(".bd-article :is(table, div.math, pre, .cell_output)")) reach.observe(box);
+  for (const box of all(".bd-article :is(table, .math, pre, .cell_output)")) {
+    reach.observe(box);
+    box.addEventListener("scroll", fade, { passive: true });
+  }
 
   // A link to a table opens it, if it is folded.
   const unfold = () => {

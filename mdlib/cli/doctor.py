@@ -28,7 +28,7 @@ _COLOURS = {"OK": "green", "FAIL": "bold red", "MISSING": "yellow"}
 class Check(NamedTuple):
     """One line of the doctor's report."""
 
-    state: str  # OK, FAIL, or MISSING for what only some chapters need
+    state: str  # OK, FAIL, or MISSING for what can be done without
     name: str
     detail: str
 
@@ -68,11 +68,19 @@ def _check_packages() -> Iterator[Check]:
     except metadata.PackageNotFoundError:
         return
     tested = _tested_versions()
+    absent: dict[str, list[str]] = {}
     for requirement in map(Requirement, requirements):
         extra = re.search(r"extra == ['\"](\w+)['\"]", str(requirement.marker or ""))
         extra = extra[1] if extra else ""
         if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-            yield _check_package(requirement, extra, tested.get(_canonical(requirement.name)))
+            check = _check_package(requirement, extra, tested.get(_canonical(requirement.name)))
+            if check.state == "MISSING":
+                absent.setdefault(extra, []).append(requirement.name)
+            else:
+                yield check
+    for extra, names in absent.items():  # one line: whoever only runs chapters lacks nothing
+        advice = f"no chapter needs {', '.join(names)}: pip install -e '.[{extra}]'"
+        yield Check("MISSING", f"extra {extra}", advice)
 
 
 def _check_package(requirement: Requirement, extra: str, tested: str | None) -> Check:
@@ -81,8 +89,7 @@ def _check_package(requirement: Requirement, extra: str, tested: str | None) -> 
     except metadata.PackageNotFoundError:
         needed = extra in ("", "notebooks")  # the rest is for tests, the book's site, benchmarks
         install = f"pip install -e '.[{extra}]'" if extra else "pip install -e ."
-        state = "FAIL" if needed else "MISSING"
-        return Check(state, requirement.name, f"not installed: {install}, or run make")
+        return Check("FAIL" if needed else "MISSING", requirement.name, f"not installed: {install}")
     if not requirement.specifier.contains(version, prereleases=True):
         wanted = f"{version}, expected {requirement.specifier}"
         return Check("FAIL", requirement.name, f"{wanted}: install it again")

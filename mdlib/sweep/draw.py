@@ -100,10 +100,11 @@ def draw(
     titles = _words(rows[groups].replace(dict(plots.LABELS)))
     labels = dict(zip(rows[_SETTING], titles, strict=True))
     settings = list(labels)
+    most = max(groups, key=lambda group: rows[group].nunique())
     need(
         len(settings) <= MOST_SETTINGS,
         f"{spec.name} has {len(settings)} settings, and a figure shows {MOST_SETTINGS} at most: "
-        f"choose some by only (--only {groups[-1]}=…)",
+        f"choose some by only (--only {most}=…)",
     )
     first = settings[0] if against is None else against
     if first not in settings:
@@ -170,8 +171,8 @@ def _rows(
 
 
 def _words(rows: pd.DataFrame) -> list[str]:
-    """The values of each row as one text; of no columns, empty ones."""
+    """The values of each row as one text, without what is missing; of no columns, empty ones."""
     return [
-        ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+        ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values if v == v)
         for values in rows.itertuples(index=False)
     ] or [""] * len(rows)

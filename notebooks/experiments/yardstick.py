@@ -313,7 +313,7 @@ pd.DataFrame(agreement).T.round(2)
 #
 # Written in `notebooks/sweeps/yardstick.yaml` before the sweep ran:
 
-# %% tags=["reads-rows"]
+# %% tags=["hide-input", "reads-rows"]
 sweep.show_claims("yardstick", "difference of accuracies")
 
 # %% [markdown]

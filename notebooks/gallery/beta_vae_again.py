@@ -341,7 +341,7 @@ results.set_index("model").round(3).astype(object).fillna("")
 # They were written down in `notebooks/sweeps/gallery_beta_vae_again.yaml` before the sweep ran: five seeds that no pilot had
 # used, each with five $\beta$ and three trainings of each.
 
-# %% tags=["reads-rows"]
+# %% tags=["hide-input", "reads-rows"]
 sweep.show_claims("gallery_beta_vae_again")
 
 # %% [markdown]

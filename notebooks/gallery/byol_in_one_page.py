@@ -314,7 +314,7 @@ results.set_index("variant").drop(columns="seed").round(3)
 # They were written down in `notebooks/sweeps/gallery_byol_in_one_page.yaml` before the sweep ran, with fresh seeds; the
 # margins come from a pilot with two other seeds. Here is what its rows say:
 
-# %% tags=["reads-rows"]
+# %% tags=["hide-input", "reads-rows"]
 sweep.show_claims("gallery_byol_in_one_page")
 
 # %% [markdown]

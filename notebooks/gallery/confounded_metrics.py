@@ -380,7 +380,7 @@ trained.set_index(["code", "scored on"]).round(3)
 sweeps = "metrics", "training", "arrow"
 pd.concat(sweep.show_claims(f"gallery_confounded_{s}") for s in sweeps)
 
-# %% tags=["reads-rows"]
+# %% tags=["hide-input", "reads-rows"]
 WRONG = ["rotated", "hue and shape in one", "shape for hue", "noise"]
 swept = sweep.read_csv("gallery_confounded_metrics")
 source = swept if len(swept) else results.assign(world=world, seed=seed)

@@ -299,7 +299,7 @@ results.drop(columns="data").round(3)
 # They were written down in `notebooks/sweeps/gallery_correlated_factors.yaml` before the sweep ran, with seeds that no pilot had
 # used.
 
-# %% tags=["reads-rows"]
+# %% tags=["hide-input", "reads-rows"]
 sweep.show_claims("gallery_correlated_factors")
 
 # %% [markdown]

@@ -325,7 +325,7 @@ results.set_index(["method", "λ"]).round(3)
 # They were written down in `notebooks/sweeps/gallery_correlation_shift.yaml` before the sweep ran on MNIST, with seeds that no
 # pilot had used.
 
-# %% tags=["reads-rows"]
+# %% tags=["hide-input", "reads-rows"]
 sweep.show_claims("gallery_correlation_shift", "difference")
 
 # %% [markdown]

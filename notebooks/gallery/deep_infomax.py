@@ -324,7 +324,7 @@ results.set_index("variant").drop(columns="seed").round(3)
 # as well: in our pilot on CIFAR-10, $\gamma = 1$ made half of the gap. Here $\gamma$ is the same in both, and has lines of
 # its own:
 
-# %% tags=["reads-rows"]
+# %% tags=["hide-input", "reads-rows"]
 names = ("gallery_deep_infomax", "gallery_deep_infomax_cifar")
 pd.concat(sweep.show_claims(name, "difference of accuracies") for name in names)
 
@@ -342,11 +342,12 @@ long[["layer", "labels"]] = long["variable"].str.split(", ", expand=True)
 names = long["variant"].str.split("-", n=1, expand=True).fillna("none")
 long[["asked", "objective"]] = names
 with plt.rc_context({"figure.constrained_layout.use": False}):
-    sns.relplot(
+    grid = sns.relplot(
         long, kind="line", x="layer", y="accuracy", hue="asked", style="objective",
         row="dataset", col="labels", facet_kws={"sharey": "row"}, height=2.8,
         markers=True, errorbar=None,
     )  # fmt: skip
+    grid.set_titles("{row_name}, {col_name} labels")
 tables.mean_std(rows, ["dataset", "variant"], best=tests)
 
 # %% [markdown]

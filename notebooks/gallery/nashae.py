@@ -293,7 +293,7 @@ plt.show()
 #
 # They were written down in `notebooks/sweeps/gallery_nashae.yaml` and `…_sprites.yaml` before the sweeps ran, with seeds that no pilot had used.
 
-# %% tags=["reads-rows"]
+# %% tags=["hide-input", "reads-rows"]
 names = ("gallery_nashae", "gallery_nashae_sprites")
 pd.concat(sweep.show_claims(name) for name in names)
 

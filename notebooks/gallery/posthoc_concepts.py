@@ -193,7 +193,7 @@ results.pivot(index="method", columns="ρ", values="MCC").round(3)
 # They were written down in `notebooks/sweeps/gallery_posthoc_concepts.yaml` before the sweep ran, with seeds that no pilot had
 # used.
 
-# %% tags=["reads-rows"]
+# %% tags=["hide-input", "reads-rows"]
 sweep.show_claims("gallery_posthoc_concepts")
 
 # %% [markdown]

@@ -361,7 +361,7 @@ plt.show()
 # Written in `notebooks/sweeps/gallery_rate_reduction.yaml`, and `…_mnist.yaml` for 10 000 images of MNIST, before the sweeps
 # ran, with fresh seeds. Margins of MNIST are those of digits:
 
-# %% tags=["reads-rows"]
+# %% tags=["hide-input", "reads-rows"]
 names = ["gallery_rate_reduction", "gallery_rate_reduction_mnist"]
 pd.concat(map(sweep.show_claims, names))
 

@@ -297,7 +297,7 @@ results.set_index("arm").round(3)
 # They were written down in `notebooks/sweeps/gallery_reconstruction_loss.yaml` before the sweep ran, with seeds that no pilot
 # had used.
 
-# %% tags=["reads-rows"]
+# %% tags=["hide-input", "reads-rows"]
 sweep.show_claims("gallery_reconstruction_loss", "difference of MIG")
 
 # %% [markdown]

@@ -398,7 +398,9 @@ def across(rows, held):
 
 # %% tags=["picture", "hide-input", "reads-rows"]
 level = trained.groupby("objective")["strength"].rank(method="dense")
-titles = trained["objective"].str.upper().str.replace("_", "-")
+titles = ["β-VAE", "AnnealedVAE", "FactorVAE"]
+titles += ["β-TCVAE", "DIP-VAE-I", "DIP-VAE-II"]
+titles = trained["objective"].map(dict(zip(OBJECTIVES, titles, strict=True)))
 some = trained.assign(level=level.astype(int).astype(str))
 some["images: objective"] = trained["dataset"] + ": " + titles
 style = {"hue": "level", "dodge": True, "palette": "viridis", "size": 3}

@@ -180,7 +180,7 @@ for n, axis in enumerate(axes):
 plt.show()
 
 # %% [markdown]
-# *Figure 1. Two views of ten bins, a row each; darker is more spikes, up to 6. Blank columns of a row are silenced neurons.*
+# *Figure 1. Two views of ten bins, a row each; the stronger a mark, the more spikes, up to 6. Where a row has none, neurons may be silenced.*
 #
 # ## Readings
 #
@@ -366,13 +366,13 @@ plt.show()
 # Written in `notebooks/sweeps/gallery_swap_vae.yaml` before the sweep ran, with seeds that no pilot had used. On the
 # recording each seed deals the trials anew and tests all of them.
 
-# %% tags=["reads-rows"]
+# %% tags=["hide-input", "reads-rows"]
 sweep.show_claims("gallery_swap_vae")
 
 # %% [markdown]
 # *Figure 3 and Table 2. Each claim with its interval (95 %, Student's, paired by seed) and its verdict.*
 
-# %% tags=["reads-rows"]
+# %% tags=["hide-input", "reads-rows"]
 swept = sweep.read_csv("gallery_swap_vae")
 source = swept if len(swept) else results.assign(activity=activity)
 readings = [c for c in results if c not in ("variant", "seed")]

@@ -105,10 +105,22 @@ def test_code_and_titles_are_left_alone(log):
     assert log.said == [] and not links(made)
 
 
-def test_plots_and_images_are_told_apart(tmp_path, plot):
-    photo = tmp_path / "photo.png"
-    Image.effect_noise((100, 100), 80).convert("RGBA").save(photo)
-    assert captions.is_drawn(plot) and not captions.is_drawn(photo)
+def test_a_figure_turns_dark_but_for_its_pictures(log, tmp_path, plot):
+    photo, both = tmp_path / "photo.png", tmp_path / "both.png"
+    noise = Image.effect_noise((100, 100), 80).convert("RGBA")
+    noise.save(photo)
+    figure = Image.new("RGBA", (300, 160), "white")
+    for left in (20, 180):
+        figure.paste(noise, (left, 30))
+    figure.save(both)
+    made = page(plot, photo, both, "*Figure 1. What it shows.*")
+    captions.number(None, made, "page")
+    assert log.said == []
+    kinds = [(image["classes"], image["alt"][:8]) for image in made.findall(nodes.image)]
+    of_both = [(["drawn"], "Figure 1"), (["kept"], "")]
+    assert kinds == [(["drawn"], "Figure 1"), (["shown"], "Figure 1"), *of_both]
+    (mixed,) = made.findall(nodes.container)
+    assert "clip-path: polygon(0 0, 6.667% 18.75%, 40% 18.75%, 40% 81.25%," in mixed.astext()
 
 
 @pytest.mark.parametrize("chapter", chapters.names())

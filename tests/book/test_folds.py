@@ -52,6 +52,10 @@ def folded(made):
         (("explorable", 6, "text"), [("", "The numbers: 6 rows")]),
         ((6, "figure", "*figure-2 table-3"), [("table-3", "Table 3: 6 rows")]),
         (("figure", 6, 7, "text"), [("", "The numbers: 6 rows"), ("", "The numbers: 7 rows")]),
+        (
+            (6, "figure", 7, "figure", "*figure-3 table-3 figure-4 table-4"),
+            [("table-3", "Table 3: 6 rows"), ("table-4", "Table 4: 7 rows")],
+        ),
         (("text", 20, "text", "*table-2"), [("", "The numbers: 20 rows")]),
     ],
 )

@@ -6,17 +6,21 @@ Chromium, the tests with a browser are skipped.
 
 import html
 import inspect
+import io
 import re
 import subprocess
 import sys
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from posixpath import dirname, join, normpath
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
 import yaml
 from browser import browser_path, served
+from PIL import Image
 from site_tools import (
     BAD_FORMULAS,
     DESKTOP,
@@ -158,7 +162,10 @@ def test_formulas_have_no_number_where_mathjax_refuses_one(site):
 
 def test_every_figure_is_described_in_words(site):
     for name in pages(site):
-        for image in Parsed(site / name).images:
+        for before, image in pairwise([{}, *Parsed(site / name).images]):
+            if image.get("class") == "kept":  # once more what stands before, for dark pages alone
+                assert image["src"] == before["src"] and image["alt"] == "", f"{name}: {image}"
+                continue
             text = image.get("alt", "")
             assert len(text) > 10 and not re.search(r"\.(png|svg|jpe?g)$", text), f"{name}: {image}"
 
@@ -365,6 +372,32 @@ def test_words_of_a_wide_figure_can_be_read_on_a_phone(address, browser):
     box.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function("(box) => box.scrollLeft > 0", arg=box.element_handle())
+    page.close()
+
+
+def test_a_formula_that_is_wider_than_a_phone_fades_out_and_scrolls(address, browser):
+    page = browser.new_page(viewport=PHONE)
+    page.goto(f"{address}/notebooks/theory/latent_model.html")
+    formula = page.locator("p span.math.goes-on").first.element_handle()
+    formula.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("(it) => it.scrollLeft > 0", arg=formula)
+    formula.evaluate("(it) => it.scrollTo(it.scrollWidth, 0)")
+    page.wait_for_function("(it) => !it.classList.contains('goes-on')", arg=formula)
+    page.close()
+
+
+def test_on_a_dark_page_a_figure_turns_dark_but_for_its_pictures(address, browser):
+    """Its paper has the page's shade, a digit's ground is as black as in the light."""
+    page = browser.new_page(viewport=DESKTOP, color_scheme="dark")
+    page.goto(f"{address}/notebooks/start_here.html")
+    figure = page.locator(".mixed").first
+    figure.scroll_into_view_if_needed()
+    page.wait_for_function("(box) => [...box.querySelectorAll('img')].every((i) => i.complete)",
+                           arg=figure.element_handle())  # fmt: skip
+    with Image.open(io.BytesIO(figure.screenshot())) as shot:
+        light = np.asarray(shot.convert("L"))
+    assert (light > 240).mean() < 0.1 and (light < 40).mean() > 0.3
     page.close()
 
 

@@ -2,9 +2,11 @@
 
 import math
 import re
+from importlib import import_module
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import seaborn as sns
 import torch
@@ -105,6 +107,18 @@ def test_too_many_settings_for_a_figure(tmp_path):
     path = collected(tmp_path, f"grid: {{rate: {[r / 100 for r in range(1, 71)]}}}\nseeds: 1\n")
     with pytest.raises(ValueError, match="70 settings, and a figure shows 60 at most"):
         sweep.draw(path)
+
+
+def test_the_column_of_most_values_is_proposed(tmp_path):
+    rates = [r / 100 for r in range(1, 41)]
+    path = collected(tmp_path, f"grid: {{rate: {rates}, act: [calm, wild]}}\nseeds: 1\n")
+    with pytest.raises(ValueError, match="--only rate="):
+        sweep.draw(path)
+
+
+def test_what_a_row_lacks_is_no_part_of_its_label():
+    rows = pd.DataFrame({"act": ["calm", None], "rate": [0.5, 2.0]}).astype({"act": "str"})
+    assert import_module("mdlib.sweep.draw")._words(rows) == ["calm, 0.5", "2"]
 
 
 def test_without_rows_it_says_what_to_do(tmp_path):
