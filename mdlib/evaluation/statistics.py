@@ -7,6 +7,7 @@ bootstrap of five numbers: its interval covers the truth 85 times of 100, where 
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -163,6 +164,30 @@ def bootstrap(
     parts = [by_image.var(ddof=1) / images] + [x.mean(1).var(ddof=1) / len(x) for x in samples]
     freedom = _satterthwaite(parts, [images - 1] + [len(x) - 1 for x in samples])
     return _student(mean, means.std(ddof=1), freedom, min(len(a), len(b)), confidence)
+
+
+def bits_as_text(right) -> str:
+    """Right or wrong of each test item [n], as text for a column of a table: n/6 characters."""
+    bits = np.packbits(np.asarray(right, bool))
+    return base64.b64encode(bits.tobytes()).decode()
+
+
+def right_by_image(column: Iterable[str], views: int, images: int) -> np.ndarray:
+    """The share of each image's views that were right, [seeds, images], for `bootstrap`.
+
+    Args:
+        column: what `bits_as_text` wrote, a text a seed.
+        views: how many views each text is of; view i is of image i modulo `images`.
+    """
+    need(views >= images, f"{views} views of {images} images: expected one view of each, or more")
+    found = []
+    for text in column:
+        packed = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+        need(len(packed) == -(-views // 8), f"{text[:20]!r}…: expected {views} bits")
+        right = np.unpackbits(packed, count=views)
+        of = np.arange(views) % images
+        found.append(np.bincount(of, right, images) / np.bincount(of, minlength=images))
+    return np.array(found)
 
 
 def holm(p) -> np.ndarray:

@@ -71,7 +71,7 @@ from mdlib.devices import pick_device
 from mdlib.evaluation import probes, protocol, statistics
 from mdlib.evaluation.views_classifier import train_views_classifier
 from mdlib.figures import plots
-from mdlib.methods import create, parse_option
+from mdlib.methods import create, parse_options
 from mdlib.methods.variants import DECODING, TITLES, VARIANTS
 from mdlib.notebook import provenance
 from mdlib.training import ImageViews, SampleViews, fit
@@ -207,7 +207,7 @@ def build(name, s):
         options |= {"likelihood": "gaussian", "pixel_variance": pixel_variance}
     if kind not in ("vae", "cr_vae", "byol", "infonce", "augself"):
         options["style_dim"] = vae_style if name in DECODING else byol_style
-    options |= parse_option(settings(name)[1])
+    options |= parse_options(settings(name)[1])
     shape = {"image_shape": train.image_shape, "latent_dim": dim}
     return create(kind, **shape, **options, seed=s).to(device)
 

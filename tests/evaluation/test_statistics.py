@@ -10,11 +10,13 @@ from scipy import stats
 from mdlib.evaluation.statistics import (
     Interval,
     benjamini_hochberg,
+    bits_as_text,
     bootstrap,
     compare,
     holm,
     interval,
     paired,
+    right_by_image,
     tally,
     unpaired,
     verdict,
@@ -336,3 +338,23 @@ def test_a_tally_counts_verdicts_before_and_after_holm():
     assert counts["interval"].to_numpy().sum() == 4
     assert counts.loc["x", ("after Holm", "better")] == 1
     assert counts.loc["y", ("interval", "equivalent")] == 2
+
+
+# ------------------------------------------------------------------- which were right
+
+
+def test_bits_survive_as_text_and_are_counted_by_image():
+    right = np.random.default_rng(0).random((3, 23)) < 0.4  # 23 views of 5 images
+    column = [bits_as_text(row) for row in right]
+    found = right_by_image(column, 23, 5)
+    truth = [[row[i::5].mean() for i in range(5)] for row in right]
+    np.testing.assert_allclose(found, truth)
+    assert len(bits_as_text(np.ones(3000, bool))) == 500
+
+
+def test_bits_of_other_views_or_too_few_are_refused():
+    text = bits_as_text(np.ones(24, bool))
+    with pytest.raises(ValueError, match="expected 40 bits"):
+        right_by_image([text], 40, 5)
+    with pytest.raises(ValueError, match="one view of each, or more"):
+        right_by_image([text], 24, 25)
