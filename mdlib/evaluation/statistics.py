@@ -166,27 +166,35 @@ def bootstrap(
     return _student(mean, means.std(ddof=1), freedom, min(len(a), len(b)), confidence)
 
 
-def bits_as_text(right) -> str:
-    """Right or wrong of each test item [n], as text for a column of a table: n/6 characters."""
-    bits = np.packbits(np.asarray(right, bool))
-    return base64.b64encode(bits.tobytes()).decode()
+def right_as_text(right, images: int) -> str:
+    """Which test views were right, bool [views], as text for a column of a table: views/6 letters.
+
+    View i is of image i modulo `images`, as those of `protocol.fresh_views` are.
+    """
+    right = np.asarray(right, bool)
+    need(len(right) >= 1 <= images, f"{len(right)} views of {images} images: expected some of both")
+    bits = base64.b64encode(np.packbits(right).tobytes()).decode()
+    return f"{len(right)}:{images}:{bits}"
 
 
-def right_by_image(column: Iterable[str], views: int, images: int) -> np.ndarray:
+def right_by_image(column: Iterable[str]) -> np.ndarray:
     """The share of each image's views that were right, [seeds, images], for `bootstrap`.
 
-    Args:
-        column: what `bits_as_text` wrote, a text a seed.
-        views: how many views each text is of; view i is of image i modulo `images`.
+    `column` holds what `right_as_text` wrote, a text a seed; images without a view are left out.
+    ValueError for anything else, or for texts of different views.
     """
-    need(views >= images, f"{views} views of {images} images: expected one view of each, or more")
-    found = []
+    found, sizes = [], set()
     for text in column:
-        packed = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
-        need(len(packed) == -(-views // 8), f"{text[:20]!r}…: expected {views} bits")
-        right = np.unpackbits(packed, count=views)
-        of = np.arange(views) % images
-        found.append(np.bincount(of, right, images) / np.bincount(of, minlength=images))
+        try:
+            views, images, bits = text.split(":")
+            packed = np.frombuffer(base64.b64decode(bits, validate=True), np.uint8)
+            right = np.unpackbits(packed, count=int(views))
+        except (AttributeError, ValueError) as error:
+            raise ValueError(f"{text!r:.40}: expected VIEWS:IMAGES:BITS ({error})") from None
+        sizes.add((views, images))
+        need(len(sizes) == 1, f"texts of different views: {sorted(sizes)} of VIEWS, IMAGES")
+        of = np.arange(len(right)) % int(images)
+        found.append(np.bincount(of, right) / np.bincount(of))
     return np.array(found)
 
 

@@ -218,8 +218,9 @@ def content(z, y, z_test, y_test, of, asked=probes.CLASS_PROBES):
         found = probe(z, y, z_test, y_test, **CHEAPER.get(name, {}))
         row[f"{name}, {of}"] = found.score
         if name in BY_IMAGE and of == "views" and not held_out:
-            right = (found.predictions.cpu() == y_test.cpu()).numpy()
-            row[f"right: {name}, {of}"] = statistics.bits_as_text(right)
+            right = (found.predictions == y_test.cpu()).numpy()
+            text = statistics.right_as_text(right, len(test))
+            row[f"right: {name}, {of}"] = text
         if name == "mixture":
             row |= {f"NMI, {of}": found.nmi, f"ARI, {of}": found.ari}
     return row

@@ -10,12 +10,12 @@ from scipy import stats
 from mdlib.evaluation.statistics import (
     Interval,
     benjamini_hochberg,
-    bits_as_text,
     bootstrap,
     compare,
     holm,
     interval,
     paired,
+    right_as_text,
     right_by_image,
     tally,
     unpaired,
@@ -343,18 +343,18 @@ def test_a_tally_counts_verdicts_before_and_after_holm():
 # ------------------------------------------------------------------- which were right
 
 
-def test_bits_survive_as_text_and_are_counted_by_image():
-    right = np.random.default_rng(0).random((3, 23)) < 0.4  # 23 views of 5 images
-    column = [bits_as_text(row) for row in right]
-    found = right_by_image(column, 23, 5)
+def test_which_views_were_right_survives_as_text_and_is_counted_by_image():
+    right = np.random.default_rng(0).random((3, 23)) < 0.4
+    found = right_by_image(right_as_text(row, 5) for row in right)
     truth = [[row[i::5].mean() for i in range(5)] for row in right]
     np.testing.assert_allclose(found, truth)
-    assert len(bits_as_text(np.ones(3000, bool))) == 500
+    few = right_by_image(right_as_text(row, 100) for row in right)  # images without a view
+    np.testing.assert_allclose(few, right)
+    assert len(right_as_text(np.ones(3000, bool), 450)) == len("3000:450:") + 500
 
 
-def test_bits_of_other_views_or_too_few_are_refused():
-    text = bits_as_text(np.ones(24, bool))
-    with pytest.raises(ValueError, match="expected 40 bits"):
-        right_by_image([text], 40, 5)
-    with pytest.raises(ValueError, match="one view of each, or more"):
-        right_by_image([text], 24, 25)
+@pytest.mark.parametrize("text", ["24:5:AAAA", "24:5", "x:5:AAAA", "24:5:????", np.nan])
+def test_a_text_of_other_views_or_none_is_refused(text):
+    whole = right_as_text(np.ones(16, bool), 5)
+    with pytest.raises(ValueError, match="expected VIEWS:IMAGES:BITS|different views"):
+        right_by_image([whole, text])
