@@ -30,7 +30,7 @@ dataset = "digits"  # or mnist, fashion-mnist, cifar10; sprites, scenes
 size = 8  # side of the images in pixels; 0 leaves them as they are [0 or more]
 variants = "partitioned_vae"  # the methods; all that the three chapters compare
 # [some of vae,
-# cr_vae, ml_vae, gvae, swap_vae, align_repel, partitioned_vae, infonce, byol,
+# cr_vae, ml_vae, gvae, swap_vae, align_repel, partitioned_vae, warm_vae, infonce, byol,
 # two_heads, none, repel_predicted, repel, orthogonal, augmentation, shared,
 # shared_contrast, augself, ddcl]
 seed = 0  # the first seed [seed]
@@ -183,8 +183,8 @@ plots.image_grid(
 # swaps nothing.
 #
 # **They are not tuned alike.** The partitioned VAE's defaults (price, alignment, style size, and a warm-up of the KL, which
-# the others lack) were chosen by us on such data; the others have customary settings. A plain VAE with the same warm-up is
-# open. (The chapter trains the relatives of BYOL, too, whose settings come from `partitioned_tuning`.)
+# the others lack) were chosen by us on such data; the others have customary settings. A plain VAE with the same warm-up,
+# the control, waits in `partitioned_controls`. (The chapter trains the relatives of BYOL, too, whose settings come from `partitioned_tuning`.)
 
 # %%
 CRITERION = "class, both"

@@ -356,5 +356,5 @@ def test_which_views_were_right_survives_as_text_and_is_counted_by_image():
 @pytest.mark.parametrize("text", ["24:5:AAAA", "24:5", "x:5:AAAA", "24:5:????", np.nan])
 def test_a_text_of_other_views_or_none_is_refused(text):
     whole = right_as_text(np.ones(16, bool), 5)
-    with pytest.raises(ValueError, match="expected VIEWS:IMAGES:BITS|different views"):
+    with pytest.raises(ValueError, match=r"expected VIEWS:IMAGES:BITS|different views"):
         right_by_image([whole, text])
