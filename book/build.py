@@ -1,8 +1,9 @@
 """Build the site into book/_build/html. Warnings are errors; no notebook is executed.
 
-The pages of results, conformance and status are written first, from files, and so is what stands in
-book/made: the first page's pictures and paths. Those of the package are sphinx-autoapi's, from
-docstrings, and are gone after the build. Last, slim.py takes away what no page loads.
+The pages of results, protocol, conformance and status are written first, from files, and so is
+what stands in book/made: the first page's pictures and paths. Those of the package are
+sphinx-autoapi's, from docstrings, and are gone after the build. Last, slim.py takes away what no
+page loads.
 
 Jupyter Book wants one folder with everything below it, and the repository's root is that folder;
 _config.yml has it read only what _toc.yml names.
@@ -23,6 +24,7 @@ import landing
 import outputs
 import pages
 import pictures
+import protocol
 from slim import slim
 
 from mdlib.sweep import ledger
@@ -40,6 +42,7 @@ def write_pages() -> None:
         "made/content_style.html": pictures.content_style(),
         "made/ledger.html": pictures.ledger(pages.counts(ledger.table())),
         "results.md": pages.results(),
+        "protocol.md": protocol.page(),
         "conformance.md": pages.conformance(),
         "status.md": pages.status(),
     }

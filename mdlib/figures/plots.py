@@ -69,20 +69,24 @@ def causal_graph(
     hidden: Collection[str] = (),
 ) -> None:
     """Draw who causes whom, (cause, effect) each: causes to the left, or in a circle if there is
-    one. What is `hidden` is grey."""
+    one. What is `hidden` is grey. Circles are as large as the fullest column lets them be."""
     import networkx as nx
 
     if axis is None:
         _, axis = plt.subplots(figsize=(3.5, 2))
-    graph = nx.DiGraph(edges)
+    graph, size, margin, letters = nx.DiGraph(edges), 1200.0, 0.3, 7
     if nx.is_directed_acyclic_graph(graph):
         layers = dict(enumerate(nx.topological_generations(graph)))
         places = nx.multipartite_layout(graph, subset_key=layers)
+        if (most := max(map(len, layers.values()))) > 3:
+            margin, letters = 0.15, 6
+            points = axis.get_window_extent().height * 72 / axis.figure.dpi
+            size = min(size, (0.85 * points / (1 + 2 * margin) / (most - 1)) ** 2)
     else:
         places = nx.circular_layout(graph)
     colours = ["0.75" if name in hidden else "#cfe3f3" for name in graph]
-    nx.draw_networkx(graph, places, ax=axis, node_color=colours, node_size=1200, font_size=7)
-    axis.margins(0.3)
+    nx.draw_networkx(graph, places, ax=axis, node_color=colours, node_size=size, font_size=letters)
+    axis.margins(0.3, margin)
     axis.axis("off")
 
 

@@ -42,7 +42,7 @@ def read_verdicts(path: Path) -> pd.DataFrame:
 
     try:
         frame = pd.read_csv(path, index_col="claim", dtype=_TEXT)
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError) as error:  # as pandas is surprised
         raise ValueError(f"{path} holds no verdicts ({error}): mdlib collect") from None
     return frame.fillna(dict.fromkeys(WORDS, ""))
 

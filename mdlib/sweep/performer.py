@@ -101,9 +101,10 @@ def _checked(task: Task) -> tuple[Chapter, Any]:
     try:
         chapter = Chapter(task.chapter, task.name)
         notebook = chapter.notebook()  # read before it is checked: an edit may come in between
-        then, now = preload.IMPORTED or task.imported, sources.imported_hash(chapter)
         source = sources.source_hash(chapter, task.parameters)
-        if (then, now, source) == (task.imported, task.imported, task.source):
+        now = sources.imported_code(chapter, task.parameters)
+        then = now if preload.IMPORTED is None else preload.IMPORTED
+        if source == task.source and now.items() <= then.items():
             Registry.counted = sources.named(chapter, task.parameters)
             notebook.cells = [
                 cell
@@ -137,10 +138,11 @@ def _execute(task: Task, chapter: Chapter, notebook: Any, stopped: threading.Eve
     try:
         execution.execute(chapter, parameters, folder, False, None, kernel.engine(), notebook)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is complete, a word to stop comes late
-        if late := sources.left_out(chapter, sys.modules.keys() - before):
+        new = [sys.modules[name] for name in sys.modules.keys() - before]
+        if late := sources.left_out(chapter, new):
             raise RuntimeError(
                 f"it imported {', '.join(late)}, which no text of it names, so the hash of its "
-                f"sources leaves that out: write the whole name there"
+                f"sources leaves that out: write the whole name there, as its folder has it"
             )
         if (folder / results.METRICS).exists():
             metrics = results.read_metrics(folder)[-1]

@@ -5,11 +5,12 @@ run itself. The forkserver (the standard library's) does it once and forks for e
 thread and has computed nothing, so a fork of it is as good as a new process.
 
 It is told what to import by an environment variable, since it imports this module by its name.
-`IMPORTED` is the hash of the chapter's modules as they were when they were imported.
+`IMPORTED` says of the chapter's modules which code they had when they were imported.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -27,10 +28,10 @@ NEEDED = (
 )
 # What modules import only when they are used, and take seconds to.
 LATER = {"mdlib.training": "torch._dynamo", "mdlib.data": "sklearn.datasets"}
-IMPORTED: str | None = None
+IMPORTED: dict[str, str] | None = None
 
 
-def _preload(chapter: str, name: str, modules: list[str], path: list[str]) -> str:
+def _preload(chapter: str, name: str, modules: list[str], path: list[str]) -> dict[str, str]:
     from mdlib.notebook.chapters import Chapter
     from mdlib.sweep import sources
 
@@ -45,10 +46,16 @@ def _preload(chapter: str, name: str, modules: list[str], path: list[str]) -> st
     sys.path[:] = path
     nbformat = importlib.import_module("nbformat")
     nbformat.validate(nbformat.v4.new_notebook())  # it compiles its schema at the first call
-    imported = sources.imported_hash(found)
+    imported = sources.imported_code(found)
     gc.collect()
     gc.freeze()  # so that a collection in a fork does not touch, and thereby copy, all memory
     return imported
+
+
+def _leave(server: int) -> None:
+    """End the forkserver, no fork of it, before libraries list what they leak on the terminal."""
+    if os.getpid() == server:
+        os._exit(0)
 
 
 if VARIABLE in os.environ:
@@ -59,5 +66,6 @@ if VARIABLE in os.environ:
         os.environ.pop(_name, None) if _value is None else os.environ.update({_name: _value})
     try:
         IMPORTED = _preload(**told)
-    except (OSError, ValueError) as error:  # edited meanwhile: each run will say so
-        IMPORTED = repr(error)
+    except (OSError, ValueError):  # edited meanwhile: each run will say so
+        IMPORTED = {}
+    atexit.register(_leave, os.getpid())  # the last to register is the first to be called

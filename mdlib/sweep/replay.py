@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -85,9 +86,14 @@ def replay(
     numbers = sorted(numbers if cheap else random.Random(seed).sample(numbers, runs))
     kept = kept[kept["number"].isin(numbers)]
     some = replace(spec, points=[p for p in spec.points if p.number in numbers])
-    with tempfile.TemporaryDirectory() as out:
-        driver.run(some, out, _workers(kept, runs), data_root=data_root, quiet=quiet)
+    out, failures = tempfile.mkdtemp(prefix="mdlib-replay-"), {}
+    try:
+        went = driver.run(some, out, _workers(kept, runs), data_root=data_root, quiet=quiet)
+        failures = went.failures  # which are told with the paths of their notebooks
         anew = of_runs(replace(some, record=[]), out)
+    finally:
+        if not failures:
+            shutil.rmtree(out)
     return [value for n in numbers for value in _values(spec, n, kept, anew)]
 
 

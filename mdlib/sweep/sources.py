@@ -2,12 +2,12 @@
 
 Imports are read from the text, nothing is run. Those inside functions count, those for type
 checkers alone do not. "other:Mine" or "other.py" in a string counts as one; of a `Registry` of such
-strings, the entries that are named: in a text of the chapter, of what it imports, or of the run's
-parameters (`Registry.check_counted` holds runs to that). Imports are followed into mdlib and into
-modules beside the chapter; the versions of other packages stand in a run's environment.
+strings in mdlib, the entries that are named: in a text of the chapter, of what it imports, or of
+the run's parameters (`Registry.check_counted` holds runs to that). Imports are followed into mdlib
+and into modules beside the chapter; the versions of other packages stand in a run's environment.
 
-Comments, docstrings, annotations and layout change nothing, nor do a chapter's exercises, nor the
-cells that show what a sweep's rows say.
+Comments, docstrings, annotations (also where a library reads them) and layout change nothing, nor
+do cells that a run leaves out. A module counts as a whole. Files that are only read don't count.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import ast
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import cache, lru_cache
@@ -36,14 +37,20 @@ NO_NUMBERS = {  # what a chapter may import although no number of its rows comes
     "mdlib.types": "annotations",
     "mdlib.io": "reads and writes files as they are",
 }
-_ANNOTATES = {"__future__", "typing", "typing_extensions", "collections", "jaxtyping", "types"}
-_ANNOTATES |= {"torch", "numpy", "pandas"}  # where an import may serve annotations only
-_UNREAD = {"annotation", "returns", "type_comment", "type_params", "type_ignores", "ctx", "kind"}
+_TYPES = {"__future__", "typing", "typing_extensions", "jaxtyping"}
+_ANNOTATES = _TYPES | {"collections", "types", "torch", "numpy", "pandas"}  # or only annotations
+_ANNOTATED = {"annotation", "returns"}
+_UNREAD = _ANNOTATED | {"type_comment", "type_params", "type_ignores", "ctx", "kind"}
 SHARED = 6  # digits of a hash
 _REGISTERED = re.compile(r"(mdlib(?:\.\w+)+)(?::\w+)?|(\w+(?:\.\w+)*):[A-Za-z_]\w*")
-_IMPORTERS = ("import_module", "__import__")
-# tags of cells whose numbers nobody records, exercises and what shows rows: a run leaves them out
-UNRECORDED = {"solution", "check", "hidden", "reads-rows"}
+_IMPORTERS = ("import_module", "__import__", "run_module")
+# %run, exec, runpy, a command line: "a.py", "python -m a", and of two strings "run", "a --fast"
+_SCRIPTS = re.compile(
+    r"(?:^|[^\w/])[./]{0,9}(\w[\w/]*)\.py\b|^(?:run\n|(?:.* )?-m\s)(\w[\w./]*)", re.MULTILINE
+)
+# tags of cells whose numbers nobody records: exercises, what shows rows, what only fetches the
+# book; a run leaves them out
+UNRECORDED = {"solution", "check", "hidden", "reads-rows", "launch"}
 
 
 def source_hash(chapter: Chapter, parameters: Mapping[str, Any] | None = None) -> str:
@@ -98,7 +105,7 @@ def _said(parameters: Mapping[str, Any]) -> str:
 
 def _recorded(chapter: Chapter) -> _Code:
     """The chapter's own code, as far as numbers may come from it."""
-    return _of_text(_text(chapter, without=UNRECORDED))
+    return _of_text(_text(chapter, UNRECORDED))
 
 
 def _same(path: Path, root: Path, before: Path) -> bool:
@@ -109,22 +116,35 @@ def _same(path: Path, root: Path, before: Path) -> bool:
 def imported(chapter: Chapter) -> tuple[str, ...]:
     """What a chapter imports, and the modules of mdlib and beside it that these may lead to."""
     code = _of_text(_text(chapter))
-    found = _closure(code, chapter.path.parent, None)
+    found = _closure(code, chapter.path.parent, None, scripts=False)
     return tuple(dict.fromkeys([*code.imports, *sorted(found.modules)]))
 
 
-def left_out(chapter: Chapter, modules: Iterable[str]) -> list[str]:
-    """Of modules that a process has, those beside the chapter that no hash of it is of."""
-    counted, beside = imported(chapter), chapter.path.parent
-    others = {name for name in modules if name.partition(".")[0] != "mdlib"}.difference(counted)
-    return sorted(name for name in others if (path := _file(name, beside)) and path.is_file())
+def left_out(chapter: Chapter, modules: Iterable[Any]) -> list[str]:
+    """Of modules, those in the chapter's folder that no hash of it is of."""
+    beside, code = chapter.path.parent, _of_text(_text(chapter))
+    files = {Path(str(getattr(module, "__file__", None))).resolve() for module in modules}
+    files -= {*_closure(code, beside, None).modules.values(), chapter.path}
+    apart = {Path(mdlib.__file__).parent, Path(sys.prefix), Path(sys.base_prefix)}
+    own = [f for f in files if beside in f.parents and f.suffix == ".py"]
+    own = [f.relative_to(beside) for f in own if apart.isdisjoint(f.parents)]
+    own = [f for f in own if "site-packages" not in f.parts]
+    return sorted(".".join(file.with_suffix("").parts) for file in own)
+
+
+def imported_code(chapter: Chapter, parameters: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Of each module that a run imports, where it is and a hash of its code; without parameters, of
+    each that the chapter may import: what a process that has done so knows."""
+    every = parameters is None
+    code = _of_text(_text(chapter)) if every else _recorded(chapter)
+    named = None if every else _said(parameters)
+    found = _closure(code, chapter.path.parent, named, scripts=False)
+    return {name: f"{path} {_of_file(path).digest}" for name, path in found.modules.items()}
 
 
 def imported_hash(chapter: Chapter) -> str:
-    """A hash of these modules and of where they are: what a process that has imported them knows,
-    whichever chapter it was for."""
-    found = _closure(_of_text(_text(chapter)), chapter.path.parent, None)
-    return _digest(f"{found}\n{sorted(found.modules.items())}")
+    """A hash of these: processes of one hash can stand for each other, whichever chapter's."""
+    return _digest(str(sorted(imported_code(chapter).items())))
 
 
 def code_hash(chapter: Chapter) -> str:
@@ -144,16 +164,17 @@ class _Closure(NamedTuple):
         return "\n".join(sorted([*lines, *map(str, self.entries)]))
 
 
-def _closure(code: _Code, beside: Path, named: str | None = "") -> _Closure:
+def _closure(code: _Code, beside: Path, named: str | None = "", scripts: bool = True) -> _Closure:
     """What `code` leads to; `beside` is the chapter's folder. Of registries, the entries that stand
-    in its texts, in those of what it leads to, or in `named`; all, if that is None.
+    in its texts, in those of what it leads to, or in `named`; all, if that is None. Without
+    `scripts`, what an import leads to.
     """
     found, seen, file = _Closure({}, set()), set(), cache(_file)
-    texts, tables = [code.text, named or ""], set(code.entries)
-    waiting = [(name, "") for name in code.imports]
+    texts, tables = [code.text, named or "", *dict(code.entries)], set(code.entries)
+    waiting = [(name, "") for name in (*code.imports, *(code.scripts if scripts else ()))]
     while waiting:
         name, package = waiting.pop()
-        if not package.startswith("mdlib") or name.startswith(("mdlib", ".")):
+        if not _ours(package) or _ours(name) or name.startswith("."):
             # another package's is left out: mdlib imports nothing from beside a chapter
             if dots := len(name) - len(name.lstrip(".")):
                 above = package.split(".")
@@ -163,12 +184,13 @@ def _closure(code: _Code, beside: Path, named: str | None = "") -> _Closure:
                 if path is None:
                     break
                 # who imports a.b runs a, too, but mdlib's packages only define
-                counts = module == name or not module.startswith("mdlib")
+                counts = module == name or not _ours(module)
                 if counts and path.is_file() and module not in found.modules:
                     found.modules[module], read = path, _of_file(path)
                     package = module if path.stem == "__init__" else module.rpartition(".")[0]
                     waiting += [(name, package) for name in read.imports]
-                    texts.append(read.text)
+                    waiting += [(name, package) for name in read.scripts if scripts]
+                    texts += [read.text, *(() if _ours(module) else dict(read.entries))]
                     tables.update(read.entries)
             seen.add(name)
         if not waiting:
@@ -185,6 +207,10 @@ def _stands_in(name: str, text: str) -> bool:
     return name in text and bool(re.search(f"(?<!{end}){re.escape(name)}(?!{end})", text))
 
 
+def _ours(module: str) -> bool:
+    return module.partition(".")[0] == "mdlib"
+
+
 def _prefixes(name: str) -> Iterable[str]:
     """a, a.b and a.b.c of a.b.c."""
     return accumulate(name.split("."), "{}.{}".format)
@@ -192,7 +218,7 @@ def _prefixes(name: str) -> Iterable[str]:
 
 def _file(module: str, beside: Path) -> Path | None:
     """Where a module of mdlib or beside the chapter is; a folder, if it has no __init__.py."""
-    top = Path(mdlib.__file__).parents[1] if module.partition(".")[0] == "mdlib" else beside
+    top = Path(mdlib.__file__).parents[1] if _ours(module) else beside
     folder = os.path.join(top, *module.split("."))  # a text: hundreds are asked for, Path is slow
     for path in (f"{folder}/__init__.py", f"{folder}.py"):
         if os.path.isfile(path):
@@ -200,16 +226,16 @@ def _file(module: str, beside: Path) -> Path | None:
     return Path(folder) if os.path.isdir(folder) else None
 
 
-def _text(chapter: Chapter, without: Collection[str] = ()) -> str:
-    """The code cells as one text; a cell tagged "launch" only fetches the book."""
-    left_out = {"launch", *without}
-    cells = [c.source for c in chapter.cells if c.kind == "code" and not left_out & {*c.tags}]
+def _text(chapter: Chapter, without: Collection[str] = ("launch",)) -> str:
+    """The code cells as one text."""
+    cells = [c.source for c in chapter.cells if c.kind == "code" and not {*without} & {*c.tags}]
     return "\n".join(cells) + "\n"
 
 
 class _Code(NamedTuple):
     digest: str
     imports: tuple[str, ...] = ()  # what may be modules; relative ones with their dots
+    scripts: tuple[str, ...] = ()  # what may be modules that are run and not imported
     entries: tuple[tuple[str, str], ...] = ()  # of its registries, "module:attribute" by name
     text: str = ""  # its strings
 
@@ -224,13 +250,13 @@ def _of_file(path: Path) -> _Code:
 def _of_version(path: Path, *version: int) -> _Code:
     content = path.read_bytes()
     try:
-        return _of_text(decode_source(content))  # by its declared encoding, as Python does
+        return _of_text(decode_source(content), True)  # by its declared encoding, as Python does
     except (SyntaxError, UnicodeDecodeError):  # it can't be imported, and the chapter will say so
         return _Code(_digest(repr(content)))
 
 
 @lru_cache(maxsize=64)
-def _of_text(text: str) -> _Code:
+def _of_text(text: str, shared: bool = False) -> _Code:
     try:
         tree = ast.parse(text)
     except SyntaxError:
@@ -240,7 +266,7 @@ def _of_text(text: str) -> _Code:
             tree = ast.parse(TransformerManager().transform_cell(text))
         except SyntaxError:  # it will fail, and what it imports before does not matter
             return _Code(_digest(text))
-    return _Reader().read(tree)
+    return _Reader().read(tree, shared)
 
 
 class _Reader:
@@ -249,16 +275,18 @@ class _Reader:
     def __init__(self) -> None:
         self.outline: list[str] = []
         self.imports: dict[str, None] = {}
+        self.scripts: dict[str, None] = {}
         self.used: set[str] = set()
-        self.maybe: list[tuple[int, str]] = []  # places of imports that count if they are used
+        self.annotated: set[str] = set()  # names in annotations
+        self.maybe: list[tuple[int, str]] = []  # places of imports that these alone may need
         self.strings: list[str] = []
         self.entries: list[tuple[str, str]] = []
         self.by_variable = False  # import_module(name): then each string may name a module
 
-    def read(self, tree: ast.AST) -> _Code:
+    def read(self, tree: ast.AST, shared: bool) -> _Code:
         self._node(tree)
-        for place, name in self.maybe:
-            if name not in self.used:
+        for place, name in self.maybe:  # what a module does not use may be for who imports it
+            if name not in self.used and (name in self.annotated or not shared):
                 self.outline[place] = ""
         for text in self.strings:
             if self.by_variable or text.startswith("mdlib.") or ":" in text:
@@ -266,10 +294,10 @@ class _Reader:
                     self.imports[found[1] or found[2]] = None
                 elif self.by_variable and re.fullmatch(r"\.*\w+(\.\w+)*", text):
                     self.imports[text] = None
-            for script in re.findall(r"(\w[\w/]*)\.py\b", text):  # %run, exec, runpy
-                self.imports[script.replace("/", ".")] = None
         text, digest = "\n".join(self.strings), _digest("".join(self.outline))
-        return _Code(digest, tuple(self.imports), tuple(self.entries), text)
+        for script, module in _SCRIPTS.findall(text):
+            self.scripts[(script or module).replace("/", ".")] = None
+        return _Code(digest, (*self.imports,), (*self.scripts,), tuple(self.entries), text)
 
     def _node(self, node: ast.AST) -> None:
         kind, say = type(node), self.outline.append
@@ -284,10 +312,16 @@ class _Reader:
             self.used.add(node.id)
         elif isinstance(node, ast.Call):
             self._called(node)
+        elif isinstance(node, ast.Attribute) and (name := _dotted(node)).startswith("mdlib."):
+            self.imports[name] = None  # in a run, all of mdlib that a sweep needs is imported
         elif isinstance(node, ast.If) and (
             getattr(node.test, "id", getattr(node.test, "attr", "")) == "TYPE_CHECKING"
         ):
             return self._value(node.orelse)
+        for field in _ANNOTATED.intersection(kind._fields):
+            for one in ast.walk(getattr(node, field) or ast.Pass()):
+                text = getattr(one, "id", getattr(one, "value", ""))  # or in quotes
+                self.annotated.update(re.findall(r"\w+", text) if type(text) is str else ())
         say(f"({kind.__name__}")
         for field in _fields(kind):
             value = getattr(node, field, None)
@@ -318,8 +352,11 @@ class _Reader:
             names = [module, full] if module else _prefixes(full)  # `import a.b` gives all of a
             self.imports |= {name: None for name in names if name.strip(".")}
             bound = alias.asname or alias.name.partition(".")[0]
-            if full.partition(".")[0] in _ANNOTATES:
+            self.by_variable |= alias.name in _IMPORTERS and bound != alias.name
+            if full.partition(".")[0] in _ANNOTATES and alias.name != "*":
                 self.maybe.append((len(self.outline), bound))
+            if full.partition(".")[0] in _TYPES:
+                self.annotated.add(bound)
             self.outline.append(f"(import {full} as {bound})")
 
     def _called(self, node: ast.Call) -> None:
@@ -330,12 +367,18 @@ class _Reader:
                 if all(_REGISTERED.fullmatch(target) for target in table.values()):
                     self.entries += table.items()
                     del node.args[1]
-        if name in _IMPORTERS and node.args:
-            given = getattr(node.args[0], "value", None)
-            if type(node.args[0]) is ast.Constant and type(given) is str:
-                self.imports[given] = None
+        if name in _IMPORTERS:
+            given = getattr(node.args[0], "value", None) if node.args else None
+            if type(given) is str:
+                (self.scripts if name == "run_module" else self.imports)[given] = None
             else:
                 self.by_variable = True
+
+
+def _dotted(node: ast.AST) -> str:
+    """a.b.c as text."""
+    inner = f"{_dotted(node.value)}." if isinstance(node, ast.Attribute) else ""
+    return inner + getattr(node, "attr", getattr(node, "id", ""))
 
 
 @cache

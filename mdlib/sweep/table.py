@@ -139,11 +139,11 @@ def _rows(spec: Spec, out: Path) -> list[dict[str, Any]]:
         found = results.read_metrics(folder) if (folder / results.METRICS).exists() else [{}]
         environment = read_json(folder / plan.ENVIRONMENT)
         made = {
-            "run_device": environment["device"],
-            "run_device_name": environment["device_name"],
-            "run_threads": environment["threads"],
-            "run_torch": environment["versions"].get("torch"),
-            "run_commit": environment["commit"],
+            "run_device": environment.get("device"),
+            "run_device_name": environment.get("device_name"),
+            "run_threads": environment.get("threads"),
+            "run_torch": environment.get("versions", {}).get("torch"),
+            "run_commit": environment.get("commit"),
             "run_seconds": status.get("seconds"),
             "run": folder.name,
         }

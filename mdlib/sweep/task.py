@@ -19,7 +19,7 @@ class Task:
     name: str  # what the chapter is called
     folder: str  # of the run's files; absolute
     source: str  # hash of the sources that it is a run of
-    imported: str  # hash of those of them that are modules
+    imported: str  # hash of all modules that its chapter may import
     parameters: dict[str, Any]
     sweep: str = ""  # who asks: one `mdlib sweep`, from its start to its end
     time_limit: float | None = None  # seconds

@@ -168,9 +168,11 @@ for message in list(went.failures.values())[:1]:
 # it came, to be opened and read. The others are done, and stay done. `done + failed` is the number of points: a run is done
 # when its folder, as *this* machine sees it, says so.
 #
-# A run is a folder. Its name is a hash of its parameters, a dash, and a hash of the sources: the chapter's code and
-# mdlib's. `status` is written last and holds the checksums of metrics, notebook and environment; what has no true status is
-# not done:
+# A run is a folder. Its name is a hash of its parameters, a dash, and a hash of the sources: the code of the chapter and of
+# what it imports, of mdlib and from its own folder. What a run only reads is in no hash: a folder of images, another
+# sweep's rows (so it records what it took from them), variables of the environment; nor are other packages, whose versions
+# `environment.json` has. `status` is written last and holds the checksums of metrics, notebook and environment; what has no
+# true status is not done:
 
 # %%
 first = folder / "runs" / sweep.table(spec, folder / "runs")["run"][0]

@@ -337,6 +337,7 @@ plt.show()
 # - **The papers' tables**, which we have not read; the images here are small, and γ was chosen on another seed.
 # - **Strong correlation.** Where no batch shows the corners of the support, Figure 1 says what to expect; for concepts of a network
 #   that is trained already, see `gallery/posthoc_concepts`, for attributes with labels, `gallery/correlation_shift`.
+# - **Which scores are fair to correlated factors.** Here all are read without the correlation. `gallery/confounded_metrics` asks.
 #
 # ## Exercises
 #

@@ -631,7 +631,7 @@ caption("Table 9. MED over its null; 24 codes without axes, D = 50.", 2000)
 # ## Dependent factors
 #
 # Methods trained on correlated data write the correlation into their codes ([Träuble et al.
-# 2021](https://arxiv.org/abs/2006.07886)). And the scores?
+# 2021](https://arxiv.org/abs/2006.07886)). And the scores? (Of trained codes: `gallery/confounded_metrics`.)
 #
 # ```{prf:proposition} The perfect code's score
 # :label: prp-disentanglement-dependent
@@ -653,7 +653,7 @@ caption("Table 9. MED over its null; 24 codes without axes, D = 50.", 2000)
 # has anything to add.
 # ```
 #
-# Below, two factors with five values agree in 76 % of all rows; *thinned*, until all combinations are equally frequent. The
+# Below, two factors with five values agree in 76 % of rows; *thinned*, until combinations are equally frequent. The
 # last two columns score a wrong code, with $v_1$ for $v_2$.
 
 
@@ -728,7 +728,7 @@ explorable.curves(
 #
 # *Measured.* **This is MED's main weakness**: where size tells of distance, a code that *is* size does know of distance.
 # Six scores from one pair at a time fall, for reasons that are not the code's. Nine stay, which let the best code answer
-# first, fix a factor, or ask all codes together; some of them *praise* the wrong code.
+# first, fix a factor, or ask all codes together; some *praise* the wrong code.
 #
 # What can one do? Score rows in which factors are independent, if all combinations occur; or take DCI (Roth et al. 2023), if its trees split well (with values renamed, a perfect code scores below .1); or
 # divide MIG's gap by $H(v_j | v_l)$, with $v_l$ the factor that the second best code is meant for ([Watcharasupat & Lerch

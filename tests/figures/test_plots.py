@@ -196,6 +196,15 @@ def test_a_causal_graph_has_causes_on_the_left_and_a_circle_where_there_is_one()
     assert len(axes[1].texts) == 3 and not axes[1].axison
 
 
+def test_circles_of_a_full_column_stay_apart():
+    _, axes = plt.subplots(1, 2, figsize=(7, 2.6))
+    plots.causal_graph([("a", name) for name in "bcdef"], axes[0])
+    axes[0].figure.canvas.draw()
+    (nodes,) = axes[0].collections
+    heights = axes[0].transData.transform(nodes.get_offsets())[1:, 1] * 72 / axes[0].figure.dpi
+    assert np.diff(np.sort(heights)).min() > nodes.get_sizes()[0] ** 0.5
+
+
 def test_matrices_have_a_panel_each_and_one_scale():
     found = {"one": np.array([[0.0, 0.2]]), "two": np.array([[0.5, 2.0]])}
     plots.matrices(found, ["block"], ["x", "y"], ylabel="block")

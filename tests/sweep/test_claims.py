@@ -324,9 +324,10 @@ def test_an_edited_verdict_is_told(collected, old, new):
     claims_path(collected).write_text(text.replace(old, new, 1))
     with pytest.raises(ValueError, match=r"s\.claims\.csv is not what s\.csv says of"):
         sweep.claims("s")
-    claims_path(collected).write_text("")
-    with pytest.raises(ValueError, match=r"s\.claims\.csv holds no verdicts"):
-        sweep.claims("s")
+    for damaged in ("", "a,b\n", text.replace("\nfirst,", "\nfirst,,")):
+        claims_path(collected).write_text(damaged)
+        with pytest.raises(ValueError, match=r"s\.claims\.csv holds no verdicts"):
+            sweep.claims("s")
 
 
 def test_a_chapter_shows_verdicts_or_how_to_get_them(collected):

@@ -2,10 +2,12 @@
 
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -99,6 +101,9 @@ def test_a_difference_ends_with_a_code_and_is_named(small):
         code, said = command(small.path, "--runs", 3)
         assert code == 1, "all have failed, and are not compared with their own rows"
         assert "as you wished" in said
+        notebooks = {*re.findall(r"executed up to there: (\S+)", said)}
+        assert len(notebooks) == 3 and all(Path(notebook).exists() for notebook in notebooks)
+        shutil.rmtree(Path(notebooks.pop()).parents[1])
     finally:
         helper.write_text(before)
 
@@ -109,6 +114,7 @@ def test_which_runs_are_executed_is_decided_by_seed_or_price(small, monkeypatch)
 
     def run(some, out, *arguments, **options):
         asked.append([point.number for point in some.points])
+        return SimpleNamespace(failures={})
 
     monkeypatch.setattr(module.driver, "run", run)
     for options in [{"seed": 3}, {"seed": 3}, {"cheap": True}, {"runs": 3}]:

@@ -2,8 +2,10 @@
 
 import ast
 import shutil
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +14,8 @@ from mdlib import data, registry, sweep
 from mdlib.methods import REGISTRY, create
 from mdlib.notebook import chapters
 from mdlib.notebook.chapters import Chapter
-from mdlib.sweep import driver, sources
+from mdlib.sweep import driver, performer, preload, sources
+from mdlib.sweep.task import SourceChanged, Task
 
 PACKAGE = Path(mdlib.__file__).parent
 
@@ -72,11 +75,7 @@ def test_what_is_no_source_of_numbers_leaves_rows_fresh(package):
         ("mi/pairs.py", "return ", "return 2 * "),  # which this chapter does not import
         ("losses/__init__.py", '"""', '"""Quite another docstring. '),
         ("losses/__init__.py", "\ndef ", "\n\n\n# a remark\ndef "),
-        (
-            "losses/__init__.py",
-            "\n\n\n",
-            "\n\nfrom jaxtyping import Shaped\nfrom torch import Size\n",
-        ),
+        ("losses/__init__.py", "\n\n\n", "\n\nfrom jaxtyping import Shaped\n"),
         ("methods/byol.py", "\nfrom __future__ import annotations\n", "\n"),
     ]:
         edit(package / file, old, new)
@@ -199,6 +198,26 @@ def test_a_run_takes_no_entry_that_its_hash_leaves_out(monkeypatch):
         create("vay", **shape)
 
 
+def test_an_edit_stops_a_sweep_only_where_its_runs_are_of_it(package, monkeypatch):
+    chapter = chapters.find("start_here")
+    parameters = {name: one.default for name, one in chapter.parameters.items()}
+    monkeypatch.setattr(preload, "IMPORTED", sources.imported_code(chapter))
+    monkeypatch.setattr(registry.Registry, "counted", None)  # a run's process sets it
+    source, imported = sources.source_hash(chapter, parameters), sources.imported_hash(chapter)
+    task = Task(1, str(chapter.path), chapter.name, "", source, imported, parameters)
+    for file in ("data/celeba.py", "methods/wmse.py", "figures/plots.py"):
+        edit(package / file, "return ", "return 2 * ")
+        performer._checked(task)
+    digits = (package / "data/digits.py").read_text()
+    edit(package / "data/digits.py", "return ", "return 2 * ")
+    with pytest.raises(SourceChanged):
+        performer._checked(task)
+    monkeypatch.setattr(preload, "IMPORTED", sources.imported_code(chapter))
+    (package / "data/digits.py").write_text(digits)
+    with pytest.raises(SourceChanged):  # what lies there is right, what was imported is not
+        performer._checked(task)
+
+
 def test_packages_do_nothing_but_define():
     """Who imports one of their modules runs them, and is not asked whether they have changed."""
     others = {
@@ -283,6 +302,12 @@ def test_a_module_beside_the_chapter_counts(tmp_path):
         "from importlib import import_module\nimport_module('other')",
         "import importlib\nALL = ['other']\nmodules = [importlib.import_module(n) for n in ALL]",
         "ALL = {'mine': 'other:Mine'}",
+        "from importlib import import_module as load\nload('other')",
+        "import importlib\nimportlib.import_module(name='other')",
+        "import runpy\nrunpy.run_module('other')",
+        "import os, sys\nos.system(sys.executable + ' -m other')",
+        "import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'other'])",
+        "from mdlib.registry import Registry\nNETS = Registry('net', {'mine': 'other:Mine'})",
         "__import__('other')",
         "exec(open('other.py').read())",
     ],
@@ -290,6 +315,41 @@ def test_a_module_beside_the_chapter_counts(tmp_path):
 def test_what_a_helper_imports_counts(tmp_path, how):
     first = hash_of(tmp_path, helper=how + "\n", other="x = 1\n")
     assert hash_of(tmp_path, helper=how + "\n", other="x = 2\n") != first
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "from torch.nn.functional import relu as act",
+            "from torch.nn.functional import elu as act",
+        ),
+        ("from numpy.linalg import norm", "from torch.linalg import norm"),
+        ("from numpy import *", "from torch import *"),
+    ],
+)
+def test_what_a_helper_imports_for_others_counts(tmp_path, old, new):
+    assert hash_of(tmp_path, helper=old + "\n") != hash_of(tmp_path, helper=new + "\n")
+
+
+def test_a_module_of_mdlib_that_a_sweep_has_imported_counts(package, tmp_path):
+    code = CODE.replace("import helper\n", "import mdlib\n")
+    code = code.replace("helper.f()", "mdlib.losses.info_nce; mdlib.data.load('celeba')")
+    hashes = [hash_of(tmp_path, code)]
+    for file in ("losses/__init__.py", "data/__init__.py", "data/celeba.py"):
+        edit(package / file, "return ", "return 2 * ")
+        hashes.append(hash_of(tmp_path, code))
+    assert len(set(hashes)) == 4
+
+
+def test_a_package_may_begin_as_mdlib_does(tmp_path):
+    code = CODE.replace("import helper\n", "import mdlib_more.a\n")
+    files = {"mdlib_more__in____init__": "", "mdlib_more__in__a": "import other\n"}
+    first = hash_of(tmp_path, code, **files, other="x = 1\n")
+    assert hash_of(tmp_path, code, **files, other="x = 2\n") != first
+    code = CODE.replace("import helper\n", "from mdlib_more.a import x\n")
+    first = hash_of(tmp_path, code, **files)
+    assert hash_of(tmp_path, code, **files | {"mdlib_more__in____init__": "x = 1\n"}) != first
 
 
 @pytest.mark.parametrize(
@@ -310,6 +370,23 @@ def test_packages_and_relative_imports_count(tmp_path, how):
     assert hash_of(tmp_path, code, **changed, **{level: "x = 1\n"}) != first, "it is run, too"
 
 
+def test_a_text_as_long_as_a_picture_ends(tmp_path):
+    for word in ("ab12", "a/b", "./"):  # an hour, if each place in it begins a search to its end
+        assert hash_of(tmp_path, helper=f"x = {word * 10**5!r}\n")
+
+
+def test_what_is_installed_below_the_chapters_folder_is_not_its_own(tmp_path, monkeypatch):
+    """As of a chapter in a home folder, where Pythons and environments lie, too."""
+    chapter = chapter_of(tmp_path, helper="")
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path / "python"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "env"))
+    paths = ["python/lib/calendar.py", "env/lib/a.py", ".local/lib/site-packages/b.py"]
+    paths += ["helper.py", "chapter.py", "src/own.py", "src/c.so", "../other.py"]
+    modules = [SimpleNamespace(__file__=str(tmp_path / path)) for path in paths]
+    modules.append(SimpleNamespace(__file__=None))
+    assert sources.left_out(chapter, modules) == ["src.own"]
+
+
 def test_modules_that_import_each_other_end(tmp_path):
     assert hash_of(tmp_path, helper="import other\n", other="import helper\n")
 
@@ -325,10 +402,10 @@ def test_of_a_chapter_code_counts_and_prose_does_not(tmp_path):
 
 
 def test_cells_in_ipythons_own_syntax_count(tmp_path):
-    script = CODE.replace("import helper\n", "%run helper.py --fast\n")
-    assert hash_of(tmp_path, script, helper="x = 1\n") != hash_of(
-        tmp_path, script, helper="x = 2\n"
-    )
+    for command in ("%run helper.py --fast", "%run helper --fast", "!python -m helper --fast"):
+        script = CODE.replace("import helper\n", f"{command}\n")
+        first = hash_of(tmp_path, script, helper="x = 1\n")
+        assert hash_of(tmp_path, script, helper="x = 2\n") != first, command
     magic = CODE.replace("import helper\n", "%matplotlib inline\nimport helper\nx = !ls\n")
     first = hash_of(tmp_path, magic, helper="x = 1\n")
     assert hash_of(tmp_path, magic, helper="x = 2\n") != first

@@ -399,7 +399,7 @@ def test_a_changed_chapter_makes_its_runs_stale(folder, out):
     assert_whole(path, out)
 
 
-@pytest.mark.parametrize("tag", ["reads-rows", "solution", "check", "hidden"])
+@pytest.mark.parametrize("tag", ["reads-rows", "solution", "check", "hidden", "launch"])
 def test_cells_that_record_nothing_are_no_part_of_a_run(folder, out, tag):
     shows = '\n# %% tags=["reads-rows"]\nraise OSError("there are no rows yet")\n'
     shows = shows.replace("reads-rows", tag)
@@ -410,6 +410,38 @@ def test_cells_that_record_nothing_are_no_part_of_a_run(folder, out, tag):
     assert set(sweep.states(sweep.load(path), out).values()) == {"done"}
     chapter.write_text(chapter.read_text().replace(f' tags=["{tag}"]', ""))
     assert set(sweep.states(sweep.load(path), out).values()) == {"stale"}
+
+
+def test_a_script_is_run_by_the_runs_alone(folder, out):
+    chapter = f"{CHAPTER}\n%run script.py\n%run script\n"
+    chapter = f"{chapter}print('as again.py')\n"
+    path = write(folder, "seeds: 2\n", chapter)
+    for name in ("script", "again"):
+        (folder / f"{name}.py").write_text(
+            f"print('x', file=open({str(folder / name)!r} + '.txt', 'a'))\n"
+        )
+    went = run(path, out, quiet=True)
+    assert went.counts == {"done": 2}, went.failures
+    assert (folder / "script.txt").read_text() == "x\n" * 4
+    assert not (folder / "again.txt").exists()
+    (folder / "script.py").write_text("x = 1\n")
+    assert set(sweep.states(sweep.load(path), out).values()) == {"stale"}
+
+
+@pytest.mark.parametrize(
+    ("how", "name"),
+    [
+        ("exec('import ' + 'hel' + 'per')", "helper"),
+        ("import sys\nsys.path.insert(0, 'src')\nimport thing", "src.thing"),
+    ],
+)
+def test_a_module_that_no_text_names_as_the_folder_has_it_is_told(folder, out, how, name):
+    path = write(folder, "seeds: 1\nretries: 0\n", f"{CHAPTER}\n{how}\n")
+    (folder / "src").mkdir()
+    (folder / "src/thing.py").write_text("x = 1\n")
+    (folder / "helper.py").write_text("import json.tool\n")
+    [message] = run(path, out, quiet=True).failures.values()
+    assert f"it imported {name}, which no text of it names" in message
 
 
 def test_a_chapter_edited_while_the_sweep_runs(folder, out):

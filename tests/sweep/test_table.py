@@ -323,6 +323,16 @@ def test_a_run_whose_environment_is_lost_is_not_done(tmp_path, harm):
     assert sweep.states(spec, out)[2] == "waiting"
 
 
+def test_runs_of_an_mdlib_that_wrote_down_less_are_tabulated(tmp_path):
+    spec, out = make(tmp_path, "seeds: 1\n", {"x": 1.0})
+    folder = out / sweep.table(spec, out)["run"][0]
+    (folder / plan.ENVIRONMENT).write_text('{"device": "cpu"}')
+    plan.write_status(folder, "done", seconds=1.0)
+    row = sweep.table(spec, out).iloc[0]
+    assert (row["x"], row["run_device"]) == (1.0, "cpu")
+    assert row[["run_device_name", "run_threads", "run_torch", "run_commit"]].isna().all()
+
+
 def test_the_files_of_another_run_are_not_those_of_this_one(tmp_path):
     spec, out = make(tmp_path, "seeds: 3\n", lambda point: {"x": point.number})
     one, two, _ = (out / name for name in sweep.table(spec, out)["run"])
