@@ -426,7 +426,7 @@ plt.show()
 # %% tags=["reads-rows", "hide-input"]
 def place(of, value):
     """Where a value stands among those tried: "1 of 10" is the smallest."""
-    values = sorted(of)
+    values = sorted(set(of))
     return f"{values.index(value) + 1} of {len(values)}"
 
 
@@ -435,13 +435,12 @@ for name in ORDER[:-1]:
     part = on_digits[on_digits["method"] == name]
     best = part.loc[part[CRITERION].idxmax()]
     line = {"method": plots.LABELS[name], "learning rate": best["lr"]}
-    line |= {
-        "its place": place(part["lr"], best["lr"]),
-        "options": best["option"],
-    }
-    knobs = part["option"].map(parse_options)
-    for knob, value in parse_options(best["option"]).items():
-        line[f"place of {knob}"] = place([of[knob] for of in knobs], value)
+    line["its place"] = place(part["lr"], best["lr"])
+    line["options"], tried = best["option"], part["option"].map(parse_options)
+    line["their places"] = ", ".join(
+        place([options[name] for options in tried], value)
+        for name, value in parse_options(best["option"]).items()
+    )
     chosen_settings.append(line | {"accuracy": best[CRITERION]})
 pd.DataFrame(chosen_settings).fillna("").round(3).set_index("method")
 
