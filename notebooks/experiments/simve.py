@@ -404,18 +404,18 @@ def best_of(scores):
     ]
 
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(9, 4))
 on_digits = tuned[tuned["data"] == "digits"]
 for name in ORDER[:-1]:
     scores = on_digits.loc[on_digits["method"] == name, CRITERION]
-    axes[0].plot([name] * len(scores), scores, ".", color=plots.COLOURS[name])
+    look = {"color": plots.COLOURS[name]}
+    axes[0].plot(scores, [plots.LABELS[name]] * len(scores), ".", **look)
     curve = best_of(scores)
-    axes[1].plot(range(1, len(curve) + 1), curve, color=plots.COLOURS[name])
-axes[0].set_xticks(
-    ORDER[:-1], [plots.LABELS[n] for n in ORDER[:-1]], rotation=60
-)
-axes[0].set(ylabel="accuracy on held-out views")
-axes[1].set(xlabel="trials", title="best of so many")
+    axes[1].plot(range(1, len(curve) + 1), curve, **look)
+axes[0].invert_yaxis()
+axes[0].set_xlabel("accuracy on held-out views")
+axes[1].set(xlabel="settings tried", ylabel="accuracy of the best")
+axes[1].xaxis.get_major_locator().set_params(integer=True)
 plt.show()
 
 # %% [markdown]
