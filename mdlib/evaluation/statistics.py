@@ -7,6 +7,7 @@ bootstrap of five numbers: its interval covers the truth 85 times of 100, where 
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -163,6 +164,38 @@ def bootstrap(
     parts = [by_image.var(ddof=1) / images] + [x.mean(1).var(ddof=1) / len(x) for x in samples]
     freedom = _satterthwaite(parts, [images - 1] + [len(x) - 1 for x in samples])
     return _student(mean, means.std(ddof=1), freedom, min(len(a), len(b)), confidence)
+
+
+def right_as_text(right, images: int) -> str:
+    """Which test views were right, bool [views], as text for a column of a table: views/6 letters.
+
+    View i is of image i modulo `images`, as those of `protocol.fresh_views` are.
+    """
+    right = np.asarray(right, bool)
+    need(len(right) >= 1 <= images, f"{len(right)} views of {images} images: expected some of both")
+    bits = base64.b64encode(np.packbits(right).tobytes()).decode()
+    return f"{len(right)}:{images}:{bits}"
+
+
+def right_by_image(column: Iterable[str]) -> np.ndarray:
+    """The share of each image's views that were right, [seeds, images], for `bootstrap`.
+
+    `column` holds what `right_as_text` wrote, a text a seed; images without a view are left out.
+    ValueError for anything else, or for texts of different views.
+    """
+    found, sizes = [], set()
+    for text in column:
+        try:
+            views, images, bits = text.split(":")
+            packed = np.frombuffer(base64.b64decode(bits, validate=True), np.uint8)
+            right = np.unpackbits(packed, count=int(views))
+        except (AttributeError, ValueError) as error:
+            raise ValueError(f"{text!r:.40}: expected VIEWS:IMAGES:BITS ({error})") from None
+        sizes.add((views, images))
+        need(len(sizes) == 1, f"texts of different views: {sorted(sizes)} of VIEWS, IMAGES")
+        of = np.arange(len(right)) % int(images)
+        found.append(np.bincount(of, right) / np.bincount(of))
+    return np.array(found)
 
 
 def holm(p) -> np.ndarray:

@@ -12,7 +12,7 @@ import inspect
 from functools import cache
 from typing import TYPE_CHECKING
 
-from mdlib.checks import check_options, defaults
+from mdlib.checks import check_options, defaults, need
 from mdlib.registry import Registry, seeded
 
 if TYPE_CHECKING:
@@ -97,15 +97,21 @@ def _options(cls: type) -> dict[str, inspect.Parameter]:
     return (_options(cls.__mro__[1]) if hands_on else {}) | defaults(cls)
 
 
-def parse_option(text: str) -> dict[str, int | float]:
-    """The option in "NAME=NUMBER", as a dict of one; none in "". ValueError for anything else."""
-    if not text:
-        return {}
-    name, _, value = (part.strip() for part in text.partition("="))
-    try:
-        return {name: int(value) if value.isdigit() else float(value)}
-    except ValueError:
-        raise ValueError(f"option={text!r}: expected NAME=NUMBER, as in temperature=0.2") from None
+def parse_options(text: str) -> dict[str, int | float]:
+    """The options in "NAME=NUMBER, NAME=NUMBER"; none in "". ValueError for anything else."""
+    found: dict[str, int | float] = {}
+    for part in text.split(",") if text else []:
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        try:
+            number = int(value) if value.isdigit() else float(value)
+        except ValueError:
+            raise ValueError(
+                f"option={text!r}: expected NAME=NUMBER, as in temperature=0.2, or several with"
+                " commas between them"
+            ) from None
+        need(name not in found, f"option={text!r}: {name!r} is there twice")
+        found[name] = number
+    return found
 
 
-__all__ = ["REGISTRY", "create", "find", "names", "options_of", "parse_option"]
+__all__ = ["REGISTRY", "create", "find", "names", "options_of", "parse_options"]

@@ -18,6 +18,10 @@ DECODING: dict[str, tuple[str, dict[str, Any]]] = {
         {"swap": False, "align_weight": 1.0, "repel_weight": 5.0},
     ),
     "partitioned_vae": ("partitioned_vae", {}),
+    "warm_vae": (  # a plain VAE with the partitioned VAE's warm-up, and nothing else of it
+        "partitioned_vae",
+        {"swap": False, "content_kl": "view", "align_weight": 0.0, "style_beta": 1.0},
+    ),
 }
 PARTITIONED_BYOL: dict[str, tuple[str, dict[str, Any]]] = {
     name: ("partitioned_byol", options)
@@ -41,6 +45,7 @@ VARIANTS: Registry[tuple[str, dict[str, Any]]] = Registry(
 )
 TITLES = {
     "align_repel": "align + repel VAE",
+    "warm_vae": "VAE, with warm-up",
     "two_heads": "BYOL, two heads",
     "none": "style: no loss",
     "repel_predicted": "style: repel, predictor",

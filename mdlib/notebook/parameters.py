@@ -19,7 +19,7 @@ brackets at the end of the comment (which may open and close in comments on the 
     some numbers, above 0
                         numbers with commas between them, each in the domain that follows;
                         some whole numbers, 1 or more: likewise
-    option              one option of a method as NAME=NUMBER, or nothing
+    option              options of a method as NAME=NUMBER, commas between, or nothing
     device              auto, cpu, mps, cuda or cuda:N
     text                any
 
@@ -280,12 +280,12 @@ def _checked_number(whole: str | None, bounds: str | None, text: str) -> str:
 
 
 def _checked_option(value: str) -> str:
-    """ValueError unless it is one option, by a number, of at least one method."""
+    """ValueError unless these are options, by numbers, of at least one method each."""
     if value:
         from mdlib import methods
 
-        [name] = methods.parse_option(value)
-        check_known("option of a method", name, methods.all_options())
+        for name in methods.parse_options(value):
+            check_known("option of a method", name, methods.all_options())
     return value
 
 

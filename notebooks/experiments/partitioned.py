@@ -30,7 +30,7 @@ dataset = "digits"  # or mnist, fashion-mnist, cifar10; sprites, scenes
 size = 8  # side of the images in pixels; 0 leaves them as they are [0 or more]
 variants = "partitioned_vae"  # the methods; all that the three chapters compare
 # [some of vae,
-# cr_vae, ml_vae, gvae, swap_vae, align_repel, partitioned_vae, infonce, byol,
+# cr_vae, ml_vae, gvae, swap_vae, align_repel, partitioned_vae, warm_vae, infonce, byol,
 # two_heads, none, repel_predicted, repel, orthogonal, augmentation, shared,
 # shared_contrast, augself, ddcl]
 seed = 0  # the first seed [seed]
@@ -71,7 +71,7 @@ from mdlib.devices import pick_device
 from mdlib.evaluation import probes, protocol, statistics
 from mdlib.evaluation.views_classifier import train_views_classifier
 from mdlib.figures import plots
-from mdlib.methods import create, parse_option
+from mdlib.methods import create, parse_options
 from mdlib.methods.variants import DECODING, TITLES, VARIANTS
 from mdlib.notebook import provenance
 from mdlib.training import ImageViews, SampleViews, fit
@@ -183,8 +183,8 @@ plots.image_grid(
 # swaps nothing.
 #
 # **They are not tuned alike.** The partitioned VAE's defaults (price, alignment, style size, and a warm-up of the KL, which
-# the others lack) were chosen by us on such data; the others have customary settings. A plain VAE with the same warm-up is
-# open. (The chapter trains the relatives of BYOL, too, whose settings come from `partitioned_tuning`.)
+# the others lack) were chosen by us on such data; the others have customary settings. A plain VAE with the same warm-up,
+# the control, waits in `partitioned_controls`. (The chapter trains the relatives of BYOL, too, whose settings come from `partitioned_tuning`.)
 
 # %%
 CRITERION = "class, both"
@@ -207,7 +207,7 @@ def build(name, s):
         options |= {"likelihood": "gaussian", "pixel_variance": pixel_variance}
     if kind not in ("vae", "cr_vae", "byol", "infonce", "augself"):
         options["style_dim"] = vae_style if name in DECODING else byol_style
-    options |= parse_option(settings(name)[1])
+    options |= parse_options(settings(name)[1])
     shape = {"image_shape": train.image_shape, "latent_dim": dim}
     return create(kind, **shape, **options, seed=s).to(device)
 

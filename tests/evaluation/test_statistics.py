@@ -15,6 +15,8 @@ from mdlib.evaluation.statistics import (
     holm,
     interval,
     paired,
+    right_as_text,
+    right_by_image,
     tally,
     unpaired,
     verdict,
@@ -336,3 +338,23 @@ def test_a_tally_counts_verdicts_before_and_after_holm():
     assert counts["interval"].to_numpy().sum() == 4
     assert counts.loc["x", ("after Holm", "better")] == 1
     assert counts.loc["y", ("interval", "equivalent")] == 2
+
+
+# ------------------------------------------------------------------- which were right
+
+
+def test_which_views_were_right_survives_as_text_and_is_counted_by_image():
+    right = np.random.default_rng(0).random((3, 23)) < 0.4
+    found = right_by_image(right_as_text(row, 5) for row in right)
+    truth = [[row[i::5].mean() for i in range(5)] for row in right]
+    np.testing.assert_allclose(found, truth)
+    few = right_by_image(right_as_text(row, 100) for row in right)  # images without a view
+    np.testing.assert_allclose(few, right)
+    assert len(right_as_text(np.ones(3000, bool), 450)) == len("3000:450:") + 500
+
+
+@pytest.mark.parametrize("text", ["24:5:AAAA", "24:5", "x:5:AAAA", "24:5:????", np.nan])
+def test_a_text_of_other_views_or_none_is_refused(text):
+    whole = right_as_text(np.ones(16, bool), 5)
+    with pytest.raises(ValueError, match=r"expected VIEWS:IMAGES:BITS|different views"):
+        right_by_image([whole, text])

@@ -128,8 +128,8 @@ def test_items_of_lists_are_checked():
         ('a = "1"  # [some whole numbers, 1 or more]', ["1,2"], ["1.5", "0", "1;2"]),
         (
             'option = ""  # [option]',
-            ["", "momentum=0.9"],
-            ["foo=1", "momentum", "momentum=x", "=1"],
+            ["", "momentum=0.9", "reconstruction_weight=3, consistency_weight=1e-2"],
+            ["foo=1", "momentum", "momentum=x", "=1", "beta=1,", "beta=1,foo=1", "beta=1,beta=2"],
         ),
         ('a = "x"  # [text]', ["", "é\n"], ["\ud800", 3, None]),
         ("a = True", [False], [0, 1, "True", None]),
