@@ -395,6 +395,7 @@ main = pd.concat(
 ON = list(main["on"].unique())  # the rows of "whole" need a GPU
 
 
+# %% tags=["reads-rows", "hide-input"]
 def best_of(scores):
     """Mean best of 1, 2, … trials drawn from these, without replacement."""
     scores, n = np.sort(scores), len(scores)
