@@ -74,7 +74,7 @@ def run(
 
 
 def _pair(param: str) -> tuple[str, str]:
-    name, equals, value = param.partition("=")
+    name, equals, value = param.removeprefix("=").partition("=")  # -p=NAME=VALUE is meant, too
     if not equals:
         raise ValueError(f"-p takes {_FORMS}; there is only {param!r}")
     return name, value

@@ -17,11 +17,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mdlib.checks import unknown
+from mdlib import checks
 from mdlib.io import check_no_conflict, read_text
 from mdlib.notebook import parameters
 from mdlib.notebook.parameters import Parameter
 
+_MANY = 30  # names, of which a reader looks for the one that was meant
 _MARKER = re.compile(r"^#[ \t]*%%.*$", re.MULTILINE)
 # the markers that our chapters have; whatever else a file may hold is left to jupytext
 _PLAIN_MARKER = re.compile(r"# %%( \[markdown\])?(?: tags=(\[[^\]]*\]))?")
@@ -214,6 +215,14 @@ def _plain_cells(text: str) -> list[Cell] | None:
             return None
         found.append(Cell("markdown" if marker[1] else "code", tuple(tags), source))
     return found
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
+    """`checks.unknown`, but of many valid names only those that come near, if there are any."""
+    valid = list(valid)
+    sentence = checks.unknown(kind, name, valid)
+    near = sentence.rpartition(" Valid: ")[0]
+    return near if near.endswith("?") and len(valid) > _MANY else sentence
 
 
 def root() -> Path:

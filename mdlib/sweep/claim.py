@@ -140,7 +140,7 @@ def check_ids(path: Path, claims: dict[str, Claim], wrong: Callable[[Where, str]
     for name, claim in claims.items():
         for source in [claim.source] if isinstance(claim.source, str) else claim.source:
             if known is not None and source not in known:
-                message = unknown("source", source, known)
+                message = chapters.unknown("source", source, known)
                 wrong(("claims", name, "source"), f"{message} in {cited}")
     for other in sorted(path.parent.glob("*.yaml")):
         for name in claims_of(other, claims) if other.resolve() != path.resolve() else {}:

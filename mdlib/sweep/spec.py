@@ -103,7 +103,7 @@ def find(name: str | os.PathLike) -> Path:
     folder = chapters.root() / "notebooks" / "sweeps"
     there = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     if name not in there:
-        raise ValueError(f"{unknown('sweep', name, there)} in {folder}")
+        raise ValueError(f"{chapters.unknown('sweep', name, there)} in {folder}")
     return there[name]
 
 
