@@ -74,7 +74,9 @@ def run(
 
 
 def _pair(param: str) -> tuple[str, str]:
-    name, equals, value = param.removeprefix("=").partition("=")  # -p=NAME=VALUE is meant, too
+    if param.startswith("=") and "=" in param[1:]:  # of -p=NAME=VALUE
+        param = param[1:]
+    name, equals, value = param.partition("=")
     if not equals:
         raise ValueError(f"-p takes {_FORMS}; there is only {param!r}")
     return name, value
