@@ -17,12 +17,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mdlib import checks
 from mdlib.io import check_no_conflict, read_text
 from mdlib.notebook import parameters
+from mdlib.notebook.names import unknown
 from mdlib.notebook.parameters import Parameter
 
-_MANY = 30  # names, of which a reader looks for the one that was meant
 _MARKER = re.compile(r"^#[ \t]*%%.*$", re.MULTILINE)
 # the markers that our chapters have; whatever else a file may hold is left to jupytext
 _PLAIN_MARKER = re.compile(r"# %%( \[markdown\])?(?: tags=(\[[^\]]*\]))?")
@@ -143,7 +142,8 @@ class Chapter:
             try:
                 notebook = jupytext.reads(source, fmt)
             except Exception as error:  # of whatever reads the header: YAML, JSON, Python
-                raise ValueError(f"{self.path} cannot be read by jupytext: {error}") from None
+                what = str(error).partition("\n")[0]
+                raise ValueError(f"{self.path} cannot be read by jupytext: {what}") from None
             for number, cell in enumerate(notebook.cells):
                 cell.id = f"cell-{number}"  # not at random, so that a diff shows what changed
         if "kernelspec" not in notebook.metadata:
@@ -215,14 +215,6 @@ def _plain_cells(text: str) -> list[Cell] | None:
             return None
         found.append(Cell("markdown" if marker[1] else "code", tuple(tags), source))
     return found
-
-
-def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
-    """`checks.unknown`, but of many valid names only those that come near, if there are any."""
-    valid = list(valid)
-    sentence = checks.unknown(kind, name, valid)
-    near = sentence.rpartition(" Valid: ")[0]
-    return near if near.endswith("?") and len(valid) > _MANY else sentence
 
 
 def root() -> Path:

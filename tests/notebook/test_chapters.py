@@ -47,16 +47,6 @@ def test_unknown_and_ambiguous_names(book):
         chapters.find("latent_model")
 
 
-@pytest.mark.parametrize(("count", "all_named"), [(30, True), (31, False)])
-def test_of_many_names_those_that_come_near_are_named(count, all_named):
-    valid = [f"name-{n}" for n in range(count - 1)] + ["other"]
-    told = chapters.unknown("chapter", "othre", valid)
-    assert told.startswith("unknown chapter 'othre': did you mean 'other'?")
-    assert ("name-7" in told) == all_named
-    told = chapters.unknown("chapter", "quite another?", valid)  # nothing comes near
-    assert "did you mean" not in told and "name-7" in told
-
-
 def test_root_is_searched_upward(tmp_path, monkeypatch):
     monkeypatch.setattr(chapters, "__file__", str(tmp_path / "site-packages/mdlib/chapters.py"))
     (tmp_path / "book/notebooks/theory").mkdir(parents=True)
