@@ -13,6 +13,8 @@ from mdlib.checks import need
 if TYPE_CHECKING:
     from mdlib.data.base import Facts
 
+# the parameters that `check` looks at: what it says of one run it says of all that share these
+LOOKED_AT = ("dataset", "size", "image_size", "max_images", "learn_from", "batch_size", "arch")
 _NARROW = 3  # how many times wider than high images may be, or the other way round
 _FEW = 20  # images a class: of more than these, none is missed by chance
 
