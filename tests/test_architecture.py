@@ -4,6 +4,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 CONTRACT = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
 FLOORS = [re.split(r" [:|] ", layer) for layer in CONTRACT["contracts"][0]["layers"]]
@@ -33,6 +35,16 @@ def test_readme_names_every_module():
     table = text[text.index("| module |") : text.index("## Data")]
     named = {name for names in first_column(table, 0) for name in names}
     assert named == {name for floor in FLOORS for name in floor}
+
+
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_the_paths_that_a_contributor_is_sent_to_exist(name):
+    text = (ROOT / name).read_text()
+    paths = set(re.findall(r"`((?:\w+/)+(?:\w+\.\w+)?)`", text))
+    assert len(paths) > 10
+    rooms = [ROOT, ROOT / "mdlib", ROOT / "notebooks", ROOT / "tests"]
+    meant = {path for path in paths if "NAME" not in path}
+    assert {path for path in meant if not any((room / path).exists() for room in rooms)} == set()
 
 
 def test_no_module_is_too_long():

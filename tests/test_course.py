@@ -13,6 +13,7 @@ import sys
 import zipfile
 
 import course
+import imports
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -264,22 +265,7 @@ def test_every_module_can_be_imported_from_the_zip(files, tmp_path):
         archive.extractall(tmp_path / "student")
     shipped = {path.relative_to(tmp_path / "student") for path in tmp_path.rglob("mdlib/**/*.*")}
     assert {path.suffix for path in shipped} >= {".py", ".css", ".js"}
-    code = """if True:
-        import pkgutil, mdlib
-        from importlib import import_module
-        print(mdlib.__file__)
-        for module in pkgutil.walk_packages(mdlib.__path__, "mdlib."):
-            if not module.name.endswith("__main__"):
-                import_module(module.name)"""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        env=os.environ | {"PYTHONPATH": str(tmp_path / "student")},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(tmp_path / "student/mdlib/__init__.py")
+    imports.check_all_modules(tmp_path / "student")
 
 
 def test_a_students_notebook_runs_from_the_zip(files, tmp_path):

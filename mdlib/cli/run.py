@@ -74,6 +74,8 @@ def run(
 
 
 def _pair(param: str) -> tuple[str, str]:
+    if param.startswith("=") and "=" in param[1:]:  # of -p=NAME=VALUE
+        param = param[1:]
     name, equals, value = param.partition("=")
     if not equals:
         raise ValueError(f"-p takes {_FORMS}; there is only {param!r}")

@@ -17,9 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mdlib.checks import unknown
 from mdlib.io import check_no_conflict, read_text
 from mdlib.notebook import parameters
+from mdlib.notebook.names import unknown
 from mdlib.notebook.parameters import Parameter
 
 _MARKER = re.compile(r"^#[ \t]*%%.*$", re.MULTILINE)
@@ -142,7 +142,8 @@ class Chapter:
             try:
                 notebook = jupytext.reads(source, fmt)
             except Exception as error:  # of whatever reads the header: YAML, JSON, Python
-                raise ValueError(f"{self.path} cannot be read by jupytext: {error}") from None
+                what = str(error).partition("\n")[0]
+                raise ValueError(f"{self.path} cannot be read by jupytext: {what}") from None
             for number, cell in enumerate(notebook.cells):
                 cell.id = f"cell-{number}"  # not at random, so that a diff shows what changed
         if "kernelspec" not in notebook.metadata:

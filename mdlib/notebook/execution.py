@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import time
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mdlib.io import environment, write_json
-from mdlib.notebook import html, provenance, results
+from mdlib.notebook import data_checks, html, provenance, results
 from mdlib.notebook.chapters import Chapter
 
 NOTEBOOK, PARAMS, ENVIRONMENT = "executed.ipynb", "params.json", "environment.json"
@@ -53,34 +52,15 @@ def check(
     for name, parameter in chapter.parameters.items():
         if parameter.domain.startswith("data set"):
             scheme, colon, folder = checked[name].partition(":")
-            if colon:  # a folder is meant from here, but the chapter runs in its own folder
+            if colon and folder:  # it is meant from here, but the chapter runs in its own folder
                 checked[name] = f"{scheme}:{absolute(folder)}"
             if need_data:
-                _check_data(checked[name], checked, data_root)
+                classes = "factors" not in parameter.domain
+                data_checks.check(checked[name], checked, data_root, classes)
         elif parameter.domain.startswith("some data sets") and need_data:
             for part in checked[name].split(","):
-                _check_data(part, checked, data_root)
+                data_checks.check(part, checked, data_root)
     return checked
-
-
-def _check_data(
-    dataset: str, values: Mapping[str, Any], data_root: str | os.PathLike | None
-) -> None:
-    """Raise what loading, training or probing would raise that can be told from files' headers."""
-    from mdlib import data
-
-    size = values.get("size") or values.get("image_size") or None
-    most = values.get("max_images") or None
-    limits = {"size": size, "max_images": most}
-    data.check(dataset, root=data_root, **{name: n for name, n in limits.items() if n})
-    if batch_size := values.get("batch_size"):
-        limits = [n for n in (most, values.get("learn_from")) if n]
-        images = min(data.describe(dataset, data_root, size).n_train, *limits, math.inf)
-        if batch_size > images:
-            raise ValueError(
-                f"parameter 'batch_size' is {batch_size}, more than the {images} images that "
-                f"{dataset} trains on here: give {images} or less"
-            )
 
 
 @dataclass(frozen=True)
@@ -130,12 +110,14 @@ def run(
         timeout: seconds that one cell may take.
 
     Raises:
-        ValueError, OSError: a bad parameter or a non-empty `out`; no kernel was started.
+        ValueError, OSError: a bad parameter, a device that is not here, or a non-empty `out`; no
+            kernel was started.
         ChapterFailed: a cell raised, ran out of time, or the kernel died.
     """
     if "out" in values:
         raise ValueError("'out' is set by the run: give the folder as --out instead")
     parameters = check(chapter, values, data_root)
+    _check_devices(chapter, parameters)
     out = _numbered(Path("runs", chapter.name)) if out is None else Path(out).resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{out} exists and is not an empty folder: choose another --out")
@@ -162,6 +144,15 @@ def run(
     with suppress(Exception):  # after a failure these are a courtesy: the failure is the news
         _describe(result, started)
     raise ChapterFailed(chapter.name, *reason(failure), result.notebook) from failure
+
+
+def _check_devices(chapter: Chapter, parameters: Mapping[str, Any]) -> None:
+    """ValueError for a device that is not on this machine, where the kernel will be."""
+    for name, parameter in chapter.parameters.items():
+        if parameter.domain == "device" and parameters[name] not in ("auto", "cpu"):
+            from mdlib.devices import pick_device
+
+            pick_device(parameters[name])
 
 
 def _numbered(folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mdlib.checks import unknown
 from mdlib.io import read_text
-from mdlib.notebook import chapters
+from mdlib.notebook import chapters, names
 from mdlib.notebook.chapters import Chapter
 from mdlib.sweep.plain_yaml import Loader
 
@@ -135,12 +136,14 @@ def check_ids(path: Path, claims: dict[str, Claim], wrong: Callable[[Where, str]
     """Every source is in the book's bibliography, and no id in another sweep beside `path`."""
     if not claims:
         return
-    cited = chapters.root() / "book" / "references.bib"
-    known = sources(cited) if cited.is_file() else None
+    known, cited = None, Path()
+    with suppress(FileNotFoundError):  # a sweep of one's own, where no book is
+        cited = chapters.root() / "book" / "references.bib"
+        known = sources(cited) if cited.is_file() else None
     for name, claim in claims.items():
         for source in [claim.source] if isinstance(claim.source, str) else claim.source:
             if known is not None and source not in known:
-                message = unknown("source", source, known)
+                message = names.unknown("source", source, known)
                 wrong(("claims", name, "source"), f"{message} in {cited}")
     for other in sorted(path.parent.glob("*.yaml")):
         for name in claims_of(other, claims) if other.resolve() != path.resolve() else {}:

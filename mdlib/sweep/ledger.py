@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mdlib.checks import need, unknown
 from mdlib.io import read_text
-from mdlib.notebook import chapters
+from mdlib.notebook import chapters, names
 from mdlib.sweep.claim import claims_of, sources
 from mdlib.sweep.claims import effect, read_verdicts
 
@@ -67,7 +67,10 @@ def read() -> dict[str, Entry]:
         given = [pointer for pointer in POINTERS if getattr(entry, pointer)]
         what = f"expected one of {', '.join(POINTERS)}, not {', '.join(given) or 'none'}"
         need(len(given) == 1, f"{path}: {name}: {what}")
-        need(entry.source in known, f"{path}: {name}: {unknown('source', entry.source, known)}")
+        need(
+            entry.source in known,
+            f"{path}: {name}: {names.unknown('source', entry.source, known)}",
+        )
     return found
 
 

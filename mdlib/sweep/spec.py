@@ -20,7 +20,7 @@ from yaml.reader import ReaderError
 
 from mdlib.checks import unknown
 from mdlib.io import check_no_conflict
-from mdlib.notebook import chapters, execution
+from mdlib.notebook import chapters, data_checks, execution, names
 from mdlib.notebook.chapters import Chapter
 from mdlib.sweep.claim import Checker, Claim, Where, as_text, check_ids, unfit
 from mdlib.sweep.plain_yaml import Loader
@@ -103,7 +103,7 @@ def find(name: str | os.PathLike) -> Path:
     folder = chapters.root() / "notebooks" / "sweeps"
     there = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     if name not in there:
-        raise ValueError(f"{unknown('sweep', name, there)} in {folder}")
+        raise ValueError(f"{names.unknown('sweep', name, there)} in {folder}")
     return there[name]
 
 
@@ -318,12 +318,13 @@ class _Reader:
     def _points(self, keys: Keys, seeds: list[int] | None, chapter: Chapter) -> list[Point]:
         found: list[Point] = []
         seen: dict[str, int] = {}
-        looked_at: set[Any] = set()  # data sets may be large: each is looked at once
+        looked_at: set[Any] = set()  # data sets may be large: each is looked at once a setting
         for where, given in _product(keys):
             for seed in [None] if seeds is None else seeds:
                 values = keys.fixed | given | ({} if seed is None else {"seed": seed})
-                need_data = self.need_data and values.get("dataset") not in looked_at
-                looked_at.add(values.get("dataset"))
+                asked = tuple(map(values.get, data_checks.LOOKED_AT))
+                need_data = self.need_data and asked not in looked_at
+                looked_at.add(asked)
                 try:
                     full = execution.check(chapter, values, self.data_root, need_data)
                 except (ValueError, OSError) as error:

@@ -82,6 +82,7 @@ def test_run_prints_the_table_and_where_to_look(book, executed):
         (["-p", "seed", "5", "-p", "rate=-1"], {"seed": 5, "rate": -1.0}),
         (["-p", "rate", "-1e-3", "--param", "seed=5"], {"seed": 5, "rate": -0.001}),
         (["--param=seed=5", "-pnote=x"], {"seed": 5, "note": "x"}),
+        (["-p=seed=5", "-p=note="], {"seed": 5, "note": ""}),
         (["-p", "note", "a=b"], {"note": "a=b"}),
         (["-p", "note=a=b"], {"note": "a=b"}),
         (["-p", "note=-x", "--quiet"], {"note": "-x"}),

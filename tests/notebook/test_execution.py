@@ -78,7 +78,7 @@ def photos(tmp_path, monkeypatch):
     """images:PATH of two classes, and a chapter that has all the parameters that it may need."""
     (tmp_path / "chapter.py").write_text(
         '# %% tags=["parameters"]\ndataset = "digits"\nsize = 0  # [0 or more]\n'
-        "batch_size = 4  # [2 or more]\nmax_images = 100  # [2 or more]\n"
+        "batch_size = 4  # [2 or more]\nmax_images = 100  # [2 or more]\narch = 'mlp'\n"
     )
 
     def folder(files):
@@ -113,12 +113,57 @@ def of_class(name, count, shape=(8, 8)):
             {"max_images": 3},
             "'batch_size' is 4, more than the 3",
         ),
+        (of_class("a", 9, (3, 30)) | of_class("b", 9, (3, 30)), {}, "images of 3×30 are more than"),
+        (of_class("a", 9, (31, 10)) | of_class("b", 9, (31, 10)), {}, "pass size=64, say"),
+        (
+            of_class("train/a", 90)
+            | of_class("train/b", 2)
+            | of_class("test/a", 9)
+            | of_class("test/b", 9),
+            {"max_images": 20},
+            "all of ['a'], expected 2 classes: add images, or take that class out; or give a "
+            "larger max_images, of 20 this is so",
+        ),
+        (of_class("a", 9, (9, 9)) | of_class("b", 9, (9, 9)), {"arch": "conv"}, "not 9×9"),
+        (of_class("a", 9) | of_class("b", 9), {"arch": "resnet", "size": 24}, "not 24×24"),
+        ({}, {"dataset": "digits", "max_images": 20}, "test has images of ["),
+        ({}, {"dataset": "digits", "arch": "resnet", "size": 30}, "not 30×30"),
+        ({}, {"dataset": "digits", "size": 10**6}, "GB of memory, of which"),
+        ({}, {"dataset": "scenes", "size": 10**5}, "GB of memory, of which"),
+        ({}, {"dataset": "images:"}, "images: needs a path, as in images:photos"),
     ],
 )
 def test_what_a_probe_or_training_would_refuse_is_refused_before(photos, files, values, message):
     chapter, folder = photos
     with pytest.raises(ValueError, match=re.escape(message)):
         execution.check(chapter, folder(files) | values)
+
+
+@pytest.mark.parametrize(
+    ("files", "values"),
+    [
+        (of_class("a", 9, (30, 10)) | of_class("b", 9, (30, 10)), {}),
+        (of_class("a", 9, (3, 30)) | of_class("b", 9, (3, 30)), {"size": 8}),
+        (of_class("a", 90) | of_class("b", 90) | of_class("c", 4), {"max_images": 200}),
+        (of_class("a", 90) | of_class("b", 90), {"max_images": 20, "arch": "conv"}),
+        ({}, {"dataset": "digits", "max_images": 200, "arch": "conv", "size": 12}),
+    ],
+)
+def test_what_training_and_a_probe_take_is_taken(photos, files, values):
+    chapter, folder = photos
+    values = folder(files) | values
+    assert execution.check(chapter, values).items() >= values.items()
+
+
+def test_a_device_that_is_not_here_is_refused_before(tmp_path, no_kernel):
+    path = tmp_path / "chapter.py"
+    path.write_text('# %% tags=["parameters"]\ndevice = "auto"\nother = "cpu"  # [device]\n')
+    for name in ("device", "other"):
+        with pytest.raises(ValueError, match="device='cuda:99' is not on this machine"):
+            execution.run(chapters.Chapter(path), {name: "cuda:99"}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    # a sweep may be for other machines
+    assert execution.check(chapters.Chapter(path), {"device": "cuda:99"})["device"] == "cuda:99"
 
 
 def test_photos_of_many_sizes_are_taken_at_one_size(photos):

@@ -205,6 +205,24 @@ def test_what_is_wrong_with_a_claim_has_a_line(old, new, line, message):
         load(PLAIN.replace(old, new, 1))
 
 
+def test_of_a_long_bibliography_the_sources_that_come_near_are_told(book):
+    bib = book / "book" / "references.bib"
+    bib.write_text("".join(f"@misc{{work{n}x2020, title={{t}}}}\n" for n in range(40)))
+    with pytest.raises(sweep.SpecError, match=r"unknown source 'work7x200'.*'work7x2020'") as told:
+        load(PLAIN.replace("{name: q}", "2\n    source: work7x200", 1))
+    assert "work30x2020" not in str(told.value)
+
+
+def test_a_sweep_of_ones_own_needs_no_book(book, tmp_path, monkeypatch):
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "c.py").write_text('# %% tags=["parameters"]\nn = 1\nseed = 0\n')
+    text = "  first: {says: more, source: who2020, metric: m, a: {n: 2}, b: {n: 1}}\n"
+    (alone / "s.yaml").write_text(f"chapter: c.py\ngrid: {{n: [1, 2]}}\nseeds: 2\nclaims:\n{text}")
+    monkeypatch.setattr(chapters, "root", lambda: (tmp_path / "none").resolve(strict=True))
+    assert list(sweep.load(alone / "s.yaml").claims) == ["first"]
+
+
 def test_a_metric_that_is_not_recorded_is_told():
     with pytest.raises(sweep.SpecError, match=r"not in `record`: unknown metric 'score'"):
         load(PLAIN, HEAD + "record: [accuracy]\n")

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from mdlib import data, methods, sweep
-from mdlib.notebook import chapters, execution
+from mdlib.checks import need
+from mdlib.notebook import chapters, data_checks, execution
 
 LAUGHS = "  x: &b [" + "*a," * 1000 + "]\n  y: [" + "*b," * 1000 + "]\n"
 
@@ -250,6 +251,24 @@ def test_all_that_is_wrong_is_said_at_once():
 def test_the_chapter_is_looked_for_first(head, message):
     with pytest.raises(sweep.SpecError, match=message):
         load("", head)
+
+
+def test_data_are_asked_about_every_setting_of_the_grid(book, monkeypatch):
+    (book / "asks.py").write_text(
+        '# %% tags=["parameters"]\ndataset = "digits"\nbatch_size = 8\nsize = 0\nseed = 0\n'
+    )
+    asked = []
+
+    def check(dataset, values, *_):
+        asked.append((values["batch_size"], values["size"]))
+        need(values["batch_size"] < 1000, "more than there are")
+
+    monkeypatch.setattr(data_checks, "check", check)
+    head = f"chapter: {book}/asks.py\n"
+    load("grid: {batch_size: [8, 9], size: [32, 30]}\nseeds: 3\n", head)
+    assert asked == [(8, 32), (8, 30), (9, 32), (9, 30)]
+    with pytest.raises(sweep.SpecError, match=r"s\.yaml:3: more than there are"):
+        load("grid:\n  batch_size: [8, 2000]\n", head)
 
 
 def test_who_only_reads_results_needs_no_data(monkeypatch):
