@@ -102,8 +102,8 @@ LABELS = plots.LABELS | TITLES
 #
 # MNIST and scikit-learn's digits are painted red, turned by up to 45° and shifted to any hue. Fashion-MNIST is cropped,
 # mirrored, turned a little, and its brightness and contrast change. What made a view is its style, and we know it. In
-# `sprites` and `scenes` a view is another image with the same content factors and new style factors
-# (`experiments/block_identifiability`).
+# `sprites` and `scenes` a view is another image with the same content factors and new style factors, of the whole grid:
+# those of the test split are training views, too (`experiments/block_identifiability`).
 
 # %%
 COLOURED = Views(rotation=45, hue=0.5, padding="zeros")
