@@ -133,6 +133,13 @@ def test_proofs_hold_the_students_blank_and_its_check(pair):
         ("def f(x):\n    return x\n\n\na = f(1)", "for n in range(3):\n    assert f(a) == 1"),
         ("y: int = 5", "assert y == 5"),
         ("y = 4\ny += 1", "assert y == 5"),
+        ("for y in range(6):\n    pass", "assert y == 5"),
+        ("if True:\n    y = 5\nelse:\n    y = 6", "assert y == 5"),
+        ("try:\n    y, z = 5, 6\nexcept ValueError:\n    y = 7", "assert y < z"),
+        ("import io\nwith io.StringIO('5') as y:\n    text = y.read()", "assert text == '5'"),
+        ("match [4, 5]:\n    case [_, y]:\n        pass", "assert y == 5"),
+        ("print(y := 5)", "assert y == 5"),
+        ("if True:\n    def f(x):\n        return x + 1", "assert f(1) == 2"),
         ("class A:\n    def f(self):\n        return 1", "assert A().f() == 1"),
     ],
 )

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
+from symtable import symtable
 from typing import NamedTuple
 
 import grading
@@ -145,7 +146,7 @@ def blank(solution: str, check: str) -> tuple[str, list[str]]:
                 statement.body = statement.body or ELLIPSIS  # of a class of values alone
                 lines.append(ast.unparse(statement))
                 left.append(name)
-            case ast.Assign() | ast.AnnAssign(value=ast.expr()) | ast.AugAssign():
+            case _:
                 names = [n for n in assigned(statement) if n in used and n not in left]
                 lines += [f"{name} = ...  # your turn" for name in names]
                 left += names
@@ -175,11 +176,14 @@ def parsed(kind: str, source: str) -> ast.Module:
         raise ValueError(f"the {kind} is no Python ({error}):\n\n{source}") from None
 
 
-def assigned(statement: ast.Assign | ast.AnnAssign | ast.AugAssign) -> list[str]:
-    """The variables that an assignment sets."""
-    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    nodes = [node for target in targets for node in ast.walk(target)]
-    return [node.id for node in nodes if isinstance(node, ast.Name)]
+def assigned(statement: ast.stmt) -> list[str]:
+    """The variables that a statement sets, in a loop, `with`, `match` or by `:=` too."""
+    if isinstance(statement, ast.Assign | ast.AugAssign):  # also a part of one, x[0] = 1
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        parts = [node for target in targets for node in ast.walk(target)]
+        return [node.id for node in parts if isinstance(node, ast.Name)]
+    names = symtable(ast.unparse(statement), "solution", "exec").get_symbols()
+    return [name.get_name() for name in names if name.is_assigned()]
 
 
 def for_students(notebook: NotebookNode) -> NotebookNode:
