@@ -18,11 +18,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_MANY = 30  # of more names than these, a reader wants no list
+
+
 def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
-    """A sentence such as ``unknown method 'vaee': did you mean 'vae'? Valid: byol, infonce, …``."""
+    """A sentence such as ``unknown method 'vaee': did you mean 'vae'? Valid: byol, infonce, …``.
+
+    Of many valid names only those that come near, if there are any.
+    """
     valid = sorted(valid)
     near = get_close_matches(str(name), valid, n=3, cutoff=0.6)
     hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
+    if near and len(valid) > _MANY:
+        return f"unknown {kind} {name!r}:{hint}"
     return f"unknown {kind} {name!r}:{hint} Valid: {', '.join(valid) or '(none)'}"
 
 

@@ -108,3 +108,13 @@ def test_whole_numbers():
     for value in (1, 2.0, True, "3", None):
         with pytest.raises(ValueError, match=f"bins={value!r}: expected a whole number of at le"):
             checks.check_whole(2, batch=2, bins=value)
+
+
+@pytest.mark.parametrize(("count", "all_named"), [(30, True), (31, False)])
+def test_of_many_names_those_that_come_near_are_named(count, all_named):
+    valid = [f"name-{n}" for n in range(count - 1)] + ["other"]
+    told = checks.unknown("chapter", "othre", valid)
+    assert told.startswith("unknown chapter 'othre': did you mean 'other'?")
+    assert ("name-7" in told) == all_named
+    told = checks.unknown("chapter", "quite another?", valid)  # nothing comes near
+    assert "did you mean" not in told and "name-7" in told

@@ -17,9 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mdlib.checks import unknown
 from mdlib.io import check_no_conflict, read_text
 from mdlib.notebook import parameters
-from mdlib.notebook.names import unknown
 from mdlib.notebook.parameters import Parameter
 
 _MARKER = re.compile(r"^#[ \t]*%%.*$", re.MULTILINE)

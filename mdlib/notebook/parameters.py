@@ -42,7 +42,7 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
 
-from mdlib.notebook.names import check_known
+from mdlib.checks import check_known
 
 _TYPES = (bool, int, float, str, list)
 _LIMIT = r"(-?\d+(?:\.\d+)?(?:e-?\d+)?|[A-Za-z_]\w*)"

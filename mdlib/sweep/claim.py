@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mdlib.checks import unknown
 from mdlib.io import read_text
-from mdlib.notebook import chapters, names
+from mdlib.notebook import chapters
 from mdlib.notebook.chapters import Chapter
 from mdlib.sweep.plain_yaml import Loader
 
@@ -143,7 +143,7 @@ def check_ids(path: Path, claims: dict[str, Claim], wrong: Callable[[Where, str]
     for name, claim in claims.items():
         for source in [claim.source] if isinstance(claim.source, str) else claim.source:
             if known is not None and source not in known:
-                message = names.unknown("source", source, known)
+                message = unknown("source", source, known)
                 wrong(("claims", name, "source"), f"{message} in {cited}")
     for other in sorted(path.parent.glob("*.yaml")):
         for name in claims_of(other, claims) if other.resolve() != path.resolve() else {}:

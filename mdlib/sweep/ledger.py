@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mdlib.checks import need, unknown
 from mdlib.io import read_text
-from mdlib.notebook import chapters, names
+from mdlib.notebook import chapters
 from mdlib.sweep.claim import claims_of, sources
 from mdlib.sweep.claims import effect, read_verdicts
 
@@ -69,7 +69,7 @@ def read() -> dict[str, Entry]:
         need(len(given) == 1, f"{path}: {name}: {what}")
         need(
             entry.source in known,
-            f"{path}: {name}: {names.unknown('source', entry.source, known)}",
+            f"{path}: {name}: {unknown('source', entry.source, known)}",
         )
     return found
 

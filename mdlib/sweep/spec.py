@@ -20,7 +20,7 @@ from yaml.reader import ReaderError
 
 from mdlib.checks import unknown
 from mdlib.io import check_no_conflict
-from mdlib.notebook import chapters, data_checks, execution, names
+from mdlib.notebook import chapters, data_checks, execution
 from mdlib.notebook.chapters import Chapter
 from mdlib.sweep.claim import Checker, Claim, Where, as_text, check_ids, unfit
 from mdlib.sweep.plain_yaml import Loader
@@ -103,7 +103,7 @@ def find(name: str | os.PathLike) -> Path:
     folder = chapters.root() / "notebooks" / "sweeps"
     there = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     if name not in there:
-        raise ValueError(f"{names.unknown('sweep', name, there)} in {folder}")
+        raise ValueError(f"{unknown('sweep', name, there)} in {folder}")
     return there[name]
 
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from mdlib import methods
 from mdlib.notebook import chapters, parameters
 from mdlib.notebook.parameters import Parameter
 
@@ -258,3 +259,9 @@ def test_a_wrong_method_is_refused_without_torch():
             print({"torch", "numpy", "jupytext"} & set(sys.modules))"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr
+
+
+def test_an_option_of_no_method_is_told_with_what_comes_near():
+    assert len(methods.all_options()) > 30
+    with pytest.raises(ValueError, match=r"'temprature': did you mean 'temperature'\?$"):
+        Parameter("option", "", "", "option").conform("temprature=1")
