@@ -41,7 +41,7 @@ one, by a bootstrap over seeds × test images, is about other images as well.
 
 TUNED = """## What was tuned, and how much
 
-Comparisons that are in neither table use one learning rate for all, or the settings of the chapter.
+Comparisons without a line here use one learning rate for all, or the settings that their chapter names.
 
 """
 
