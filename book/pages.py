@@ -46,7 +46,8 @@ the interval lies beyond its margin, also after Holm's adjustment over its famil
 the interval lies on the other side; *equivalent* is a difference too small to care for; of
 *undecided* nothing follows. Where several claims speak to one sentence, they are counted, and their
 differences are given from the smallest to the largest. A claim is *confirmatory* if it was
-committed before its rows were made, else *exploratory*. [](protocol.md) says how methods are compared.
+committed before its rows were made, else *exploratory*. [](protocol.md) says how methods are
+compared.
 
 <figure class="picture-of-rows">{picture}</figure>
 

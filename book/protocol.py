@@ -41,7 +41,8 @@ one, by a bootstrap over seeds × test images, is about other images as well.
 
 TUNED = """## What was tuned, and how much
 
-Comparisons without a line here use one learning rate for all, or the settings that their chapter names.
+Comparisons without a line here use one learning rate for all, or the settings that their chapter
+names.
 
 """
 
