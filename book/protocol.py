@@ -57,21 +57,11 @@ def page() -> str:
     specs = [sweep.load(path, need_data=False) for path in paths]
     tuned = [line for spec in specs for line in tuning(spec)]
     claimed = [line for spec in specs if spec.claims for line in [claims(spec)]]
-    return "\n".join(
-        [
-            OPENING,
-            TUNED
-            + pages.markdown(
-                ["sweep", "chapter", "data", "methods", "settings each", "seeds each", "run"], tuned
-            ),
-            "",
-            CLAIMED
-            + pages.markdown(
-                ["sweep", "chapter", "seeds", "confirmatory", "exploratory", "run"], claimed
-            ),
-            "",
-        ]
-    )
+    named = ["sweep", "chapter"]
+    tuned = pages.markdown([*named, "data", "methods", "settings each", "seeds each", "run"], tuned)
+    claimed = pages.markdown([*named, "seeds", "confirmatory", "exploratory", "run"], claimed)
+    parts = [OPENING, TUNED + pages.stacks("tuned", tuned)]
+    return "\n".join([*parts, "", CLAIMED + pages.stacks("claimed", claimed), ""])
 
 
 def tuning(spec: sweep.Spec) -> list[list[str]]:
