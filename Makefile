@@ -2,7 +2,7 @@
 # pyproject.toml or constraints.txt change.
 #
 #   make tour    run the first chapter: runs/tour/ has its notebook, its page and its numbers
-#   make check   before a commit, two minutes: style, types, floors, the units that need no kernel
+#   make check   before a commit, five minutes: style, types, floors, the units that need no kernel
 #   make test    all tests: units, notebooks, command line, book
 #   make book    the site, in book/_build/html; with SOLUTIONS=no, without solutions
 #   make lab     JupyterLab on a copy of the notebooks, runs/lab, which stays; LAB=fresh: a new one
