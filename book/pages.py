@@ -122,14 +122,19 @@ def link(chapter: Chapter) -> str:
     return f"[{chapter.title}](../{page})" if there else f"{chapter.title} (in preparation)"
 
 
+@cache
+def specs() -> list[sweep.Spec]:
+    """All sweeps of the book, by name."""
+    paths = sorted((ROOT / "notebooks" / "sweeps").glob("*.yaml"))
+    return [sweep.load(path, need_data=False) for path in paths]
+
+
 def results() -> str:
     """The page of results, as Markdown: the ledger, then what can be had of every sweep."""
-    paths = sorted((ROOT / "notebooks" / "sweeps").glob("*.yaml"))
-    specs = [sweep.load(path, need_data=False) for path in paths]
-    done = [spec for spec in specs if csv_path(spec).is_file()]
+    done = [spec for spec in specs() if csv_path(spec).is_file()]
     waiting = [
         f"- `{spec.name}`, {len(spec.points)} runs of {link(spec.chapter)}. {about(spec)}"
-        for spec in specs
+        for spec in specs()
         if spec not in done
     ]
     if waiting:
@@ -138,7 +143,7 @@ def results() -> str:
     opening = RESULTS.format(summary=summary(found), picture=pictures.ledger(counts(found)))
     parts = [
         opening,
-        FOREST + pictures.forest(judged(specs)),
+        FOREST + pictures.forest(judged(specs())),
         *(work(found, key) for key in found["source"].unique()),
     ]
     return "\n\n".join([*parts, ROWS, *map(result, done), *waiting]) + "\n"

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pages
 
 from mdlib import sweep
 from mdlib.sweep.claims import claims_path
 from mdlib.sweep.rowfile import csv_path
-
-ROOT = Path(__file__).resolve().parents[1]
 
 OPENING = """# The protocol
 
@@ -50,16 +47,15 @@ CLAIMED = """## Claims by sweep
 
 """
 
+TRIALS = ["sweep", "chapter", "data", "methods", "settings each", "seeds each", "run"]
+KINDS = ["sweep", "chapter", "seeds", "confirmatory", "exploratory", "run"]
+
 
 def page() -> str:
     """The page, as Markdown."""
-    paths = sorted((ROOT / "notebooks" / "sweeps").glob("*.yaml"))
-    specs = [sweep.load(path, need_data=False) for path in paths]
-    tuned = [line for spec in specs for line in tuning(spec)]
-    claimed = [line for spec in specs if spec.claims for line in [claims(spec)]]
-    named = ["sweep", "chapter"]
-    tuned = pages.markdown([*named, "data", "methods", "settings each", "seeds each", "run"], tuned)
-    claimed = pages.markdown([*named, "seeds", "confirmatory", "exploratory", "run"], claimed)
+    specs = pages.specs()
+    tuned = pages.markdown(TRIALS, [line for spec in specs for line in tuning(spec)])
+    claimed = pages.markdown(KINDS, [claims(spec) for spec in specs if spec.claims])
     parts = [OPENING, TUNED + pages.stacks("tuned", tuned)]
     return "\n".join([*parts, "", CLAIMED + pages.stacks("claimed", claimed), ""])
 

@@ -67,10 +67,7 @@ def read() -> dict[str, Entry]:
         given = [pointer for pointer in POINTERS if getattr(entry, pointer)]
         what = f"expected one of {', '.join(POINTERS)}, not {', '.join(given) or 'none'}"
         need(len(given) == 1, f"{path}: {name}: {what}")
-        need(
-            entry.source in known,
-            f"{path}: {name}: {unknown('source', entry.source, known)}",
-        )
+        need(entry.source in known, f"{path}: {name}: {unknown('source', entry.source, known)}")
     return found
 
 
