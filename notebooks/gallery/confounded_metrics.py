@@ -405,10 +405,10 @@ plt.show()
 # for trained codes. A score that is not confused stays at 0. Right: what the right code is ahead of the best wrong one on
 # tied rows. A score that sees faults is right of 0. Mean ± one deviation over seeds.*
 #
-# **What five seeds say.** For codes we made the paper's first point holds: on tied rows MIG blames the perfect one (−.25;
-# with a hidden cause −.10), DCI a little (−.08), UC and CG do not. CG sees a rotation, and a stand-in (.06). Two factors in one dimension it hardly sees there (.02 below the
-# perfect code, the claim of .05 fails); on all
-# pictures they are .04 below with bars, .29 with signs.
+# **What five seeds say.** For codes we made, the paper's first point holds: on tied rows MIG blames the perfect one (−.25;
+# with a hidden cause −.10), DCI a little (−.08), UC and CG do not. CG sees a rotation, and a stand-in (.06). Two factors in
+# one dimension it hardly sees (.02 below the perfect code, the claim of .05 fails); on all pictures .04 below
+# with bars, .29 with signs.
 # UC sees that dimension on tied rows alone; whether it sees a stand-in, or .1 of a rotation, is undecided. MIG ranks the
 # shared dimension above the perfect code, and MCC rises for the stand-in. All eight claims on the arrow hold.
 #

@@ -620,14 +620,11 @@ tables.mean_std(results, best=["all labels, clean", "all labels, views"])
 # *Table 2. Accuracy of a linear probe, and effective rank of the code of clean test images; mean ± standard deviation
 # over n seeds. Bold: the best, and what these seeds cannot tell from it.*
 #
-# With all labels and *clean* digits every code does well, the untrained one among them. It is the one question in which
-# training can hardly help. Asked for the class of new *views*, the untrained encoder falls behind.
+# With all labels and *clean* digits every code does well, the untrained one, too. Of new *views* that one knows less.
 #
-# **A collapsed projection is not a collapsed code.** The projector can throw directions away by itself; exercise 3 asks
-# where it happens. The code of a cripple may become narrower, and need not (BYOL's without predictor is a little wider
-# than BYOL's in Table 2, and no worse). And a linear probe may weigh a weak direction as heavily as it likes: with all
-# labels, it sees little difference between a healthy method, a crippled one, and a network that was never trained. So
-# on clean images a good probe is no proof that training did anything. Put the untrained row into every such table.
+# **A collapsed projection is not a collapsed code.** The projector can throw directions away by itself (exercise 3). And a
+# linear probe may weigh a weak direction as heavily as it likes: with all labels, it sees little difference between a
+# healthy method, a crippled one, and a network that was never trained. Put the untrained row into every such table.
 #
 # **A high rank is not a good code.** The highest in Table 2 belongs to the network that was never trained. All
 # trainings narrow the code, the healthy ones too. The rank tells of a collapse where it falls to 1; above that, it
@@ -676,15 +673,14 @@ sweep.show_claims(
 # *Figure 4 and Table 3. Each claim, its interval (95 %, Student's, by seed) and verdict after Holm's adjustment. Above, the
 # ranks of codes; below, accuracies.*
 #
-# **After 80 steps most parts are not missed yet, after 800 all are.** One of the three readings sees each cripple
-# early (Table 1); the class of new views is lost later. At 80 steps only VICReg without its variance term and W-MSE
-# without its whitening know it less well, and for predictor, stop-gradient and off-diagonal nothing is decided. At 800 all five
-# claims hold, each by more than ten points. So a short training, such as Table 2's, cannot say what a part is for.
+# **After 80 steps most parts are not missed yet, after 800 all are.** At 80 steps only VICReg without its variance term and
+# W-MSE without its whitening know the class of new views less well; for predictor, stop-gradient and off-diagonal nothing
+# is decided. At 800 all five claims hold, each by more than ten points. So a short training, such as Table 2's, cannot say
+# what a part is for.
 #
 # **Training pays on views, not on clean digits.** Each of the six, and InfoNCE, is far above the untrained encoder on new
-# views; on clean images the difference is within a few points for all, and neither gain nor equality is shown. All
-# narrow the code. Not claimed, but in the rows: at 800 steps every cripple is below the untrained encoder on clean
-# digits, too, Barlow's least: then it is no longer only the projection that has lost directions.
+# views; on clean images the difference is within a few points for all, and neither gain nor equality is shown. In
+# the rows, though not claimed: at 800 steps every cripple is below the untrained encoder on clean digits, too.
 
 # %% [markdown]
 # ## Which axes does a code have?
