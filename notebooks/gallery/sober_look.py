@@ -398,11 +398,9 @@ def across(rows, held):
 
 # %% tags=["picture", "hide-input", "reads-rows"]
 level = trained.groupby("objective")["strength"].rank(method="dense")
-titles = ["β-VAE", "AnnealedVAE", "FactorVAE"]
-titles += ["β-TCVAE", "DIP-VAE-I", "DIP-VAE-II"]
-titles = trained["objective"].map(dict(zip(OBJECTIVES, titles, strict=True)))
+of = {**plots.LABELS, "dip_vae_i": "DIP-VAE-I", "dip_vae_ii": "DIP-VAE-II"}
 some = trained.assign(level=level.astype(int).astype(str))
-some["images: objective"] = trained["dataset"] + ": " + titles
+some["images: objective"] = some["dataset"] + ": " + some["objective"].map(of)
 style = {"hue": "level", "dodge": True, "palette": "viridis", "size": 3}
 axis = sns.stripplot(some, x="FactorVAE", y="images: objective", **style)
 axis.set_xlim(-0.05, 0.9)  # with room for the legend
