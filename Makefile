@@ -2,7 +2,7 @@
 # pyproject.toml or constraints.txt change.
 #
 #   make tour    run the first chapter: runs/tour/ has its notebook, its page and its numbers
-#   make check   before a commit, five minutes: style, types, floors, the units that need no kernel
+#   make check   before a commit, two minutes: style, types, floors, the quick units
 #   make test    all tests: units, notebooks, command line, book
 #   make book    the site, in book/_build/html; with SOLUTIONS=no, without solutions
 #   make lab     JupyterLab on a copy of the notebooks, runs/lab, which stays; LAB=fresh: a new one
@@ -57,13 +57,15 @@ paper: book
 lab: $(READY)
 	@$(BIN)/python tools/lab.py $(LAB)
 
-# Units that start no kernel, no browser and no sweep.
-UNITS := $(filter-out tests/sweep tests/notebook tests/cli tests/book tests/support \
-    tests/test_course.py tests/test_grading.py tests/test_lab.py tests/test_notebooks.py \
-    tests/test_slides.py tests/conftest.py tests/conformance.yaml tests/__pycache__,$(wildcard tests/*))
+# Units that start no kernel, no browser, no sweep and no second Python, and are not marked slow.
+UNITS := $(filter-out tests/sweep tests/notebook tests/cli tests/book tests/support tests/test_course.py \
+    tests/test_grading.py tests/test_lab.py tests/test_mutate.py tests/test_notebooks.py tests/test_pairs.py \
+    tests/test_slides.py tests/test_theorems.py tests/test_wheel.py tests/conftest.py tests/conformance.yaml \
+    tests/__pycache__,$(wildcard tests/*))
 
 check: static $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/pytest $(UNITS) -q -n 2 --dist loadfile --no-loadscope-reorder -p no:benchmark
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(UNITS) -q -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder \
+	    -p no:benchmark
 
 # What reads the code and runs none of it.
 static: lint

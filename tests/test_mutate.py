@@ -17,8 +17,9 @@ def f(x: int = 3) -> float:
 
 
 def test_each_change_is_one_place_of_the_code_and_of_nothing_else():
-    whats, trees = zip(*mutate.mutants(SOURCE), strict=True)
-    assert [what.partition("line ")[2] for what in whats] == [
+    count = len(list(mutate.changes(ast.parse(SOURCE))))
+    whats, trees = zip(*(mutate.mutant(SOURCE, i) for i in range(count)), strict=True)
+    assert [what.removeprefix("line ") for what in whats] == [
         "2: def f(x: int=3) -> float:  →  def f(x: int=4) -> float:",
         "4: if not x < 5:  →  if not not x < 5:",
         "4: if not x < 5:  →  if x < 5:",
@@ -47,5 +48,17 @@ def test_who_is_not_tested_is_named_and_the_file_stays(tmp_path, monkeypatch):
         [sys.executable, "-c", short, module, tests], capture_output=True, text=True, check=True
     )
     assert "3 of 3 changes tried, 2 noticed (66.7%)" in done.stdout
-    assert "line 2: return x + 1  →  return x - 1" in done.stdout
+    assert "toy.py, line 2: return x + 1  →  return x - 1" in done.stdout
     assert module.read_text() == "def f(x):\n    return x + 1\n"
+
+
+def test_of_a_folder_all_modules_count_each_with_the_tests_that_name_it_first(tmp_path):
+    folder, tests = tmp_path / "toys", [tmp_path / "test_a.py", tmp_path / "test_b.py"]
+    folder.mkdir()
+    (folder / "one.py").write_text("def f(x):\n    return x + 1\n")
+    (folder / "two.py").write_text("def g(x):\n    return x + 1\n")
+    tests[0].write_text("import one\n")
+    tests[1].write_text("import two\ntwo.g(two.h)\n")
+    assert [f.name for f in mutate.files_of([folder])] == ["one.py", "two.py"]
+    assert mutate.nearest_first(tests, folder / "one.py") == [str(t) for t in tests]
+    assert mutate.nearest_first(tests, folder / "two.py") == [str(t) for t in reversed(tests)]

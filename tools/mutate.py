@@ -1,13 +1,14 @@
 """Do the tests notice? One small change at a time in a module's code, and its tests on each.
 
-    python tools/mutate.py mdlib/losses/__init__.py tests/test_losses.py
-    python tools/mutate.py mdlib/training/loop.py tests/training --minutes 20
+    python tools/mutate.py mdlib/training/loop.py tests/training
+    python tools/mutate.py mdlib/losses tests/test_losses.py tests/test_conformance.py --minutes 20
 
 Prints the share of changes that a test noticed, and those that none did. A change that alters no
-behaviour can't be noticed, so each survivor wants a look. Changes come in a random order that is
-always the same, so that what was done in a limited time is a fair sample. Results are kept in
-build/mutate: the same command goes on where it was stopped; where tests have changed it tries the
-survivors again, and where the module has, all.
+behaviour can't be noticed, so each survivor wants a look. Of a folder, the changes of all its
+modules count. They come in a random order that is always the same, so that what was done in a
+limited time is a fair sample; of several test files, those that name the changed module most often
+come first. Results are kept in build/mutate: the same command goes on where it was stopped; where
+tests have changed it tries the survivors again, and where the code has, all.
 
 A change is compiled in memory and lives in a fork of this process, which has imported torch and
 pytest but nothing of mdlib: the files are not touched. Processes that a test starts by itself see
@@ -25,6 +26,7 @@ import importlib.machinery
 import json
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -121,21 +123,17 @@ class _Put(ast.NodeTransformer):
         return super().visit(node)
 
 
-def mutants(source: str) -> list[tuple[str, ast.Module]]:
-    """Each change of a module's source as (what it is, the module with it)."""
-    count = len(list(changes(ast.parse(source))))
-    found = []
-    for i in range(count):
-        tree = ast.parse(source)
-        old, new = list(changes(tree))[i]
-        place = _statement(tree, old)
-        before = ast.unparse(place)
-        whole = ast.fix_missing_locations(_Put(old, new).visit(tree))
-        after = "pass" if place is old and isinstance(new, ast.Pass) else ast.unparse(place)
-        if place is old:
-            after = ast.unparse(new)
-        found.append((f"{i}: line {old.lineno}: {_difference(before, after)}", whole))
-    return found
+def mutant(source: str, i: int) -> tuple[str, ast.Module]:
+    """The i-th change of a module's source as (what it is, the module with it)."""
+    tree = ast.parse(source)
+    old, new = list(changes(tree))[i]
+    place = _statement(tree, old)
+    before = ast.unparse(place)
+    whole = ast.fix_missing_locations(_Put(old, new).visit(tree))
+    after = "pass" if place is old and isinstance(new, ast.Pass) else ast.unparse(place)
+    if place is old:
+        after = ast.unparse(new)
+    return f"line {old.lineno}: {_difference(before, after)}", whole
 
 
 def _statement(tree: ast.Module, node: ast.AST) -> ast.stmt:
@@ -186,51 +184,68 @@ def _run(path: Path, tree: ast.Module | None, tests: list[str]) -> int:
     return int(pytest.main([*options, *tests]))
 
 
-def digest(paths: list[Path]) -> str:
-    files = [f for p in paths for f in (sorted(p.rglob("*.py")) if p.is_dir() else [p])]
+def files_of(paths: list[Path]) -> list[Path]:
+    return [f for p in paths for f in (sorted(p.rglob("*.py")) if p.is_dir() else [p])]
+
+
+def digest(files: list[Path]) -> str:
     return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
+
+
+def nearest_first(tests: list[Path], module: Path) -> list[str]:
+    """Test files, those first that name the module most often."""
+    name = module.parent.name if module.stem == "__init__" else module.stem
+    counts = {f: len(re.findall(rf"\b{name}\b", f.read_text(encoding="utf-8"))) for f in tests}
+    return [str(f) for f in sorted(tests, key=lambda f: -counts[f])]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("module", type=Path, help="a file of mdlib")
-    parser.add_argument("tests", nargs="+", help="what pytest is to run for it: files, folders, -k")
+    parser.add_argument("code", type=Path, help="a file or a folder of mdlib")
+    parser.add_argument(
+        "tests", nargs="+", type=Path, help="files and folders; pytest's own options"
+    )
     parser.add_argument("--minutes", type=float, default=60.0, help="when to stop")
     options, more = parser.parse_known_args()
-    path, tests = options.module.resolve(), [*options.tests, *more]
+    code = options.code.resolve()
+    tests = [f for f in files_of([t.resolve() for t in options.tests]) if "test_" in f.name]
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in PRELOADED:
         importlib.import_module(name)
 
-    state = ROOT / "build" / "mutate" / f"{path.stem}-{digest([path])}.json"
+    modules = files_of([code])
+    state = ROOT / "build" / "mutate" / f"{code.stem}-{digest(modules)}.json"
     results = json.loads(state.read_text()) if state.exists() else {"tests": "", "done": {}}
-    tested = digest([Path(t) for t in options.tests if Path(t).exists()]) + " ".join(more)
+    tested = digest(tests) + " ".join(more)
     if results["tests"] != tested:
-        done = {name: result for name, result in results["done"].items() if result == "killed"}
+        done = {place: what for place, what in results["done"].items() if what == "killed"}
         results = {"tests": tested, "done": done}
     started = time.monotonic()
-    if noticed(path, None, tests, 600) != "survived":
-        sys.exit(f"the tests {' '.join(tests)} fail, or find nothing, before anything is changed")
+    if noticed(modules[0], None, [*map(str, tests), *more], 1200) != "survived":
+        sys.exit("the tests fail, or find nothing, before anything is changed")
     limit = 10 + 3 * (time.monotonic() - started)
 
-    todo = mutants(path.read_text(encoding="utf-8"))
+    todo = [(m, i) for m in modules for i in range(len(list(changes(ast.parse(m.read_text())))))]
     random.Random(0).shuffle(todo)
-    for name, tree in todo:
-        if name in results["done"]:
+    for module, i in todo:
+        place = f"{module.relative_to(code.parent)}:{i}"
+        if place in results["done"]:
             continue
         if time.monotonic() > started + 60 * options.minutes:
             break
-        results["done"][name] = noticed(path, tree, tests, limit)
+        what, tree = mutant(module.read_text(encoding="utf-8"), i)
+        ending = noticed(module, tree, [*nearest_first(tests, module), *more], limit)
+        results["done"][place] = what if ending == "survived" else ending
         state.parent.mkdir(parents=True, exist_ok=True)
         state.write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
-    survivors = [name for name, result in results["done"].items() if result == "survived"]
+    survivors = {place: what for place, what in results["done"].items() if what != "killed"}
     count = len(results["done"])
     share = f"{count - len(survivors)} noticed ({1 - len(survivors) / max(1, count):.1%})"
-    print(f"{options.module}: {count} of {len(todo)} changes tried, {share}")
-    for name in sorted(survivors, key=lambda name: int(name.split(":")[0])):
-        print("  " + name.partition(": ")[2])
+    print(f"{options.code}: {count} of {len(todo)} changes tried, {share}")
+    for place in sorted(survivors):
+        print(f"  {place.rpartition(':')[0]}, {survivors[place]}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ def digits():
     return {split: data.load("digits", split) for split in ("train", "test", "all")}
 
 
+@pytest.mark.slow
 def test_import_is_light():
     heavy = "{'torchvision', 'sklearn', 'PIL', 'pandas', 'matplotlib', 'scipy', 'h5py'}"
     code = f"import sys, mdlib.data; print(sorted({heavy} & set(sys.modules)))"
@@ -312,6 +313,7 @@ def test_names_load_check_and_status_agree(tmp_path):
             assert ("download=True" in message) == (name not in BY_HAND)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["digits", "sprites", "scenes", "pendulum", "pong"])
 def test_facts_are_those_of_the_loaded_data(name):
     facts = data.describe(name, size=16)

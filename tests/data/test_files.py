@@ -238,6 +238,7 @@ def test_failed_download_says_what_to_do(monkeypatch, tmp_path, name, by_hand):
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
+@pytest.mark.slow
 def test_real_cifar_tar(real_data, cache):
     if not (real_data / cifar.JPEG_TAR.path).is_file() or (real_data / cifar.BATCHES).exists():
         pytest.skip(f"no {cifar.JPEG_TAR.path} in {real_data}")

@@ -171,6 +171,7 @@ def test_causes_without_a_picture_are_refused(causes, message):
             function(causes)
 
 
+@pytest.mark.slow
 def test_ours_are_the_published_programs_pictures(published):
     """At its settings: 96 pixels, its angles. It rounds the shadow to pixels, and we do not."""
     drawn = data.load("pendulum-causalvae", "all", REAL)

@@ -127,6 +127,7 @@ def test_a_missing_file_says_where_it_goes_and_is_not_fetched(tmp_path):
         data.load("rsscn7", root=tmp_path, download=True)
 
 
+@pytest.mark.slow
 def test_the_real_file_where_it_is_there():
     if not (REAL / RSSCN7.file.path).is_file():
         pytest.skip(f"no {RSSCN7.file.path} in {REAL}: set MDLIB_DATA")

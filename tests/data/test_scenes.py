@@ -32,6 +32,7 @@ def test_grid_is_in_index_order(grid):
     assert (GRID.index_of(GRID.factors_of(torch.arange(len(GRID)))).diff() == 1).all()
 
 
+@pytest.mark.slow
 def test_split_is_a_fixed_partition(grid):
     rows = {s: GRID.index_of(data.load("scenes", s).factors) for s in ("train", "test")}
     assert len(rows["train"]) == 22_118
@@ -44,6 +45,7 @@ def test_all_images_are_distinct(grid):
     assert len({image.tobytes() for image in grid.images.numpy()}) == len(grid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", range(6))
 def test_one_step_of_a_factor_is_always_seen(grid, factor):
     fro = grid.factors[grid.factors[:, factor] < grid.factor_sizes[factor] - 1]
@@ -135,6 +137,7 @@ def traced(factors, size=32, samples=4):
     return pixels.reshape(size, samples, size, samples, 3).mean((1, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", range(4))
 def test_agrees_with_sphere_tracing(shape):
     rows = [[2, 0, 4, 0, shape, 0], [5, 3, 1, 3, shape, 5]]

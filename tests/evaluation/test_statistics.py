@@ -108,6 +108,7 @@ def simulated(rng, seeds, images, of_seed, of_image, of_both):
     return base + d, np.broadcast_to(base, d.shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("of_seed", "of_image", "of_both"),
     [(1.0, 0.0, 0.0), (0.0, 1.0, 0.5), (0.1, 1.0, 0.5), (0.2, 0.5, 1.0)],

@@ -23,6 +23,7 @@ def views_of(split, seed):
     return x[:, 0], torch.cat([*style(parameters).values()], 1)
 
 
+@pytest.mark.slow
 def test_it_recognises_class_and_style_of_new_images(trained):
     classifier, test = trained
     x, truth = views_of(test, 1)

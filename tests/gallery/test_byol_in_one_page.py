@@ -48,6 +48,7 @@ def test_the_page_is_one_and_needs_nothing_of_ours():
     assert len(found["history"]) == 3 and found["accuracy"] > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [None, *BREAKS], ids=range(len(BREAKS) + 1))
 def test_the_page_is_the_packages_byol_and_a_break_is_seen(change):
     source = text(CHAPTER)

@@ -71,6 +71,7 @@ def test_slow_scores_are_the_packages(chapter):
         assert chapter["unconfoundedness"](M, owned) == pytest.approx(package.score)
 
 
+@pytest.mark.slow
 def test_bagged_trees_find_the_perfect_code_and_cut_shape_in_scale_too(chapter):
     """On tied rows the first cut of shape is as good in scale: half of shape is all of its half."""
     found = {}

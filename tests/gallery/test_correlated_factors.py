@@ -64,6 +64,7 @@ def test_unmixed_is_one_for_the_inverse_and_half_at_45_degrees(chapter):
     assert chapter["unmixed"](half, A, c) == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_support_finds_the_frame_and_decorrelation_does_not(chapter, monkeypatch):
     """The sheet's acceptance at σ = .6, a mean over seeds that neither it nor the sweep has."""
     found = []

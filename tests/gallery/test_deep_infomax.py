@@ -160,6 +160,7 @@ def test_a_row_of_scores_is_of_one_code_and_a_column_of_one_image(chapter):
     assert changed.tolist() == [False, True, False, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bound", "local"), [("jsd", False), ("nce", True), ("dv", True)])
 def test_training_climbs_its_objective(chapter, monkeypatch, bound, local):
     value, x = chapter[bound], chapter["x"][:64]

@@ -137,6 +137,7 @@ def test_the_value_of_the_game_is_its_three_terms(chapter):
     assert chapter["game"](a, z, labels, 4).item() == pytest.approx(math.fsum(terms), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_the_encoder_climbs_and_the_decoder_descends(chapter, monkeypatch):
     """Each alone, from the same weights: the other has the rate 0."""
     x, y = chapter["x"][:400], chapter["y"][:400]

@@ -25,6 +25,7 @@ def test_squares_do_not_overlap_at_spacing_8(chapter):
     assert where.amin(0).tolist() == [8 * y, 8 * x] and len(where) == 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spacing", "plain", "with_blur"),  # the sheet's table; None: one constant
     [

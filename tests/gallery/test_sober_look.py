@@ -215,6 +215,7 @@ def test_whose_has_all_three_shares_for_each_seed(chapter):
     assert found[:, 1].mean() > found[:, 0].mean() > found[:, 2].mean() > 0
 
 
+@pytest.mark.slow
 def test_transfer_is_perfect_between_equals_and_none_between_opposites(chapter):
     effects = np.array([[0.0, 3.0], [1.0, 2.0]])
     same = made_rows(chapter, effects, 0.01, datasets=("scenes", "sprites"))
@@ -248,6 +249,7 @@ def test_judged_says_holds_fails_and_undecided(chapter):
     np.testing.assert_allclose(found["p (Holm)"], statistics.holm(p))
 
 
+@pytest.mark.slow
 def test_across_sees_luck_and_settings_that_carry_over(chapter):
     effects = np.array([[0.0, 3.0], [1.0, 2.0]])
 

@@ -79,6 +79,7 @@ def test_encode_refuses_images_of_another_shape(method):
         method.encode(torch.zeros(2, *SHAPE), batch_size=0)
 
 
+@pytest.mark.slow
 def test_the_seed_alone_decides_the_weights(method):
     name = next(n for n in methods.names() if make(n).__class__ is method.__class__)
     torch.manual_seed(5)

@@ -155,6 +155,7 @@ def test_swav_at_one_point_pays_the_logarithm_of_its_prototypes():
 # --- in training ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options", "from_step", "steps"),
     [("moco", {"queue_size": 128}, 1, 100), ("swav", {}, 0, 40)],

@@ -194,6 +194,7 @@ def spread(method):
     return z.std(0).mean().item() * z.shape[1] ** 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_training_lowers_the_loss_and_does_not_collapse(name):
     method = for_digits(name, head_dim=32)
@@ -209,6 +210,7 @@ def test_the_gauge_sees_byol_collapse_without_predictor_and_slow_copy():
     assert spread(method) < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_stopped_and_resumed_is_never_stopped(name, tmp_path):
     check_resume(name, tmp_path / "a.pt", head_hidden=8, head_dim=4)

@@ -152,6 +152,7 @@ def linear_gaussian():
     return method, views, evidence
 
 
+@pytest.mark.slow
 def test_the_loss_bounds_the_evidence_of_both_views():
     """E0 c: −2 · loss = E_q log p(v, c, s)/q(c, s) − JS ≤ log p(v), with the mixture q of c."""
     method, views, evidence = linear_gaussian()
@@ -604,6 +605,7 @@ def test_ddcl_is_twice_the_papers_loss_and_a_constant():
 # --- in training ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["partitioned_vae", "swap_vae", "augself", "ddcl"])
 def test_training_lowers_the_loss_and_both_parts_differ_between_images(name):
     method = for_digits(name)
@@ -616,6 +618,7 @@ def test_training_lowers_the_loss_and_both_parts_differ_between_images(name):
     assert min(part.std(0).max() for part in Partition(16)(codes)) > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("term", TERMS)
 def test_training_with_each_style_term(term):
     method = for_digits("partitioned_byol", style_term=term, head_dim=32)
@@ -636,6 +639,7 @@ def test_training_with_each_style_term(term):
     assert spread > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [

@@ -249,6 +249,7 @@ def test_mixture_prior_is_a_density_and_samples_follow_it():
     np.testing.assert_allclose(z.square().mean(0), second, rtol=0.03)
 
 
+@pytest.mark.slow
 def test_components_stay_in_use():
     method = for_digits("mixture_vae")
     train(method, steps=120)
@@ -271,6 +272,7 @@ def test_instance_picks_each_views_own_image(head_dim, views):
     torch.testing.assert_close(total, torch.stack(each).mean())
 
 
+@pytest.mark.slow
 def test_instance_comes_to_know_its_images():
     method = for_digits("instance", instances=1347)
     train(method, steps=250)
@@ -408,6 +410,7 @@ def test_the_order_of_views_does_not_matter(name, options, views):
         assert second[term].item() == pytest.approx(value.item(), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILY)
 def test_training_lowers_the_loss_and_codes_still_differ(name):
     method = for_digits(name, **FAMILY[name])

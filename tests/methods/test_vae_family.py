@@ -160,6 +160,7 @@ def test_factor_vae_terms_are_the_density_ratio_and_its_cross_entropies(views):
     assert terms["discriminator"].item() == pytest.approx(loss, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rho", [0.3, 0.8])
 def test_the_discriminator_learns_the_total_correlation_of_a_gaussian(rho):
     """The two terms alone, on codes whose total correlation is −½ log(1 − ρ²)."""
@@ -280,6 +281,7 @@ def test_the_gradient_of_support_reaches_the_encoder(views):
 # --- in training ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILY)
 def test_training_lowers_the_loss_and_codes_still_differ(name):
     method = for_digits(name)

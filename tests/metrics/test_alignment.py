@@ -292,6 +292,7 @@ def test_duplicates_change_completeness_only():
     assert mig(np.hstack([codes, codes]), FACTORS).score == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("d", "full", "top_1", "top_2", "top_5", "gap", "modular"),
     [
@@ -463,6 +464,7 @@ print(seconds, re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read(
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_wide_codes_are_fast_and_small():
     # In a process of its own, for the peak is that of all that ever ran in it.

@@ -54,6 +54,7 @@ TABLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE)
 def test_seeded_table(name):
     codes, test = pair(name)
@@ -79,6 +80,7 @@ TREES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TREES)
 def test_seeded_trees(name):
     codes, (new, truth) = pair(name)
@@ -90,6 +92,7 @@ def test_seeded_trees(name):
         assert result.score == pytest.approx(1, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_exact_trees_are_scikits():
     codes, _ = pair("merged")  # few values: the cheapest trees
     codes, factors = codes[:600], TRAIN[:600, :2]
@@ -110,6 +113,7 @@ def test_exact_trees_are_scikits():
     assert binned.train_accuracy == pytest.approx(result.train_accuracy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("classes", "values"), [(2, 60), (4, 60), (3, None)])
 def test_binned_trees_are_scikits(classes, values):
     """Up to ties where a code has at most 1024 values; nearly so where it has more."""
@@ -125,6 +129,7 @@ def test_binned_trees_are_scikits(classes, values):
     assert float(result.importance.sum()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "seeds"), [(4, (0.5787, 0.5789, 0.5825)), (40, (0.0303, 0.0316, 0.0308))]
 )
@@ -230,6 +235,7 @@ def test_informativeness_of_an_ignored_factor_rises_with_dependence():
 # ---------------------------------------------------------------------------- the learners
 
 
+@pytest.mark.slow
 def test_dci_blames_a_perfect_code_where_a_tree_splits_on_the_other():
     """Factor 2 is factor 1 with its values renamed, in nine of ten rows."""
     draw = torch.Generator().manual_seed(0)

@@ -155,6 +155,7 @@ TABLE = {  # BetaVAE, FactorVAE
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE)
 def test_seeded_table(name):
     codes = recipe.codes(name, FACTORS)
@@ -167,6 +168,7 @@ def test_seeded_table(name):
     assert factor(sampler).score == pytest.approx(TABLE[name][1], abs=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("d", "beta", "factor"),
     [(5, 0.94, 0.807), (10, 0.996, 0.967), (50, 1.0, 1.0), (200, 1.0, 0.999), (1000, 1.0, 0.996)],

@@ -16,6 +16,7 @@ FACTORS = recipe.factors(0, 900, (3, 4, 2))
 CODES = np.hstack([recipe.standard(FACTORS, (3, 4, 2)), np.random.RandomState(0).randn(900, 2)])
 
 
+@pytest.mark.slow
 def test_the_table_is_the_functions():
     table = evaluate(CODES, FACTORS, bins=10, top_k=(1, 2), seed=3)
     assert table.index.name == "metric"

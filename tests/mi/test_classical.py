@@ -210,6 +210,7 @@ def sparse_5_5(seed):
     return normal_pairs([0.8, 0.8], 5, 5, 5000, seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "task, by_cca, by_ksg, by_histogram",
     [

@@ -26,6 +26,7 @@ def pairs(n, dim=1, rho=RHO, seed=0):
     return x, rho * x + math.sqrt(1 - rho**2) * rng.normal(size=(n, dim))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["infonce", "nwj", "mine", "js", "smile-5", "interpolated-0.5"])
 def test_neural_estimates_are_near_the_truth(method):
     result = mi.estimate(*pairs(4000), method, **QUICK)
@@ -46,6 +47,7 @@ def test_the_critic_is_a_choice():
     assert 0.5 * TRUTH < bilinear.value < separable.value - 0.1
 
 
+@pytest.mark.slow
 def test_club_is_above_for_gaussians_and_below_where_its_family_is_blind():
     result = mi.estimate(*pairs(4000), "club", steps=400, check=False)
     assert result.value == pytest.approx(RHO**2 / (1 - RHO**2), rel=0.15) and result.value > TRUTH
@@ -59,6 +61,7 @@ def test_club_is_above_for_gaussians_and_below_where_its_family_is_blind():
     assert result.kind == blind.kind == "neither"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["gaussian", "ksg"])
 def test_classical_estimates_come_with_a_standard_error(method):
     results = [mi.estimate(*pairs(1000, seed=s), method) for s in range(10)]
@@ -77,6 +80,7 @@ def test_options_reach_the_classical_method():
     assert unbiased == classical.gaussian(x, y, unbiased=True) < classical.gaussian(x, y)
 
 
+@pytest.mark.slow
 def test_several_methods_climb_together():
     x, y = pairs(4000)
     together = mi.climb(x, y, ["js", "infonce"], **QUICK)
@@ -144,6 +148,7 @@ def test_one_repeat_has_no_spread():
     assert result.spread is None and "±" not in str(result)
 
 
+@pytest.mark.slow
 def test_what_still_moves_is_said_to():
     # 20-dimensional Gaussians at 6 nats: far from the ceiling of log 500, and far too low.
     x, y = tasks.gaussian(6.0).sample(2000, torch.Generator().manual_seed(0))

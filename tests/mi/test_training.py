@@ -95,6 +95,7 @@ def test_seeds_have_batches_and_weights_of_their_own_and_estimators_share_batche
     assert history["js", 1].iloc[0] == pytest.approx(expected.item(), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_lower_bounds_rise_towards_the_truth_and_stay_below_it():
     names = [name for name in CLIMBERS if ESTIMATORS[name].kind == "lower"]
     critic = critics.create("separable", DIM, DIM, len(names), hidden=64, layers=2)

@@ -312,6 +312,7 @@ def train_slowly(path, tell):
         raise
 
 
+@pytest.mark.slow
 def test_a_killed_process_resumes_with_the_bits_of_one_never_stopped(tmp_path):
     path = tmp_path / "byol.pt"
     for step in (6, 23):
@@ -328,6 +329,7 @@ def test_a_killed_process_resumes_with_the_bits_of_one_never_stopped(tmp_path):
     assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["byol.pt"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_checkpoint_of_the_step_it_finished(tmp_path):
     path = tmp_path / "byol.pt"
     with started(train_slowly, path) as (process, told):
