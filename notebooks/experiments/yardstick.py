@@ -291,8 +291,8 @@ shown = beside.rename(lambda m: m if m == "untrained" else find(m).title)
 shown.round(3)
 
 # %% [markdown]
-# *Table 2. Theirs, and ours of photographs at the last epoch, means over seeds ("–": not run): another network, and thirty to a
-# hundred and fifty times as long.*
+# *Table 2. Theirs, and ours of photographs at the last epoch, means over seeds ("–": not run): another network, and fifty to
+# two hundred and fifty times as long.*
 
 # %% tags=["hide-input", "reads-rows"]
 pairs = [("kNN", "lightly, kNN"), ("linear", "solo-learn, linear")]
