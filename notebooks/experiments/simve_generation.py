@@ -183,7 +183,7 @@ Markdown(
 # %% tags=["hide-input"]
 VAES = ["vae", "beta_vae", "cr_vae", "gvae", "ml_vae", "mixture_vae", "simve"]
 main = pd.concat(
-    sweep.read_csv(name) for name in ("simve", "simve_fashion", "simve_mnist")
+    sweep.read_csv(name) for name in ("simve_digits", "simve_fashion", "simve_mnist")
 )
 NATS = ["reconstruction, nats", "ELBO, nats"]
 FIDS = ["FID, reconstructions", "FID, samples", "FID, fitted Gaussian"]
@@ -373,7 +373,7 @@ plt.show()
 # The claims stand in the sweeps' files, and `mdlib collect` judges them; they were written after these seeds were seen.
 
 # %% tags=["hide-input"]
-judged = pd.concat(sweep.claims(name) for name in ("simve", "simve_fashion", "simve_mnist"))  # fmt: skip
+judged = pd.concat(sweep.claims(name) for name in ("simve_digits", "simve_fashion", "simve_mnist"))  # fmt: skip
 plots.claims(judged[judged.index.str.contains("style-(?:simve|vae)-over")])
 
 # %% [markdown]
