@@ -222,6 +222,7 @@ def coverage(factors, size=32, samples=16):
     return inside.reshape(size, samples, size, samples).mean((1, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [32, 48])
 def test_sprites_agree_with_supersampling(size):
     rng = np.random.RandomState(3)
@@ -383,6 +384,7 @@ def test_a_new_data_set_is_one_entry(monkeypatch):
     assert (resized.images == 100).all()
 
 
+@pytest.mark.slow
 def test_sample_is_random_without_repetition_and_all_where_there_are_no_more():
     whole = data.load("sprites", "all")
     some = whole.sample(300, seed=1)

@@ -17,6 +17,7 @@ def grid():
     return data.load("scenes", "all")
 
 
+@pytest.mark.slow
 def test_grid_is_in_index_order(grid):
     assert len(grid) == len(GRID) == 27_648
     expected = np.array(np.unravel_index(np.arange(len(GRID)), grid.factor_sizes)).T

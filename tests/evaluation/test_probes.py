@@ -233,6 +233,7 @@ def test_a_good_code_scores_well_and_seeds_repeat(name):
     assert all(torch.equal(a, b) for a, b in zip(given, copies, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL_PROBES)
 @pytest.mark.parametrize("frozen", [torch.no_grad, torch.inference_mode])
 def test_the_encoder_is_left_as_it_was(name, frozen):

@@ -86,6 +86,7 @@ def test_unpaired_of_one_value_or_of_none():
     assert (constant.low, constant.high, constant.p) == (1, 1, 0)
 
 
+@pytest.mark.slow
 def test_student_covers_at_five_seeds_and_a_bootstrap_of_five_numbers_does_not():
     """The reason for this module: 95 % mean 95 %, and 85 % with a bootstrap (2000 samples)."""
     rng = np.random.default_rng(0)

@@ -237,6 +237,7 @@ def test_the_encoder_is_judged_by_its_worst_code_and_what_one_gets_by_the_mean(c
     assert row["set against got"] == pytest.approx(3 / 4, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("obeys", [True, False])
 def test_rows_keep_pictures_after_do_and_of_codes_beside_what_they_set(tmp_path, obeys):
     """A generator that draws the causes that it is told, and one that draws the angle for both."""

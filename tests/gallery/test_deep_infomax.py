@@ -68,6 +68,7 @@ def test_objectives_rise_with_true_pairs_and_fall_with_others(chapter, S):
         assert value(S + true) > value(S) > value(S + (1 - true)), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "change"), CASES)
 def test_the_theorems_cells_hold_and_can_fail(name, change):
     source = text(CHAPTER)
@@ -190,6 +191,7 @@ def test_the_discriminator_learns_to_tell_codes_from_the_prior(chapter, nothing)
         assert net.d(drawn).mean() > 0.1 > -0.1 > net.d(made).mean()
 
 
+@pytest.mark.slow
 def test_the_encoder_is_paid_for_being_taken_for_the_prior(chapter, nothing, monkeypatch):
     class Fixed(nn.Module):
         """Takes large codes for the prior's, whatever it is told."""

@@ -182,6 +182,7 @@ def test_readings_of_made_views(chapter):
     assert found[2]["R²"] == pytest.approx(found[2]["R² held"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("studies", ["turns", "digits, masks"])
 def test_a_study_without_its_files_is_left_out_and_said_so(tmp_path, monkeypatch, capsys, studies):
     monkeypatch.setenv("MDLIB_DATA", str(tmp_path))

@@ -242,6 +242,7 @@ def test_a_random_queue_costs_what_the_exercise_says(chapter):
     assert chapter["at_start"](1.0, 1024, 0.2) == pytest.approx(math.log(1 + 1024 * math.exp(-5)))
 
 
+@pytest.mark.slow
 def test_each_ablation_lacks_what_its_name_says(chapter):
     (cell,) = [code for _, code in cells(text(CHAPTER)) if code.startswith("FOUR =")]
     variants = run(cell, chapter | {"variants": "bands"}, "variants")["VARIANTS"]

@@ -127,6 +127,7 @@ def test_look_has_the_networks_own_bound(chapter, losses_of, monkeypatch):
     assert found["TC"] == pytest.approx(found["Gaussian TC, sampled"], abs=0.5)
 
 
+@pytest.mark.slow
 def test_a_perfect_code_scores_high_and_noise_does_not(chapter, monkeypatch):
     generator = torch.Generator().manual_seed(0)
     factors = torch.randint(3, (2000, 3), generator=generator)
@@ -228,11 +229,13 @@ def test_transfer_is_perfect_between_equals_and_none_between_opposites(chapter):
     assert (found[["other data, same score", "other data, other score"]] == 0).all(axis=None)
 
 
+@pytest.mark.slow
 def test_ties_are_beaten_by_half(chapter):
     rows = made_rows(chapter, np.zeros((2, 2)), 0.0, datasets=("scenes", "sprites"))
     assert (chapter["transfer"](rows) == 0.5).all(axis=None)
 
 
+@pytest.mark.slow
 def test_transfer_between_unrelated_scores_is_luck(chapter):
     """Settings of which nothing is true: a chosen one beats half of the others in a new seed."""
     rows = made_rows(chapter, np.zeros((6, 4)), 1.0, datasets=("scenes", "sprites"))

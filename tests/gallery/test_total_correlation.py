@@ -49,6 +49,7 @@ def test_slow_estimates_are_the_packages(chapter, posteriors):
     torch.testing.assert_close(weighted, losses.total_correlation(*posteriors) + left_out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rho", [0.0, 0.9])
 def test_exact_is_that_of_gaussians(chapter, rho):
     """Means and noise are normal, so z is: TC is −½ log(1 − r²) of the correlation of z."""

@@ -234,6 +234,7 @@ def test_batch_norm_sees_one_view_of_each_image_at_a_time(name):
     assert not torch.allclose(codes[0], together, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["simsiam", "ddcl"])
 def test_the_predictors_rate_may_stay_while_all_else_decays(name):
     plain, fixed = make(name), make(name, fix_predictor_lr=True)

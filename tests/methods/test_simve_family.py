@@ -110,6 +110,7 @@ def test_group_vae_pays_for_content_once_a_group_and_for_style_once_a_view(name,
     assert terms["style_kl"].item() == pytest.approx(kl(m[s], v[s]).mean(), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gvae", "ml_vae"])
 def test_a_group_shares_one_draw_of_content_from_its_posterior(name, views):
     method = make(name, style_dim=2)
@@ -323,6 +324,7 @@ def test_elbo_of_the_exact_posterior_is_the_log_evidence(views):
     torch.testing.assert_close(actual, method.log_evidence(images), rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_elbo_of_another_posterior_is_below_by_its_divergence(views):
     method = Linear()
     images = views[:, 0]
@@ -333,6 +335,7 @@ def test_elbo_of_another_posterior_is_below_by_its_divergence(views):
     torch.testing.assert_close(actual, method.log_evidence(images) - gap, rtol=0, atol=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [("vae", {}), ("simve", {"centres": "gaussian"}), ("gvae", {}), ("ml_vae", {}),

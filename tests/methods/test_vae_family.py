@@ -106,6 +106,7 @@ def test_annealed_vae_pays_for_the_distance_from_its_capacity(capacity, views):
     assert total.item() == pytest.approx(terms["reconstruction"].item() + 30 * gap, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_annealed_vae_comes_to_hold_its_capacity():
     method = for_digits("annealed_vae", capacity=5.0)
     assert train(method, steps=60)["kl"].iloc[-10:].mean() == pytest.approx(5, abs=1)
@@ -226,6 +227,7 @@ def test_dip_vae_pays_for_what_the_covariance_lacks_to_the_identity(kind, diagon
     assert total.item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_dip_vae_training_brings_the_covariance_nearer_to_the_identity():
     def after(weight):
         method = for_digits("dip_vae", kind="i", off_diagonal_weight=weight)
@@ -294,6 +296,7 @@ def test_training_lowers_the_loss_and_codes_still_differ(name):
     assert codes.std(0).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILY)
 def test_stopped_and_resumed_is_never_stopped(name, tmp_path):
     check_resume(name, tmp_path / "a.pt")

@@ -200,6 +200,7 @@ def test_the_recipe_is_the_recipe():
     assert FACTORS.sum(0).tolist() == [9893, 25125, 195011, 153452, 155892]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE)
 def test_seeded_table(name):
     codes = recipe.codes(name, FACTORS)
@@ -327,6 +328,7 @@ def test_a_planted_subset_is_found_and_a_rotation_hides_it():
         assert got[2] < found.score - 0.3
 
 
+@pytest.mark.slow
 def test_rotation_null_is_that_of_rotated_codes():
     codes = recipe.codes("planted", FACTORS)
     null = rotation_null(codes, FACTORS, 2, rotations=3, seed=4)

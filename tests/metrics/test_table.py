@@ -55,6 +55,7 @@ def test_the_table_is_the_functions():
     assert table.score.notna().all()
 
 
+@pytest.mark.slow
 def test_what_the_input_does_not_allow_is_left_out():
     quick = {"top_k": (1,)}
     one_factor = evaluate(CODES, FACTORS[:, :1], **quick).index
@@ -103,6 +104,7 @@ def test_errors():
         evaluate(CODES, FACTORS[:, :1], metrics=["med"])
 
 
+@pytest.mark.slow
 def test_every_score_says_what_it_rests_on():
     for result in (
         metrics.med(CODES, FACTORS, 7),

@@ -100,12 +100,14 @@ def test_independent_arrays_have_none():
     assert abs(mi.estimate(x, y, **QUICK, check=False).value) < 0.05
 
 
+@pytest.mark.slow
 def test_units_of_the_columns_do_not_matter():
     x, y = pairs(1000)
     scaled = mi.estimate(1e4 * x + 7, y / 1e3, check=False, **QUICK)
     assert scaled.value == pytest.approx(mi.estimate(x, y, check=False, **QUICK).value, abs=0.01)
 
 
+@pytest.mark.slow
 def test_an_estimate_at_its_ceiling_warns():
     x, y = pairs(400, dim=8, rho=0.99)  # 15.7 nats, under a ceiling of log 100 = 4.6
     with pytest.warns(mi.CeilingWarning, match="near the largest value that infonce"):
@@ -167,6 +169,7 @@ def test_reliable_means_that_nothing_moves():
     assert not fixed(math.nan, 2.0).reliable and not fixed(None, None).reliable
 
 
+@pytest.mark.slow
 def test_heavy_tails_warn_and_normal_scores_see_through_them():
     x, y = pairs(1000)
     for heavy in (np.exp(4 * x), np.r_[x[:-1], [[1e8]]], 1 / x):
@@ -226,6 +229,7 @@ def test_columns_are_standardised_by_the_rows_that_train():
     assert torch.equal(seen[0], seen[2]) and torch.equal(seen[1], seen[3])
 
 
+@pytest.mark.slow
 def test_the_seed_decides_everything():
     x, y = pairs(500)
     before = torch.random.get_rng_state()

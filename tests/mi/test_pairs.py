@@ -162,6 +162,7 @@ def test_optimal_nt_xent_table():
     assert values[32] > math.log(10)  # no lower bound
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pairs", [4, 32])
 def test_optimal_values_against_simulated_batches(pairs):
     labels = torch.arange(30) % 10

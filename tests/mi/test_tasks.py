@@ -249,6 +249,7 @@ def test_more_dimensions(name):
 CHI_SQUARE_IS_FINITE = [name for name in names() if "student" not in name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHI_SQUARE_IS_FINITE)
 def test_ratio_averages_to_one_over_unrelated_pairs(name):
     task = create(name)

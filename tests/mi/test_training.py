@@ -107,6 +107,7 @@ def test_lower_bounds_rise_towards_the_truth_and_stay_below_it():
     assert (top > 0.7 * TRUTH).all(), mean
 
 
+@pytest.mark.slow
 def test_club_comes_from_above():
     critic = critics.create("gaussian-conditional", DIM, DIM, 1, hidden=32)
     train(critic, ["club"], sampler(), steps=400, lr=5e-3)

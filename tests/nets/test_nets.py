@@ -14,6 +14,7 @@ def scalars(module):
     return sum(p.numel() for p in module.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arch", "shape"), [*CASES, ("resnet", (3, 64, 64))])
 def test_encoder_and_decoder_mirror_each_other(arch, shape):
     images = torch.rand(5, *shape)

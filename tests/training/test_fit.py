@@ -652,6 +652,7 @@ def test_a_law_that_is_a_module_says_all_it_holds(tmp_path):
         train(make(), law=Module(Silent()), steps=2, checkpoint=tmp_path / "b.pt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "images",
     [IMAGES.flip(0), IMAGES.flip(-1), IMAGES[torch.randperm(50)], IMAGES[:49], IMAGES.mT,
@@ -728,6 +729,7 @@ def test_one_flipped_byte_anywhere_is_found(tmp_path):
 NEEDS = {"instance": {"instances": 50}, "wmse": {"head_dim": 4}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", methods.names())
 @pytest.mark.parametrize(("batch_size", "members"), [(1, 2), (1, 1), (8, 1)])
 def test_a_batch_too_small_is_refused_in_the_methods_words_or_moves_its_weights(
@@ -838,6 +840,7 @@ def test_a_callback_is_called_after_each_step_with_what_is_known_by_then():
     assert train(alone, steps=7).equals(losses) and same_weights(watched, alone)
 
 
+@pytest.mark.slow
 def test_probe_and_rank_during_training_are_those_of_the_codes_at_that_step():
     from mdlib import data
     from mdlib.evaluation import probes
