@@ -445,7 +445,8 @@ for name in ORDER[:-1]:
     )
     line |= {"accuracy": best[CRITERION], "of the four": customary.get(name)}
     chosen_settings.append(line)
-pd.DataFrame(chosen_settings).fillna("").round(3).set_index("method")
+scores = {"accuracy": 3, "of the four": 3}
+pd.DataFrame(chosen_settings).fillna("").round(scores).set_index("method")
 
 # %% [markdown]
 # *Table 2. What won on digits, where it stands among the values that were tried, and its accuracy on held-out views; last,
@@ -654,12 +655,13 @@ for probe in BY_IMAGE:
         label = plots.LABELS[b]
         by_seed[label] = statistics.paired(digits, "simve", b, column)
         by_both[label] = statistics.bootstrap(right["simve"], right[b])
-    both |= {f"{probe}: seeds": by_seed, f"{probe}: and images": by_both}
+    both |= {f"{probe}: seeds": by_seed, f"{probe}: seeds, images": by_both}
 plots.forest(both, 0.02, "SimVE minus …")
 plt.show()
 
 # %% [markdown]
-# *Figure 10. Content of digits: intervals over seeds alone, and over seeds and test images.*
+# *Figure 10. Content of digits: intervals over seeds alone, and over seeds and test images.* Images add little, for two
+# methods are compared on the same ones.
 #
 # **What we read from it.**
 #
