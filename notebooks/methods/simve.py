@@ -664,7 +664,7 @@ if checked:
 # ## What this does not show
 #
 # - **That SimVE has the better code.** Networks are small, and all trainings short, those of Table 2, too. How far a
-#   VAE catches up in content is a matter of `steps` and `picture_steps`. `experiments/simve` compares at a proper
+#   VAE catches up in content is a matter of `steps` and `picture_steps`. `experiments/simve` compares at a larger
 #   budget.
 # - **That the accuracies are good.** Pixels do better. We compare one loss with another, at equal budget.
 # - **The published numbers.** We know the paper by its abstract and its code. The authors weigh reconstruction about a
