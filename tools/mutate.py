@@ -189,7 +189,9 @@ def files_of(paths: list[Path]) -> list[Path]:
 
 
 def digest(files: list[Path]) -> str:
-    return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
+    """Of names and content."""
+    parts = [part for f in files for part in (str(f).encode(), f.read_bytes())]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
 def nearest_first(tests: list[Path], module: Path) -> list[str]:
