@@ -48,6 +48,24 @@ def test_gaussian_kl_and_entropy_are_those_of_torch_distributions(generator):
     torch.testing.assert_close(losses.gaussian_entropy(log_variance), q.entropy().sum(-1))
 
 
+@pytest.mark.parametrize(
+    ("loss", "count", "sides"),
+    [
+        (losses.bernoulli_nll, 2, (3, 4, 5)),
+        (losses.gaussian_nll, 2, (3, 4, 5)),
+        (losses.gaussian_kl, 2, (4,)),
+        (losses.gaussian_entropy, 1, (4,)),
+        (losses.gaussian_kl_between, 4, (4,)),
+        (losses.gaussian_log_density, 3, (4,)),
+        (losses.cosine_regression, 2, (4,)),
+    ],
+)
+def test_losses_of_a_sample_take_any_leading_sides(generator, loss, count, sides):
+    given = [normal(6, 2, *sides, generator=generator).sigmoid() for _ in range(count)]
+    flat = loss(*(x.flatten(0, 1) for x in given))
+    torch.testing.assert_close(loss(*given), flat.unflatten(0, (6, 2)))
+
+
 def test_gaussian_kl_between_and_density_are_those_of_torch_distributions(generator):
     mean, log_variance = normal(5, 1, 4, generator=generator), normal(5, 1, 4, generator=generator)
     others = normal(3, 4, generator=generator), normal(3, 4, generator=generator)

@@ -444,6 +444,7 @@ def test_weights_that_are_not_finite_stop_a_training_that_saves_nothing(steps):
         ({"epochs": 2}, "give exactly one"),
         ({"steps": None}, "give exactly one"),
         ({"steps": 0}, "steps=0: expected a whole number of at least 1"),
+        ({"checkpoint_every": 0}, "checkpoint_every=0: expected a whole number of at least 1"),
         ({"callbacks": None}, "callbacks=None: expected a list of functions, .. for none"),
         ({"callbacks": print}, "callbacks=<built-in function print>: expected a list"),
         ({"callbacks": [1]}, "callbacks=.1.: expected a list of functions"),
