@@ -460,6 +460,26 @@ def test_settings_without_sense_are_refused_before_any_step(changes, message):
     assert all(torch.equal(a, b) for a, b in zip(before, method.parameters(), strict=True))
 
 
+@pytest.mark.parametrize(
+    ("law", "gave"),
+    [
+        (lambda images, members, generator: images, "a Tensor"),
+        (lambda images, members, generator: (images, {}, 1), "a tuple"),
+        (lambda images, members, generator: (images[1:, None], {}), r"\[15, 1, 1, 8, 8\]"),
+    ],
+)
+def test_a_law_that_gives_no_views_is_named(law, gave):
+    source = ImageViews(IMAGES, law, 2)
+    with pytest.raises(ValueError, match=f"the law of views .* gave {gave}, expected"):
+        source.draw(torch.arange(16), torch.Generator().manual_seed(0))
+
+
+def test_the_rank_of_one_point_is_none_whatever_its_rounding():
+    point = torch.full((40, 3), 0.1) * torch.tensor([1.0, 3e4, 7e6])
+    spread = point.double() + 1e-9 * torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    assert effective_rank(spread) == 0
+
+
 def test_images_must_be_bytes():
     with pytest.raises(
         ValueError, match=r"images of Tensor torch.float32 .* expected a tensor, uint8 .*SampleV"
