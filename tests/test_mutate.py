@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import mutate
+import pytest
+
+pytestmark = pytest.mark.slow  # processes of their own
 
 SOURCE = '''
 def f(x: int = 3) -> float:

@@ -9,6 +9,8 @@ import pytest
 from mdlib.notebook.chapters import Chapter
 from mdlib.sweep import sources
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 SOURCE = """\
 # %% [markdown]
 # # A title

@@ -17,6 +17,8 @@ import pytest
 import torch
 from chapter_cells import cells, namespace, tagged, text
 
+pytestmark = pytest.mark.slow  # chapters' cells are run
+
 # chapter: cell → changes, each (old, new) in the chapter, or (module, function, old, new)
 BREAKS = {
     "theory/infonce_bound": {

@@ -8,6 +8,8 @@ from pathlib import Path
 import imports
 import pytest
 
+pytestmark = pytest.mark.slow  # a wheel is built and installed
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

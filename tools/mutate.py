@@ -130,9 +130,7 @@ def mutant(source: str, i: int) -> tuple[str, ast.Module]:
     place = _statement(tree, old)
     before = ast.unparse(place)
     whole = ast.fix_missing_locations(_Put(old, new).visit(tree))
-    after = "pass" if place is old and isinstance(new, ast.Pass) else ast.unparse(place)
-    if place is old:
-        after = ast.unparse(new)
+    after = ast.unparse(new if place is old else place)
     return f"line {old.lineno}: {_difference(before, after)}", whole
 
 
@@ -205,12 +203,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("code", type=Path, help="a file or a folder of mdlib")
     parser.add_argument(
-        "tests", nargs="+", type=Path, help="files and folders; pytest's own options"
+        "tests", nargs="+", type=Path, help="files and folders; -k and the like are pytest's"
     )
     parser.add_argument("--minutes", type=float, default=60.0, help="when to stop")
     options, more = parser.parse_known_args()
     code = options.code.resolve()
-    tests = [f for f in files_of([t.resolve() for t in options.tests]) if "test_" in f.name]
+    beside = files_of([t.resolve() for t in options.tests])
+    tests = [f for f in beside if f.name.startswith("test_")]
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -220,16 +219,18 @@ def main() -> None:
     modules = files_of([code])
     state = ROOT / "build" / "mutate" / f"{code.stem}-{digest(modules)}.json"
     results = json.loads(state.read_text()) if state.exists() else {"tests": "", "done": {}}
-    tested = digest(tests) + " ".join(more)
+    tested = digest(beside) + " ".join(more)
     if results["tests"] != tested:
         done = {place: what for place, what in results["done"].items() if what == "killed"}
         results = {"tests": tested, "done": done}
     started = time.monotonic()
     if noticed(modules[0], None, [*map(str, tests), *more], 1200) != "survived":
-        sys.exit("the tests fail, or find nothing, before anything is changed")
+        asked = " ".join(map(str, [*options.tests, *more]))
+        sys.exit(f"the tests {asked} fail, or find nothing, before anything is changed")
     limit = 10 + 3 * (time.monotonic() - started)
 
-    todo = [(m, i) for m in modules for i in range(len(list(changes(ast.parse(m.read_text())))))]
+    sources = {m: m.read_text(encoding="utf-8") for m in modules}
+    todo = [(m, i) for m in modules for i, _ in enumerate(changes(ast.parse(sources[m])))]
     random.Random(0).shuffle(todo)
     for module, i in todo:
         place = f"{module.relative_to(code.parent)}:{i}"
@@ -237,7 +238,7 @@ def main() -> None:
             continue
         if time.monotonic() > started + 60 * options.minutes:
             break
-        what, tree = mutant(module.read_text(encoding="utf-8"), i)
+        what, tree = mutant(sources[module], i)
         ending = noticed(module, tree, [*nearest_first(tests, module), *more], limit)
         results["done"][place] = what if ending == "survived" else ending
         state.parent.mkdir(parents=True, exist_ok=True)
@@ -246,8 +247,10 @@ def main() -> None:
     count = len(results["done"])
     share = f"{count - len(survivors)} noticed ({1 - len(survivors) / max(1, count):.1%})"
     print(f"{options.code}: {count} of {len(todo)} changes tried, {share}")
-    for place in sorted(survivors):
-        print(f"  {place.rpartition(':')[0]}, {survivors[place]}")
+    for file, i in sorted(
+        (f, int(i)) for f, _, i in (place.rpartition(":") for place in survivors)
+    ):
+        print(f"  {file}, {survivors[f'{file}:{i}']}")
 
 
 if __name__ == "__main__":

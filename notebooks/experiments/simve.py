@@ -154,7 +154,7 @@ TUNED_ON = ["simve_digits_tuning", "simve_tuning", "simve_full_tuning"]
 BORROWED = {"mnist": "fashion-mnist"}
 SETTING = ["data", "method", "lr", "option"]
 searches = [sweep.read_csv(name) for name in TUNED_ON]
-if len(searches[0]):  # ten settings of digits count in place of four
+if len(searches[0]):  # fourteen settings of digits count in place of four
     searches[1] = searches[1].query("data != 'digits'")
 trials = pd.concat(searches).fillna({"option": ""})
 tuned = trials.groupby(SETTING)[CRITERION].mean().reset_index()
@@ -443,7 +443,7 @@ for name in ORDER[:-1]:
         place([options[name] for options in tried], value)
         for name, value in parse_options(best["option"]).items()
     )
-    line |= {"accuracy": best[CRITERION], "of the four": customary.get(name)}
+    line |= {"accuracy": best[CRITERION], "of the four": customary[name]}
     chosen_settings.append(line)
 scores = {"accuracy": 3, "of the four": 3}
 pd.DataFrame(chosen_settings).fillna("").round(scores).set_index("method")
@@ -624,8 +624,8 @@ plt.show()
 # ## What we claim
 #
 # The claims stand in the sweeps' files with their margins, and `mdlib collect` judges them: *holds* and *fails* must
-# survive Holm's adjustment over their family, and *equivalent* is a difference within ±.02. The twelve of Figure 9 were
-# written before their rows; all others after, a summary and no test.
+# survive Holm's adjustment over their family, and *equivalent* is a difference within ±.02. Only the twelve of Figure 9
+# are confirmatory; the rest is a summary, and no test.
 
 # %% tags=["reads-rows", "hide-input"]
 judged = {name: sweep.claims(name) for name in list(MAIN)[:3]}
@@ -637,8 +637,9 @@ counts["verdict"].value_counts().unstack(fill_value=0)
 
 # %% [markdown]
 # *Figure 9. The twelve contrasts on digits: the difference with its 95 % interval, the verdict, and what was expected. Below
-# it, the verdicts of all families on all three data sets, counted: `headline` is the twelve, `content` SimVE over VAEs, `gap` over discriminative methods on content,
-# `style` over them on style, `text` what else is said. `mdlib claims` lists each.*
+# it, the verdicts of all families on all three data sets, counted: `headline` is the twelve, `content` SimVE over
+# VAEs, `gap` over discriminative methods on content, `style` over them on style, `text` what else is said. `mdlib claims`
+# lists each.*
 #
 # Seeds share the 450 test digits. **Would other digits say the same?** Which views were right is kept, so seeds and images
 # can both be drawn anew:
