@@ -78,7 +78,9 @@ def as_tensor(values, name: str = "values") -> Tensor:
     need(array.dtype.kind != "c", f"{name} are complex, expected real numbers")
     if array.dtype.kind not in "buif":
         numbers = (bool, int, float, np.number)
-        odd = next((v for v in array.flat if not isinstance(v, numbers)), None)
+        odd = [v for v in array.flat if not isinstance(v, numbers)][:1]
+        need(odd, f"{name} hold whole numbers beyond 64 bits: take them as floats, or number them")
+        odd = odd[0]
         raise ValueError(
             f"{name} are {array.dtype}, such as {str(odd) if array.dtype.kind in 'US' else odd!r}, "
             "expected numbers: number the values of each column with "

@@ -60,7 +60,7 @@ def seeded(seed: int) -> Generator[None]:
 
     check_seed(seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(int(seed))  # of NumPy, too
         yield
 
 
@@ -69,4 +69,4 @@ def random_stream(seed: int, device: str | torch.device = "cpu") -> torch.Genera
     import torch
 
     check_seed(seed)
-    return torch.Generator(device).manual_seed(seed)
+    return torch.Generator(device).manual_seed(int(seed))

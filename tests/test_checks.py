@@ -45,6 +45,7 @@ def test_text_is_refused_by_name(name):
         (np.ma.masked_equal(NUMBERS, 1), "are masked in places"),
         (torch.eye(3).to_sparse(), "expected a dense tensor"),
         (torch.ones(3).to(torch.float8_e4m3fn), "expected a dense tensor of ordinary numbers"),
+        ([2**70, 1], "hold whole numbers beyond 64 bits: take them as floats"),
         (np.arange(3, dtype=np.uint64) + 2**63, "hold 9223372036854775810, expected numbers below"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import sys
 
+import pandas as pd
 import pytest
 import torch
 
@@ -42,6 +43,10 @@ def test_a_seed_decides_what_is_drawn_inside_and_nothing_outside():
 def test_a_stream_is_of_its_seed_alone():
     draws = [torch.rand(3, generator=random_stream(seed)) for seed in (1, 1, 2)]
     assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
+    of_table = pd.DataFrame({"seed": [1]})["seed"].iloc[0]  # a number of NumPy's
+    assert torch.equal(draws[0], torch.rand(3, generator=random_stream(of_table)))
+    with seeded(of_table):
+        assert torch.equal(draws[0], torch.rand(3))
     for seed in (1.0, -1, None):
         with pytest.raises(ValueError, match=f"seed={seed!r}: expected a whole number"):
             random_stream(seed)

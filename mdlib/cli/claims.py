@@ -156,7 +156,10 @@ def _seeds(text: str | None) -> list[int] | None:
     found: list[int] = []
     for part in text.split(","):
         ends = re.fullmatch(r" *(\d+)(?:-(\d+))? *", part)
-        found += range(int(ends[1]), int(ends[2] or ends[1]) + 1)[:1000] if ends else [-1]
+        seeds = range(int(ends[1]), int(ends[2] or ends[1]) + 1) if ends else range(-1, 0)
+        if len(seeds) > 1000:
+            raise ValueError(f"--seeds {text}: {len(seeds)} seeds, expected 1000 at most")
+        found += seeds
     if not found or -1 in found or len(set(found)) < len(found):
         raise ValueError(f"--seeds {text}: expected seeds such as 20-24 or 20,22, each once")
     return found

@@ -92,7 +92,10 @@ def kept(
             fill(array)
             array.flush()
     # Mode "c", copy on write: torch accepts the array, and nobody can write to the file by it.
-    array = np.lib.format.open_memmap(cache, "c")
+    try:
+        array = np.lib.format.open_memmap(cache, "c")
+    except (ValueError, EOFError) as error:  # cut short, or something else
+        raise CorruptData(f"{name}: {cache} can't be read ({error}): remove it") from None
     if array.dtype != np.uint8 or array.shape != shape:
         raise CorruptData(f"{name}: {cache} is not what mdlib wrote there: remove it")
     return torch.from_numpy(array)

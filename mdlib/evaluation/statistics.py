@@ -52,7 +52,8 @@ class Interval:
 
 def _decimals(value: float, significant: int) -> int:
     """Digits after the point that show `value` with so many significant ones."""
-    return significant - 1 - math.floor(math.log10(value)) if value else significant - 1
+    known = 0 < value < math.inf
+    return significant - 1 - math.floor(math.log10(value)) if known else significant - 1
 
 
 def interval(values, confidence: float = 0.95) -> Interval:

@@ -103,10 +103,12 @@ def train_views_classifier(
     draw = random_stream(seed, device)
     typical = columns(law(split.images[:1].to(device).expand(4096, -1, -1, -1), 1, draw)[1])
     typical = torch.cat([*typical.values()], 1)
+    deviations = typical.std(0)
+    deviations[deviations == 0] = 1.0  # of what the law never changes
     with seeded(seed):
         classifier = ViewsClassifier(
             split.image_shape, features, len(split.class_names),
-            typical.mean(0), typical.std(0), columns, **common,
+            typical.mean(0), deviations, columns, **common,
         ).to(device)  # fmt: skip
     fit(
         classifier, ImageViews(split.images, law, members=1, labels=split.labels), steps=steps,

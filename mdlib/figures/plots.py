@@ -219,12 +219,14 @@ def forest(
 
     `intervals` has an `Interval` for each row's name, None where there is none; or such a mapping
     for each panel's title, and then all panels share rows, in the order in which they turn up.
-    ±`margin` is shaded: within it, a difference counts for nothing.
+    ±`margin` is shaded: within it, a difference counts for nothing. Without rows no figure is made.
     """
     panels = {title: rows for title, rows in intervals.items() if isinstance(rows, Mapping)}
     if not panels:
         panels = {"": {n: one for n, one in intervals.items() if not isinstance(one, Mapping)}}
     names = list(dict.fromkeys(name for rows in panels.values() for name in rows))
+    if not names:
+        return
     size = (max(4, min(7, 2.5 * len(panels) + 1)), 0.23 * len(names) + 0.9)
     figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
     for axis, (title, rows) in zip(axes[0], panels.items(), strict=True):
@@ -274,6 +276,8 @@ def claims(said: pd.DataFrame, xlabel: str = "a − b") -> None:
     Filled where the claim holds, hollow elsewhere; the diamond of an exploratory one says that its
     rows were seen before it was written.
     """
+    if said.empty:
+        return
     _, axis = plt.subplots(figsize=(7, 0.3 * len(said) + 0.9))
     axis.axvline(0, color="k", lw=0.8)
     for place, (_, one) in enumerate(said.iterrows()):

@@ -50,17 +50,20 @@ def check(
     """
     checked = chapter.check(values)
     for name, parameter in chapter.parameters.items():
-        if parameter.domain.startswith("data set"):
-            scheme, colon, folder = checked[name].partition(":")
-            if colon and folder:  # it is meant from here, but the chapter runs in its own folder
-                checked[name] = f"{scheme}:{absolute(folder)}"
-            if need_data:
+        if parameter.domain.startswith(("data set", "some data sets")):
+            several = parameter.domain.startswith("some")  # else a comma belongs to a path
+            parts = checked[name].split(",") if several else [checked[name]]
+            checked[name] = ",".join(parts := [_from_here(part) for part in parts])
+            for part in parts if need_data else ():
                 classes = "factors" not in parameter.domain
-                data_checks.check(checked[name], checked, data_root, classes)
-        elif parameter.domain.startswith("some data sets") and need_data:
-            for part in checked[name].split(","):
-                data_checks.check(part, checked, data_root)
+                data_checks.check(part, checked, data_root, classes)
     return checked
+
+
+def _from_here(dataset: str) -> str:
+    """Of images:PATH the absolute path: it is meant from here, but chapters run in their folder."""
+    scheme, colon, folder = dataset.partition(":")
+    return f"{scheme}:{absolute(folder)}" if colon and folder else dataset
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ brackets at the end of the comment (which may open and close in comments on the 
     method              a name of mdlib.methods; several: some methods
     data set            what mdlib.data.load takes, as in images:PATH; several: some data sets
     data set with factors
-                        the same, but no folder of images, of which nobody knows the factors
+                        the same, but no folder of images, of which nobody knows the factors;
+                        several: some data sets with factors
     some numbers, above 0
                         numbers with commas between them, each in the domain that follows;
                         some whole numbers, 1 or more: likewise
@@ -205,12 +206,7 @@ def _checked_text(domain: str, value: str) -> str:
     if domain == "option":
         return _checked_option(value)
     if domain in ("data set", "data set with factors"):
-        if "factors" in domain and value.startswith("images:"):
-            raise ValueError(
-                f"{value}: nobody knows the factors of these images, which this chapter measures: "
-                "expected a data set with factors, such as sprites, scenes or dsprites"
-            )
-        return _checked_data_set(value)
+        return _checked_data_set(value, factors="factors" in domain)
     if domain == "method" or domain.startswith("one of "):
         return _checked_name(domain.removeprefix("one of "), value)
     if not domain.startswith("some "):
@@ -225,8 +221,8 @@ def _checked_text(domain: str, value: str) -> str:
     if numbers := re.fullmatch(r"(whole )?numbers(?:, (.+))?", members):
         return ",".join(_checked_number(numbers[1], numbers[2], part) for part in parts)
     for part in parts:
-        if members == "data sets":
-            _checked_data_set(part)
+        if members in ("data sets", "data sets with factors"):
+            _checked_data_set(part, factors="factors" in members)
         elif members == "methods" or members.startswith("of "):
             _checked_name(members.removeprefix("of "), part, alone)
         else:
@@ -261,7 +257,12 @@ def _standing_for(word: str) -> Iterable[str]:
     return found.names() if hasattr(found, "names") else found
 
 
-def _checked_data_set(name: str) -> str:
+def _checked_data_set(name: str, factors: bool) -> str:
+    if factors and name.startswith("images:"):
+        raise ValueError(
+            f"{name}: nobody knows the factors of these images, which this chapter measures: "
+            "expected a data set with factors, such as sprites, scenes or dsprites"
+        )
     if name != name.strip() or not name:
         raise ValueError("expected the name of a data set, or images:PATH")
     return name  # whether there is such a one, and its files, is for `mdlib.data` to say

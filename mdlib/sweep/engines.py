@@ -41,7 +41,7 @@ def cores() -> int:
     """How many cores this process may use: by affinity, a container's quota, a Slurm job."""
     from joblib import cpu_count
 
-    return min(cpu_count(), int(os.environ.get("SLURM_CPUS_PER_TASK", cpu_count())))
+    return min(cpu_count(), int(os.environ.get("SLURM_CPUS_PER_TASK") or cpu_count()))
 
 
 def at_once(gpu: bool) -> int:

@@ -46,6 +46,11 @@ class Redrawn:
         self, factors: Int[Tensor, "batch factors"], views: int, generator: torch.Generator
     ) -> tuple[Float[Tensor, "batch views c h w"], dict[str, Shaped[Tensor, "batch views 1"]]]:
         """Views of the images with these factors, in [0, 1], and the style factors drawn."""
+        need(
+            not (self.shared and len(factors) % 2),
+            f"Redrawn: batch is {len(factors)}, expected an even number, so that each image has a "
+            "partner of one style",
+        )
         factors = factors[:, None].repeat(1, views, 1)
         rows = len(factors) // 2 if self.shared else len(factors)
         for j in self._drawn:

@@ -256,6 +256,7 @@ def test_no_rows_are_undecided_and_a_negative_margin_is_none():
         ((0.0, 0.0, 0.0), "+0.00 [+0.00, +0.00]"),
         ((0.01, 1e-18, 0.02), "+0.010 [+0.000, +0.020]"),
         ((0.5, -np.inf, np.inf), "+0.500 [-inf, +inf]"),
+        ((np.nan, np.nan, np.nan), "+nan [+nan, +nan]"),
     ],
 )
 def test_digits_are_those_that_the_width_gives_sense_to(values, text):

@@ -73,6 +73,13 @@ def test_training_leaves_global_randomness_alone():
         assert torch.equal(one, other)
 
 
+def test_a_parameter_that_the_law_never_changes_does_not_stop_training():
+    train = data.load("digits", size=8).sample(100)
+    law = Views(hflip=1.0, rotation=10)
+    found = train_views_classifier(train, law, steps=3, batch_size=16, arch="mlp-small")
+    assert found.predict(train.images)[1].isfinite().all()
+
+
 def test_the_loss_is_cross_entropy_and_squared_error_of_standardised_style():
     torch.manual_seed(0)
     classifier = ViewsClassifier(

@@ -120,6 +120,12 @@ def test_claims_show_what_holds_and_what_was_seen_before():
     assert not ends[1]  # of a single value nothing is known
 
 
+def test_without_rows_there_is_no_figure():
+    plots.claims(pd.DataFrame(columns=["a − b", "low", "high", "verdict", "expected", "kind"]))
+    plots.forest({})
+    assert not plt.get_fignums()
+
+
 def test_dots_are_means_and_stds_of_those_that_have_rows():
     rows = pd.DataFrame(
         {

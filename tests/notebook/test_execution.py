@@ -63,6 +63,14 @@ def test_check_asks_data_and_methods(tmp_path, book, monkeypatch):
     execution.check(chapters.find("tiny"), {"dataset": "images:mine"}, "root")
     assert asked == [(f"images:{tmp_path}/mine", "root")]
 
+    path = tmp_path / "several.py"
+    path.write_text('# %% tags=["parameters"]\nsets = "sprites"  # [some data sets]\n')
+    several = execution.check(chapters.Chapter(path), {"sets": "images:mine, scenes"}, "root")
+    assert several == {"sets": f"images:{tmp_path}/mine,scenes"}
+    path.write_text(path.read_text().replace("sets]", "sets with factors]"))
+    with pytest.raises(ValueError, match="images:mine: nobody knows the factors"):
+        execution.check(chapters.Chapter(path), {"sets": "sprites,images:mine"}, "root")
+
     path = tmp_path / "chapter.py"
     path.write_text('# %% tags=["parameters"]\nmethods = "all"\n')
     chapter = chapters.Chapter(path)

@@ -286,6 +286,14 @@ def test_an_engine_that_makes_no_sense_is_refused(scheduler, workers, message):
         pass
 
 
+@pytest.mark.parametrize(("said", "given"), [("", None), ("1", 1)])
+def test_a_job_of_slurm_says_how_many_cores_it_has(said, given, monkeypatch):
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    without = engines.cores()
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", said)
+    assert engines.cores() == (given or without)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -640,6 +640,8 @@ def test_redrawn_shared_gives_both_halves_one_style(grid):
     assert torch.equal(*drawn["y"].chunk(2)) and len(drawn["y"].unique()) > 1
     shown = grid.factors[(views.flatten(1) * 255).round().long()]
     assert torch.equal(shown[..., :2], grid.factors[:12, None, :2].expand(-1, 3, -1))
+    with pytest.raises(ValueError, match="batch is 5, expected an even number"):
+        law(grid.factors[:5], 2, torch.Generator().manual_seed(0))
 
 
 def test_redrawn_refuses_what_is_no_grid(grid):
