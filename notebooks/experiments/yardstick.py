@@ -155,8 +155,8 @@ if PHOTOS:
 # **The probes** learn from codes of all training images and are asked about the test images, once, after every other epoch
 # (`probe_every`): logistic regression, and the vote of the 20 nearest neighbours. No epoch is picked; what counts is the last.
 #
-# **The learning rate** is the best of four for each method, found on a held-out part of the training images
-# (`notebooks/sweeps/yardstick_tuning.yaml`). All else is alike: AdamW, a rate that falls to 0 along a cosine, no warm-up, the
+# **The learning rate** is the best of four for each method (of six for SimSiam), found on a held-out part of the training
+# images (`notebooks/sweeps/yardstick_tuning.yaml`). All else is alike: AdamW, a rate that falls to 0 along a cosine, no warm-up, the
 # heads of the package.
 
 
@@ -217,7 +217,7 @@ def learn(name):
         last = {"step": epochs * each} | looked_at(method)
         rows = pd.concat([rows, pd.DataFrame([last])])
     rows["epoch"] = rows.pop("step") // each
-    return rows.assign(lr_used=rate(name), seconds=time.time() - begun)
+    return rows.assign(lr=rate(name), seconds=time.time() - begun)
 
 
 # %%
@@ -237,7 +237,6 @@ for name in chosen:  # a mistake in a setting costs no time
 weights = sum(p.numel() for p in make("infonce").encoder.parameters())
 results = [learn(name).assign(method=name) for name in chosen]
 results = pd.concat(results, ignore_index=True).assign(seed=seed)
-results = results.rename(columns={"lr_used": "lr (used)"})
 mdlib.record(out, results.astype(object).where(results.notna(), None))
 last = results.groupby("method", sort=False).tail(1)
 last.set_index("method")[["epoch", "linear", "kNN", "seconds"]].round(3)
