@@ -198,15 +198,15 @@ def looked_at(method):
 
 def learn(name):
     """Rows of one method: what was seen, by epoch."""
-    method = make(name)
+    method, begun = make(name), time.time()
     if name == "untrained":
-        return pd.DataFrame([{"epoch": 0} | looked_at(method)])
+        row = {"epoch": 0} | looked_at(method)
+        return pd.DataFrame([row | {"seconds": time.time() - begun}])
     source = ImageViews(
         train.images, law, 1 if name == "supervised" else 2, train.labels
     )
     each = len(train) // batch_size
     seen = callbacks.Watch(looked_at, every=each * probe_every)
-    begun = time.time()
     fit(
         method, source, epochs=epochs, batch_size=batch_size, lr=rate(name),
         weight_decay=1e-4, seed=seed, device=device, callbacks=[seen],
