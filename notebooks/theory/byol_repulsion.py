@@ -356,7 +356,8 @@ pd.DataFrame({"length of style ×": shrunk, "whole loss": muted}).round(3)
 # ```{prf:proof}
 # $2 + 2\cos(q, t) = 2 - 2\cos(-q, t)$. So (7) at $(\theta, q_s)$ is BYOL's loss at $(\theta, -q_s)$, and
 # $q_s \mapsto -q_s$ is one-to-one on the class. The target does not read $q_s$. (BYOL follows gradients and a moving
-# target rather than a minimum. But the encoder's gradients at the two points are equal too, and so are the paths.)
+# target rather than a minimum. But the encoder's gradients at the two points are equal too, and so are the
+# paths from two such starts.)
 # ```
 #
 # R1a is a second BYOL head in disguise: it learns the same invariances as the content half. The proof is short enough to
@@ -700,8 +701,8 @@ first case (8) is {fresh["cheat, both laws"]:.2f} on fresh test pairs of sharp a
 # %% [markdown]
 # *Measured:*
 #
-# - **R1a repels nothing.** Its cosine goes where no encoder alone could take it, which only the predictor's sign explains.
-#   Both projections learn the class and lose much of the hue.
+# - **R1a repels nothing.** Its cosine goes far below the floor of one code. A predictor with the sign turned does that, and
+#   exercise 3, which forbids the sign, ends near 0. Both projections learn the class and lose much of the hue.
 # - **R1b repels.** It settles at the floor, and its style half keeps the hue and knows far less of the class.
 # - **Mind the controls.** Without any style term, a slice of the code knows much of the class, for all layers below it
 #   were trained on content. R1b's $h_s$ knows far less, but about as much as the *untrained* slice. Only its projection

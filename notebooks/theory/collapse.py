@@ -128,7 +128,7 @@ def randn(*shape):
 # Twice the temperature of {prf:ref}`lm-instance`, because the partner stands in for the centre and is itself off by σ.
 # *Remark.* There the centres lie on the sphere, here anywhere in $\mathbb{R}^D$. A uniform centre *on the sphere*,
 # integrated out in three dimensions, gives the score $\log (\sinh \kappa r / \kappa r)$, $\kappa = 1/\sigma^2$,
-# $r = \|z + z'\|$: at cosine 1 its slope is $1/2\sigma^2 - \frac14$, and it falls more steeply from there.
+# $r = \|z + z'\|$: at cosine 1 its slope is $\coth(2/\sigma^2)/2\sigma^2 - \frac14$, and it falls more steeply from there.
 #
 # ```{prf:proposition} Clustering (our derivation)
 # :label: lm-clustering
@@ -177,7 +177,8 @@ for cosine in (0.9, 0.5):  # by sampling the centre
     error = weight.std() / weight.mean() / 400_000**0.5
     assert abs(weight.mean().log() - on_sphere(cosine)) < 4 * error
 slope = (on_sphere(1) - on_sphere(1 - 1e-5)) / 1e-5
-assert abs(slope - (1 / (2 * sigma2) - 0.25)) < 1e-3
+limit = 1 / (2 * sigma2 * math.tanh(2 / sigma2)) - 0.25
+assert abs(slope - limit) < 1e-3
 
 # %% tags=["theorem:clustering"]
 inertia, sizes, prior = 0, 0, 0
@@ -343,9 +344,9 @@ Markdown(
 # $B - 1$.
 # ```
 #
-# (Simplices as optima of contrastive losses: [Lee et al. 2025](https://arxiv.org/abs/2506.09781).) For $B > D + 1$ we
-# know no proof. With infinitely many negatives a collapsed optimum exists: [Wang & Isola
-# (2020)](https://arxiv.org/abs/2005.10242), aligned and uniform at once.
+# (Simplices as optima of contrastive losses: [Lee et al. 2025](https://arxiv.org/abs/2506.09781).) For $B > D + 1$ we know
+# no proof. With infinitely many negatives a collapsed optimum exists where a code can be aligned and uniform at once: [Wang
+# & Isola (2020)](https://arxiv.org/abs/2005.10242).
 
 
 # %% tags=["theorem:crowd"]
@@ -855,8 +856,9 @@ assert abs(threshold(1.0, 0.1, 2) - 0.4) < 1e-9, threshold(1.0, 0.1, 2)
 assert threshold(1.0, 0.1, 50) < 0.11, "of many views: probabilistic PCA's"
 
 # %% [markdown]
-# Style dies first, and content outlives it, as content pays $p(y)$ once for a whole group. Open: a network cannot
-# move each code by itself. Where is *its* threshold? And is there a loss without a decoder in which style lives?
+# Here style dies first, and content outlives it, as content pays $p(y)$ once for a whole group and varies enough. Open: a
+# network cannot move each code by itself. Where is *its* threshold? And is there a loss without a decoder in which style
+# lives?
 #
 # ## References
 #

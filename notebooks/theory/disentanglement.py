@@ -26,7 +26,7 @@ n = 10000  # samples that a score rests on, N [100 or more]
 bins = 20  # of each code's histogram, B [2 or more]
 widths = "5,10,50,200,1000"  # dimensions [some whole numbers, 1 or more]
 rotations = 3  # random rotations of a null model [2 or more]
-image_sets = "sprites,scenes"  # data whose factors are known [some data sets]
+image_sets = "sprites,scenes"  # asked [some data sets with factors]
 images = 3000  # images of each that are scored [100 or more]
 seed = 0  # of rotations, samplers and held-out rows [seed]
 device = "auto"  # where to compute [device]
@@ -116,7 +116,7 @@ for axis, (name, z) in zip(axes, codes.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# *Figure 1. The codes, coloured by $v_1$; dots are spread a little.*
+# *Figure 1. Four of the codes, coloured by $v_1$; dots are spread a little.*
 #
 # *Measured.* Written **twice**, a code is as modular as before and no longer compact (MIG, a lead over the second best code,
 # is 0). **Rotated**, a linear reader finds all there is, and neither code belongs to a factor. **Wound up**, each code
@@ -130,7 +130,9 @@ plt.show()
 # **Bins.** Cut code $i$ into $B$ bins of equal width between the least and the greatest of its $N$ values (one, if it never
 # varies):
 #
-# $$ b_{ni} = \Big\lfloor B \, \frac{z_{ni} - \min_m z_{mi}}{\max_m z_{mi} - \min_m z_{mi}} \Big\rfloor. \tag{1} $$
+# $$ b_{ni} = \Big\lfloor B \, \frac{z_{ni} - \min_m z_{mi}}{\max_m z_{mi} - \min_m z_{mi}} \Big\rfloor, \tag{1} $$
+#
+# and the greatest value belongs to the last bin.
 #
 # **Information.** The *plug-in* estimate, with shares $\hat p$ of the $N$ rows for probabilities, in nats,
 #
@@ -440,7 +442,7 @@ caption(f"""Figure 3. Codes without a meaningful axis. Fifty that ignore orienta
 # ```{prf:proposition} Means and maxima
 # :label: prp-disentanglement-maxima
 #
-# Let the columns of $W$ be independent and Gaussian, without noise. Then $s_{ij} \sim \mathrm{Beta}(\frac12,
+# Let the entries of $W$ be independent standard normals, without noise. Then $s_{ij} \sim \mathrm{Beta}(\frac12,
 # \frac{K-1}2)$, and as $D \to \infty$, $\max_i s_{ij} \to 1$ for every $j$, with $1 - \max_i s_{ij}$ of the order
 # $D^{-2/(K-1)}$. A weighted mean over codes, as MED is, tends to a constant instead.
 # ```
@@ -778,7 +780,7 @@ caption(f"Table 11. MED beside the mean of {rotations} rotations.", images)
 # |---|---|---|---|
 # | MED | modularity | **falls** (10) | $N$, $B$; useless codes (9); a factor nobody knows is not missed |
 # | top-k MED | a modular subset | falls | a maximum: its null grows with $D$ |
-# | modularity | modularity | falls | noise scores .7 and more |
+# | modularity | modularity | falls | noise scores about .65 here |
 # | InfoM, InfoC | modularity, compactness | fall (10) | noise counts as other codes do; a code of large range prunes the rest |
 # | DCI, disentanglement | modularity | stays, if trees split well | cost; the kind of trees |
 # | IRS | modularity, under intervention | stays | rare values; noise scores .4 |

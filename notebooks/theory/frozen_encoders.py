@@ -420,11 +420,11 @@ from_sweep(full, ["training, max", "ceiling", "MI, train", "MI, held-out",
                   "accuracy"])  # fmt: skip
 
 # %% [markdown]
-# *Measured:* the encoder trained with two pairs a batch never saw a value above $\log 2 = 0.69$ nats, and holds more than
-# three times that. Here 32 dimensions are room enough for ten classes, and the batch size hardly matters.
+# *Measured:* the encoder trained with two pairs a batch never saw a value above $\log 2 = 0.69$ nats, and holds about three
+# times that. Here 32 dimensions are room enough for ten classes, and the batch size hardly matters.
 #
 # With views, $\log N$ is over 7 nats, and the InfoNCE of training at $K = 256$ stops near *half* of $\log 256 = 5.55$. It is
-# not at its ceiling: these views lose identity, and this small critic loses more. Nor is it the information that the
+# not at its ceiling: these views lose identity, the critic is small, and it took 100 steps. Nor is it the information that the
 # codes keep about the class.
 #
 # And the brackets of `theory/known_truth_pairs`? Accuracy alone bounds the information from below by Fano's inequality.
@@ -529,7 +529,7 @@ pd.DataFrame(rows).round(3)
 #
 # <details><summary>Hint</summary>
 #
-# Among equally likely classes, accuracy $a$ gives at least so many nats: what is the least $a$ that $I = \log(aM)$
+# Among equally likely classes, the best accuracy $a$ allows at most $I = \log(aM)$ nats: what is the least $a$ that $I$
 # allows? And the ceiling of InfoNCE is $\log K$.
 #
 # </details>
@@ -599,10 +599,10 @@ assert of_mark(K, 0.6) > of_class(K, 20), K
 assert of_mark(K - 1, 0.6) <= of_class(K - 1, 20), K
 
 # %% [markdown]
-# **3 (a small research question, 6 points, 60 minutes).** The temperature caps the loss far below $\log M$ in (2). Is what the encoder keeps
-# capped, too? Train encoders at $\tau = 0.2, 1, 2$ with batches of 64 same-class pairs, and measure them afterwards.
-# (`frozen.Encoders`, `frozen.contrast`, `frozen.standardised` and `frozen.information` are yours, and `cap`.) Store the
-# caps, and the information after training on training images, as arrays `caps` and `kept`.
+# **3 (a small research question, 6 points, 60 minutes).** A high temperature caps the loss far below $\log M$ in (2). Is
+# what the encoder keeps capped, too? Train encoders at $\tau = 0.2, 1, 2$ with batches of 64 same-class pairs, and measure
+# them afterwards. (`frozen.Encoders`, `frozen.contrast`, `frozen.standardised` and `frozen.information` are yours, and
+# `cap`.) Store the caps, and the information after training on training images, as arrays `caps` and `kept`.
 #
 # <details><summary>Hint</summary>
 #

@@ -490,10 +490,11 @@ if "temperature" in chosen:
 # %% [markdown]
 # *Table 2. Cosines with $\tau\kappa = \frac14$ (cold) and $4$ (hot), codes in $D = n = 3$ or one more dimension.*
 #
-# **Measured.** Three of four miss the optimum by half a nat and more, as they must. The cold one with a dimension more
-# reaches it: its codes lie on a cap, with a mean of length near $\sqrt{1 - \tau\kappa} = 0.87$. Hot codes stay linear in
-# $z$. The cold one without room is the danger: a start that keeps to a rotation has some 1.8 nats to go, and one that folds
-# the sphere onto such a cap only 0.5. So the *better* loss may have the worse code, R² near $\frac23$.
+# **Measured.** Three of four miss the optimum, as they must, here by half a nat and more. The cold one with a dimension
+# more reaches it: its codes lie on a cap, with a mean of length near $\sqrt{1 - \tau\kappa} = 0.87$. Here hot codes stay
+# linear in $z$; over seeds (Table 8) that is undecided, for some fold. The cold one without room is the danger: a start
+# that keeps to a rotation has some 1.7 nats to go, and one that folds the sphere onto such a cap only 0.5. So the *better*
+# loss may have the worse code, R² near $\frac23$.
 #
 # ## Causes that are not uniform
 #
@@ -816,10 +817,10 @@ verdicts
 # %% [markdown]
 # *Table 8. Claims that were written down before the runs, each with its verdict: difference, 95 % interval, seeds.*
 #
-# *Measured*, three times as long as above, the best of three starts. With the right score five seeds of six end within .07
-# nats of the optimum, R² .99 and more. In the sixth all three starts folded the sphere: R² .67, and .46 nats short. The cold code without room folds in five seeds of six, and has the
-# better loss where it does (.5 nats short against 1.7). A learned $\hat\Lambda$ finds the axes in every seed, MCC .98 and
-# more.
+# *Measured*, three times as long as above, the best of three starts. With the right score five seeds of six end within .071
+# nats of the optimum, R² .99 and more. In the sixth all three starts folded the sphere: R² .67, and .46 nats short. The
+# cold code without room folds in five seeds of six, and has the better loss where it does (.5 nats short against 1.7). A
+# learned $\hat\Lambda$ finds the axes in every seed, MCC .97 and more.
 #
 # ## What this does not show
 #
@@ -832,8 +833,8 @@ verdicts
 #
 # ## Exercises
 #
-# **1 (easy, 2 points, 10 minutes).** Codes of unit length. Write `offset(tau, kappa)`: the length of the mean code at the
-# optimum of {prf:ref}`thm-id-inverts`, and `None` where no code attains it.
+# **1 (easy, 2 points, 10 minutes).** Codes of unit length, in $D > n$ dimensions. Write `offset(tau, kappa)`: the length of
+# the mean code at the optimum of {prf:ref}`thm-id-inverts`, and `None` where no code attains it.
 #
 # <details><summary>Hint</summary>
 #

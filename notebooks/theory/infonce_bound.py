@@ -89,7 +89,7 @@ f"{task.title}: the mean of log r is {log_r.mean():.3f} ± {error:.3f} nats"
 # $$ \log u \le \frac ua + \log a - 1, \qquad \text{with equality at } u = a. \tag{2} $$
 #
 # **First** comes a step of Barber and Agakov: put any density $q(x|y)$ for the unknown $p(x|y)$ and lose
-# $\mathbb{E}_y \mathrm{KL}(p(x|y) \| q(x|y)) \ge 0$,
+# $\mathbb{E}_y \mathrm{KL}(p(x|y) \| q(x|y)) \ge 0$ (where $H(X)$ is finite),
 #
 # $$ I \ge \mathbb{E}_P[\log q(x|y)] + H(X). \tag{3} $$
 #
@@ -107,7 +107,8 @@ f"{task.title}: the mean of log r is {log_r.mean():.3f} ± {error:.3f} nats"
 #
 # $$ I \ge 1 + \mathbb{E}_P\!\left[f(x, y) - \log a(y)\right] - \mathbb{E}_Q\!\left[e^{f(x, y)} / a(y)\right], \tag{5} $$
 #
-# with equality if and only if $f = \log r + \log a$ almost everywhere under $P$, and $e^f = 0$ where $r = 0$.
+# with equality, if $I$ is finite, if and only if $f = \log r + \log a$ almost everywhere under $P$, and $e^f = 0$
+# where $r = 0$.
 # ```
 #
 # ```{prf:proof}
@@ -128,12 +129,12 @@ f"{task.title}: the mean of log r is {log_r.mean():.3f} ± {error:.3f} nats"
 # | $\frac{\alpha}{K-1} \sum_{j \ne k} e^{f(x_j, y)} + (1 - \alpha)\, a(y)$, one other $x_k$ left out | $I_\alpha$ | depends on $\alpha$ |
 #
 # A *learned* baseline frees the critic from normalising: if $f = \log r + c(y)$ with any $c$, (5) is tight with
-# $a = e^{c(y)}$, while NWJ and DV charge for what $c$ varies. InfoNCE's needs no learning.
+# $a = e^{c(y)}$, while DV charges for what $c$ varies, and NWJ for what it differs from 1. InfoNCE's needs no learning.
 #
 # **MINE** has DV's value. As $-\log$ of a batch's mean has a biased gradient, MINE divides by a moving average of
 # $\mathbb{E}_Q[e^f]$ instead: it climbs $\mathbb{E}_P[f] - \mathbb{E}_Q[e^f] / \text{average}$ and reports DV.
 #
-# All of them need the scores of a batch's $K^2$ pairs, $S_{ij} = f(x_i, y_j)$. In the code a bound is a
+# All can be had from the scores of a batch's $K^2$ pairs, $S_{ij} = f(x_i, y_j)$. In the code a bound is a
 # function of that matrix. Slowly, and then as `mdlib` has it (InfoNCE over $y$):
 
 # %% tags=["theorem:scores"]
@@ -257,7 +258,7 @@ print(f"DV with its optimal critic, K = 3: {np.mean(above):.3f} nats above I")
 # ```{prf:theorem} Shared causes
 # :label: thm-shared
 #
-# If the pairs of a batch are independent *given* $Z$, which all of them share, then
+# If the pairs of a batch are independent draws of one law $p(x, y | z)$, *given* $Z = z$, which all of them share, then
 # $\mathbb{E}[I_\mathrm{NCE}] \le I(X; Y | Z)$, and it may exceed $I(X; Y)$.
 # ```
 #
@@ -323,8 +324,8 @@ print(f"I(X; Y) = {truth:.3f}, I(X; Y | Z) = {given_z:.3f} nats")
 #
 # ## Tight, biased, noisy: with the optimal critic
 #
-# Before any network is trained, give every bound the critic that is optimal for it in (5), from infinitely many samples.
-# At each true value, many batches of $K$ pairs:
+# Before any network is trained, give every bound the critic at which its training objective is largest, from infinitely
+# many samples. At each true value, many batches of $K$ pairs:
 
 
 # %%
@@ -416,7 +417,7 @@ rmse.unstack(sort=False).round(2)
 
 # %% [markdown]
 # *Table 2. RMSE at a truth of 8 nats with the critic $s \log r$ (columns: $s$).* So a flat, under-trained critic can
-# *beat* the optimal one, with SMILE and DV. InfoNCE's *mean* is
+# *beat* the optimal one, with NWJ, SMILE and DV. InfoNCE's *mean* is
 # highest with the optimal critic ({prf:ref}`cor-infonce-optimum`), and here its error is bias. Where it is chance, at a
 # truth of a nat or two, a flat critic has the smaller RMSE there, too.
 #
@@ -542,7 +543,8 @@ explorable.curves(
 
 # %% [markdown]
 # *Figure 2 and Figure 3. InfoNCE with the optimal critic against the number of pairs in the batch; drag K, and drag the truth.
-# To see 10 nats one needs far more than $e^{10} = 22\,026$ pairs. InfoNCE leaves the truth (dashed) well before the ceiling (dotted).*
+# To see 10 nats one needs far more than $e^{10} = 22\,026$ pairs. In Figure 2 $\log K$ is dashed; in Figure 3
+# InfoNCE leaves the truth (dashed) well before the ceiling (dotted).*
 #
 # The ceiling is not InfoNCE's alone. Of $N$ samples, *no* lower bound that holds with high confidence for all
 # distributions is larger than $O(\log N)$; for DV the limit is $\log N$ itself
@@ -568,8 +570,8 @@ by_n.groupby("N").agg({"log N": "first", "InfoNCE": ["mean", "std"],
                        "DV": ["mean", "std"]}).round(2)  # fmt: skip
 
 # %% [markdown]
-# *Table 4. At a truth of 10 nats, 20 draws. InfoNCE says $\log N$. DV says whatever its luck was, mostly too much: its
-# last term has not met a single pair that counts.*
+# *Table 4. At a truth of 10 nats, 20 draws. InfoNCE stays just below $\log N$. DV says whatever its luck was, mostly too
+# much: its last term has not met a single pair that counts.*
 #
 # ### Between the two: $I_\alpha$
 #
@@ -711,7 +713,7 @@ sandwich.round(2)
 #   a number alone does not tell them apart.
 # - **That a larger bound learns a better representation.** A critic's value is not what its encoder knows: see
 #   `theory/frozen_encoders`.
-# - **Other laws than Gaussians.** The theorems hold for all; Tables 1, 2 and 4 are about one family with a quadratic
+# - **Other laws than Gaussians.** The theorems hold for all; all tables and figures are about one family with a quadratic
 #   $\log r$. `experiments/mutual_information_benchmark` has forty others.
 #
 # ## Exercises
@@ -823,6 +825,10 @@ assert abs(growth - 2) < 0.05, (
 x = numbers.integers(0, 1000, 10**5)
 assert certified(x, x) <= math.log(1000) and certified(x, x[::-1]) == 0, (
     "collisions, or unequal pairs: nothing above what is there"
+)
+few = np.arange(1000)
+assert abs(certified(few, few) - 2.8435) < 1e-3, (
+    f"of 1000 pairs {certified(few, few):.4f} nats, expected 2.8435"
 )
 {f"N = {N:,}": (round(v, 1), round(math.log(N), 1)) for N, v in by_N.items()}
 

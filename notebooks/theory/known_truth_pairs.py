@@ -79,10 +79,10 @@ train
 # %% [markdown]
 # ## Pairs of one class
 #
-# Draw a class $C$, then draw $X$ and $Y$ independently among the images of this class. (This much is verified: the
-# public code of a later benchmark by two of the authors, [Lee & Rhee 2024](https://arxiv.org/abs/2410.10924), draws its
-# pairs so. Training on such pairs is also how supervised contrastive learning chooses its positives,
-# [Khosla et al. 2020](https://arxiv.org/abs/2004.11362).)
+# Draw a class $C$, then draw $X$ and $Y$ independently among the images of this class. (This much is verified: the public
+# code of a later benchmark by two of the authors, [Lee & Rhee 2024](https://arxiv.org/abs/2410.10924), draws its pairs so,
+# but never the same image twice, {prf:ref}`cor-distinct`. Training on such pairs is also how supervised contrastive
+# learning chooses its positives, [Khosla et al. 2020](https://arxiv.org/abs/2004.11362).)
 
 # %% tags=["hide-input"]
 examples = task.sample_rows(8, torch.Generator().manual_seed(seed))
@@ -121,7 +121,8 @@ plots.image_grid(
 # ```{prf:corollary} Never the same image twice
 # :label: cor-distinct
 #
-# If $X$ and $Y$ must be different images of a class with $n_c$ (different) images, none of them in two classes, then
+# If $X$ and $Y$ must be different images, drawn uniformly, of a class with $n_c$ (different) images, none of them in two
+# classes, then
 # $I(X;Y) = H(C) + \sum_c p(c) \log \frac{n_c}{n_c - 1}$.
 # ```
 #
@@ -200,7 +201,7 @@ Markdown(
 # ```{prf:theorem} Accuracy brackets
 # :label: thm-brackets
 #
-# Let one encoder make both codes, $Z_x = h(X)$, $Z_y = h(Y)$, with $X$ and $Y$ of one law, and one classifier guess
+# Let one encoder make both codes, $Z_x = h(X)$, $Z_y = h(Y)$, with $X$ and $Y$ of one law given $C$, and one classifier guess
 # $\hat C$ from either code, with error $P_e$ among $M$ classes. With $h_b$ the binary entropy in nats, if
 # $2 P_e \le 1 - 1/M$,
 #
@@ -354,7 +355,7 @@ plt.show()
 # possible is 2.23 nats, and not 2.30.
 #
 # **A bound that isn't one.** SimCLR's loss has $2K$ views in a batch, and every view is compared with $2K-1$ others. If
-# we add $\log(2K-1)$ to it, is that a lower bound, too? The same argument gives the optimum
+# we take it from $\log(2K-1)$, is that a lower bound, too? The same argument gives the optimum
 # $\log(2K-1) - \mathbb{E}[\log(1+2B)]$: the negatives come in pairs of one class. So they are not independent of each
 # other, and independence is what the proof of the bound needs. Its closed form, and the loss that SimCLR trains on,
 # given codes that show the class and nothing else:
@@ -364,9 +365,9 @@ rows = []
 for M_, K in [(2, 4), (10, 32), (10, 64), (100, 512)]:
     rows.append({"M": M_, "K": K, "true I, log M": math.log(M_),
                  "InfoNCE": pairs.optimal_infonce(M_, K),
-                 "NT-Xent + log(2K−1)": pairs.optimal_nt_xent(M_, K)})  # fmt: skip
+                 "log(2K−1) − NT-Xent": pairs.optimal_nt_xent(M_, K)})  # fmt: skip
 exact = pd.DataFrame(rows)
-exact["excess"] = exact["NT-Xent + log(2K−1)"] - exact["true I, log M"]
+exact["excess"] = exact["log(2K−1) − NT-Xent"] - exact["true I, log M"]
 assert (exact["excess"] > 0).any() and exact["excess"].max() < 0.2
 assert (exact["InfoNCE"] < exact["true I, log M"]).all()
 values = []
@@ -416,7 +417,6 @@ number = torch.arange(len(images))  # each image as a class of its own
 every = pairs.CdpMini(images.cpu(), number, ["digit"])
 factors = torch.cartesian_prod(number, torch.arange(8), torch.arange(4))
 pictures = torch.cat([every.draw(f) for f in factors.split(8000)])
-lit = pictures.view(len(pictures), 3, 12, 12).amax(1) > 0  # where is colour?
 weights = torch.randn(432, 2, generator=draw).double()
 marks = (pictures.double() @ weights).round(decimals=6)  # a hash of a picture
 assert len(marks.unique(dim=0)) == len(images.flatten(1).unique(dim=0)) * 32
@@ -706,10 +706,10 @@ assert abs(unequal([1.0], 8)) < 1e-9, "one class tells nothing"
 assert abs(unequal([0.5, 0.5], 2) - 0.34657) < 1e-4, unequal([0.5, 0.5], 2)
 
 # %% [markdown]
-# **3 (a small research question, 6 points, 60 minutes).** How far above the truth can NT-Xent $+ \log(2K - 1)$ stand? Write
-# `largest_excess(M)`, which returns the $K \le 2000$ with the largest excess over $\log M$ and that excess, in nats. How
-# does it fall with $M$? Why is it small although the proof breaks down? And what would views with *four* copies of each
-# class's image do?
+# **3 (a small research question, 6 points, 60 minutes).** How far above the truth can $\log(2K - 1)$ less NT-Xent stand?
+# Write `largest_excess(M)`, which returns the $K \le 2000$ with the largest excess over $\log M$ and that excess, in nats.
+# To what does it tend for large $M$ (up to 400)? Why is it small although the proof breaks down? And what would batches
+# with *four* views of each image do?
 #
 # <details><summary>Hint</summary>
 #
@@ -729,7 +729,7 @@ def largest_excess(M):
 # %% tags=["check"]
 peaks = {M_: largest_excess(M_) for M_ in (2, 10, 100)}
 for M_, (K, excess) in peaks.items():
-    around = [pairs.optimal_nt_xent(M_, k) for k in (max(2, K // 2), K, 2 * K)]
+    around = [pairs.optimal_nt_xent(M_, k) for k in (max(2, K - 1), K, K + 1)]
     assert max(around) == around[1] and excess > 0, (
         f"M = {M_}: K = {K} is no peak"
     )

@@ -393,7 +393,7 @@ assert abs(change("gaussian", "variance")) > 0.1  # the ratio does matter
 # - *What views share is enough.* The likelihood itself is at most $-H(x^1 \dots x^J)$. (7) gets there if codes follow the
 #   prior and share what pictures share, $\mathrm{TC}(z) = \mathrm{TC}(x)$. Style need not be in them.
 # - *Style is not seen as such.* (7) depends on the law of the codes, and not on which picture has which. Put noise of
-#   the same law in the place of style, and it does not change. Only a decoder that is *not* free can ask for
+#   the same law given the content in the place of style, and it does not change. Only a decoder that is *not* free can ask for
 #   style: a Gaussian of fixed variance must be told what differs between views. (Of VAEs this is known: [Alemi et al.
 #   2018](https://arxiv.org/abs/1711.00464).)
 
@@ -808,12 +808,12 @@ _, alone = predict(torch.zeros(1, 3, 2), 0.2, 0.8)
 assert abs(alone - 0.2615385) < 1e-5, f"three views: variance {alone}"
 
 # %% [markdown]
-# **3 (a small research question, 6 points, 60 minutes).** Does it pay to read the views of an image together? $\Lambda$ has two
-# eigenvalues. Write `gap(J, noise)`, the gap of Table 1 in closed form, and `most(noise)`, its limit for
-# $J \to \infty$: it is $\frac12 [\log(1 + \rho) - \rho/(1 + \rho)]$ with $\rho = \sigma_x^2/\sigma^2$, whatever
-# $\gamma$. So an encoder of single views never loses much, in this model. Then take `methods/simve` and noisy
-# pictures: what would an encoder of the whole group gain, content or style? Which control tells that from the gain of
-# a larger network?
+# **3 (a small research question, 6 points, 60 minutes).** Does it pay to read the views of an image together? $\Lambda$ has
+# two eigenvalues. Write `gap(J, noise)`, the gap of Table 1 in closed form, and `most(noise)`, its limit for $J \to
+# \infty$: it is $\frac12 [\log(1 + \rho) - \rho/(1 + \rho)]$ with $\rho = \sigma_x^2/\sigma^2$, whatever $\gamma$. So more
+# views never cost more than this; it grows like $\frac12 \log \rho$ with the noise. Then take `methods/simve` and noisy
+# pictures: what would an encoder of the whole group gain, content or style? Which control tells that from the gain of a
+# larger network?
 #
 # <details><summary>Hint</summary>
 #

@@ -126,8 +126,8 @@ def from_sweep(table):
 # 2021](https://arxiv.org/abs/2012.09740)); and information: the InfoNCE of training, or that of a fresh critic on frozen
 # codes, with same-class pairs or with views.
 #
-# For uniform vectors on the sphere in $m$ dimensions, the uniformity is $-4 + \log {}_0F_1(; m/2; 4)$, and their
-# alignment is 2. Equal vectors have both 0.
+# For uniform vectors on the sphere in $m$ dimensions, the uniformity is $-4 + \log {}_0F_1(; m/2; 4)$, and the alignment
+# of independent ones 2. Equal vectors have both 0.
 
 
 # %% tags=["theorem:uniformity"]
@@ -163,7 +163,7 @@ assert abs(uniformity(z[0, :1].expand(9, -1))) < 1e-5
 
 # %% [markdown]
 # What each is blind to follows from its definition. *Alignment and tolerance* are perfect for an encoder that maps
-# everything to one point. *Uniformity* is perfect for noise. Both change under an injective map of the codes, and
+# everything to one point. *Uniformity* is perfect for noise. All three can change under an injective map of the codes, and
 # information does not. The price of *same-class information* is in its name: it needs labels, as a probe does. It is what
 # supervised contrastive learning climbs ([Khosla et al. 2020](https://arxiv.org/abs/2004.11362)).
 #
@@ -402,10 +402,10 @@ if "digits" in ranks:
     assert everyone.loc[views, ahead] > 0 > alike.loc[views, ahead]
 
 # %% [markdown]
-# *Measured, over three seeds at the full budget.* Same-class information on held-out images orders encoders best, in both
-# counts. Beyond that, the counts disagree:
+# *Measured, over three seeds at the full budget.* Same-class information (of held-out images or of
+# training's: undecided) orders encoders best, in both counts. Beyond that, the counts disagree:
 #
-# - Over **all** pairs alignment and tolerance say nothing, and more uniform is better.
+# - Over **all** pairs alignment and tolerance are undecided, and more uniform is better.
 # - Among encoders of **one length** they order well, and more uniform is *worse*. An untrained encoder has its views
 #   well aligned, by collapse; training changes both measures and accuracy at once, and that hid the order.
 # - Among those, information of *views*, which needs no labels, cannot be told from same-class information.
@@ -527,14 +527,14 @@ if full is not None:
 from_sweep(full)
 
 # %% [markdown]
-# *Measured.* **With room** for everything the direction is InfoMin's, but sharing 3.47 nats too much costs a few points of
-# digit accuracy, and leaving the digit out costs nearly everything. Sets of nearly equal information (the digit alone,
-# the colour alone) lie far apart. The *amount* of information predicts little without its *content*, and which content
-# matters, the views cannot know: the task does.
+# *Measured.* **With room** for everything the direction is InfoMin's, but sharing 3.47 nats too much costs 1.4 points of
+# digit accuracy at the full budget (9 at a fifth of it), and leaving the digit out costs 47 to 77. Sets of nearly equal
+# information (the digit alone, the colour alone) lie far apart. The *amount* of information predicts little without its
+# *content*, and which content matters, the views cannot know: the task does.
 #
-# **Without room** the digit is what finds no place: colour and position are easier to see, and four dimensions are soon
-# full. These are the *shortcuts* that InfoMin warns of. Whether irrelevant shared information hurts is a question of
-# room, and the principle is right where there is none.
+# **Without room** (one seed, a fifth of the budget) the digit is what finds no place: colour and position are easier to
+# see, and four dimensions are soon full. These are the *shortcuts* that InfoMin warns of. Whether irrelevant shared
+# information hurts is a question of room, and the principle is right where there is none.
 #
 # ### On real images
 #
@@ -616,8 +616,8 @@ from_sweep(full)
 #
 # <details><summary>Hint</summary>
 #
-# Alignment and tolerance are those of equal codes. Two independent pairs are of one class with chance $1/M$; else
-# their squared distance is $2 - 2\cos$.
+# Alignment and tolerance are those of equal codes. The two codes of an independent pair are of one class with chance $1/M$;
+# else their squared distance is $2 - 2\cos$.
 #
 # </details>
 

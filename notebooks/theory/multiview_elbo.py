@@ -164,7 +164,7 @@ plots.image_grid(
 # So the **content term** of a VAE is not a penalty that somebody adds. It is the swap: decode a view from its own style
 # and the *other* view's content. It does what an *alignment* loss does, and does it in the picture. Its weight is a half.
 # Content's KL counts once a pair and style's once a view. The **style term** is style's KL. A term that pushes styles
-# apart does not occur: reconstruction by itself makes $s$ hold what the shared $c$ cannot.
+# apart does not occur: reconstruction makes $s$ hold what the shared $c$ cannot, where that is worth its rate.
 #
 # An alignment loss *alone* asks much less:
 #
@@ -570,7 +570,7 @@ pd.Series(tips, name="β_s").rename_axis("κ").to_frame().round(2)
 # %% [markdown]
 # *Table 1. The weight of style's KL from which on the content part explains more of the pixel than the style part.*
 #
-# **Leak 1: content into style.** *What lets it:* a style part that is wide enough and cheap enough, and views that show
+# **Leak 1: content into style.** *What lets it:* a style part that is wide enough and cheap enough, or views that show
 # the content imperfectly, as crops and noise do. At the true weights the optimum of the bound itself may leak. *What
 # stops it:* a narrow style part, which has no room; $\beta_s$ above 1, which squeezes true style as well; views that
 # lose less. The package's default is $\beta_s = 6$.
@@ -720,7 +720,9 @@ for J_ in (2, 4, 8):  # β_c / J, between two weights
 assert table[0.9].is_monotonic_increasing, (
     f"κ = 0.9, J up: {table[0.9].to_list()}"
 )  # they do not
-assert math.isnan(tip(0.5, 2)), "κ = 0.5: the content part never explains more"
+assert math.isnan(tip(0.5, 2)), (
+    "κ = 0.5: the content part explains more at none of `weights`"
+)
 assert math.isclose(tip(0.9, 2), tips[0.9]), "two views: as in Figure 3"
 table.rename_axis(index="J", columns="κ").round(2)
 

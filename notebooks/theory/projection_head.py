@@ -206,7 +206,7 @@ found[["mean", "low", "high"]].unstack().swaplevel(axis=1).round(3)
 #
 # If pairs of unit vectors have density $\propto e^{\kappa\, z \cdot z'}$, $\kappa = 1/\tau = 1/2\sigma^2$, InfoNCE at
 # temperature $\tau$ has the best score that there is (`theory/latent_model`). Turn it round. Whoever trains at $\tau$
-# in $D$ dimensions would be right if two views had the mean cosine and the information
+# in $D$ dimensions can be right only if two views have the mean cosine and the information
 #
 # $$ \mathbb{E}[z \cdot z'] = \frac{I_{D/2}(\kappa)}{I_{D/2-1}(\kappa)}, \qquad
 #    I(z; z') = \kappa\, \mathbb{E}[z \cdot z'] - \log \mathbb{E}_u[e^{\kappa u_1}], \tag{1} $$

@@ -457,7 +457,7 @@ torch.testing.assert_close(right["turned"], same)  # 3: only where R is one
 
 # %% tags=["hide-input"]
 Markdown(
-    f"""Swaps between images are right for {right["turned"].double().mean():.0%} of the pairs with turned styles."""
+    f"""With turned styles {right["turned"].double().mean():.0%} of all swaps are right: those within an image."""
 )
 
 # %% [markdown]
@@ -725,6 +725,10 @@ assert "style is one bit" not in still_blind and found.min() > -1e-9, (
 assert abs(uniformity(torch.ones(2, 5, 3))) < 1e-6, "nothing varies"
 longer = uniformity(7 * hand_made["as intended"][1])
 assert abs(longer - value["as intended"]) < 1e-6, "length does not count"
+mixed = hand_made["as intended"][1].clone()
+mixed[0] = mixed[0, :1]  # constant in one content
+wheels = (1 - 1 / len(mixed)) * value["as intended"]
+assert abs(uniformity(mixed) - wheels) < 1e-6, "the log first, then the mean"
 
 # %% [markdown]
 # **3 (a research question, 6 points, 60 minutes).** Shared styles end the gauge freedom. How many does it take? Let "shared style" compare
