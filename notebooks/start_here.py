@@ -260,7 +260,7 @@ plots.content_style(results, "content, new views", "style")
 # over seeds. The grey square was never trained.*
 #
 # Which part of the style? Here it is, one parameter at a time. A code cannot hold what the view itself does not show, so
-# the last row asks the pixels, with the same probe:
+# the last row asks the pixels, with the same probe, which may miss some of it:
 
 # %% tags=["hide-input"]
 each = (
@@ -360,15 +360,14 @@ pd.DataFrame(five)
 # - **The style of SimVE is reconstruction's doing, nearly all of it.** The plain VAE, which has no group prior, keeps .20
 #   more $R^2$ than InfoNCE, SimVE .22: what a decoder must draw, a code must hold. The .02 between the two are real on
 #   digits (Table 2), and on Fashion-MNIST they are gone (−.004 [−.010, +.002], sweep `start_here_fashion`).
-# - **What SimVE has over the VAE in content is little here, and may be nothing.** The two differ in the group prior alone,
-#   so a difference is its doing. On new views of digits it is +.04 [+.01, +.07] with five seeds; on clean digits no
-#   difference can be told from 0, on Fashion-MNIST the two are equivalent (within .02), and three seeds of this page show none at
-#   all. Hundreds of nats
-#   of pixels drown a few nats of prior: run the chapter with `reconstruction_weight = 0.1` to let the prior speak up, and
-#   watch the two dots in Figure 3 part.
-# - **InfoNCE pays for its content with style.** Its loss is lowest when the views of an image have one code, so that
-#   style is what it is paid to forget. It forgets more than an untrained network does.
-# - **BYOL lies between.** Its loss, too, asks for one code for all views, but only after two more layers, and nothing
+# - **What SimVE has over the VAE in content is little here.** The two differ in the group prior alone, so a difference is
+#   its doing. On new views of digits it is +.04 [+.01, +.07] with five seeds; on clean digits no difference can be told
+#   from 0, on new views of Fashion-MNIST the two are equivalent (within .02), and three seeds of this page cannot tell.
+#   Hundreds of nats of pixels drown a few nats of prior: run the chapter with `reconstruction_weight = 0.1` to let the
+#   prior speak up, and watch the two dots in Figure 3 part.
+# - **InfoNCE pays for its content with style.** Its loss asks for one output of the head for all views of an image, so that
+#   style is what it is paid to forget. On average it forgets more than an untrained network does; of crop y it keeps more.
+# - **BYOL lies between.** Its loss, too, asks for one output for all views, but one side passes a predictor first, and nothing
 #   pushes different images apart. What reaches the code is a question for later chapters.
 #
 # What this page claims was written into the sweep's file with its margins, and `mdlib collect` judges it there, after Holm's
@@ -392,7 +391,8 @@ plots.claims(sweep.claims("start_here"), "a − b (accuracy or $R^2$)")
 # - **Anything about style that we did not make.** Handwriting has a slant and a stroke width, too. We asked for the
 #   parameters that we drew.
 # - **That a low $R^2$ is the code's fault.** Digits fill the height of their image, so a crop above or below leaves
-#   little trace in a view. Figure 4's last row says what the view tells; compare with that, not with 1.
+#   little trace in a view. Figure 4's last row is what the same probe finds in the pixels, a lower bound; compare with
+#   that, not with 1.
 
 # %% [markdown]
 # ## Exercises
@@ -533,7 +533,7 @@ louder = style_share(Louder)
 assert abs(louder - style_share(first)) < 1e-4, "a share has no unit"
 
 # %% [markdown]
-# The share is not the answer: SimVE pulls the views of an image together, and its probes find as much style as the
+# The share is not the answer: SimVE pulls the views of an image together, and its probes find no less style than the
 # VAE's. How large style is written and how much of it can be read are two things.
 #
 # ## References

@@ -199,7 +199,7 @@ grid(sheet, row_labels=["A", "B", "A rebuilt", "content A, style B"])
 # %% [markdown]
 # *Figure 2. A VAE, its last dimensions called style.*
 #
-# The swapped pictures have hues that are neither A's nor B's. The last dimensions are no style, just a random few of the
+# The swapped pictures have now A's hue, now nearly B's, now neither. The last dimensions are no style, just a random few of the
 # code's. Keep in mind that such a swap can keep the class of A for no better reason than that most dimensions stay with
 # A.
 #
@@ -448,9 +448,8 @@ half: {", ".join(void) or "none"}.
 - **The swap moves hue and angle.** From the VAE to the rung above it, $R^2$ of the hue of B in swapped pictures goes
   from {of["VAE", "swap: hue of B"]:.2f} to {of["+ swap", "swap: hue of B"]:.2f}, that of its angle from
   {of["VAE", "swap: rotation of B"]:.2f} to {of["+ swap", "swap: rotation of B"]:.2f}.
-- **It does not keep the class where it belongs:** the swap lets the class move into the style, the squeeze drives it
-  out. From rung to rung, swapped pictures show the class of A in {said("swap: class A")} of the cases, and that of B,
-  from which only the style was taken, in {said("swap: class B")}. The VAE, cut at random, keeps the class of A, too: a
+- **Where the class goes** the swap alone does not say. From rung to rung, swapped pictures show the class of A in
+  {said("swap: class A")} of the cases, and that of B, from which only the style was taken, in {said("swap: class B")}. The VAE, cut at random, keeps the class of A, too: a
   claim that rests on this column alone would have been made for it.
 - **What the squeeze squeezes.** A probe finds the class in the style part in {said("class, s")} of the cases.
 - **What alignment does.** $R^2$ of hue in the content part is {of["+ squeeze", "hue, c"]:.2f} without it
@@ -566,8 +565,8 @@ plt.show()
 # *Figure 8. The two largest principal components of each part of the partitioned VAE's code. Columns: coloured by class,
 # by hue, by rotation.*
 #
-# Two style parameters need three dimensions: a circle cannot be laid on a line without a cut, so hue takes two, in which
-# it goes round in a ring, and the angle a third. The plane of this figure may look at that ring from any side.
+# Hue lies on a circle, which cannot be laid on a line without a cut. Here it and the angle take three dimensions; a ring
+# whose width is the angle would do with two. The plane of this figure may look at such a ring from any side.
 #
 # ## Walks
 #
@@ -609,8 +608,9 @@ grid(torch.stack([start, *between, goal], 1), column_labels=labels)
 # *Figure 10. Content walks. Left and right: the views A and B. Between them: style of A, contents on the line from that
 # of A (0) to that of B (1).*
 #
-# A dimension whose deviation is near 0 is idle: the squeeze has closed it. No dimension *is* the hue or the angle. The
-# loss sees the style part only through its KL and through a decoder that can turn it as it likes.
+# A dimension whose deviation is near 0 is idle: the squeeze has closed it. No dimension *is* the hue or the angle. A
+# decoder may bend style as it likes, and the diagonal posterior that favours some axes ({prf:ref}`pl-family`) knows
+# nothing of hue.
 #
 # ## Two knobs: the size and the price of style
 #
@@ -632,8 +632,8 @@ knobs[["class, c", "class, s", *JUDGED[:3]]].round(2)
 # *Table 1. Leaks. The class in the parts $c$ and $s$ (probes), in self-reconstructions and in swapped pictures (judge).
 # One seed.*
 #
-# A narrow style part is full with hue and angle. A wide and cheap one has room for the class, and the more the longer
-# it is trained. Our price was found by trying on a part of the training set.
+# A narrow style part is full with hue and angle. A wide and cheap one has room for the class. Our price was found by trying
+# on a part of the training set.
 
 # %%
 checked = (

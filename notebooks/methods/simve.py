@@ -723,7 +723,7 @@ assert abs(idle(2, 0.15) - 0.3) < 1e-9, "two views, flat"
 #
 # <details><summary>Hint</summary>
 #
-# Write (4) with $\sigma^2 =$ `log_sigma2.exp()`, and add what the noise of `mean` adds on average: $(1 - 1/J) s^2$ to
+# Write (3) with $\sigma^2 =$ `log_sigma2.exp()`, and add what the noise of `mean` adds on average: $(1 - 1/J) s^2$ to
 # each square around the centre, $s^2/J$ to the centre's.
 #
 # </details>
