@@ -27,7 +27,8 @@ class HFSVAE(VAE):
     The authors' code sums the scale term over dimensions where this has their mean
     (`scale_term="sum"` for theirs, whose weight then depends on latent_dim), with 1e-6 where ours
     has 1e-4, and it takes standard deviations over the code's dimensions, which we take for a slip:
-    ours are over the batch. It looks for the farthest of 100 random combinations; this at all.
+    ours are over the batch. It can look for the farthest of 100 random combinations; this
+    looks at all.
     """
 
     title = "HFS"

@@ -184,8 +184,9 @@ def modularity(codes: Values, factors: Values, bins: int = 20) -> ModularityScor
     """Modularity (Ridgeway & Mozer 2018), in [0, 1]: the unweighted mean of `modular` over codes.
 
     Codes [N, D] in `bins` bins, discrete factors [N, K], K ≥ 2. Dead codes count as 0, and codes of
-    pure noise score high (.7 and more), for the bias of their mutual information is greatest for
-    the factor with most values: never read modularity alone. ValueError as in `med`.
+    pure noise score high (about .65 of sprites' factors), for the bias of their mutual information
+    is greatest for the factor with most values: never read modularity alone. ValueError as in
+    `med`.
     """
     given = information(codes, factors, bins, least_factors=2)
     per_code = modular(given.matrix)

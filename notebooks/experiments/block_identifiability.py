@@ -220,7 +220,7 @@ factor_heat("scenes")
 #
 # **InfoNCE** comes close to the prediction for content: all of it on scenes; on sprites shape and size, and of the
 # orientation a part, for that is seen last. Of style, the place of a sprite and the hue of the floor are nearly gone,
-# where an untrained encoder has them in full (in four of five seeds; the fifth keeps some of the place). The hue of the
+# where an untrained encoder has the place in full (in four of five seeds; the fifth keeps some of it). The hue of the
 # wall and the camera are not: the prediction is for the loss's minimum, and no finite training is there.
 #
 # **BYOL** agrees on the size of a sprite and on little else. That is agreement, too: to spread codes out, the theorem's other
@@ -231,17 +231,17 @@ judged = pd.concat(sweep.claims(f"partitioned_{on}") for on in GRIDS)
 plots.claims(judged)
 
 # %% [markdown]
-# *Figure 4. The claims of the two sweeps. "blocks": InfoNCE's $z_c$ knows 95 % of content (content), and less than a tenth of
-# style (style). Written after these seeds were seen, which the diamonds say.*
+# *Figure 4. The claims of the two sweeps. "blocks": InfoNCE's $z_c$ tells the shape (content: .95 of what is above chance),
+# and less than a tenth of style (style). Written after these seeds were seen, which the diamonds say.*
 #
-# So on both data sets *content is found*, and *style is out* on neither: undecided on sprites, and it fails on scenes.
+# So on both data sets *the shape is found*, and *style is out* on neither: undecided on sprites, and it fails on scenes.
 #
 # ## What style is found?
 #
 # Of the style part the theorem says nothing. **Contrast between images of the same view** makes the cleanest that we have
 # seen: on scenes it knows all three style factors in full, and of content next to nothing, and the content part beside it
-# does not lose the camera in return. The **partitioned VAE** moves style into $s$ entirely and most of it out of $c$; but
-# part of an object's size follows it, and shape, a matter of few pixels, is poor in both parts.
+# does not lose the camera in return. The **partitioned VAE** moves style into $s$ entirely, and on scenes most of it out of
+# $c$; but part of an object's size follows it, and shape, a matter of few pixels, is poor in both parts.
 #
 # Does $s$ alone say what the style is? Or only together with the content? A code is complete that adds nothing to its
 # style part:

@@ -63,8 +63,8 @@ names |= {name: e.title for name, e in mi.ESTIMATORS.items()}
 # **Long tails.** An estimator has to put things on a scale first. A histogram cuts the range from the least to the
 # greatest value into ten cells, and with Student's tails nearly all samples fall into one of them. Standardised columns
 # are divided by a deviation that one sample has made, and a network sees all others at 0. Nearest neighbours adapt to the
-# local scale, and suffer the least, but for points in the tails even the nearest neighbour is far. The cure costs one
-# line, and {prf:ref}`thm-benchmark-invariance` allows it: apply asinh, or ranks.
+# local scale, and in one column suffer the least, but for points in the tails even the nearest neighbour is far. In one
+# column the cure costs one line, and {prf:ref}`thm-benchmark-invariance` allows it: apply asinh, or ranks.
 
 # %% tags=["hide-input"]
 TAILS = ["gaussian", "histogram", "ksg", "infonce", "nwj", "dv", "smile-5"]
@@ -115,8 +115,8 @@ plt.show()
 # every coordinate knows a little, and the truth grows.*
 #
 # **Sharp edges.** In the additive task the ratio $r$ jumps to 0 from $1/\ell(y)$, where $\ell$ is the length that $y$
-# leaves to $x$. Whatever smooths comes out low: cells and a Gaussian most, neighbours and critics less. And CLUB comes out
-# high. With $P = p(x, y)$ and $Q = p(x)\, p(y)$, its optimum is the *Jeffreys divergence*
+# leaves to $x$. Whatever smooths comes out low: cells most on the narrow edge, a Gaussian on the wide one, neighbours
+# least. And CLUB comes out high. With $P = p(x, y)$ and $Q = p(x)\, p(y)$, its optimum is the *Jeffreys divergence*
 # ({prf:ref}`thm-club`),
 #
 # $$ \mathrm{KL}(P\|Q) + \mathrm{KL}(Q\|P) = I + \mathrm{KL}(Q\|P), \tag{1} $$
@@ -126,19 +126,20 @@ plt.show()
 # something else.
 #
 # **Spirals.** Here $x$ is turned in a plane by the angle $\|x\|^2 / D$. In three dimensions most of the correlation is
-# gone after that, two arms of the spiral are neighbours to a distance, and a critic has to unwind them; its few units
-# and steps are what limits it. Now look at 25 dimensions: there the Gaussian estimator is *less* wrong. $\|x\|^2 / D$ is a
+# gone after that, two arms of the spiral are neighbours to a distance, and a critic has to unwind them, with few units
+# and steps. Now look at 25 dimensions: there the Gaussian estimator is *less* wrong. $\|x\|^2 / D$ is a
 # mean of 25 squares, so it is nearly 1 everywhere, and a turn by one angle is a linear map. A task's name does not say how
 # hard it is.
 #
 # **Few pairs of large images.** All lower bounds stay far below $\log 10$ on MNIST. The 2500 pairs to learn from are not
 # enough to learn ten digits, and the bound says how much was learned, not how much there is. `theory/known_truth_pairs`
-# draws fresh pairs at each step, and comes close.
+# draws fresh pairs at each step, and comes close on digits.
 #
 # **No bound, no warning.** JS trains on a tame objective and reports $1 + \mathbb{E}_P[f] - \mathbb{E}_Q[e^f]$. The
 # objective grows linearly with a wrong score, the report exponentially: one forbidden pair with $f = 20$ takes
 # $e^{20}/n^2$ nats away. JS (and NWJ) fall through the floor, while InfoNCE, which normalises each row, does not. SMILE
-# clips, and what it cuts off is missing from the term that is subtracted: SMILE-1 stands *above* the truth. It may win a
+# clips, and what it cuts off is missing from the term that is subtracted: SMILE-1 may stand *above* the truth (additive 0.1,
+# digits). It may win a
 # benchmark that way, by two errors that cancel.
 
 
@@ -198,7 +199,7 @@ Markdown(f"""Mean ± std over {rows["seed"].nunique()} seeds, nats:
 #
 # - **The best of several looks at the test set.** The neural estimators of *Beyond Normal*'s package look at the test half
 #   every 250 steps and report the *best* value seen: a little optimistic. Here one quarter of the pairs selects and another
-#   one reports. Ours come out lower for that reason alone.
+#   one reports.
 # - **Whose $\log K$?** The package evaluates InfoNCE on the whole test half of 5000 pairs, so that its ceiling is
 #   $\log 2500 = 7.8$ and not that of its batch, $\log 256 = 5.5$. Ours is that of a quarter, $\log 1250 = 7.1$. Say which $K$
 #   an InfoNCE number was *evaluated* with.

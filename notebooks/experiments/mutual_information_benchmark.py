@@ -461,9 +461,9 @@ if have:
 #
 # ## The claims, asserted
 #
-# The fact sheet of this book predicts five things from pilots with three seeds. Do they hold for our implementations? No
-# mean of a lower bound may be more than 0.05 nats above the truth, on any task. CLUB must be at its optimum, the Jeffreys
-# divergence ({prf:ref}`thm-club`). And SMILE-1 shows on the sharp edge that it is no bound.
+# The fact sheet of this book predicts five things from pilots of one to three seeds. Do they hold for our implementations?
+# No mean of a lower bound may be more than 0.05 nats above the truth, on any task. CLUB must be near its optimum, the
+# Jeffreys divergence ({prf:ref}`thm-club`). And SMILE-1 shows on the sharp edge that it is no bound.
 #
 # The sheet's cross-check (its experiment E19) also sets a band around the truth for neural estimators with 5000 pairs. The
 # bands were drawn for estimators that train on half of the pairs and report the other; ours report a quarter, and stop at a

@@ -271,7 +271,7 @@ if dataset == "digits" and steps >= 60:
 #
 # ## What this does not show
 #
-# - **That these codes are good.** Training is a minute's worth, and no setting was tuned.
+# - **That these codes are good.** Training takes seconds, and no setting was tuned.
 # - **That $n$ seeds tell the whole spread.** The standard deviation of three numbers is itself uncertain by a half
 #   (exercise 1). Nor do seeds cover another split of the data, or another machine.
 # - **That a finished sweep is a fair one.** If you look at a table and then choose the best row, its mean is biased upwards

@@ -363,10 +363,11 @@ plt.show()
 #
 # - **The condition helps, and is cheap.** With CMI = 0 a code tells less of the other digit, is right more often away from
 #   home in every seed, and as good as the base at home (equivalent within 2.5 points). With a thousand labelled pairs the
-#   same holds. How *much* it helps is less sure than the pilot said: the interval of the gain reaches below 4 points.
-# - **Plain independence has no good price.** A strong λ costs 9 points at home; a weak one has a third of CMI's gain away
-#   from home. At the price between, we cannot tell it from CMI at either end. "Worse than CMI" holds for two of the six
-#   contrasts, and is undecided for four.
+#   same holds. How *much* it helps is less sure than the pilot said: 4 points away from home and 1 without correlation
+#   are both undecided.
+# - **Whether plain independence has a good price is open.** A strong λ costs 9 points at home; a weak one has a third of
+#   CMI's gain away from home. At the price between, we cannot tell it from CMI at either end. "Worse than CMI" holds for
+#   two of the six contrasts, and is undecided for four.
 # - **Most of the gap stays.** Trained without correlation, the same network loses nothing at the opposite correlation, and
 #   is far above both.
 #
@@ -437,6 +438,8 @@ turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
 assert given_both(B["CMI = 0"], 0.8, 0.1) < 1e-12, "W = I mixes nothing"
 assert given_both(turn, 0.8, 0.1) < 1e-12, "any rotation has it: too little"
 assert given_both(B["unrestricted"], 0.8, 0.1) > 0.01, "regression mixes"
+shear = torch.tensor([[1, 1], [0, 1]], dtype=torch.float64)
+assert abs(given_both(shear, 0.8, 0.1) - math.log(2) / 2) < 1e-9, "in nats"
 
 # %% [markdown]
 # ## References
