@@ -93,8 +93,9 @@ the remark names.
 
 OPTIONS = """## Options that differ
 
-Those defaults of ours that differ from the authors', and the value that does as they do. Training
-is the same for all methods of a comparison unless it is asked for here.
+Some defaults of ours that differ from the authors', and the value that does as they do (all heads
+are narrower, too). Training is the same for all methods of a comparison unless it is asked for
+here.
 """
 
 NOT_COMPARED = "## Not compared"

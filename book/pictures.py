@@ -84,7 +84,7 @@ def content_style() -> str:
     says = (
         "Content against style for thirteen methods and an untrained network on MNIST. VAEs keep "
         "most style, InfoNCE and VICReg most content and no style, SimVE and BYOL lie between; no "
-        "method without labels has both."
+        "method without labels is at the top of both."
     )
     return svg(WIDTH, HEIGHT, says, parts)
 

@@ -21,9 +21,10 @@ method whose official schedule differs has it as an option (see [](conformance))
 same for all, or the contrast names it.
 
 **Settings.** Every method of a comparison gets the same number of trials, at random on log scales
-or from a grid, on that data set. A fifth of the *training* images is held out (the same fifth, with
-the classes' proportions); the setting with the best score there, in the mean over seeds of their
-own, wins. Nobody sees the test images before settings are fixed. Where the winner stands at the end
+or from a grid, on that data set or on another one that is named. A fifth of the *training* images
+is held out (the same fifth, with the classes' proportions); the setting with the best score there,
+in the mean over seeds of their own, wins. Test images are not looked at before; where they were,
+the sweep's file says so. Where the winner stands at the end
 of what was tried, the chapter says so.
 
 **Claims.** A sweep's file has its claims before its rows are made: a contrast a − b in one column,
