@@ -433,39 +433,39 @@ else:
 # %% tags=["hidden", "remove-cell"]
 assert abs(start(1)) < 1e-9, "one image: the partner is the only candidate"
 assert abs(start(1000) - 7.6004) < 1e-3, start(1000)
+assert "losses" not in start.__code__.co_names, "a formula, not the loss"
 
 # %% [markdown]
 # **2 (medium, 3 points, 20 minutes).** Equation (4) pulls the views of an image to their mean; InfoNCE speaks of pairs. Show that it is the
-# same pull: write $\sum_j \|z^j - \bar z\|^2$ with the distances between pairs only.
+# same pull: write `spread(apart)`, $\sum_j \|z^j - \bar z\|^2$ from the distances between pairs only.
 #
 # <details><summary>Hint</summary>
 #
 # Write $\|z^i - z^j\|^2$ as $\|(z^i - \bar z) - (z^j - \bar z)\|^2$, and sum over all $i$ and $j$: the mixed terms
-# vanish. `torch.cdist(z, z)` has the distances.
+# vanish.
 #
 # </details>
 
 
 # %% tags=["solution", "hide-input"]
-def spread(z):
-    """z [B, J, D] → [B]."""
-    J = z.shape[1]
-    return torch.cdist(z, z).square().sum((1, 2)) / (
-        2 * J
-    )  # each pair is counted twice
+def spread(apart):
+    """apart [B, J, J], the distances of all pairs → [B]."""
+    J = apart.shape[1]
+    return apart.square().sum((1, 2)) / (2 * J)  # a pair is there twice
 
 
 # %% tags=["check"]
 for J in (2, 3, 6):
     z = torch.randn(4, J, 5, dtype=torch.float64)
     torch.testing.assert_close(
-        spread(z), (z - z.mean(1, keepdim=True)).square().sum((1, 2))
+        spread(torch.cdist(z, z)),
+        (z - z.mean(1, keepdim=True)).square().sum((1, 2)),
     )
 
 # %% tags=["hidden", "remove-cell"]
 z = 3 + torch.randn(2, 4, 7, dtype=torch.float64)  # far from 0
 away = (z - z.mean(1, keepdim=True)).square().sum((1, 2))
-torch.testing.assert_close(spread(z), away)
+torch.testing.assert_close(spread(torch.cdist(z, z)), away)
 
 # %% [markdown]
 # **3 (a small research question, 6 points, 60 minutes).** Does a probe's answer agree with a look at the code itself? Write
@@ -531,6 +531,9 @@ class Louder:
 
 louder = style_share(Louder)
 assert abs(louder - style_share(first)) < 1e-4, "a share has no unit"
+three = protocol.codes_of_views(first, law, test.images[:1000], 3, 3000)
+three = protocol.within_share(three)[0]
+assert abs(style_share(first, 3) - three) < 1e-5, "of J views"
 
 # %% [markdown]
 # The share is not the answer: SimVE pulls the views of an image together, and its probes find no less style than the

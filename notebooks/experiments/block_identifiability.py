@@ -470,13 +470,15 @@ two = torch.tensor([0, 0, 1, 1])
 x = torch.tensor([[0.0], [2], [10], [14]])
 expected = torch.tensor([[5.5], [7.5], [4.5], [8.5]])
 torch.testing.assert_close(centred(x, two), expected)
+uneven = centred(torch.tensor([[0.0], [2], [4], [10]]), two.new([0, 0, 0, 1]))
+torch.testing.assert_close(uneven, torch.tensor([[2.0], [4], [6], [4]]))
 
 # %% [markdown]
-# **3 (a small research question, 6 points, 60 minutes).** Can style codes be *aligned* after training, without style factors?
-# Two images with one style and different contents are enough. Write `aligned(s, t)`: the rotation [D, D] that takes
-# styles s [N, D] nearest to t [N, D], where row i of both has one style on two contents (the orthogonal Procrustes
-# problem). How many such pairs does it take to close the gap of a code that was twisted by hand? And what does it do to one
-# that was trained?
+# **3 (a small research question, 6 points, 60 minutes).** Can style codes be *aligned* after training, without style
+# factors? Two images with one style and different contents are enough. Write `aligned(s, t)`: the orthogonal matrix [D, D]
+# (a rotation, perhaps with a reflection) that takes styles s [N, D] nearest to t [N, D], where row i of both has one style
+# on two contents (the orthogonal Procrustes problem). How many such pairs does it take to close the gap of a code that was
+# twisted by hand? And what does it do to one that was trained?
 #
 # <details><summary>Hint</summary>
 #

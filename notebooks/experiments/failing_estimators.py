@@ -262,6 +262,7 @@ assert bias(64, 64, N) <= 0.1 < bias(64, 64, N - 1), f"{N} pairs, and one fewer"
 exact = classical.gaussian_bias(50_000, 8, 20)
 assert abs(bias(8, 20, 50_000) / exact - 1) < 1e-3, "8 and 20 columns"
 assert pairs_for(8, 20, 0.01) == 8000, "80 / N is a hundredth at 8000"
+assert pairs_for(3, 5, 0.07) == 108, "107 pairs are too few"
 
 # %% [markdown]
 # **2 (medium, 3 points, 20 minutes).** By {prf:ref}`thm-benchmark-invariance` we may replace a column by any increasing function of it. Write
@@ -305,6 +306,7 @@ assert abs(value - 0.224) < 0.05, f"{value:.3f}: ranks keep what KSG reads"
 v = torch.tensor([[5.0, 1.0], [2.0, 3.0], [9.0, 2.0]])
 assert normal_scores(v).shape == v.shape, "each column by itself"
 torch.testing.assert_close(normal_scores(v), normal_scores(v**3))
+torch.testing.assert_close(normal_scores(v)[:, 1:], normal_scores(v[:, 1:]))
 
 # %% [markdown]
 # Ranks estimate the cumulative distribution function, which is an increasing map of one column, to about $1/\sqrt{n}$.
@@ -351,6 +353,10 @@ assert max(plain, mended) < -0.5, wrong
 zeros = torch.zeros(10, 1)
 always_one = calibrated(lambda x, y: 1.0, zeros, zeros, 5, torch.Generator())
 assert abs(always_one) < 1e-9, "who always says 1 has all of it from chance"
+calls = []
+count = lambda x, y: calls.append(y) or 1.0  # noqa: E731
+calibrated(count, zeros, torch.arange(10.0)[:, None], 5, torch.Generator())
+assert len({tuple(y.flatten().tolist()) for y in calls}) == 6, "five shuffles"
 
 # %% [markdown]
 # The Gaussian estimator's error is what chance adds, $D_x D_y / 2N$, and chance adds the same to shuffled pairs. KSG's is

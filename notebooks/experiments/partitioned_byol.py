@@ -481,6 +481,8 @@ won_back
 # %% tags=["hidden", "remove-cell"]
 shifted = without_style(both[:300] + 5, told[:300], both[300:] + 5)
 torch.testing.assert_close(shifted[1], rest_new, atol=1e-3, rtol=0)
+_, part = without_style(both[:300], told[:300], both[300:310])
+torch.testing.assert_close(part, rest_new[:10], atol=1e-3, rtol=0)
 
 # %% [markdown]
 # ## References

@@ -527,6 +527,8 @@ assert all(0 <= share <= 1 for share in shares.values()), (
 z = torch.randn(50, 4, 3, generator=torch.Generator().manual_seed(1))
 far = parallelogram(5 * z + 1)
 assert abs(far - parallelogram(z)) < 1e-4, "neither unit nor place matters"
+z = torch.tensor([[[0.0, 0], [2, 0], [4, 0]], [[0, 0], [2, 6], [4, 0]]])
+assert abs(parallelogram(z) - 0.7) < 1e-5, "a ratio of sums, no mean of ratios"
 
 # %% [markdown]
 # ## References

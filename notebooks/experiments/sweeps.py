@@ -312,6 +312,7 @@ assert seeds_needed(0.1) == 51, (
 # %% tags=["hidden", "remove-cell"]
 assert seeds_needed(1.0) == 2, "one seed has no deviation at all"
 assert seeds_needed(0.06) == 140, seeds_needed(0.06)
+assert seeds_needed(0.5) == 3 and seeds_needed(0.07) == 104, "the smallest"
 
 # %% [markdown]
 # **2 (medium, 3 points, 20 minutes).** Write a sweep with an explicit list of points, `points`, instead of a grid: sizes 1 and 16, each with

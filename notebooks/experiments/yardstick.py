@@ -404,13 +404,13 @@ assert alike([0.1, 0.2, 0.3], [0.5, 0.6, 0.9]) == 1, "the same order"
 assert alike([3, 1, 2], [1, 3, 2]) == 0, "turned round, no pair is left"
 
 # %% [markdown]
-# **3 (a small research question, 6 points, 60 minutes).** lightly reports the best of all epochs, by test accuracy. What is that
-# worth? Write `flattered(rows)`: for each method, by how much the best epoch of a run beats its last, the mean over seeds. Who gains most, and
-# how would you choose an epoch without the test set?
+# **3 (a small research question, 6 points, 60 minutes).** lightly reports the best of all epochs, by test accuracy. What is
+# that worth? Write `flattered(rows, column="kNN")`: for each method, by how much the best epoch of a run beats its last,
+# the mean over seeds. Who gains most, and how would you choose an epoch without the test set?
 #
 # <details><summary>Hint</summary>
 #
-# Group by method and seed; rows are in the order of epochs.
+# Group by method and seed, after sorting by epoch.
 #
 # </details>
 
@@ -437,6 +437,8 @@ assert found["b"] == 0, "a run with one look has nothing to choose from"
 
 # %% tags=["hidden", "remove-cell"]
 assert flattered(toy.rename(columns={"kNN": "x"}), "x")["a"] == 0.125
+later = toy.assign(kNN=[0.5, 0.75, 0.25, 1.0, 0.5])
+assert flattered(later)["a"] == 0.125, "beside the last epoch, not the first"
 assert (flattered(results) >= 0).all()
 
 # %% [markdown]

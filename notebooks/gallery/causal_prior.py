@@ -502,8 +502,8 @@ def total_effect(A, k, j):
 
 # %% tags=["check"]
 chain = torch.tensor([[0, 2, 3.0], [0, 0, 4], [0, 0, 0]])
-chain4 = torch.diag(torch.tensor([2.0, 3, 4]), 1)
-for A, k, j, u in ((chain, 0, 2, 11), (chain4, 0, 3, 24), (chain4, 3, 0, 0)):
+chain5 = torch.diag(torch.tensor([2.0, 3, 4, 5]), 1)
+for A, k, j, u in ((chain, 0, 2, 11), (chain5, 0, 4, 120), (chain5, 3, 0, 0)):
     assert abs(total_effect(A, k, j) - u) < 1e-4, f"{k} to {j} of {A}: {u}"
 
 # %% [markdown]

@@ -458,7 +458,7 @@ def perfect_mig(joint, K):
 ring = (torch.eye(V) + torch.eye(V).roll(1, 1)).double() / (2 * V)
 same, free = torch.eye(V).double() / V, torch.full((V, V), 1 / V**2).double()
 for joint, K, mig in ((ring, 2, 1 / 2), (free, 2, 1.0), (same, 5, 3 / 5)):
-    assert abs(perfect_mig(joint, K) - mig) < 1e-12, f"{joint}: {mig}"
+    assert abs(perfect_mig(joint, K) - mig) < 1e-6, f"{joint}: {mig}"
 
 # %% tags=["hidden", "remove-cell"]
 law = torch.tensor([[2, 0], [1, 1]]).double() / 4
@@ -488,7 +488,7 @@ def largest(sets):
 
 
 # %% tags=["check"]
-for most, b in ((2, [[2, 3]]), (1, [[1, 0]]), (0, [[2, 3], [2, 4]])):
+for most, b in ((2, [[2, 3]]), (1, [[1, 0]]), (0, [[2, 3], [4, 5], [2, 6]])):
     assert largest([[0, 1], *b]) == most, f"[0, 1] and {b}: {most}"
 
 # %% [markdown]

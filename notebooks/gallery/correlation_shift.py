@@ -438,8 +438,8 @@ turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
 assert given_both(B["CMI = 0"], 0.8, 0.1) < 1e-12, "W = I mixes nothing"
 assert given_both(turn, 0.8, 0.1) < 1e-12, "any rotation has it: too little"
 assert given_both(B["unrestricted"], 0.8, 0.1) > 0.01, "regression mixes"
-shear = torch.tensor([[1, 1], [0, 1]], dtype=torch.float64)
-assert abs(given_both(shear, 0.8, 0.1) - math.log(2) / 2) < 1e-9, "in nats"
+wide = torch.tensor([[1, 1], [0, 2]], dtype=torch.float64)
+assert abs(given_both(wide, 0.8, 0.1) - math.log(2) / 2) < 1e-9, "in nats"
 
 # %% [markdown]
 # ## References

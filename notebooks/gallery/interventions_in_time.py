@@ -459,8 +459,8 @@ costs = [(p.softmax(1) * shared(table)).sum() for p in (psi, turned)]
 torch.testing.assert_close(*costs)
 
 # %% tags=["hidden", "remove-cell"]
-torch.testing.assert_close(shared(table).sum(2), table.sum(2))
-torch.testing.assert_close(shared(table)[..., ::3], table[..., ::3])
+found = shared(torch.tensor([[[7.0, 1, 3, 5]]]))
+torch.testing.assert_close(found, torch.tensor([[[7.0, 2, 2, 5]]]))
 
 # %% [markdown]
 # **2 (a small research question, 6 points, 60 minutes).** How often must one intervene? Write `expected(n, p)`: the number of
@@ -482,7 +482,7 @@ def expected(n, p):
 
 # %% tags=["check"]
 for p in (0.3, 0.8):
-    count, known = windows(p)[1].sum((0, 1)).cpu(), expected(24000, p)
+    count, known = windows(p)[1].sum((0, 1)).cpu(), 240 * expected(100, p)
     assert ((count / known - 1).abs() < 0.1).all(), f"{count} were counted"
 
 # %% [markdown]

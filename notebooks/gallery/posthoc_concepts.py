@@ -285,6 +285,8 @@ mixing = torch.eye(4).double() + 0.5 * torch.eye(4).double().roll(-1, 0)
 assert apart(dma(overlapping(J, 0.5)), mixing) > 0.999, (
     "the next row, not the last"
 )
+quarter = overlapping(torch.eye(3), 0.25)[0]
+torch.testing.assert_close(quarter, torch.tensor([1.0, 0.25, 0]))
 
 # %% [markdown]
 # ## References

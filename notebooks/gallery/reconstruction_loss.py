@@ -395,7 +395,10 @@ turned = images.mT
 assert order(mine(turned[near], turned[far])) > 0.9, "squares that move along y"
 
 # %% tags=["hidden", "remove-cell"]
-several = mine(images[:3], images[3:6])
+from unittest import mock
+
+with mock.patch.object(F, "avg_pool2d", side_effect=AssertionError("no blur")):
+    several = mine(images[:3], images[3:6])
 assert several.shape == (3,) and (several > 0).all(), several
 
 # %% [markdown]

@@ -443,7 +443,7 @@ known = moco(basis[:1], key, basis[2:], 0.2).item()
 assert abs(at_start(0.6, 7, 0.2) - known) < 1e-9, f"(2) is {known:.4f} there"
 
 # %% tags=["hidden", "remove-cell"]
-assert abs(at_start(0.0, 1023, 0.07) - math.log(1024)) < 1e-9, "a guess"
+assert abs(at_start(0.5, 100, 0.1) - 0.5150933) < 1e-6, "another τ"
 
 # %% [markdown]
 # **2 (a small research question, 6 points, 60 minutes).** An augmentation that is not missed may still teach, if another does its work. Write `alone(name)`: the law of views with

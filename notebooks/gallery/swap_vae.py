@@ -437,8 +437,8 @@ for factor in (0.9, 1.1):
     )
 
 # %% tags=["hidden", "remove-cell"]
-few = torch.tensor([[0.0, 2.0], [4.0, 2.0]])
-torch.testing.assert_close(best_rates(few), torch.tensor([2.0, 2.0]))
+few = torch.tensor([[0.0, 2.0], [4.0, 8.0]])
+torch.testing.assert_close(best_rates(few), torch.tensor([2.0, 5.0]))
 
 # %% [markdown]
 # **2 (a small research question, 6 points, 60 minutes).** If swap costs count as they are, in nats, a net may win by a content that says little.

@@ -431,8 +431,7 @@ for S in (0.0, 0.5, 0.9):
     assert found[0] == found[2] == 0, "it knows no image, and is normal"
 
 # %% tags=["hidden", "remove-cell"]
-assert kl_parts(-0.5) == kl_parts(0.5), "the sign does not matter"
-assert kl_parts(0.0)[1] == 0, "no dependence, no total correlation"
+assert kl_parts(-0.5) == kl_parts(0.5) and kl_parts(0.0)[1] == 0
 
 # %% [markdown]
 # **2 (a small research question, 6 points, 60 minutes).** Does the stratified estimate's error matter for training? First write
@@ -468,8 +467,8 @@ assert abs(bias(384, 2, 0.3)) < 0.01, "with all images it is small"
 assert bias(32, 2, 0.3) < -0.02, "few images"
 
 # %% tags=["hidden", "remove-cell"]
-assert bias(16, 2, 0.3) < bias(128, 2, 0.3), "fewer images, a larger error"
-assert bias(32, 5, 0.3) > bias(32, 2, 0.3) + 0.03, "of D dimensions"
+assert abs(bias(32, 1, 0.3)) < 1e-4, "one dimension has no total correlation"
+assert bias(32, 2, 1.0) > bias(32, 2, 0.3) + 0.03, "of this deviation"
 
 # %% [markdown]
 # ## References

@@ -842,7 +842,7 @@ assert gauge(z) > 0.9 and effective_rank(z) < 1.01, "another size"
 
 # %% [markdown]
 # **3 (a small research question, 6 points, 60 minutes).** Where does the collapse happen? Write `ranks(method)`: the effective rank of the
-# code and of the output of each layer of the projector, in order, on one batch of views, as a list. Compare full and
+# code and of the output of each layer of the projector, in order, on the first views `views[:, 0]`, as a list. Compare full and
 # crippled methods: is it the encoder or the projector that gives up the directions? Then: does the place move if you
 # train longer, and can a crippled method's encoder be rescued by a fresh projector and the full loss?
 #

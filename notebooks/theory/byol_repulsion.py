@@ -819,7 +819,7 @@ def reaching(v, t):
 N = 10_000
 even = (torch.arange(N).double() + 0.5) / N
 for t in (0.0, 0.3, 0.8, 1.0):
-    u_a, u_p = (reaching(hues, t) for hues in (even, even + t))
+    u_a, u_p = (reaching(hues, t).double() for hues in (even, even + t))
     torch.testing.assert_close(u_a.norm(dim=1), torch.ones(N).double())
     found = 2 + 2 * (u_a.mean(0) @ u_p.mean(0)).item()
     # a step of the code falls between two of N hues: 4 of them, 2/N each
@@ -865,10 +865,8 @@ class Positive(nn.Module):
 positive = byol("repel_predicted", seed)
 positive.style.predictor = Positive(OPTIONS["head_dim"])
 square = positive.style.predictor(torch.eye(OPTIONS["head_dim"]))
-eigenvalues = torch.linalg.eigvalsh(square)
-assert eigenvalues.min() > -1e-5, (
-    f"an eigenvalue of {eigenvalues.min():.4f} is below 0"
-)
+least = torch.linalg.eigvalsh(square).min()
+assert least > -1e-5, f"an eigenvalue of {least:.4f} is below 0"
 end = learn(positive, law, steps // 2, seed).iloc[-20:].mean()
 if checked:
     assert end > -0.3, "the sign is back"
@@ -884,10 +882,13 @@ for part in ("h_c", "h_s"):
 {what: round(value, 2) for what, value in found.items()}
 
 # %% tags=["hidden", "remove-cell"]
-small = Positive(5)
-vectors = torch.randn(40, 5, generator=torch.Generator().manual_seed(2))
-assert (small(vectors) * vectors).sum(1).min() > -1e-5, "no answer turns back"
-assert sum(p.numel() for p in small.parameters()) > 0, "it must learn"
+small, g5 = Positive(5), torch.Generator().manual_seed(2)
+for p in small.parameters():  # as after training
+    p.data = torch.randn(p.shape, generator=g5)
+vectors = torch.randn(40, 5, generator=g5)
+turned = small(vectors)
+assert turned.requires_grad, "it must learn"
+assert (turned * vectors).sum(1).min() > -1e-4, "no answer turns back"
 
 # %% [markdown]
 # ## References

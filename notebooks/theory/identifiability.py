@@ -931,7 +931,7 @@ few, many, two = (
 
 # %% tags=["check"]
 found = f"few {few:.3f}, many {many:.3f}, two {two:.3f}"
-assert few < many and many > 0.99 and 0 < two <= 1, found
+assert few < many and many > 0.99 and 0.99 < two <= 1, found
 found
 
 # %% [markdown]

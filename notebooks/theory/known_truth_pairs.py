@@ -660,6 +660,7 @@ for M_ in (2, 10, 100):
 
 # %% tags=["hidden", "remove-cell"]
 assert two(1) == 0 and abs(two(4) - 0.51986) < 1e-4, two(4)
+assert "pairs" not in two.__code__.co_names, "without a library"
 
 # %% [markdown]
 # **2 (medium, 3 points, 20 minutes).** {prf:ref}`thm-infonce-optimum` wants equally likely classes. Real data sets have not. What becomes of

@@ -572,6 +572,11 @@ found = difference_of_entropies(x, y)
 assert abs(found) < 0.05, f"independent: {found:.3f} nats, expected 0"
 few = difference_of_entropies(*torch.randn(2, 60, 10, generator=draw))
 assert few < 0, f"{few:.2f}: fitted on one half, evaluated on the other?"
+away = difference_of_entropies(x + 1, y + 7)
+assert abs(away - found) < 1e-4, f"a shift changes {found:.3f} to {away:.3f}"
+s, n, e = torch.randn(3, 4000, 1, generator=torch.Generator().manual_seed(3))
+found = difference_of_entropies(s, torch.cat([s + n, s - n + 0.1 * e], 1))
+assert abs(found - 3.006) < 0.02, f"columns depend on each other: {found:.3f}"
 
 # %% [markdown]
 # **3 (a small research question, 6 points, 60 minutes).** A density of $y^3$ has a pole at 0, and affine couplings cannot
@@ -628,6 +633,10 @@ new = torch.linspace(-9, 9, 19)[:, None].repeat(1, 2)
 out = tamed(reference)(new)
 assert out.isfinite().all(), "also where a value lies outside"
 assert (out.diff(dim=0) >= 0).all(), "an increasing map"
+wide = tamed(reference * torch.tensor([1.0, 5.0]))(torch.ones(4, 2))[0]
+assert (wide - torch.tensor([1.018, 0.271])).abs().max() < 0.02, (
+    f"{wide}: each column has its own reference"
+)
 
 # %% [markdown]
 # ## References

@@ -682,6 +682,7 @@ assert max(tightest) > 0.5, "an allowance that is far too generous"
 # %% tags=["hidden", "remove-cell"]
 assert allowance(1.0, 0.3, 0.3, 2.0) == 0, "equal posteriors"
 assert abs(allowance(2.0, 0.0, 1.0, 1.0) - 1) < 1e-9
+assert abs(allowance(1.0, 0.0, 1.0, 4.0) - 0.25) < 1e-9, "a variance of 4"
 
 # %% [markdown]
 # **3 (a research question, 6 points, 60 minutes).** In Figure 3 leaks come of views that show the content imperfectly. Do more views of each

@@ -729,6 +729,8 @@ mixed = hand_made["as intended"][1].clone()
 mixed[0] = mixed[0, :1]  # constant in one content
 wheels = (1 - 1 / len(mixed)) * value["as intended"]
 assert abs(uniformity(mixed) - wheels) < 1e-6, "the log first, then the mean"
+odd = torch.tensor([[[1.0], [1.0], [-1.0]]]).double()
+assert abs(uniformity(odd) + 0.58752) < 1e-4, "a mean over both hues, then log"
 
 # %% [markdown]
 # **3 (a research question, 6 points, 60 minutes).** Shared styles end the gauge freedom. How many does it take? Let "shared style" compare
@@ -774,6 +776,8 @@ assert len(left_alone) == K and min(left_alone) > 1 - 1e-6, (
 assert twists_left([], 2, 5) == 25, "nothing is joined"
 round_trip = [(0, 1), (1, 2), (2, 3), (3, 0)]
 assert twists_left(round_trip, 4, 7) == 7, "a ring: one turn for all"
+by_others = [(0, 1), (2, 3), (1, 3)]
+assert twists_left(by_others, 4, 7) == 7, "joined by way of others"
 
 # %% [markdown]
 # ## References
