@@ -18,8 +18,7 @@
 #
 # **You need** `theory/disentanglement` (MED, its null, the other scores) and `methods/negative_free` (the six losses).
 #
-# **Time:** 25 minutes to read; about 70 seconds to run on one CPU core; the sweep behind the figures took five hours of one
-# core.
+# **Time:** 25 minutes to read; about 70 seconds to run on one CPU core; the sweep behind the figures took five hours.
 
 # %% tags=["parameters", "hide-input"]
 dataset = "scenes"  # or sprites, dsprites, shapes3d, celeba, …

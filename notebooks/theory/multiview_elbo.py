@@ -25,7 +25,7 @@
 #
 # **You need** `start_here`, entropy, Gaussian densities.
 #
-# **Time:** 30 minutes to read; about 25 seconds to run on one CPU core.
+# **Time:** 30 minutes to read; about 10 seconds to run on one CPU core.
 #
 # This is the first of three chapters on codes in two parts; `theory/byol_repulsion` and `theory/style_identifiability`
 # follow. They start from [Lee & Choi (2022)](https://arxiv.org/abs/2203.10454), who split the code of a contrastive

@@ -25,7 +25,7 @@
 #
 # **You need** `theory/multiview_elbo` and `theory/byol_repulsion`, whose terms are judged here; entropy.
 #
-# **Time:** 35 minutes to read; about 20 seconds to run on one CPU core.
+# **Time:** 35 minutes to read; about 10 seconds to run on one CPU core.
 #
 # [Lee & Choi (2022)](https://arxiv.org/abs/2203.10454) split a code by its loss alone; we could read their **abstract**
 # only. Statements and proofs are ours unless a source is named.
