@@ -24,8 +24,8 @@ same for all, or the contrast names it.
 or from a grid, on that data set or on another one that is named. A fifth of the *training* images
 is held out (the same fifth, with the classes' proportions); the setting with the best score there,
 in the mean over seeds of their own, wins. Test images are not looked at before; where they were,
-the sweep's file says so. Where the winner stands at the end
-of what was tried, the chapter says so.
+the sweep's file says so. Where the winner stands at the end of what was tried, the chapter says
+so.
 
 **Claims.** A sweep's file has its claims before its rows are made: a contrast a − b in one column,
 a margin, and the family over which Holm's adjustment goes. *Confirmatory* are those whose

@@ -78,9 +78,11 @@ def as_tensor(values, name: str = "values") -> Tensor:
     need(array.dtype.kind != "c", f"{name} are complex, expected real numbers")
     if array.dtype.kind not in "buif":
         numbers = (bool, int, float, np.number)
-        odd = [v for v in array.flat if not isinstance(v, numbers)][:1]
-        need(odd, f"{name} hold whole numbers beyond 64 bits: take them as floats, or number them")
-        odd = odd[0]
+        others = [v for v in array.flat if not isinstance(v, numbers)]
+        need(
+            others, f"{name} hold whole numbers beyond 64 bits: take them as floats, or number them"
+        )
+        odd = others[0]
         raise ValueError(
             f"{name} are {array.dtype}, such as {str(odd) if array.dtype.kind in 'US' else odd!r}, "
             "expected numbers: number the values of each column with "
@@ -202,6 +204,15 @@ def check_one_of(choices: tuple[str, ...], **options: str) -> None:
     for name, value in options.items():
         if value not in choices:
             raise ValueError(f"{name}={value!r}: expected one of {choices}")
+
+
+def check_partners(name: str, batch: int) -> None:
+    """ValueError unless each image of a batch can have a partner of one style."""
+    need(
+        batch % 2 == 0,
+        f"{name}: batch is {batch}, expected an even number, so that each image has a partner to "
+        "share its parameters with",
+    )
 
 
 def check_batch(learner: Any, images: int, views: int) -> None:

@@ -153,13 +153,13 @@ def line(name: Any, one: pd.Series) -> dict[str, Any]:
 def _seeds(text: str | None) -> list[int] | None:
     if text is None:
         return None
+    parts = [re.fullmatch(r" *(\d+)(?:-(\d+))? *", part) for part in text.split(",")]
     found: list[int] = []
-    for part in text.split(","):
-        ends = re.fullmatch(r" *(\d+)(?:-(\d+))? *", part)
-        seeds = range(int(ends[1]), int(ends[2] or ends[1]) + 1) if ends else range(-1, 0)
-        if len(seeds) > 1000:
-            raise ValueError(f"--seeds {text}: {len(seeds)} seeds, expected 1000 at most")
-        found += seeds
-    if not found or -1 in found or len(set(found)) < len(found):
+    for ends in filter(None, parts):
+        first, last = int(ends[1]), int(ends[2] or ends[1])
+        if (several := last - first + 1) > 1000:  # len of a range has an end
+            raise ValueError(f"--seeds {text}: {several} seeds, expected 1000 at most")
+        found += range(first, last + 1)
+    if not found or not all(parts) or len(set(found)) < len(found):
         raise ValueError(f"--seeds {text}: expected seeds such as 20-24 or 20,22, each once")
     return found

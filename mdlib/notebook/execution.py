@@ -52,8 +52,9 @@ def check(
     for name, parameter in chapter.parameters.items():
         if parameter.domain.startswith(("data set", "some data sets")):
             several = parameter.domain.startswith("some")  # else a comma belongs to a path
-            parts = checked[name].split(",") if several else [checked[name]]
-            checked[name] = ",".join(parts := [_from_here(part) for part in parts])
+            named = checked[name].split(",") if several else [checked[name]]
+            parts = [_from_here(part) for part in named]
+            checked[name] = ",".join(parts)
             for part in parts if need_data else ():
                 classes = "factors" not in parameter.domain
                 data_checks.check(part, checked, data_root, classes)

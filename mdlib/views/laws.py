@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from mdlib.checks import check_one_of, check_whole
+from mdlib.checks import check_one_of, check_partners, check_whole
 from mdlib.views.render import PADDINGS, apply, check_colour, check_device, check_images
 
 _ERASE_RATIO = (0.3, 3.3)  # width / height of an erased box, as in torchvision's RandomErasing
@@ -188,11 +188,7 @@ class SharedStyle(Views):
     def draw(
         self, batch: int, views: int, image_shape: tuple[int, ...], generator: torch.Generator
     ) -> dict[str, Tensor]:
-        if batch % 2:
-            raise ValueError(
-                f"draw: batch is {batch}, expected an even number, so that each image has a "
-                f"partner to share its parameters with"
-            )
+        check_partners("draw", batch)
         half = super().draw(batch // 2, views, image_shape, generator)
         return {name: value.repeat(2, 1, 1) for name, value in half.items()}
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from mdlib.checks import check_known, need
+from mdlib.checks import check_known, check_partners, need
 from mdlib.data.base import Dataset
 from mdlib.data.grid import Grid
 
@@ -46,11 +46,8 @@ class Redrawn:
         self, factors: Int[Tensor, "batch factors"], views: int, generator: torch.Generator
     ) -> tuple[Float[Tensor, "batch views c h w"], dict[str, Shaped[Tensor, "batch views 1"]]]:
         """Views of the images with these factors, in [0, 1], and the style factors drawn."""
-        need(
-            not (self.shared and len(factors) % 2),
-            f"Redrawn: batch is {len(factors)}, expected an even number, so that each image has a "
-            "partner of one style",
-        )
+        if self.shared:
+            check_partners("Redrawn", len(factors))
         factors = factors[:, None].repeat(1, views, 1)
         rows = len(factors) // 2 if self.shared else len(factors)
         for j in self._drawn:

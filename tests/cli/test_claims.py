@@ -141,6 +141,7 @@ def test_one_is_run_again_with_other_seeds_and_the_committed_files_stay(book):
         (["first", "--run", "--seeds", "x"], "--seeds x: expected seeds such as 20-24 or 20,22"),
         (["first", "--run", "--seeds", "5-4"], "--seeds 5-4: expected seeds"),
         (["first", "--run", "--seeds", "0-1999"], "--seeds 0-1999: 2000 seeds, expected 1000 at"),
+        (["first", "--run", "--seeds", f"0-{10**30}"], "seeds, expected 1000 at most"),
         (["first", "--run", "--seeds", "5,5"], "--seeds 5,5: expected seeds"),
     ],
 )
