@@ -354,8 +354,10 @@ zeros = torch.zeros(10, 1)
 always_one = calibrated(lambda x, y: 1.0, zeros, zeros, 5, torch.Generator())
 assert abs(always_one) < 1e-9, "who always says 1 has all of it from chance"
 calls = []
-count = lambda x, y: calls.append(y) or 1.0  # noqa: E731
-calibrated(count, zeros, torch.arange(10.0)[:, None], 5, torch.Generator())
+order = torch.arange(10.0)[:, None]
+calibrated(
+    lambda x, y: calls.append(y) or 1.0, zeros, order, 5, torch.Generator()
+)
 assert len({tuple(y.flatten().tolist()) for y in calls}) == 6, "five shuffles"
 
 # %% [markdown]

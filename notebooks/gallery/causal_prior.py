@@ -434,15 +434,14 @@ pd.concat(sweep.show_claims(f"gallery_causal_{s}") for s in sweeps)
 # all four signs right. That they do so *more* than without arrows is not shown: .95 against .81, in the simulation against
 # .32. Nor does a slope prove an arrow: S-β-VAE's is 1.00 without any, as its decoder draws the shadow from the causes'
 # codes. What fails is four codes that are set at once and contradict each other. Whether correlations tell the priors apart
-# is open: off by .08, without arrows .11 (in the simulation .10 and .29, by .1 or more undecided).
+# is open: off by .08, without arrows .11 (simulation: .10 and .29, undecided).
 #
 # **A piecewise linear $f$** is as good on the pendulum: one gets what one sets (.85, affine .87, equal within .05).
 #
-# **Few labels** (Figure 6). In pictures, 24 pixels wide, *ten* labels will do for DEAR's encoder (.93), not for the VAEs' (.61
-# and .27), nor for its own without arrows (.14 against .90): all three claims hold. Labels alone read .90 (undecided), so it
-# seems that an independent prior spoils what they say. With 50, 200 and 1 000 all asked are equal within
-# .05. So they are in the simulation (DEAR .96, .97, .97), but against S-β-VAE with 50 undecided; against labels alone (.99 to
-# 1.00) the claim fails with 50 and is undecided with 100.
+# **Few labels** (Figure 6). In pictures, 24 pixels wide, *ten* labels will do for DEAR's encoder (.93), not for the VAEs'
+# (.61 and .27), nor for its own without arrows (.14 against .90): all three claims hold. Labels alone read .90 (undecided).
+# With 50, 200 and 1 000 all asked are equal within .05. So they are in the simulation (DEAR .96, .97, .97), but against
+# S-β-VAE with 50 undecided; against labels alone (.99 to 1.00) the claim fails with 50 and is undecided with 100.
 #
 # **Confounded causes.** In the simulation the claim fails against both VAEs (.87 against .98 and .97), and is undecided against
 # labels alone (.84 against .99); in pictures (.955; S-VAE .993, labels alone .998) it is undecided ($p = .06$). DEAR's prior
@@ -450,10 +449,10 @@ pd.concat(sweep.show_claims(f"gallery_causal_{s}") for s in sweeps)
 #
 # ## What this does not show
 #
-# - **Equal tuning.** Rates, steps and the labels' weight are from trials with seed 0, not from a search for each.
+# - **Equal tuning.** Rates, steps and the labels' weight are from trials with seed 0.
 # - **Discovery of causes.** The graph was given, and every factor had labels.
 # - **Counterfactuals of an effect.** Setting a shadow's length should leave angle and light alone; no such picture was ever
-#   seen. We do not score it.
+#   seen.
 # - **The paper's data and tables.** We have read its abstract and its code.
 #
 # ## Exercises

@@ -70,7 +70,7 @@ V = 4  # values of each factor
 # ## A process with confounders
 #
 # Factors $g_1, \dots, g_K$ make the picture $x$. Common causes behind them may be factors or hidden. In the authors' CANDLE
-# light and placement are tied, and a script of theirs ties the object's kind to colour and size, openly. Here it is
+# light and placement are tied, and a script ties kind to colour and size. Here it is
 # `scenes`: six factors of four values, $4^6 = 4096$ pictures, and three worlds.
 #
 # - **observed**: each *shape* has two of the four hues and two of the four scales.
@@ -413,7 +413,7 @@ plt.show()
 # UC sees that dimension on tied rows alone; whether it sees a stand-in, or .1 of a rotation, is undecided. MIG ranks the
 # shared dimension above the perfect code, and MCC rises for the stand-in. All eight claims on the arrow hold.
 #
-# Whether MIG of *trained* codes falls, as we guessed, is undecided; with a hidden cause it rises (.015). In the observed
+# Whether MIG of *trained* codes falls is undecided; with a hidden cause it rises (.015). In the observed
 # world DCI and CG stay within .05; that IRS (+.07) and MCC (+.04) do, and UC (+.19) within .067, is undecided, and no
 # interval contains 0. CG of β-VAE (.27) and FactorVAE (.26) is below .5, β-TCVAE's (.39) undecided; the learners' UC is
 # .55. That interventions help Ada-GVAE is undecided in both scores. So is what confounded *training* costs: all four

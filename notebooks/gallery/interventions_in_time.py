@@ -386,7 +386,7 @@ plots.dots(source, READINGS[:5], list(found), by="variant")
 # ## The claims, and the sweep's verdicts
 #
 # Written in `notebooks/sweeps/gallery_interventions_*.yaml` before each ran, with fresh seeds (*decides* has those of
-# *in_time*, and its `vae` runs): first *in_time*, then *assigned*, with a fairer rule for baselines, and *decides*: what
+# *in_time*, and its `vae` runs): *in_time*, then *assigned*, with a fairer rule for baselines, and *decides*: what
 # decides whether one stage ends in the right partition?
 
 # %% tags=["hide-input", "reads-rows"]
@@ -418,7 +418,7 @@ pd.concat(sweep.show_claims(f"gallery_interventions_{s}") for s in sweeps)
 # The sweep *decides* changes one thing at a time. **How often one intervenes decides**: with a probability of .3 in place of .8,
 # blocks hold .60 (difference .29 [.09, .50]). **So does the width**: four latents for four variables hold .57
 # (.32 [.14, .49]). In both, some variable has nothing of its own on every seed. What $\psi$'s *start* does is
-# undecided (.90 without a preference: −.02 [−.14, .11]), and the poorest seed is as poor (.74).
+# undecided (.90 without a preference: −.02 [−.14, .11]), the poorest seed as poor (.74).
 #
 # ## What this does not show
 #

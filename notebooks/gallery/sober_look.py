@@ -247,8 +247,8 @@ results.set_index(["objective", "strength", "seed"]).T.round(3)
 #
 # $$ \text{gain} = (v_\text{picked} - \bar v) \,/\, (\hat v - \bar v), \tag{2} $$
 #
-#   1 for who sees the score, 0 on average for who draws lots; the mean over the eight scores (no one model has 1
-#   there: the best have .73 on sprites and .79 on scenes).
+#   1 for who sees the score, 0 on average for who draws lots; the mean over the eight scores (the best model's is .73 on
+#   sprites, .79 on scenes).
 # - **agreement.** Spearman's rank correlation of two scores, the mean over all pairs; and of each score of means with the
 #   same of draws.
 # - **efficiency** and **accuracy**: Spearman's correlation of a score with a reader's sample efficiency, and with its
@@ -432,7 +432,7 @@ across(trained, held) if held else None
 #   scores badly by most scores, so that settings seem to carry over better than useful ones would.
 # - **The best selection.** ELBO and reconstruction were not made to select. UDR is of five networks a setting.
 # - **Independent tests.** The setting chosen without one seed is mostly the same for all ten, and UDR is shared by five
-#   seeds: such intervals are too narrow. DCI's trees, of 20 stages where the package has 100, are also the readers of 1000
+#   seeds: such intervals are too narrow. DCI's trees, of 20 stages, are also the readers of 1000
 #   labels. Efficiency is near 1 for a code of which nothing can be read with any number of labels.
 # - **Methods with labels, pairs or time.** The theorem, and this study, are about images alone.
 #

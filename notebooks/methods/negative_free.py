@@ -626,11 +626,10 @@ tables.mean_std(results, best=["all labels, clean", "all labels, views"])
 # it sees little difference between a healthy method, a crippled one, and a network that was never trained. Put the
 # untrained row into every such table.
 #
-# **A high rank is not a good code.** The highest in Table 2 belongs to the network that was never trained. All
-# trainings narrow the code, the healthy ones too. Among trained codes the rank goes with the accuracy; it must not be
-# compared with an untrained one's.
+# **A high rank is not a good code.** The highest in Table 2 belongs to the network that was never trained. All trainings
+# narrow the code. Among trained codes the rank goes with the accuracy; it must not be compared with an untrained one's.
 #
-# The claims that a seed cannot turn, for the data and the budget that we have looked at:
+# The claims that a seed cannot turn, for this data and budget:
 
 # %%
 checked = dataset == "digits" and steps == 80 and arch == "mlp-small"
@@ -679,9 +678,8 @@ sweep.show_claims(
 # what a part is for.
 #
 # **Training pays on views; on clean digits nothing is decided.** Each of the six, and InfoNCE, is far above the untrained
-# encoder on new views; on clean images all are ahead by a point or two, three of seven intervals just above 0, undecided
-# after Holm's adjustment, and no equality is shown. In the rows, though not claimed: at 800 steps each of the five cripples
-# is on average below the untrained encoder on clean digits, too.
+# encoder on new views; on clean images all are ahead by a point or two, undecided after Holm's adjustment, and no equality
+# is shown. Not claimed: at 800 steps each cripple is on average below the untrained encoder there.
 
 # %% [markdown]
 # ## Which axes does a code have?

@@ -449,8 +449,8 @@ half: {", ".join(void) or "none"}.
   from {of["VAE", "swap: hue of B"]:.2f} to {of["+ swap", "swap: hue of B"]:.2f}, that of its angle from
   {of["VAE", "swap: rotation of B"]:.2f} to {of["+ swap", "swap: rotation of B"]:.2f}.
 - **Where the class goes** the swap alone does not say. From rung to rung, swapped pictures show the class of A in
-  {said("swap: class A")} of the cases, and that of B, from which only the style was taken, in {said("swap: class B")}. The VAE, cut at random, keeps the class of A, too: a
-  claim that rests on this column alone would have been made for it.
+  {said("swap: class A")} of the cases, and that of B, from which only the style was taken, in {said("swap: class B")}.
+  The VAE, cut at random, keeps the class of A, too: a claim that rests on this column alone would have been made for it.
 - **What the squeeze squeezes.** A probe finds the class in the style part in {said("class, s")} of the cases.
 - **What alignment does.** $R^2$ of hue in the content part is {of["+ squeeze", "hue, c"]:.2f} without it
   and {of[last, "hue, c"]:.2f} with it, that of rotation {of["+ squeeze", "rotation, c"]:.2f} and

@@ -118,9 +118,9 @@ plt.show()
 # %% [markdown]
 # *Figure 1. Four of the codes, coloured by $v_1$; dots are spread a little.*
 #
-# *Measured.* Written **twice**, a code is as modular as before and no longer compact (MIG, a lead over the second best code,
-# is 0). **Rotated**, a linear reader finds all there is, and neither code belongs to a factor. **Wound up**, each code
-# knows all of its factor, but a line cannot read it. **One number** for both is compact.
+# *Measured.* Written **twice**, a code is as modular as before and no longer compact (MIG is 0). **Rotated**, a linear
+# reader finds all there is, and neither code belongs to a factor. **Wound up**, each code knows all of its factor, but a
+# line cannot read it. **One number** for both is compact.
 #
 # ## MED, slowly
 #

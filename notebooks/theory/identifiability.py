@@ -492,7 +492,7 @@ if "temperature" in chosen:
 #
 # **Measured.** Three of four miss the optimum, as they must, here by half a nat and more. The cold one with a dimension
 # more reaches it: its codes lie on a cap, with a mean of length near $\sqrt{1 - \tau\kappa} = 0.87$. Here hot codes stay
-# linear in $z$; over seeds (Table 8) that is undecided, for some fold. The cold one without room is the danger: a start
+# linear in $z$; over seeds (Table 8) that is undecided. The cold one without room is the danger: a start
 # that keeps to a rotation has some 1.7 nats to go, and one that folds the sphere onto such a cap only 0.5. So the *better*
 # loss may have the worse code, R² near $\frac23$.
 #
@@ -819,12 +819,12 @@ verdicts
 #
 # *Measured*, three times as long as above, the best of three starts. With the right score five seeds of six end within .071
 # nats of the optimum, R² .99 and more. In the sixth all three starts folded the sphere: R² .67, and .46 nats short. The
-# cold code without room folds in five seeds of six, and has the better loss where it does (.5 nats short against 1.7). A
+# cold code without room folds in five seeds of six, and has the better loss where it does. A
 # learned $\hat\Lambda$ finds the axes in every seed, MCC .97 and more.
 #
 # ## What this does not show
 #
-# - **That real causes are so.** Nobody knows the law of causes of photographs, nor whether there are any.
+# - **That real causes are so.** Nobody knows the law of causes of photographs.
 # - **That training finds the maximiser.** Table 1 has networks that don't. Here the loss tells, because its best value is
 #   known.
 # - **That $D$ is known.** Most theorems have $D = n$. Only {prf:ref}`thm-id-inverts` covers more.

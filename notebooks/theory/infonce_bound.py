@@ -543,8 +543,8 @@ explorable.curves(
 
 # %% [markdown]
 # *Figure 2 and Figure 3. InfoNCE with the optimal critic against the number of pairs in the batch; drag K, and drag the truth.
-# To see 10 nats one needs far more than $e^{10} = 22\,026$ pairs. In Figure 2 $\log K$ is dashed; in Figure 3
-# InfoNCE leaves the truth (dashed) well before the ceiling (dotted).*
+# To see 10 nats one needs far more than $e^{10} = 22\,026$ pairs. Figure 2: $\log K$ dashed. Figure 3: InfoNCE leaves
+# the truth (dashed) well before the ceiling (dotted).*
 #
 # The ceiling is not InfoNCE's alone. Of $N$ samples, *no* lower bound that holds with high confidence for all
 # distributions is larger than $O(\log N)$; for DV the limit is $\log N$ itself
@@ -570,8 +570,8 @@ by_n.groupby("N").agg({"log N": "first", "InfoNCE": ["mean", "std"],
                        "DV": ["mean", "std"]}).round(2)  # fmt: skip
 
 # %% [markdown]
-# *Table 4. At a truth of 10 nats, 20 draws. InfoNCE stays just below $\log N$. DV says whatever its luck was, mostly too
-# much: its last term has not met a single pair that counts.*
+# *Table 4. At a truth of 10 nats, 20 draws. InfoNCE stays just below $\log N$. DV mostly says too much: its last
+# term has not met a pair that counts.*
 #
 # ### Between the two: $I_\alpha$
 #
@@ -708,13 +708,12 @@ sandwich.round(2)
 #
 # ## What this does not show
 #
-# - **What trained critics do.** They are late and imperfect; `theory/mi_in_practice` trains them.
-# - **That a low value means little information.** Every lower bound is low for two reasons, the bound and the critic, and
-#   a number alone does not tell them apart.
+# - **What trained critics do.** See `theory/mi_in_practice`.
+# - **That a low value means little information.** Every lower bound is low for two reasons, the bound and the critic.
 # - **That a larger bound learns a better representation.** A critic's value is not what its encoder knows: see
 #   `theory/frozen_encoders`.
-# - **Other laws than Gaussians.** The theorems hold for all; all tables and figures are about one family with a quadratic
-#   $\log r$. `experiments/mutual_information_benchmark` has forty others.
+# - **Other laws than Gaussians.** The theorems hold for all; tables and figures are about one family.
+#   `experiments/mutual_information_benchmark` has forty others.
 #
 # ## Exercises
 #
