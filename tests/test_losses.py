@@ -528,3 +528,10 @@ def test_half_precision_in_full_precision_out_autocast_or_not(name, kind):
 
 def test_double_precision_stays_double(generator):
     assert losses.info_nce(normal(4, 2, 3, generator=generator)).dtype == DOUBLE
+
+
+@pytest.mark.parametrize("batch", [300, pytest.param(520, marks=pytest.mark.slow)])  # 2 a block, 1
+def test_pairs_looked_at_in_blocks_are_those_looked_at_one_by_one(batch, generator):
+    z, pairs = normal(batch, 3, generator=generator), all_pairs(3)
+    each = torch.cat([losses.support_gaps(z, pair[None]) for pair in pairs])
+    torch.testing.assert_close(losses.support_gaps(z, pairs), each)

@@ -351,3 +351,15 @@ def test_settings_without_sense_are_refused_by_name(name, option, values, messag
     for value in values:
         with pytest.raises(ValueError, match=f"{option}={value!r}: expected {message}"):
             probe(*data(name), **{option: value})
+
+
+def test_the_mlp_is_no_linear_map_and_its_weights_may_decay_to_none():
+    draw = torch.Generator().manual_seed(0)
+    x = torch.rand(1200, 2, generator=draw) * 2 - 1
+    y = ((x[:, 0] > 0) ^ (x[:, 1] > 0)).long()  # exclusive or
+    split = x[:800], y[:800], x[800:], y[800:]
+    assert probes.linear(*split).score < 0.6
+    assert probes.mlp(*split, lr=1e-2).score > 0.95
+    # AdamW multiplies weights by 1 − lr · weight_decay before each step: here by 0.
+    none = probes.mlp(*split, epochs=[1], lr=1e-6, weight_decay=1e6)
+    assert len(none.predictions.unique()) == 1

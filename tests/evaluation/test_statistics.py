@@ -361,3 +361,35 @@ def test_a_text_of_other_views_or_none_is_refused(text):
     whole = right_as_text(np.ones(16, bool), 5)
     with pytest.raises(ValueError, match=r"expected VIEWS:IMAGES:BITS|different views"):
         right_by_image([whole, text])
+
+
+def test_the_bootstraps_degrees_of_freedom_are_satterthwaites_at_any_confidence():
+    rng = np.random.default_rng(9)
+    a = rng.normal(0.3, 1, (4, 1)) + rng.normal(0, 2, (1, 25)) + rng.normal(0, 0.5, (4, 25))
+    v = np.array([a.mean(0).var(ddof=1) / 25, a.mean(1).var(ddof=1) / 4])
+    freedom = v.sum() ** 2 / (v**2 / [24, 3]).sum()
+    assert 4 < freedom < 20
+    found, wide = (bootstrap(a, 0 * a, confidence=c) for c in (0.95, 0.99))
+    quantile, wider = stats.t.ppf([0.975, 0.995], freedom)
+    error = (found.high - found.mean) / quantile
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(found.mean) / error, freedom))
+    assert wide.high - wide.mean == pytest.approx(wider * error)
+
+
+def test_what_is_equivalent_needs_no_adjustment():
+    rng = np.random.default_rng(0)
+    d = rng.normal(0, 0.001, 6)
+    table = compare(rows_of(list(0.5 + d), [0.5] * 6), [("a", "b", "x")], margin=0.02)
+    assert table["p (Holm)"].item() > 0.05
+    assert table["verdict"].item() == table["verdict (Holm)"].item() == "equivalent"
+
+
+def test_a_constant_member_of_pairs_has_no_correlation():
+    for a, b in (([1, 2, 4], [3, 3, 3]), ([3, 3, 3], [1, 2, 4])):
+        assert np.isnan(paired(rows_of(a, b), "a", "b", "x").correlation)
+
+
+def test_compare_looks_in_the_column_it_is_told():
+    rows = rows_of([1.0, 2.0], [0.0, 0.5]).rename(columns={"method": "law"})
+    table = compare(rows, [("a", "b", "x")], by="law")
+    assert table["interval"].item() == paired(rows, "a", "b", "x", by="law")

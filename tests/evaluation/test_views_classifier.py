@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mdlib import data
+from mdlib.evaluation import views_classifier
 from mdlib.evaluation.views_classifier import ViewsClassifier, train_views_classifier
 from mdlib.views import Views, circular, style
 
@@ -99,3 +100,17 @@ def test_the_loss_is_cross_entropy_and_squared_error_of_standardised_style():
     )
     torch.testing.assert_close(terms["style"], error.square().mean())
     torch.testing.assert_close(total, terms["class"] + terms["style"])
+
+
+def test_style_is_standardised_as_the_law_draws_it_and_the_seed_reaches_training(monkeypatch):
+    train, seen = data.load("digits", size=8).sample(100), []
+    monkeypatch.setattr(views_classifier, "fit", lambda *_, seed, **options: seen.append(seed))
+    law = Views(crop=(0.4, 0.6), brightness=0.5)
+    classifier = train_views_classifier(train, law, seed=3, arch="mlp-small")
+    assert seen == [3]
+    truth = law(train.images[:1].expand(50_000, -1, -1, -1), 1, torch.Generator().manual_seed(9))[1]
+    truth = torch.cat([*style(truth).values()], 1)
+    error = 5 * truth.std(0) / 4096**0.5
+    assert ((classifier.means - truth.mean(0)).abs() < error).all()
+    torch.testing.assert_close(classifier.deviations, truth.std(0), rtol=0.1, atol=0)
+    assert (truth.mean(0).abs() > 10 * error).any()

@@ -372,3 +372,43 @@ def test_gradients_keep_their_direction_under_bfloat16(name):
         return torch.cat([p.grad.flatten() for p in method.parameters() if p.grad is not None])
 
     assert nn.functional.cosine_similarity(gradient(True), gradient(False), dim=0) > 0.97
+
+
+def test_gaussian_pixels_have_the_decoders_sigmoid_for_a_mean(views):
+    vae = make("vae", likelihood="gaussian", pixel_variance=0.3)
+    logits, images = 3 * torch.randn(6, *SHAPE, generator=generator()), views[:, 0]
+    expected = -torch.distributions.Normal(logits.sigmoid(), 0.3**0.5).log_prob(images)
+    torch.testing.assert_close(vae.reconstruction_nll(logits, images), expected.sum((1, 2, 3)))
+
+
+@pytest.mark.parametrize("name", ["vae", "simve", "mixture_vae"])
+def test_samples_repeat_by_their_generator(name):
+    method = make(name, **({"centres": "gaussian"} if name == "simve" else {}))
+    assert torch.equal(method.sample(5, generator(1)), method.sample(5, generator(1)))
+    assert not torch.equal(method.sample(5, generator(1)), method.sample(5, generator(2)))
+
+
+def test_simve_samples_have_the_variances_of_its_model():
+    simve = make("simve", centres="gaussian", variance=0.3, centre_variance=0.04)
+    simve.decode = lambda z: z
+    assert simve.sample(50_000, generator()).var().item() == pytest.approx(0.34, rel=0.02)
+    centres = torch.tensor([[-50.0], [50.0]]).expand(2, 4)
+    z = simve.sample(50_000, generator(), centres)
+    assert (z > 0).float().mean().item() == pytest.approx(0.5, abs=0.01)  # of each centre
+    assert (z.abs() - 50).var().item() == pytest.approx(0.3, rel=0.02)
+
+
+DEFAULTS = {  # that other tests give values of their own
+    "vae": {"pixel_variance": 0.01}, "factor_vae": {"gamma": 10.0, "discriminator_layers": 3},
+    "hfs_vae": {"pairs": 25}, "cr_vae": {"consistency_weight": 1.0},
+    "mixture_vae": {"components": 10}, "partitioned_vae": {"warmup": 0.4, "repel_margin": 4.0},
+    "infonce": {"head_hidden": 256, "head_dim": 64}, "instance": {"temperature": 0.1},
+    "simsiam": {"predictor_hidden": 32}, "wmse": {"part": 128}, "moco": {"queue_size": 1024},
+    "swav": {"prototypes": 64},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_defaults_are_those_of_stored_results(name):
+    found = methods.options_of(methods.find(name))
+    assert {option: found[option] for option in DEFAULTS[name]} == DEFAULTS[name]

@@ -248,3 +248,31 @@ def test_the_predictors_rate_may_stay_while_all_else_decays(name):
     assert {id(p) for p in rest["params"]} == everything - expected
     first, last = fall(train(for_digits(name, fix_predictor_lr=True)))
     assert last < first
+
+
+def test_no_weights_follow_simsiams_last_batch_norm():
+    assert not [*make("simsiam").projector[-1].parameters()]
+
+
+@pytest.mark.parametrize("name", ["byol", "directpred", "augself", "partitioned_byol", "moco"])
+def test_slow_copies_begin_as_what_they_follow_and_see_one_view_at_a_time(name):
+    options = {"style_term": "attract"} if name == "partitioned_byol" else {}
+    options |= {"latent_dim": 6, "arch": "resnet", "head_hidden": 16, "head_dim": 5}
+    method = methods.create(name, image_shape=(1, 16, 16), **options)
+    if name == "moco":
+        pairs = [(method.encoder, method.key_encoder), (method.projector, method.key_projector)]
+    else:
+        pairs = method.averaged()
+    for fast, slow in pairs:
+        assert all(map(torch.equal, fast.parameters(), slow.parameters()))
+        assert not any(p.requires_grad for p in slow.parameters())
+    views = torch.rand(8, 2, 1, 16, 16, generator=generator())
+    views[:, 1] *= 0.2  # the two would have other statistics together
+    if name == "moco":
+        found = method.keys(views)
+        expected = [method.key_projector(method.key_encoder(views[:, j])) for j in (0, 1)]
+        expected = [nn.functional.normalize(z, dim=1) for z in expected]
+    else:
+        found = method.target_codes(views)
+        expected = [method.target_encoder(views[:, j]) for j in (0, 1)]
+    torch.testing.assert_close(found, expected)

@@ -8,13 +8,20 @@ import pytest
 import torch
 from method_tools import LAW, check_resume, fall, for_digits, train
 from torch import nn
-from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal
+from torch.distributions import (
+    Categorical,
+    Independent,
+    MixtureSameFamily,
+    MultivariateNormal,
+    kl_divergence,
+)
 from torch.distributions import Normal as Gauss
 
 from mdlib import data, losses, methods
 from mdlib.methods.augself import DifferencePredictor
 from mdlib.methods.partition import Partition
 from mdlib.methods.style_terms import STYLE_TERMS, repulsion
+from mdlib.methods.vae import Posterior
 from mdlib.training import ImageViews, fit
 from mdlib.views import SharedStyle, Views, style
 
@@ -665,3 +672,56 @@ def test_each_augmentation_may_have_a_network_of_its_own():
     assert networks["colour"][-1].out_features == 5  # hue is two of them
     with pytest.raises(ValueError, match="trunk='one': expected one of"):
         make("augself", trunk="one")
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_a_style_term_moves_the_style_part_of_the_encoder_alone(term):
+    method, views = make("partitioned_byol", style_term=term), random_views()
+    style = loss(method, views)[1]["style"]
+    if term == "none":
+        assert not style.requires_grad
+        return
+    (grad,) = torch.autograd.grad(style, method.encoder[-1].weight)  # 5 rows of content, 1 of style
+    assert (grad[:5] == 0).all() and grad[5].norm() > 1e-6
+
+
+def test_repulsion_pulls_at_both_views():
+    method, views = make("partitioned_byol", style_term="repel"), random_views()
+    styles = [method.parts(method.encoder(v))[1].detach().requires_grad_() for v in views.unbind(1)]
+    u, v = (nn.functional.normalize(method.style.projector(s), dim=1) for s in styles)
+    expected = torch.autograd.grad((2 + 2 * (u * v).sum(1)).mean(), styles)
+    actual = torch.autograd.grad(method.style(styles, styles, {}), styles)
+    torch.testing.assert_close(actual, expected)
+
+
+def test_alignment_and_repulsion_pull_at_both_views():
+    method = make("partitioned_vae", style_dim=2, repel_margin=9.0)
+    q = [normal(9, 2, 6, seed=s).requires_grad_() for s in (0, 1)]
+    terms = method.regularisers(Posterior(*q), None, None)
+    (a, b), (v, w) = ((x[..., :4].unbind(1)) for x in q)
+    first, second = (Gauss(m, (0.5 * s).exp()) for m, s in ((a, v), (b, w)))
+    both = kl_divergence(first, second) + kl_divergence(second, first)
+    s, t = q[0][..., 4:].unbind(1)
+    expected = {
+        "alignment": both.sum(1).mean() / 4,  # the mean of two orders, once a group of two
+        "repulsion": (9 - (s - t).square().sum(1)).clamp(min=0).mean() / 2,
+    }
+    for name, value in expected.items():
+        torch.testing.assert_close(terms[name], value)
+        ours, theirs = (
+            torch.autograd.grad(x, q[0], retain_graph=True)[0] for x in (terms[name], value)
+        )
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("term", ["shared", "shared_contrast"])
+def test_each_batch_of_shared_views_is_looked_at(term):
+    method, views = make("partitioned_byol", style_term=term), random_views()
+    loss(method, views)
+    with pytest.raises(ValueError, match="the same parameters"):
+        method.loss(views, parameters=LAW.draw(12, 2, SHAPE, generator()))
+
+
+def test_what_predicts_differences_has_three_layers_and_batch_norm():
+    kinds = [type(m).__name__ for m in DifferencePredictor(4, 8).network]
+    assert kinds == ["Linear", "BatchNorm1d", "ReLU"] * 2 + ["Linear"]

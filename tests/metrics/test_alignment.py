@@ -485,3 +485,18 @@ def test_the_gpu_agrees():
         assert mutual_information_matrix(given.cuda(), factors).device.type == "cpu"
     null = rotation_null(codes.cuda(), factors.cuda())
     assert null.score == pytest.approx(rotation_null(codes, factors).score, abs=1e-6)
+
+
+def test_the_parts_of_a_selection_are_those_of_what_was_kept():
+    factors = FACTORS[:2000]
+    codes = recipe.codes("tanh", factors)
+    result = med(codes, factors, top_k=2)
+    kept = result.importance[result.selected]
+    expected = result.per_code[result.selected] @ kept / kept.sum(0)
+    assert np.allclose(result.per_factor, expected, rtol=0, atol=1e-12)
+    assert float(kept.sum(0) / kept.sum() @ result.per_factor) == pytest.approx(result.score)
+    share = information(codes, factors, 20).corrected()
+    share = share / share.sum(0)
+    best = select(share, disentanglement(share)[1], 2)  # its own
+    assert result.bias_corrected == pytest.approx(disentanglement(share[best])[0])
+    assert abs(result.bias_corrected - med(codes, factors).bias_corrected) > 0.05

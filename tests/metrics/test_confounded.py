@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mdlib.metrics import cg, random_rotation, uc
+from mdlib.metrics import cg, irs, random_rotation, uc
 
 # causal-disentanglement/disentanglement_lib at 64e7871f40b9a30ac83ae3e15ab855155a0db201,
 # evaluation/metrics/irs.py, `scalable_disentanglement_score` as released, its model and decoder
@@ -207,3 +207,13 @@ def test_errors():
         cg(codes, factors + torch.tensor([0, 0.5]), read([5, 5]))
     with pytest.raises(ValueError, match=r"factors hold -1\.0 at \[0, 0\]"):
         cg(codes, factors - 1, read([5, 5]))
+
+
+def test_bins_and_quantile_are_those_of_irs(released_inputs):
+    codes, factors, read = released_inputs
+    codes = codes**3  # far from the mean, quantiles say other things
+    settings = {"bins": 3, "quantile": 0.5}
+    found = uc(codes, factors, **settings)
+    assert torch.equal(found.matrix, irs(codes, factors, **settings).matrix)
+    assert torch.equal(cg(codes, factors, read, **settings).sets, found.sets)
+    assert not torch.equal(found.sets, uc(codes, factors).sets)

@@ -374,3 +374,30 @@ def test_the_gpu_agrees():
     expected = dci(codes, TRAIN, test=test, trees="binned").score
     got = dci(*there[:2], test=there[2:], trees="binned").score
     assert got == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_train_scores_are_of_the_sample_fitted_on():
+    codes, labels = clouds(300, 3)
+    codes = np.hstack([codes, np.random.RandomState(1).randn(300, 40)])  # room to learn by heart
+    train, test = (codes[:200], labels[:200, None]), (codes[200:], labels[200:, None])
+    scaler = StandardScaler().fit(train[0])
+    model = LogisticRegression(tol=1e-8, max_iter=10_000).fit(
+        scaler.transform(train[0]), labels[:200]
+    )
+    areas, right = [], []
+    for x, y in ((train[0], labels[:200]), (test[0], labels[200:])):
+        probability = model.predict_proba(scaler.transform(x))
+        areas.append(roc_auc_score(np.eye(3)[y], probability, average="macro"))
+        right.append((probability.argmax(1) == y).mean())
+    for score, expected in ((explicitness, areas), (informativeness, right)):
+        found = score(*train, test=test)
+        assert (found.train_score, found.score) == pytest.approx(expected, abs=0.006)
+        assert abs(expected[0] - expected[1]) > 0.02
+
+
+def test_dcis_train_accuracy_is_of_the_sample_fitted_on():
+    draw = np.random.RandomState(0)
+    codes, factors = draw.randn(60, 3), draw.randint(2, size=(60, 2))  # nothing to be learnt
+    result = dci(codes[:30], factors[:30], test=(codes[30:], factors[30:]), trees="binned")
+    assert result.train_accuracy > 0.95 and result.informativeness < 0.7

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 import torch
 
-from mdlib.metrics import block_r2, mcc
+from mdlib.metrics import block_r2, mcc, random_rotation
 
 N = 600
 
@@ -121,3 +121,20 @@ def test_errors():
         block_r2(z, z, others=z[:5])
     with pytest.raises(ValueError, match="11 samples"):
         block_r2(z[:11], z[:11])
+
+
+def test_the_null_of_ranks_is_of_ranks():
+    factors = correlated(0.0, 3)
+    codes = np.exp(2 * factors)  # what a rotation of them holds, ranks tell better than lines
+    white = codes - codes.mean(0)
+    u, _, v = np.linalg.svd(white / white.std(0), full_matrices=False)
+    draw, nulls = torch.Generator().manual_seed(4), []
+    for _ in range(3):
+        z = u @ v @ random_rotation(3, draw).numpy()
+        matrix = np.abs(scipy.stats.spearmanr(z, factors).statistic[:3, 3:])
+        nulls.append(
+            max(np.mean([matrix[p[j], j] for j in range(3)]) for p in permutations(range(3)))
+        )
+    result = mcc(codes, factors, kind="spearman", rotations=3, seed=4)
+    assert result.null == pytest.approx(np.mean(nulls), abs=1e-9)
+    assert result.null_std == pytest.approx(np.std(nulls, ddof=1), abs=1e-9)

@@ -147,3 +147,9 @@ def test_errors():
         infomec(V * np.nan, V)
     with pytest.raises(ValueError, match="bins=1"):
         infomec(V, V, bins=1)
+
+
+def test_what_spans_a_twentieth_of_the_widest_is_pruned():
+    codes = np.hstack([V, CHANCE]).astype(float)  # all of one range
+    for share, kept in ((0.049, False), (0.051, True)):
+        assert infomec(codes * [1, 1, share], V).active.tolist() == [True, True, kept]

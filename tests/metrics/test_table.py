@@ -115,3 +115,23 @@ def test_every_score_says_what_it_rests_on():
         with pytest.raises(AttributeError):
             result.score = 1.0
         assert "tensor" not in repr(result)
+
+
+def test_a_test_sample_reaches_all_that_are_fitted_and_hfs_its_settings(monkeypatch):
+    test = (CODES[600:], FACTORS[600:])
+    chosen = ["sap", "dci", "dci_es", "explicitness", "informativeness"]
+    seen = {}
+
+    def spy(name):
+        def score(codes, factors=None, **given):
+            seen[name] = given
+            return metrics.Score(score=0.0, n=len(codes))
+
+        return score
+
+    for name in ("sap", "dci", "dci_es", "hfs"):
+        monkeypatch.setattr(metrics.table, name, spy(name))
+    table = evaluate(CODES[:600], FACTORS[:600], test=test, metrics=[*chosen, "hfs"], seed=3)
+    assert table.n.tolist() == [600] * 6
+    assert all(seen[name]["test"] is test for name in ("sap", "dci", "dci_es"))
+    assert seen["hfs"] == {"batches": 10, "pairs": 500, "seed": 3}

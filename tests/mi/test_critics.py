@@ -122,3 +122,9 @@ def test_options_of_a_critic_are_of_its_kinds():
     ):
         with pytest.raises(ValueError, match=words):
             make(**options)
+
+
+def test_the_usual_separable_critic_has_three_hidden_layers_of_256_units():
+    network = critics.create("separable", DX, DY).g
+    weights = [w for name, w in network.named_parameters() if name.endswith("weight")]
+    assert [w.shape[1:] for w in weights] == [(3, 256), (256, 256), (256, 256), (256, 32)]

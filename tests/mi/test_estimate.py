@@ -13,7 +13,7 @@ import torch
 from mdlib import mi
 from mdlib.mi import classical, tasks
 from mdlib.mi import training as bounds_training
-from mdlib.mi.inputs import heavy_columns, normal_scores
+from mdlib.mi.inputs import heavy_columns, normal_scores, squashed_columns
 
 RHO = 0.8
 TRUTH = -0.5 * math.log(1 - RHO**2)  # 0.511 nats
@@ -313,3 +313,69 @@ def test_an_option_that_is_none_is_named(options):
     ((name, value),) = value.items() if isinstance(value, dict) else options.items()
     with pytest.raises(ValueError, match=rf"{name}"):
         mi.estimate(x, x, "infonce", steps=2, **options)
+
+
+MODULE = sys.modules[mi.Estimate.__module__]
+
+
+def test_which_rows_train_choose_and_give_the_value():
+    x, y = pairs(400)
+    draw = torch.Generator().manual_seed(3)
+    train, held, test = torch.randperm(400, generator=draw).split([200, 100, 100])
+    batch = torch.randint(200, (1, 64), generator=draw)[0]  # the seed's, too
+    z = torch.tensor((x - x[train].mean(0)) / x[train].std(0)).float()
+    trained, asked, first = [], [], []
+
+    class Spy(bounds_training.Ascent):
+        def step(self, x, y):
+            trained.append(x[0])
+            return super().step(x, y)
+
+        def values(self, x, y, objective=False):
+            asked.append((objective, x[0]))
+            return super().values(x, y, objective)
+
+        def __init__(self, critic, *given):
+            first.append(next(critic.parameters()).detach().clone())
+            super().__init__(critic, *given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MODULE, "Ascent", Spy)
+        for seed in (3, 4):
+            mi.climb(x, y, ["js"], steps=1, repeats=1, seed=seed)
+    torch.testing.assert_close(trained[0], z[train[batch]])
+    (by_objective, choose), (by_value, give) = asked[:2]
+    assert by_objective and not by_value
+    torch.testing.assert_close(choose, z[held])
+    torch.testing.assert_close(give, z[test])
+    assert not torch.equal(*first)  # initial weights
+
+
+@pytest.mark.slow
+def test_half_the_steps_are_a_training_of_half_the_steps():
+    x, y = pairs(400)
+    whole, half = (
+        mi.climb(x, y, ["nwj"], critic="separable", lr=1e-3, steps=n, check=n == 200)["nwj"]
+        for n in (200, 100)
+    )
+    assert whole.half_steps == pytest.approx(half.value) != whole.value
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error_over_blocks(monkeypatch):
+    monkeypatch.setitem(MODULE.CLASSICAL, "gaussian", lambda x, y: x.mean().item())
+    x, y = pairs(400)
+    found = mi.estimate(x, y, "gaussian")
+    block = (torch.arange(400) * 10 // 400)[
+        torch.randperm(400, generator=torch.Generator().manual_seed(0))
+    ]
+    means = [x[(block == b).numpy()].mean() for b in range(10)]
+    assert found.value == found.half_rows == pytest.approx(x.mean())
+    assert found.spread == pytest.approx(np.std(means, ddof=1) / 10**0.5)
+
+
+def test_squashed_is_half_of_a_column_within_a_tenth_of_its_deviation():
+    def column(far):  # the median is 0, and half of the rest lie within 1
+        return torch.tensor([0.0, far, -far] + [1.0, -1.0] * 49).double()[:, None]
+
+    assert squashed_columns(column(35.0)) == []  # a reach of 0.198
+    assert squashed_columns(column(100.0)) == [(0, pytest.approx(1 / math.sqrt(200.98)))]

@@ -141,3 +141,28 @@ def test_views_of_strength():
     assert strong > weak > 0
     with pytest.raises(ValueError, match="strength=-1"):
         frozen.views_of_strength(-1)
+
+
+def test_a_posterior_does_not_depend_on_what_else_is_asked():
+    draw = torch.Generator().manual_seed(0)
+    z = ONE_HOT + 0.7 * torch.randn(100, CLASSES, generator=draw)
+    p = frozen.posteriors(z, LABELS, z)
+    torch.testing.assert_close(frozen.posteriors(z, LABELS, z[:7]), p[:7])
+    wrong = LABELS[:40].roll(1)
+    right = (p[:40].argmax(1) == wrong).float().mean().item()
+    assert frozen.accuracy(z[None], LABELS, z[None, :40], wrong) == [pytest.approx(right)]
+
+
+def test_fano_by_hand():
+    h = -0.2 * math.log(0.2) - 0.8 * math.log(0.8)
+    assert frozen.fano(0.1, 1.3, 4) == pytest.approx(1.3 - h - 0.2 * math.log(3))
+
+
+def test_information_is_evaluated_at_its_own_batch_size_and_pairs_by_their_seed():
+    z, task = ONE_HOT[None], pairs.SameClass(ONE_HOT, LABELS)
+    first, again, other = (frozen.code_pairs(z, task, s)(0, 50)[0] for s in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    given = frozen.code_pairs(z, task, 1), frozen.code_pairs(z, task, 2)
+    found = frozen.information(*given, dim=CLASSES, members=1, seed=0, steps=60, evaluation_size=2)
+    assert (found <= math.log(2) + 1e-6).all(axis=None)  # at 512 it would be near log 4
+    assert (found > 0.2).all(axis=None)

@@ -929,3 +929,60 @@ def test_images_of_another_shape_are_refused():
     method = methods.create("vae", image_shape=(3, 9, 9), latent_dim=2, arch="mlp-small")
     with pytest.raises(ValueError, match=r"VAE was made for floats \[3, 9, 9\]"):
         fit(method, ImageViews(IMAGES, VIEWS), steps=1, batch_size=8, device="cpu", progress=False)
+
+
+def grey(n=48):
+    """Images of one grey level each, their own name; and the law that shows them as they are."""
+    images = torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1).expand(n, 1, 4, 4)
+
+    def law(x, members, generator):
+        drawn = torch.randperm(n, generator=generator)[: len(x)]
+        return x[:, None].float(), {"drawn": drawn[:, None, None]}
+
+    return images, law
+
+
+def test_the_seed_decides_the_order_and_the_views_each_and_apart():
+    heard = []
+    for seed in (1, 1, 2):
+        listener = Listener("index", "parameters")
+        train(listener, *grey(), members=1, batch_size=48, steps=1, seed=seed)
+        ((_, extras),) = listener.heard
+        heard.append([extras["index"].tolist(), extras["parameters"]["drawn"].flatten().tolist()])
+    first, again, other = heard
+    assert first == again
+    assert first[0] != other[0] and first[1] != other[1]
+    assert first[0] != first[1]  # two streams
+
+
+def test_a_method_in_evaluation_mode_is_trained_in_training_mode():
+    method = make("byol").eval()
+    before = method.projector[1].running_mean.clone()
+    train(method, steps=1)
+    assert method.training and not torch.equal(method.projector[1].running_mean, before)
+
+
+def test_views_of_double_precision_are_taken_as_float32():
+    def law(x, members, generator):
+        return x[:, None].double() / 255, {}
+
+    assert len(train(make("vae"), law=law, members=1, steps=2)) == 2
+
+
+def test_a_buffer_that_is_not_finite_stops_a_training():
+    class Running(Breaks):
+        def __init__(self):
+            super().__init__(at=99)
+            self.register_buffer("mean", torch.zeros(1))
+
+        def after_step(self, step, steps):
+            self.mean /= 0
+
+    with pytest.raises(TrainingDiverged, match="step 3: weight mean is not finite"):
+        train(Running(), steps=3)
+
+
+def test_labels_that_a_method_does_not_use_are_no_part_of_its_checkpoint(tmp_path):
+    labels = torch.arange(50) % 10
+    for given in (labels, labels.flip(0), None):
+        assert len(train(make(), labels=given, checkpoint=tmp_path / "a.pt", steps=3)) == 3
