@@ -20,12 +20,14 @@ from typing import Any
 
 import conformance as releases
 import nbformat
+import numpy as np
 import pandas as pd
 import pictures
 from pybtex.database import parse_file
 
 from mdlib import methods, sweep
 from mdlib.notebook.chapters import Chapter, find, names
+from mdlib.notebook.provenance import CHANGED, short
 from mdlib.sweep import ledger, sources
 from mdlib.sweep.claims import claims_path
 from mdlib.sweep.rowfile import csv_path
@@ -157,7 +159,7 @@ def judged(specs: list[sweep.Spec]) -> list[dict[str, Any]]:
         if not claims_path(spec).is_file():
             continue
         said = sweep.claims(spec)
-        for name, one in said[said["low"].notna()].iterrows():
+        for name, one in said[np.isfinite(said["low"])].iterrows():
             claim = spec.claims[name]
             works = [claim.source] if isinstance(claim.source, str) else claim.source
             rows.append(
@@ -225,7 +227,8 @@ def stacks(kind: str, table: str) -> str:
 
 def markdown(columns: list[str], lines: list[list[Any]]) -> str:
     rows = [columns, ["---"] * len(columns), *lines]
-    return "\n".join(f"| {' | '.join(str(cell) for cell in row)} |" for row in rows)
+    cells = [[re.sub(r"(?<!\\)\|", r"\\|", str(cell)) for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def work(found: pd.DataFrame, key: str) -> str:
@@ -263,7 +266,7 @@ def result(spec: sweep.Spec) -> str:
     """One sweep: what it asks, who ran it, and its files."""
     frame = sweep.read_csv(spec)
     runs = frame.drop_duplicates("run")
-    commits = ", ".join(f"`{commit[:9]}`" for commit in runs["run_commit"].unique())
+    commits = ", ".join(f"`{short(commit)}`" for commit in runs["run_commit"].unique())
     missing = "**Not complete:** " if len(runs) < len(spec.points) else ""
     files = [file for file in (csv_path(spec), claims_path(spec)) if file.is_file()]
     places = [file.relative_to(ROOT).as_posix() for file in files]
@@ -281,6 +284,8 @@ def result(spec: sweep.Spec) -> str:
 
 def since(spec: sweep.Spec, runs: pd.DataFrame) -> str:
     """Is the code that the rows came from still the present one? If not, what is another since."""
+    if runs["run_commit"].astype(str).str.endswith(CHANGED).any():
+        return ", and code that no commit has"
     if (runs["run"].str.rpartition("-")[2] == sources_now(spec, runs)).all():
         return ", the present sources"
     given = [spec.points[number - 1].parameters for number in runs["number"]]

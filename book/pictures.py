@@ -133,7 +133,7 @@ def forest(rows: list[dict[str, object]]) -> str:
             f'<label><span>{words}</span><select name="{name}" aria-label="{words}">'
             f'<option value="">all</option>{options}</select></label>'
         )
-    data = json.dumps(rows, ensure_ascii=False).replace("<", "\\u003c")
+    data = json.dumps(rows, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     return (
         '<figure class="explorable forest" data-explorable="forest-of-claims">'
         f"<style>{STYLE}</style>"

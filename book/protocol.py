@@ -73,7 +73,7 @@ def tuning(spec: sweep.Spec) -> list[list[str]]:
             for given in here
         }
         each = sorted(set(Counter(settings.values()).values()))
-        seeds = {given["seed"] for given in here}
+        seeds = {given.get("seed") for given in here}
         lines.append(
             [
                 f"`{spec.name}`", pages.link(spec.chapter), data,
@@ -89,7 +89,7 @@ def claims(spec: sweep.Spec) -> list[str]:
         kinds = Counter(sweep.claims(spec)["kind"])
     else:
         kinds = Counter(claim.kind for claim in spec.claims.values())
-    given = {point.parameters["seed"] for point in spec.points}
+    given = {point.parameters["seed"] for point in spec.points if "seed" in point.parameters}
     rows = sweep.read_csv(spec) if csv_path(spec).is_file() else {}
     seeds = sorted(set(rows.get("seed (used)", given)))  # a run may have several
     counted = [str(kinds[kind] or "") for kind in ("confirmatory", "exploratory")]

@@ -46,3 +46,15 @@ def test_slurm_jobs_are_described_for_dask_jobqueue():
 def test_files_that_are_named_exist():
     for path in re.findall(r"deploy/[\w/]+\.\w+", (DEPLOY / "README.md").read_text()):
         assert (DEPLOY.parent / path).is_file(), path
+
+
+@pytest.mark.parametrize("name", ["ssh/start.sh", "slurm/sweep.sbatch"])
+def test_without_dask_they_end(name, tmp_path):
+    hosts = tmp_path / "hosts.txt"
+    hosts.write_text("nowhere\n")
+    done = subprocess.run(
+        ["bash", str(DEPLOY / name), str(hosts)],
+        env={"PATH": "/usr/bin:/bin", "SLURM_JOB_ID": "7"},
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode in (1, 5) and "dask" in done.stderr.lower()

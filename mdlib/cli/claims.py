@@ -95,6 +95,7 @@ def _show(said: pd.DataFrame) -> None:
     if one["because"]:
         terminal.console().print(f"exploratory, for {one['because']}", soft_wrap=True)
     spec = sweeps.load(one["sweep"], need_data=False)
+    sweeps.claims(spec)  # are they still what the rows say?
     rows = seedwise(spec.claims[name], sweeps.read_csv(spec))
     terminal.print_rows(rows.to_dict("records"), "its rows, by seed")
 
@@ -109,7 +110,7 @@ def _again(
 ) -> None:
     from mdlib import sweep as sweeps
     from mdlib.sweep import driver, engines, progress
-    from mdlib.sweep.claims import verdicts
+    from mdlib.sweep.claims import verdict_anew
     from mdlib.sweep.replay import of_claim
     from mdlib.sweep.table import of_runs
 
@@ -127,12 +128,15 @@ def _again(
     if dry_run:
         return
     done = sweeps.run(some, out, workers, data_root=data_root)
-    now = verdicts(some, of_runs(some, out)).iloc[0]
+    if left := len(some.points) - done.counts["done"]:  # of what is there, one could pick
+        message = f"no new verdict: {left} of {len(some.points)} runs are not done"
+        terminal.console().print(message, soft_wrap=True)
+        raise typer.Exit(1)
+    now = verdict_anew(some, name, of_runs(some, out), sweeps.claims(spec))
     asked = sorted({point.parameters["seed"] for point in some.points})
     both = [("committed", one, ""), ("now", now, ", ".join(map(str, asked)))]
     rows = [{"rows": which, **line(name, found), "seeds": given} for which, found, given in both]
     terminal.print_rows(rows, one["says"])
-    raise typer.Exit(1 if done.failures else 0)
 
 
 def line(name: Any, one: pd.Series) -> dict[str, Any]:
@@ -157,6 +161,7 @@ def _seeds(text: str | None) -> list[int] | None:
     found: list[int] = []
     for ends in filter(None, parts):
         first, last = int(ends[1]), int(ends[2] or ends[1])
+        need(first <= last, f"--seeds {text}: {first}-{last} goes down, expected {last}-{first}")
         if (several := last - first + 1) > 1000:  # len of a range has an end
             raise ValueError(f"--seeds {text}: {several} seeds, expected 1000 at most")
         found += range(first, last + 1)

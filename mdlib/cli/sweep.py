@@ -72,6 +72,7 @@ def collect(
     with errors_as_messages():
         spec = sweeps.load(name, need_data=False)
         if claims:
+            need(not (out or stale), "--claims judges the rows of NAME.csv: no --out, no --stale")
             _show_claims(spec, sweeps.judge(spec))
             return
         frame, path = sweeps.collect(spec, out, stale)

@@ -17,18 +17,23 @@ _PACKAGES = (
     *("mdlib", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "matplotlib"),
     *("papermill", "jupytext", "ipykernel"),
 )
+CHANGED = "+changes"  # after a commit's hash, where code was another than that commit's
+_ROOT = Path(__file__).parents[2]
 
 
-def environment(device: str = "cpu", started: float | None = None) -> dict[str, Any]:
+def environment(
+    device: str = "cpu", started: float | None = None, code: tuple[str, bool | None] | None = None
+) -> dict[str, Any]:
     """Where and with what a run was made. Holds no host name, user name or path: it is published.
 
     Args:
         device: where the run computed: "cpu", "cuda", "cuda:1", "mps" or "auto".
         started: ``time.time()`` at its start, to report the seconds since then.
+        code: `commit()` at its start; else that of now.
     """
     now = time.time()
     device = _resolved(str(device))
-    commit, dirty = _commit(Path(__file__).parent)
+    made_at, dirty = code or commit()
     return {
         "date": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
         "seconds": None if started is None else round(now - started, 1),
@@ -36,12 +41,17 @@ def environment(device: str = "cpu", started: float | None = None) -> dict[str, 
         "device_name": _device_name(device),
         "precision": "bfloat16" if device.startswith("cuda") else "float32",  # as `fit` has it
         "threads": _threads(),
-        "commit": commit,
+        "commit": made_at,
         "dirty": dirty,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "versions": {name: found for name in _PACKAGES if (found := _version(name))},
     }
+
+
+def short(commit: str) -> str:
+    """A commit's first nine digits, and `CHANGED` where it has that."""
+    return commit[:9] + (CHANGED if commit.endswith(CHANGED) else "")
 
 
 def _version(package: str) -> str | None:
@@ -86,17 +96,20 @@ def _threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def _commit(folder: Path) -> tuple[str, bool | None]:
-    """Commit of the checkout that holds `folder`, and whether anything in it was changed since."""
+def commit(root: Path = _ROOT) -> tuple[str, bool | None]:
+    """The commit of the checkout that mdlib is in, and whether code in it was changed since: that
+    of mdlib or of a chapter. "unknown" and None where there is no such checkout."""
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(folder), *arguments]
+        # a checkout of another user, as on a volume that a container mounts, is still read
+        command = ["git", "-c", "safe.directory=*", "-C", str(root), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
         return done.stdout.strip()
 
     try:
         # or else it is merely installed inside of some checkout
-        git("ls-files", "--error-unmatch", "__init__.py")
-        return git("rev-parse", "HEAD"), git("status", "--porcelain") != ""
+        git("ls-files", "--error-unmatch", "mdlib/__init__.py")
+        code = ("mdlib", ":(glob)notebooks/**/*.py")
+        return git("rev-parse", "HEAD"), git("status", "--porcelain", "--", *code) != ""
     except (OSError, subprocess.SubprocessError):
         return "unknown", None

@@ -249,12 +249,14 @@ def gpus() -> tuple[str, ...]:
 
     torch is not asked: it takes seconds to wake, and a process that has woken CUDA can't be forked.
     """
+    import itertools
     import re
     import subprocess
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return tuple(name for name in visible.split(",") if name.strip() not in ("", "-1"))
+    if visible is not None:  # CUDA stops at the first that is none, such as -1 or NoDevFiles
+        names = (name.strip() for name in visible.split(","))
+        return tuple(itertools.takewhile(re.compile(r"\d+|(GPU|MIG)-.+").fullmatch, names))
     listed = ""
     for program in ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi"):  # WSL has no /dev/nvidia0
         with suppress(OSError, subprocess.SubprocessError):

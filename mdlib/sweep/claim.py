@@ -36,7 +36,7 @@ class Claim(BaseModel):
     metric: str | dict[Side, str]
     # parameters' values, and words that a run records with its rows: together, one row a seed
     a: dict[str, Any] = {}
-    b: dict[str, Any] | float = {}
+    b: dict[str, Any] | Annotated[float, Field(allow_inf_nan=False)] = {}
     pairs: bool = True  # by seed; else two samples
     expected: Literal["better", "worse", "equivalent"] = "better"  # of a − b: larger, smaller
     margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -90,6 +90,10 @@ class Checker:
             self.wrong(where, "a and b are the same: expected two settings, or two columns")
         if isinstance(claim.b, float) and not claim.pairs:
             self.wrong((*where, "pairs"), "b is a number: leave `pairs` out")
+        near = claim.equivalent_within or 0.0
+        if near > claim.margin > 0 and claim.expected != "equivalent":
+            message = f"expected at most the margin, {claim.margin:g}, or no margin"
+            self.wrong((*where, "equivalent_within"), f"equivalent_within is {near:g}: {message}")
         if claim.expected == "equivalent":
             if not claim.margin:
                 message = "a margin above 0, the largest difference that counts for nothing"
@@ -107,6 +111,26 @@ class Checker:
                 self.wrong((*where, "metric"), f"not in `record`: {message}")
             if isinstance(setting := getattr(claim, side), dict):
                 self._check_setting((*where, side), setting)
+        if not self.problems:
+            self._check_both(where, claim)
+
+    def _check_both(self, where: Where, claim: Claim) -> None:
+        """That the two settings, if they are of parameters alone, are of other runs or columns; and
+        of seeds that can be paired."""
+        if not isinstance(claim.b, dict) or not {*claim.a, *claim.b} <= {*self.chapter.parameters}:
+            return
+
+        def seeds(setting: dict[str, Any]) -> dict[int, Any]:
+            found = [(p.number, p.parameters) for p in self.points]
+            return {n: p.get("seed") for n, p in found if _fits(p, setting)}
+
+        a, b = seeds(claim.a), seeds(claim.b)
+        if a == b and claim.column("a") == claim.column("b"):
+            message = f"a and b are both runs {', '.join(map(str, list(a)[:5]))}"
+            self.wrong(where, f"{message}: expected two settings, or two columns")
+        elif claim.pairs and not {*a.values()} & {*b.values()}:
+            message = "a and b have no seed in common: expected pairs, or `pairs: false`"
+            self.wrong((*where, "pairs"), message)
 
     def _check_setting(self, where: Where, setting: dict[str, Any]) -> None:
         given = {key: value for key, value in setting.items() if key in self.chapter.parameters}
@@ -117,7 +141,7 @@ class Checker:
                 message = f"no run has {key} = {value!r}: expected one of {', '.join(there)}"
                 self.wrong((*where, key), message)
         of_seed: dict[Any, int] = {}
-        there = [p for p in self.points if all(p.parameters.get(k) == v for k, v in given.items())]
+        there = [point for point in self.points if _fits(point.parameters, given)]
         if not (there or self.problems):
             self.wrong(where, f"no run has all of {setting!r}")
         for point in there if len(given) == len(setting) else []:
@@ -130,6 +154,10 @@ class Checker:
                 message = f"runs {other} and {point.number} are both {setting!r} of seed {seed}"
                 self.wrong(where, f"{message}: say also {' and '.join(differ)}")
                 break
+
+
+def _fits(parameters: dict[str, Any], setting: dict[str, Any]) -> bool:
+    return all(parameters.get(key) == value for key, value in setting.items())
 
 
 def check_ids(path: Path, claims: dict[str, Claim], wrong: Callable[[Where, str], None]) -> None:

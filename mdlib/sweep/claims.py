@@ -1,12 +1,14 @@
 """What a sweep's rows say of its claims: NAME.claims.csv, beside NAME.csv.
 
 A claim is written before its rows. Whether it was is read from Git: the rows carry the commit that
-they were made at, and the claim must stand in NAME.yaml there, in the same words. One that does not
-is exploratory: the rows may have suggested it.
+they were made at, and the claim must stand in NAME.yaml there, in the same words; so it must where
+earlier rows of its seeds were made, which an earlier NAME.csv had. One that does not is
+exploratory: rows may have suggested it.
 """
 
 from __future__ import annotations
 
+import io
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -16,6 +18,7 @@ from pydantic import ValidationError
 
 from mdlib.checks import need, unknown
 from mdlib.io import atomic_write
+from mdlib.notebook.provenance import CHANGED
 from mdlib.sweep.claim import Claim, Side, claims_of
 from mdlib.sweep.spec import Spec
 
@@ -28,6 +31,7 @@ LEVEL = 0.05
 BLIND = "can't be looked at here"  # a commit of which this clone knows nothing
 WORDS = ("family", "because", "dataset", "run_device", "run_commit")  # columns that may be empty
 _SIDES: tuple[Side, Side] = ("a", "b")
+_UNASKED = {"says", "source", "kind"}  # what a sibling may change: none of it is in its p value
 _TEXT: Any = dict.fromkeys(WORDS, str)
 
 
@@ -50,22 +54,34 @@ def read_verdicts(path: Path) -> pd.DataFrame:
 def verdicts(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:
     """What the rows of a sweep's table say of each of its claims, by the claims' ids.
 
-    The interval of a − b is Student's at 95 %, of pairs by seed or of two samples. Of "better" with
-    a margin m, a − b > m, the verdict is *holds* where all of the interval is above m, *fails*
-    where all is below; *equivalent* where all is within ±`equivalent_within`; else *undecided*. p
-    is that of the verdict's own test, and a verdict for which it is above 5 % when adjusted (Holm)
-    over the claims of its family is *undecided*. Of *undecided*, nothing follows.
+    The interval of a − b is Student's at 95 %, of pairs by seed or of two samples. Where all of it
+    is within ±`equivalent_within`, the verdict is *equivalent*. Else, of "better" with a margin m,
+    a − b > m, it is *holds* where all of the interval is above m, *fails* where all is below, and
+    *undecided* elsewhere. p is that of the verdict's own test, and a verdict for which it is above
+    5 % when adjusted (Holm) over the claims of its family is *undecided*. Of *undecided*, nothing
+    follows.
 
     Raises ValueError for a column that the table doesn't have, and for several rows of one seed.
     """
     import pandas as pd
 
-    from mdlib.evaluation import statistics
-
     lines = {one: _line(spec, one, claim, rows) for one, claim in spec.claims.items()}
     frame = pd.DataFrame.from_dict(lines, orient="index").rename_axis("claim")
-    if frame.empty:
-        return frame
+    return frame if frame.empty else _adjusted(frame)
+
+
+def verdict_anew(spec: Spec, name: str, rows: pd.DataFrame, kept: pd.DataFrame) -> pd.Series:
+    """What other rows say of one claim; adjusted with the rest of its family as it is in `kept`."""
+    import pandas as pd
+
+    line = pd.DataFrame([_line(spec, name, spec.claims[name], rows)], index=[name])
+    family = kept[kept["family"] == line["family"].iloc[0]].drop(index=name, errors="ignore")
+    return _adjusted(pd.concat([line, family[list(line)]])).loc[name]
+
+
+def _adjusted(frame: pd.DataFrame) -> pd.DataFrame:
+    from mdlib.evaluation import statistics
+
     for _, family in frame.groupby("family"):
         frame.loc[family.index, "p (Holm)"] = statistics.holm(family["p"])
     frame["verdict"] = frame["verdict"].mask(frame["p (Holm)"] > LEVEL, "undecided")
@@ -117,7 +133,9 @@ def rows_behind(claim: Claim, rows: pd.DataFrame) -> pd.DataFrame:
 
 def effect(one: pd.Series) -> str:
     """A verdict's difference with its interval."""
-    return f"{one['a − b']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
+    from mdlib.evaluation.statistics import Interval
+
+    return str(Interval(one["a − b"], one["low"], one["high"], one["n"], one["p"]))
 
 
 def seedwise(claim: Claim, rows: pd.DataFrame) -> pd.DataFrame:
@@ -147,7 +165,9 @@ def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, 
         raise ValueError(f"{spec.path}: claim {name!r}: {error}") from None
     used = rows_behind(claim, rows)
     commits = _distinct(used, "run_commit")
-    why = "" if claim.kind == "exploratory" else _changed(spec, name, claim, commits)
+    seen = [*commits, *_earlier(spec, claim, used, frozenset(_distinct(rows, "run_commit")))]
+    why = _missing(spec, claim, rows) or _changed(spec, name, claim, seen)
+    why = "" if claim.kind == "exploratory" else why
     return {
         "says": claim.says,
         "verdict": word,
@@ -216,10 +236,26 @@ def _verdict(claim: Claim, over) -> tuple[str, float]:
     return "holds" if holds else "fails" if fails else "undecided", test.p
 
 
+def _missing(spec: Spec, claim: Claim, rows: pd.DataFrame) -> str:
+    """Runs of the claim that have no rows, of which one might have looked at the rest; or ""."""
+    settings = [s for s in (claim.a, claim.b) if isinstance(s, dict)]
+    known = [{k: v for k, v in s.items() if k in spec.chapter.parameters} for s in settings]
+    wanted = {
+        point.number
+        for point in spec.points
+        if any(all(point.parameters[k] == v for k, v in one.items()) for one in known)
+    }
+    if not (left := sorted(wanted.difference(rows.get("number", ())))):
+        return ""
+    return f"{len(left)} of its runs have no rows: {', '.join(map(str, left[:10]))}"
+
+
 def _changed(spec: Spec, name: str, claim: Claim, commits: list[str]) -> str:
     """Why a claim is not one that was written before its rows; "" if it was."""
     for commit in commits or ["unknown"]:
         short = commit[:9]
+        if commit.endswith(CHANGED):
+            return f"its rows were made with changes that commit {short} does not have"
         try:
             old = _claims_at(spec.path, commit)
         except (OSError, subprocess.SubprocessError):
@@ -235,7 +271,59 @@ def _changed(spec: Spec, name: str, claim: Claim, commits: list[str]) -> str:
         gone = [other for other in old if other not in spec.claims]
         if gone:  # Holm's adjustment would not know of what was tried
             return f"{', '.join(gone)} was there at {short}, the commit of its rows, and is no more"
+        family = (o for o, values in old.items() if _family(values) == claim.family)
+        if others := [other for other in family if _asks(old[other]) != _asks(spec.claims[other])]:
+            return f"{', '.join(others)} of its family was another one at {short}"
     return ""
+
+
+def _family(values: Any) -> str:
+    return values.get("family", "") if isinstance(values, dict) else ""
+
+
+def _asks(claim: Any) -> dict[str, Any] | None:
+    """What a claim's p value is of, and with which others it is adjusted."""
+    try:
+        return Claim.model_validate(claim).model_dump(exclude=_UNASKED)
+    except ValidationError:
+        return None
+
+
+def _earlier(spec: Spec, claim: Claim, used: pd.DataFrame, known: frozenset[str]) -> list[str]:
+    """The commits of earlier rows of the claim's settings and seeds, which NAME.csv had once;
+    `known` are those of all rows that it has now."""
+    found: dict[str, None] = {}
+    for rows in _revisions(spec.path.with_suffix(".csv"), known):
+        try:
+            before = rows_behind(claim, rows)
+        except ValueError:  # of other columns: of something else
+            continue
+        if "seed" in before and "run_commit" in before and "seed" in used:
+            same = before[before["seed"].isin(used["seed"])]
+            found |= dict.fromkeys(_distinct(same, "run_commit"))
+    return list(found)
+
+
+@cache
+def _revisions(path: Path, known: frozenset[str]) -> list[pd.DataFrame]:
+    """The tables that were committed as this file, the newest first, if they have rows of commits
+    that are not `known`; none without history."""
+    import pandas as pd
+
+    try:
+        commits = _git(path.parent, "log", "--format=%H", "--", path.name).split()
+        texts = [_git(path.parent, "show", f"{commit}:./{path.name}") for commit in commits]
+    except (OSError, subprocess.SubprocessError):
+        return []
+    frames = []
+    for text in texts:
+        try:
+            made = pd.read_csv(io.StringIO(text), usecols=["run_commit"])["run_commit"]
+            if not known.issuperset(made.dropna().astype(str)):
+                frames.append(pd.read_csv(io.StringIO(text), low_memory=False))
+        except (ValueError, pd.errors.ParserError):
+            continue
+    return frames
 
 
 @cache
@@ -249,5 +337,5 @@ def _claims_at(path: Path, commit: str) -> dict[str, Any]:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
+    command = ["git", "-c", "safe.directory=*", "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout

@@ -6,6 +6,7 @@ import ast
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 import uuid
@@ -17,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from mdlib.checks import need
 from mdlib.io import read_json
 from mdlib.notebook import chapters, execution
 from mdlib.sweep import asker, engines, plan, progress, sources
@@ -118,18 +120,33 @@ def run(
     Raises:
         Busy: another driver is at work in `out`.
         Stopped: Ctrl-C (`Interrupted`), an edited chapter, a lost scheduler.
-        ValueError, OSError: no such engine, or a folder that cannot be written.
+        ValueError, OSError: no such engine, a device that is not here, or a folder that cannot be
+            written.
     """
     out = Path(out or default_out(spec)).resolve()
     try:
         str(out).encode()
     except UnicodeEncodeError:
         raise ValueError(f"out {str(out)!r} is not UTF-8: choose another folder") from None
+    if scheduler is None:
+        _check_devices(spec)
     with (
         plan.locked(out / plan.LOCK),
         engines.opened(scheduler, workers, uses_gpu(spec)) as engine,
     ):
         return _Driver(spec, out, engine, data_root, quiet).run()
+
+
+def _check_devices(spec: Spec) -> None:
+    """ValueError for a device that this machine does not have."""
+    if os.path.exists("/dev/kfd"):  # AMD's, which torch calls cuda and nothing here counts
+        return
+    for device in dict.fromkeys(str(p.parameters.get("device", "cpu")) for p in spec.points):
+        kind, _, number = device.partition(":")
+        there = len(engines.gpus()) if kind == "cuda" else 0
+        mps = kind == "mps" and sys.platform == "darwin"
+        here = kind in ("auto", "cpu") or mps or int(number or 0) < there
+        need(here, f"device={device!r} is not on this machine: use cpu or auto, or --scheduler")
 
 
 class _Driver:

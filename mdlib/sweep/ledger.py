@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mdlib.checks import need, unknown
 from mdlib.io import read_text
 from mdlib.notebook import chapters
+from mdlib.notebook.provenance import short
 from mdlib.sweep.claim import claims_of, sources
 from mdlib.sweep.claims import effect, read_verdicts
 
@@ -130,7 +131,7 @@ def _of_claims(said: pd.DataFrame) -> dict[str, Any]:
     counts, low, high = Counter(said["verdict"]), said["a − b"].min(), said["a − b"].max()
     one, several = said.iloc[0], f"{low:+.3f} to {high:+.3f}"
     n = sorted(set(said["n"]))
-    commits = [c[:9] for cell in said["run_commit"] for c in cell.split(", ")]
+    commits = [short(c) for cell in said["run_commit"] for c in cell.split(", ")]
     agree = "holds in some" if counts["holds"] else "holds in none"
     return {
         "verdict": one["verdict"] if len(counts) == 1 else agree,

@@ -130,7 +130,7 @@ def _execute(task: Task, chapter: Chapter, notebook: Any, stopped: threading.Eve
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()  # forks draw the same random numbers; new processes do not
     folder, started, parameters = Path(task.folder), time.time(), dict(task.parameters)
-    clock = time.monotonic()
+    clock, code = time.monotonic(), provenance.commit()
     if "out" in parameters:
         parameters["out"] = str(folder)
     state, cause, message, metrics = "done", "", "", {}
@@ -146,18 +146,20 @@ def _execute(task: Task, chapter: Chapter, notebook: Any, stopped: threading.Eve
             )
         if (folder / results.METRICS).exists():
             metrics = results.read_metrics(folder)[-1]
-        _describe(folder, parameters, started)
+        _describe(folder, parameters, started, code)
     except BaseException as error:  # whatever stopped it, its user wants the name
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         state = "stopped" if stopped.is_set() else "failed"
         cause, message = execution.reason(error)
         with suppress(Exception):  # a courtesy: the failure is the news
-            _describe(folder, parameters, started)
+            _describe(folder, parameters, started, code)
     seconds = round(time.monotonic() - clock, 2)
     return Outcome(task.number, state, cause, message, seconds, metrics=metrics)
 
 
-def _describe(folder: Path, parameters: dict[str, Any], started: float) -> None:
+def _describe(
+    folder: Path, parameters: dict[str, Any], started: float, code: tuple[str, bool | None]
+) -> None:
     device = str(parameters.get("device", "cpu"))
     with warnings.catch_warnings(action="ignore"):  # the chapter may have made errors of them
-        write_json(folder / plan.ENVIRONMENT, provenance.environment(device, started))
+        write_json(folder / plan.ENVIRONMENT, provenance.environment(device, started, code))

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Any
 
 from mdlib.checks import need
@@ -107,7 +107,8 @@ def of_claim(spec: Spec, name: str, seeds: list[int] | None = None) -> tuple[Spe
     """
     claim, kept = spec.claims[name], read_csv(spec)
     need(not kept.empty, f"{spec.name} has no rows: mdlib sweep {spec.called}")
-    used = rows_behind(claim, kept).drop_duplicates("number")
+    every = rows_behind(claim, kept)
+    used = every.drop_duplicates("number")
     need(len(used), f"{spec.name} has no rows of claim {name!r}: mdlib sweep {spec.called}")
     seed, settings = spec.chapter.parameter("seed"), []
     asked = [seed.conform(value) for value in seeds or []]
@@ -117,7 +118,18 @@ def of_claim(spec: Spec, name: str, seeds: list[int] | None = None) -> tuple[Spe
     unique = {str(parameters): parameters for parameters in settings}.values()
     points = [Point(number, parameters) for number, parameters in enumerate(unique, 1)]
     seconds = float(used["run_seconds"].mean()) * len(points)
-    return replace(spec, points=points, claims={name: claim}), seconds
+    inner = _seeds_of_a_run(every)
+    if asked and inner > 1 and any(b - a < inner for a, b in pairwise(sorted(asked))):
+        message = f"expected seeds {inner} apart, as each run of {spec.chapter.name} has {inner}"
+        raise ValueError(f"--seeds {', '.join(map(str, asked))}: {message}")
+    return replace(spec, points=points), seconds
+
+
+def _seeds_of_a_run(rows: pd.DataFrame) -> int:
+    """How many seeds one run has: a chapter may train with s, s + 1, …"""
+    if "seed (used)" not in rows:
+        return 1
+    return int((rows["seed (used)"] - rows["seed"]).max()) + 1
 
 
 def _workers(kept: pd.DataFrame, runs: int) -> int:

@@ -46,7 +46,7 @@ _REGISTERED = re.compile(r"(mdlib(?:\.\w+)+)(?::\w+)?|(\w+(?:\.\w+)*):[A-Za-z_]\
 _IMPORTERS = ("import_module", "__import__", "run_module")
 # %run, exec, runpy, a command line: "a.py", "python -m a", and of two strings "run", "a --fast"
 _SCRIPTS = re.compile(
-    r"(?:^|[^\w/])[./]{0,9}(\w[\w/]*)\.py\b|^(?:run\n|(?:.* )?-m\s)(\w[\w./]*)", re.MULTILINE
+    r"(?:^|[^\w/-])[./]{0,9}(\w[\w/-]*)\.py\b|^(?:run\n|(?:.* )?-m\s)(\w[\w./-]*)", re.MULTILINE
 )
 # tags of cells whose numbers nobody records: exercises, what shows rows, what only fetches the
 # book; a run leaves them out
@@ -296,7 +296,8 @@ class _Reader:
                     self.imports[text] = None
         text, digest = "\n".join(self.strings), _digest("".join(self.outline))
         for script, module in _SCRIPTS.findall(text):
-            self.scripts[(script or module).replace("/", ".")] = None
+            name = (script or module).replace("/", ".")
+            self.scripts |= {name: None} | ({f"{name}.__main__": None} if module else {})
         return _Code(digest, (*self.imports,), (*self.scripts,), tuple(self.entries), text)
 
     def _node(self, node: ast.AST) -> None:

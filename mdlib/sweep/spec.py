@@ -319,10 +319,12 @@ class _Reader:
         found: list[Point] = []
         seen: dict[str, int] = {}
         looked_at: set[Any] = set()  # data sets may be large: each is looked at once a setting
+        named = [n for n, one in chapter.parameters.items() if "data set" in (one.domain or "")]
+        looked_at_for = dict.fromkeys([*data_checks.LOOKED_AT, *named])
         for where, given in _product(keys):
             for seed in [None] if seeds is None else seeds:
                 values = keys.fixed | given | ({} if seed is None else {"seed": seed})
-                asked = tuple(map(values.get, data_checks.LOOKED_AT))
+                asked = tuple(repr(values.get(one)) for one in looked_at_for)
                 need_data = self.need_data and asked not in looked_at
                 looked_at.add(asked)
                 try:

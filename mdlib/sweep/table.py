@@ -10,6 +10,7 @@ from mdlib.checks import need, unknown
 from mdlib.figures import tables
 from mdlib.io import read_json
 from mdlib.notebook import results
+from mdlib.notebook.provenance import CHANGED
 from mdlib.sweep import driver, plan, rowfile, sources
 from mdlib.sweep.claims import agree, claims_path, read_verdicts, verdicts, write
 from mdlib.sweep.rowfile import csv_path
@@ -143,7 +144,7 @@ def _rows(spec: Spec, out: Path) -> list[dict[str, Any]]:
             "run_device_name": environment.get("device_name"),
             "run_threads": environment.get("threads"),
             "run_torch": environment.get("versions", {}).get("torch"),
-            "run_commit": environment.get("commit"),
+            "run_commit": _made_at(environment),
             "run_seconds": status.get("seconds"),
             "run": folder.name,
         }
@@ -153,6 +154,11 @@ def _rows(spec: Spec, out: Path) -> list[dict[str, Any]]:
         if rows and wanted not in recorded:
             raise ValueError(f"{spec.path}: record: {unknown('metric', wanted, recorded)}")
     return _joined(spec, rows)
+
+
+def _made_at(environment: dict[str, Any]) -> str | None:
+    commit = environment.get("commit")
+    return f"{commit}{CHANGED}" if commit and environment.get("dirty") else commit
 
 
 def _joined(spec: Spec, rows: list[tuple[dict, dict, dict]]) -> list[dict[str, Any]]:
@@ -268,9 +274,13 @@ def claims(name: str | os.PathLike | Spec) -> pd.DataFrame:
 def judge(name: str | os.PathLike | Spec) -> pd.DataFrame:
     """Write NAME.claims.csv from the rows of NAME.csv, as they were collected; return its table.
 
-    For claims on rows that are there: each is exploratory. Raises as `read_csv` and `collect`.
+    For claims on rows that are there: each is exploratory. Raises as `read_csv` and `collect`;
+    ValueError for a sweep that has no claims, or no rows.
     """
     spec = name if isinstance(name, Spec) else load(name, need_data=False)
-    said = verdicts(spec, read_csv(spec))
+    need(spec.claims, f"{spec.path} has no claims to judge")
+    rows = read_csv(spec)
+    need(not rows.empty, f"{spec.name} has no rows to judge: mdlib collect {spec.called}")
+    said = verdicts(spec, rows)
     write(spec, said)
     return said

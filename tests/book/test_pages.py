@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -97,6 +98,8 @@ def test_what_changed_since_a_sweep_is_said(monkeypatch):
     said = pages.since(spec, rows)
     assert said == "; another since: the chapter, `mdlib.losses`, `a`, `b` and 1 more"
     assert pages.since(spec, rows.assign(run_commit="0" * 40)) == ", earlier sources"
+    made = rows["run_commit"] + "+changes"
+    assert pages.since(spec, rows.assign(run_commit=made)) == ", and code that no commit has"
 
 
 # --- conformance
@@ -260,3 +263,18 @@ def member(thing, name):
 
 def test_every_row_of_the_notation_is_checked():
     assert len(NOTATION) == TABLE.count("\n| $") > 40
+
+
+def test_a_claim_of_one_seed_is_in_no_forest(monkeypatch):
+    spec = next(one for one in pages.specs() if one.claims and pages.claims_path(one).is_file())
+    said = sweep.claims(spec)
+    first = said.index[0]
+    alone = said.assign(low=said["low"].where(said.index != first, -np.inf))
+    monkeypatch.setattr(pages.sweep, "claims", lambda spec: alone)
+    assert len(pages.judged([spec])) == said["low"].notna().sum() - 1
+    assert "Infinity" not in pages.pictures.forest(pages.judged([spec]))
+
+
+def test_a_bar_in_a_cell_ends_no_cell():
+    text = pages.markdown(["a"], [["q(z|x)"], [r"max \|Δ\|"]])
+    assert text.splitlines()[2:] == [r"| q(z\|x) |", r"| max \|Δ\| |"]

@@ -553,3 +553,15 @@ def test_norb_is_downloaded_and_unpacked(norb, server, tmp_path, monkeypatch, ca
     next((fresh / "smallnorb").iterdir()).unlink()
     data.load("smallnorb", "all", fresh, download=True)
     assert len(asked) == 7  # only the one that was missing
+
+
+@pytest.mark.parametrize("content", [gzip.compress(b"x" * 10_000), b"<html>log in</html>", b""])
+def test_another_packed_file_is_not_put_in_place(content, server, tmp_path, capfd):
+    from mdlib.data import files
+
+    folder, address, _ = server
+    (folder / "a.bin.gz").write_bytes(content)
+    file = files.File("a.bin", "0" * 64, 100, url=f"{address}/a.bin.gz")
+    with pytest.raises(data.CorruptData, match=r"a\.bin\.gz is not the file that was expected"):
+        files.download(file, tmp_path)
+    assert not list(tmp_path.glob("a.bin*"))

@@ -121,4 +121,4 @@ def test_environment_says_with_what_but_not_who_or_where(monkeypatch):
 
 
 def test_environment_outside_a_checkout(tmp_path):
-    assert provenance._commit(tmp_path) == ("unknown", None)
+    assert provenance.commit(tmp_path) == ("unknown", None)

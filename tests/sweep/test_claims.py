@@ -55,10 +55,11 @@ def rows(p, q, **more):
     """A table with the scores of the two names, a seed each."""
     both = [("p", p), ("q", q)]
     lines = [
-        {"number": n, "name": name, "seed": seed, "score": score, "run_commit": "unknown"} | more
-        for name, scores in both
+        {"number": 8 * n + seed + 1, "name": name, "seed": seed, "score": score}
+        | {"run_commit": "unknown"}
+        | more
+        for n, (name, scores) in enumerate(both)
         for seed, score in enumerate(scores)
-        for n in [1]
     ]
     return pd.DataFrame(lines)
 
@@ -198,6 +199,15 @@ def test_what_only_the_rows_can_tell(old, new, message):
         ("{name: q}", "2\n    kind: sure", 11, "expected 'confirmatory' or 'exploratory'"),
         ("{name: q}", "2\n    source: tow2002", 11, "unknown source 'tow2002': did you mean 'two2"),
         ("{name: q}", "2\n    source: [one2001, three]", 11, "unknown source 'three'"),
+        ("{name: q}", ".nan", 10, "b is nan: expected a setting, {NAME: VALUE, …}, or a number"),
+        ("{name: q}", "-.inf", 10, "b is -inf: expected a setting, {NAME: VALUE, …}, or a number"),
+        ("{name: q}", "{name: p, rate: 0.5}", 6, "a and b are both runs 1, 2, 3, 4, 5: expected"),
+        (
+            "{name: q}",
+            "2\n    margin: 0.1\n    equivalent_within: 0.5",
+            12,
+            "equivalent_within is 0.5: expected at most the margin, 0.1, or no margin",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_claim_has_a_line(old, new, line, message):
@@ -277,6 +287,44 @@ def test_a_claim_is_confirmatory_only_where_the_commit_of_its_rows_has_it():
     assert kind(PLAIN, two)[1].startswith("second was there")
     assert kind(PLAIN, "unknown")[1] == "commit unknown of its rows can't be looked at here"
     assert kind(PLAIN + "    kind: exploratory\n", there) == ("exploratory", "")
+    second = PLAIN.partition("\n")[2].replace("first", "second")
+    assert kind(PLAIN + second.replace("p above", "p over"), two) == ("confirmatory", "")
+    why = f"second of its family was another one at {two[:9]}"
+    assert kind(PLAIN + second + "    family: aside\n", two) == ("exploratory", why)
+    assert kind(PLAIN + second.replace("{name: q}", "-90"), two) == ("exploratory", why)
+    why = f"its rows were made with changes that commit {there[:9]} does not have"
+    assert kind(PLAIN, f"{there}+changes") == ("exploratory", why)
+
+
+def test_seeds_whose_rows_were_committed_before_the_claim_have_been_seen():
+    git("init", "-q")
+    nothing = committed("")
+    table = rows(BASE + D, BASE, run_commit=nothing)
+    table.to_csv("notebooks/sweeps/s.csv", index=False)
+    there = committed(PLAIN)
+    anew = rows(BASE + D, BASE, run_commit=there)
+    why = f"it was not there at {nothing[:9]}, the commit of its rows"
+    assert verdicts(load(PLAIN), anew).loc["first", "because"] == why
+    fresh = load(PLAIN, HEAD.replace("seeds: 8", "seeds: [8, 9, 10, 11, 12, 13, 14, 15]"))
+    assert verdicts(fresh, anew.assign(seed=anew["seed"] + 8)).loc["first", "because"] == ""
+
+
+def test_a_verdict_on_some_of_the_runs_is_exploratory():
+    git("init", "-q")
+    there = committed(PLAIN)
+    some = rows(BASE + D, BASE, run_commit=there).query("number != 12")
+    found = verdicts(load(PLAIN), some).loc["first"]
+    assert (found["kind"], found["because"]) == ("exploratory", "1 of its runs have no rows: 12")
+
+
+def test_settings_whose_seeds_differ_make_no_pairs():
+    points = "".join(
+        f"  - {{name: {name}, seed: {seed}}}\n" for name, seed in zip("ppqq", range(4), strict=True)
+    )
+    head = f"chapter: tiny\npoints:\n{points}"
+    with pytest.raises(sweep.SpecError, match="a and b have no seed in common"):
+        load(PLAIN, head)
+    load(PLAIN + "    pairs: false\n", head)
 
 
 def test_outside_git_nothing_is_confirmatory(monkeypatch):

@@ -237,7 +237,15 @@ def test_more_runs_than_gpus_share_them(monkeypatch):
 
 
 def test_gpus_are_those_that_may_be_seen(monkeypatch):
-    for visible, found in [("2,3", ("2", "3")), ("", ()), ("-1", ())]:
+    for visible, found in [
+        ("2,3", ("2", "3")),
+        ("", ()),
+        ("-1", ()),
+        ("0,-1,1", ("0",)),
+        ("NoDevFiles", ()),
+        ("none", ()),
+        (" GPU-a1, MIG-b2", ("GPU-a1", "MIG-b2")),
+    ]:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
         assert asker.gpus.__wrapped__() == found
 

@@ -417,3 +417,21 @@ def test_an_edit_between_two_looks_is_seen(tmp_path):
     first = sources.source_hash(chapter)
     (tmp_path / "helper.py").write_text("x = 2\n")
     assert sources.source_hash(chapter) != first
+
+
+@pytest.mark.parametrize(
+    ("how", "file"),
+    [
+        ("import runpy\nrunpy.run_path('my-losses.py')", "my-losses"),
+        ("%run my-losses.py --fast", "my-losses"),
+        ("!python sub-folder/my-losses.py", "sub-folder__in__my-losses"),
+        (
+            "import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'pkg'])",
+            "pkg__in____main__",
+        ),
+        ("!python -m pkg", "pkg__in____main__"),
+    ],
+)
+def test_a_script_counts_by_its_name(tmp_path, how, file):
+    first, again, other = (hash_of(tmp_path, how, **{file: f"x = {n}\n"}) for n in (1, 1, 2))
+    assert first == again != other

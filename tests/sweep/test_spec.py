@@ -1,12 +1,14 @@
 """A sweep is numbered alike everywhere, and what is wrong with it has a file and a line."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from mdlib import data, methods, sweep
 from mdlib.checks import need
 from mdlib.notebook import chapters, data_checks, execution
+from mdlib.sweep import driver
 
 LAUGHS = "  x: &b [" + "*a," * 1000 + "]\n  y: [" + "*b," * 1000 + "]\n"
 
@@ -292,3 +294,26 @@ def test_an_unknown_sweep_is_named():
     for name in (None, 5, b"s", ["s"]):
         with pytest.raises(ValueError, match=re.escape(f"{name!r} names no sweep: expected NAME")):
             sweep.load(name)
+
+
+def test_each_data_set_of_a_grid_is_looked_at_whatever_its_parameter_is_called(book):
+    chapter = (book / "notebooks/tiny.py").read_text()
+    cell = 'image_sets = "digits"  # asked\n# [some data sets]\n'
+    (book / "notebooks/tiny.py").write_text(chapter.replace("seed = 0", f"{cell}seed = 0", 1))
+    with pytest.raises(sweep.SpecError, match="unknown data set 'nosuchset'"):
+        load("grid:\n  image_sets: [digits, nosuchset]\n")
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus"), [("cuda", ()), ("cuda:1", ("0",)), ("mps", ()), ("mps", ("0",))]
+)
+def test_a_device_that_is_not_here_is_refused_before_anything_runs(device, gpus, monkeypatch):
+    monkeypatch.setattr(driver.os.path, "exists", lambda path: False)
+    monkeypatch.setattr(driver.sys, "platform", "linux")
+    monkeypatch.setattr(driver.engines, "gpus", lambda: gpus)
+    spec = load(f"fixed: {{device: {device}}}\n")
+    with pytest.raises(ValueError, match=f"device='{device}' is not on this machine"):
+        driver.run(spec, "runs", quiet=True)
+    assert not Path("runs").exists()
+    monkeypatch.setattr(driver.engines, "gpus", lambda: ("0", "1"))
+    assert device == "mps" or driver._check_devices(spec) is None
