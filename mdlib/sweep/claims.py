@@ -135,7 +135,7 @@ def effect(one: pd.Series) -> str:
     """A verdict's difference with its interval."""
     from mdlib.evaluation.statistics import Interval
 
-    return str(Interval(one["a − b"], one["low"], one["high"], one["n"], one["p"]))
+    return str(Interval(one["a − b"], one["low"], one["high"], n=0, p=1.0))
 
 
 def seedwise(claim: Claim, rows: pd.DataFrame) -> pd.DataFrame:

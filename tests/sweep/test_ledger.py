@@ -84,7 +84,7 @@ def test_a_claim_has_its_verdict_and_numbers(book):
     found = written(book, "claim: s/x")
     assert found[["verdict", "a − b", "n", "kind"]].tolist() == [
         "holds",
-        "+1.000 [+0.500, +1.500]",
+        "+1.00 [+0.50, +1.50]",
         "5",
         "confirmatory",
     ]
