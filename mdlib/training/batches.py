@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from jaxtyping import Float, Integer, Shaped, UInt8
 from torch import Tensor, nn
@@ -177,15 +178,35 @@ class ImageViews(SampleViews):
 def _described(law: Law) -> str:
     """The law's `repr`, which a torch module has without its settings: there, with all it holds."""
     if not isinstance(law, nn.Module):
-        return repr(law)
+        return told(law)
     settings = {
         f"{name}.{key}".lstrip("."): value
         for name, module in law.named_modules()
         for key, value in vars(module).items()
         if not key.startswith("_") and key != "training"
     }
-    text = " ".join(repr(law).split())
-    return f"{text} with {settings}, weights {digest(*law.state_dict().values())}"
+    text, weights = " ".join(repr(law).split()), law.state_dict().values()
+    return f"{text} with {settings}, weights {digest(*weights, *_tensors_in(settings))}"
+
+
+def told(value: Any) -> str:
+    """Its `repr`, with a checksum of the tensors that it holds, as `repr` rounds numbers."""
+    held = {k: v for k, v in getattr(value, "__dict__", {}).items() if not k.startswith("_")}
+    found = [*_tensors_in(held or value)]
+    return f"{value!r} {digest(*found)}" if found else repr(value)
+
+
+def _tensors_in(value: Any) -> Iterator[Tensor]:
+    """Tensors and arrays of numbers in containers, and in the fields of dataclasses."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, np.ndarray) and value.dtype.kind in "buif":
+        yield as_tensor(value)
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from _tensors_in([getattr(value, field.name) for field in fields(value)])
+    elif isinstance(value, (Mapping, tuple, list)):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors_in(part)
 
 
 def digest(*tensors: Tensor) -> str:

@@ -9,15 +9,19 @@ import io
 import json
 import os
 import pickle
+from collections.abc import Mapping
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from mdlib.checks import need
 from mdlib.io import atomic_write
-from mdlib.training.batches import digest
+from mdlib.training.batches import digest, told
 
 
 class TrainingDiverged(RuntimeError):
@@ -41,10 +45,18 @@ class History:
         return float(self.values[-1, 0])
 
     def add(self, loss: Tensor, terms: dict[str, Tensor]) -> None:
+        """ValueError for other terms than the first step's, which may come in any order."""
         if not self.names:
             self.names = ("loss", *terms)
             self.values = torch.empty(0, len(self.names))
-        self.waiting.append(torch.stack([loss, *terms.values()]).detach().float())
+        names = self.names[1:]
+        need(
+            len(terms) == len(names) and all(name in terms for name in names),
+            f"step {self.steps + 1}: terms {[*terms]}, expected {[*names]}, as at the first step: "
+            "a loss names all of its terms at each step, 0 where one counts for nothing",
+        )
+        values = [loss, *(terms[name] for name in names)]
+        self.waiting.append(torch.stack(values).detach().float())
 
     def fetch(self) -> None:
         """Wait for what is still on the device."""
@@ -93,7 +105,7 @@ class Checkpoint:
     """Weights, optimiser and losses after some step, in one file that is always whole.
 
     It belongs to one training: `settings`, by name, to which the versions of torch and of mdlib's
-    code are added, and the weights that the method began with.
+    code are added, and the weights and attributes that the method began with.
     """
 
     def __init__(
@@ -107,7 +119,7 @@ class Checkpoint:
         self.settings = settings | {
             "torch": torch.__version__,
             "mdlib's code": code_digest(),
-            "initial weights": digest(*method.state_dict().values()),
+            "began": condition(method),
         }
         self.step: int | None = None  # of the file on disk
 
@@ -119,21 +131,23 @@ class Checkpoint:
             content = _checked(self.path.read_bytes())
             state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
             theirs = json.loads(state["settings"])
+            began, ended = theirs["began"], state["ended"]
         except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError) as error:
             raise ValueError(
                 f"{self.path} is no checkpoint of this version, or is damaged: delete it to train "
                 f"from the start ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
             ) from error
         ours = json.loads(json.dumps(self.settings))
-        if ours["initial weights"] == digest(*state["method"].values()):
-            ours["initial weights"] = theirs["initial weights"]  # the very method it was saved of
+        if ours["began"] == ended:  # the very method it was saved of
+            ours["began"] = began
+        ours, theirs = ({**each, "began": None, **each["began"]} for each in (ours, theirs))
         if differ := [k for k in {**theirs, **ours} if ours.get(k) != theirs.get(k)]:
             detail = "; ".join(f"{k} was {theirs.get(k)}, now {ours.get(k)}" for k in differ)
             raise ValueError(
                 f"{self.path} belongs to another run: {detail}. Use those settings again, or "
                 f"another checkpoint file"
             )
-        self.settings["initial weights"] = theirs["initial weights"]
+        self.settings["began"] = began
         self.method.load_state_dict(state["method"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = len(state["history"])
@@ -145,6 +159,7 @@ class Checkpoint:
             "settings": json.dumps(self.settings),
             "method": self.method.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "ended": condition(self.method),
             "names": list(history.names),
             "history": history.values,
         }
@@ -153,6 +168,28 @@ class Checkpoint:
         with atomic_write(self.path) as temporary:
             temporary.write_bytes(_sealed(buffer.getvalue()))
         self.step = history.steps
+
+
+def condition(method: nn.Module) -> dict[str, str]:
+    """What a training finds and may change, by name: weights, and attributes that are plain.
+
+    These are numbers, words and tensors, alone or in containers, under names without underscore.
+    """
+    attributes = {
+        f"method.{name}.{key}".replace("..", "."): told(value)
+        for name, module in method.named_modules()
+        for key, value in vars(module).items()
+        if not key.startswith("_") and key not in ("training", "seed") and _is_plain(value)
+    }
+    return {"initial weights": digest(*method.state_dict().values()), **attributes}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, [*value, *value.values()]))
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (Number, str, Tensor, np.ndarray))
 
 
 # A checkpoint is a zip archive, and torch does not look at the checksums in it. So the archive's

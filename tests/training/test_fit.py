@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from mdlib import methods
 from mdlib.devices import pick_device
+from mdlib.registry import seeded
 from mdlib.training import (
     Batch,
     ImageViews,
@@ -53,6 +55,34 @@ def test_history_has_a_row_a_step_and_a_column_a_term():
     assert list(history.columns) == ["loss", "reconstruction", "group_prior", "entropy"]
     assert list(history.index) == list(range(1, 31))
     assert history.loss.iloc[-5:].mean() < history.loss.iloc[:5].mean()
+
+
+class Terms(nn.Module):
+    """Its terms come in another order, or are others, from the third step on."""
+
+    def __init__(self, later):
+        super().__init__()
+        self.w, self.later, self.steps = nn.Parameter(torch.zeros(())), later, 0
+
+    def loss(self, views, generator):
+        self.steps += 1
+        names = "ab" if self.steps < 3 else self.later
+        return self.w, {name: torch.tensor(float(ord(name))) for name in names}
+
+    def after_step(self, step, steps):
+        pass
+
+
+def test_terms_are_known_by_their_names_not_by_their_order():
+    history = train(Terms("ba"), steps=4)
+    assert list(history.columns) == ["loss", "a", "b"]
+    assert history.a.tolist() == [97.0] * 4 and history.b.tolist() == [98.0] * 4
+
+
+@pytest.mark.parametrize("later", ["a", "abc", "ac"])
+def test_a_step_with_other_terms_is_named(later):
+    with pytest.raises(ValueError, match=r"step 3: terms \[.*\], expected \['a', 'b'\], as at"):
+        train(Terms(later), steps=4)
 
 
 def test_epochs_are_counted_in_whole_batches():
@@ -671,6 +701,97 @@ def test_a_law_that_is_a_module_says_all_it_holds(tmp_path):
         train(make(), law=Module(weight=2.0), steps=2, checkpoint=tmp_path / "a.pt")
     with pytest.raises(ValueError, match="can't say what it is"):
         train(make(), law=Module(Silent()), steps=2, checkpoint=tmp_path / "b.pt")
+
+
+class HoldsModule(nn.Module):
+    def __init__(self, held):
+        super().__init__()
+        self.held = held
+
+    def forward(self, images, members, generator):
+        return VIEWS(images, members, generator)
+
+
+class Says(Silent):
+    """A law with a `repr` of its own, which rounds as torch and numpy do."""
+
+    def __init__(self, held):
+        self.held = held
+
+    def __repr__(self):
+        return f"Says({self.held!r})"
+
+
+@pytest.mark.parametrize("law", [Holds, HoldsModule, Says])
+@pytest.mark.parametrize(
+    "wrapped",
+    [torch.tensor, lambda x: {"a": (torch.tensor(x),)}, lambda x: Holds(torch.tensor(x)),
+     lambda x: np.array([1 + x / 1e9])],
+    ids=["tensor", "in containers", "in a law", "array"],
+)  # fmt: skip
+def test_a_law_is_known_to_the_last_digit_of_the_tensors_in_it(law, wrapped, tmp_path):
+    one, other = (law(wrapped(x)) for x in (0.12341, 0.12344))
+    assert repr(one) == repr(other)
+    settings = {"steps": 2, "checkpoint": tmp_path / "a.pt"}
+    train(make(), law=one, **settings)
+    train(make(), law=law(wrapped(0.12341)), **settings)
+    with pytest.raises(ValueError, match="another run: views was"):
+        train(make(), law=other, **settings)
+
+
+class Own(nn.Module):
+    """A learner without mdlib's parent, whose settings are attributes that no `repr` tells."""
+
+    uses = ()
+
+    def __init__(self, held):
+        super().__init__()
+        self.held, self.inner = 0, nn.Module()
+        self.inner.held = held
+        self.w = nn.Parameter(torch.ones(64))
+
+    def loss(self, views, generator):
+        self.held += 1  # a state of its own, as a schedule has
+        return (views.flatten(2) @ self.w).square().mean(), {}
+
+    def after_step(self, step, steps):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("held", "other"),
+    [(1.0, 10.0), (1, True), (None, 0), ("a", "b"), ((1, (2.0, "a")), (1, (2.5, "a"))),
+     ({"kl": 1.0}, {"kl": 4.0}), (torch.tensor(0.12341), torch.tensor(0.12344)),
+     ([np.arange(5000)], [np.arange(5000) + (np.arange(5000) == 2500)])],
+)  # fmt: skip
+def test_a_checkpoint_knows_a_learners_own_settings(held, other, tmp_path):
+    path, whole = tmp_path / "a.pt", Own(held)
+    expected = train(whole, steps=6)
+
+    def stop(step, method, history):
+        if step == 4:
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        train(Own(held), steps=6, checkpoint=path, checkpoint_every=3, callbacks=[stop])
+    with pytest.raises(ValueError, match=r"another run: method\.inner\.held was .*, now"):
+        train(Own(other), steps=6, checkpoint=path)
+    resumed = Own(held)
+    assert train(resumed, steps=6, checkpoint=path).equals(expected)
+    assert same_weights(resumed, whole)
+    assert train(resumed, steps=6, checkpoint=path).equals(expected)  # the one that the file is of
+
+
+def test_a_method_made_without_create_is_known_by_its_options(tmp_path):
+    settings = {"steps": 2, "checkpoint": tmp_path / "a.pt"}
+    made = {"image_shape": SHAPE, "latent_dim": 3}
+    with seeded(0):
+        first = methods.find("beta_vae")(**made, beta=1.0)
+    train(first, **settings)
+    with seeded(0):
+        other = methods.find("beta_vae")(**made, beta=4.0)
+    with pytest.raises(ValueError, match=r"method\.term_weights was {'kl': 1.0}, now {'kl': 4"):
+        train(other, **settings)
 
 
 @pytest.mark.slow
