@@ -20,6 +20,7 @@ Values = Tensor | np.ndarray  # what measures take: copied, never changed
 
 # Numbers with their range, for `mdlib.checks.check_annotated`: a method's options are such.
 Count = Annotated[int, partial(check_whole, 1)]
+Several = Annotated[int, partial(check_whole, 2)]
 CountOrZero = Annotated[int, partial(check_whole, 0)]
 Positive = Annotated[float, check_above_zero]
 NotNegative = Annotated[float, check_not_negative]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mdlib import losses
 from mdlib.methods.joint_embedding import JointEmbedding
-from mdlib.types import Loss, NotNegative
+from mdlib.types import Count, Loss, NotNegative
 
 
 class BarlowTwins(JointEmbedding):
@@ -24,8 +24,15 @@ class BarlowTwins(JointEmbedding):
     title = "Barlow Twins"
     colour = "#ca9161"
 
-    def __init__(self, *, redundancy_weight: NotNegative = 0.0051, **common):
-        super().__init__(**common)
+    def __init__(
+        self,
+        *,
+        redundancy_weight: NotNegative = 0.0051,
+        head_hidden: Count = 256,
+        head_dim: Count = 64,
+        **common,
+    ):
+        super().__init__(head_hidden=head_hidden, head_dim=head_dim, **common)
         self.redundancy_weight = redundancy_weight
 
     def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from mdlib import losses, nets
-from mdlib.checks import check_batch
+from mdlib.checks import check_batch, need
 from mdlib.methods.base import Method
-from mdlib.types import Count, CountOrZero, ImageShape, Loss, Positive
+from mdlib.types import CountOrZero, ImageShape, Loss, Positive, Several
 
 
 class InfoNCE(Method):
@@ -31,7 +31,7 @@ class InfoNCE(Method):
         arch: str = "mlp",
         code: str = "linear",
         temperature: Positive = 0.5,
-        head_hidden: Count = 256,
+        head_hidden: Several = 256,
         head_dim: CountOrZero = 64,
     ):
         super().__init__(image_shape, latent_dim)
@@ -40,6 +40,12 @@ class InfoNCE(Method):
             nets.projection(latent_dim, head_hidden, head_dim) if head_dim else nn.Identity()
         )
         self.loss_dim = head_dim or latent_dim  # of what the loss acts on
+        need(
+            self.loss_dim > 1,
+            f"head_dim={head_dim}, latent_dim={latent_dim}: {type(self).__name__} compares by "
+            "cosines, which in one dimension are 1 or -1 whatever the weights: expected a head_dim "
+            "of 2 or more, or without a head (0) such a latent_dim",
+        )
         self.temperature = temperature
 
     def loss(self, views: Tensor, generator: torch.Generator | None = None) -> Loss:

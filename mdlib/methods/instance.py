@@ -29,8 +29,10 @@ class InstanceDiscrimination(InfoNCE):
     least_views = 1
 
     def __init__(self, *, temperature: Positive = 0.1, instances: int | None = None, **common):
-        if not instances or instances < 0:
-            raise ValueError(f"instances={instances}: give instances=the number of training images")
+        if not instances or instances < 2:
+            raise ValueError(
+                f"instances={instances}: give instances=the number of training images, 2 or more"
+            )
         super().__init__(temperature=temperature, **common)
         # Only their directions count; of length 1, an optimiser's step turns them far enough.
         self.centres = nn.Parameter(torch.randn(instances, self.loss_dim) / self.loss_dim**0.5)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mdlib import nets
 from mdlib.checks import check_batch
 from mdlib.methods.base import Method
-from mdlib.types import Count, ImageShape
+from mdlib.types import ImageShape, Several
 
 T = TypeVar("T")
 
@@ -23,7 +23,8 @@ class JointEmbedding(Method):
     No decoder: projections of all images at one point would be the easiest way to make views agree,
     and each subclass has its own way to prevent that. The code is what the
     encoder hands to the projector: `code` is "linear" or "relu" (no negative values). The projector
-    is SimCLR's, two layers of `head_hidden` and `head_dim` units.
+    is SimCLR's, two layers of `head_hidden` and `head_dim` units: two or more, as most compare by
+    cosines, which in one dimension are ±1 whatever the weights.
     """
 
     least_images = 2  # its heads normalise over the batch
@@ -35,8 +36,8 @@ class JointEmbedding(Method):
         latent_dim: int,
         arch: str = "mlp",
         code: str = "linear",
-        head_hidden: Count = 256,
-        head_dim: Count = 64,
+        head_hidden: Several = 256,
+        head_dim: Several = 64,
     ):
         super().__init__(image_shape, latent_dim)
         self.encoder = nets.encoder(arch, image_shape, latent_dim, code)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mdlib import losses, nets
 from mdlib.methods.base import with_own_group
 from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
-from mdlib.types import Count, Loss
+from mdlib.types import Loss, Several
 
 
 class SimSiam(JointEmbedding):
@@ -28,7 +28,7 @@ class SimSiam(JointEmbedding):
     title = "SimSiam"
     colour = "#7b3fa0"
 
-    def __init__(self, *, predictor_hidden: Count = 32, fix_predictor_lr: bool = False, **common):
+    def __init__(self, *, predictor_hidden: Several = 32, fix_predictor_lr: bool = False, **common):
         super().__init__(**common)
         self.predictor_hidden, self.fix_predictor_lr = predictor_hidden, fix_predictor_lr
         self.predictor = nets.projection(self.head_dim, predictor_hidden, self.head_dim)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mdlib import nets
 from mdlib.methods.base import Method
-from mdlib.types import Count, ImageShape, Loss
+from mdlib.types import ImageShape, Loss, Several
 
 
 class Supervised(Method):
@@ -27,7 +27,7 @@ class Supervised(Method):
         latent_dim: int,
         arch: str = "mlp",
         code: str = "linear",
-        classes: Count = 10,
+        classes: Several = 10,
     ):
         super().__init__(image_shape, latent_dim)
         self.encoder = nets.encoder(arch, image_shape, latent_dim, code)

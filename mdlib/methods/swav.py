@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mdlib import losses
 from mdlib.methods.joint_embedding import JointEmbedding
-from mdlib.types import Count, Loss, Positive
+from mdlib.types import Count, Loss, Positive, Several
 
 
 class SwAV(JointEmbedding):
@@ -31,7 +31,7 @@ class SwAV(JointEmbedding):
     def __init__(
         self,
         *,
-        prototypes: Count = 64,
+        prototypes: Several = 64,
         temperature: Positive = 0.1,
         epsilon: Positive = 0.05,
         iterations: Count = 3,

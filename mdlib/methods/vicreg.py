@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mdlib import losses
 from mdlib.methods.joint_embedding import JointEmbedding, over_pairs
-from mdlib.types import Loss, NotNegative
+from mdlib.types import Count, Loss, NotNegative
 
 
 class VICReg(JointEmbedding):
@@ -30,9 +30,11 @@ class VICReg(JointEmbedding):
         invariance_weight: NotNegative = 25.0,
         variance_weight: NotNegative = 25.0,
         covariance_weight: NotNegative = 1.0,
+        head_hidden: Count = 256,
+        head_dim: Count = 64,
         **common,
     ):
-        super().__init__(**common)
+        super().__init__(head_hidden=head_hidden, head_dim=head_dim, **common)
         self.term_weights = {
             "invariance": invariance_weight,
             "variance": variance_weight,

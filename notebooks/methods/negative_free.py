@@ -31,7 +31,7 @@ batch_size = 64  # images a step; each gives two views [2 or more]
 lr = 2e-3  # learning rate at the first step; it falls to 0 along a cosine
 # [above 0]
 latent_dim = 32  # size of the code [1 or more]
-head_dim = 16  # size of the projection [1 or more, below batch_size]
+head_dim = 16  # size of the projection [2 or more, below batch_size]
 momentum = 0.9  # of BYOL's slow copy at first; long trainings take 0.99
 # [0 to 1]
 redundancy_weight = 0.1  # λ of Barlow Twins [0 or more]

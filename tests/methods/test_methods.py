@@ -9,6 +9,7 @@ from torch import nn
 
 from mdlib import losses, methods
 from mdlib.training import ImageViews, fit
+from mdlib.views import SharedStyle
 
 SHAPE = (1, 16, 16)
 TINY = {
@@ -111,7 +112,7 @@ def test_unknown_names_are_refused_with_the_valid_ones():
         ("infonce", {"code": "tanh"}, "code='tanh': expected one of"),
         ("byol", {"momentum": 1.5}, "momentum=1.5: expected"),
         ("byol", {"code": "tanh"}, "code='tanh': expected one of"),
-        ("byol", {"head_dim": 0}, "head_dim=0: expected a whole number of at least 1"),
+        ("byol", {"head_dim": 0}, "head_dim=0: expected a whole number of at least 2"),
         (
             "simsiam",
             {"predictor_hidden": 0},
@@ -139,7 +140,7 @@ def test_unknown_names_are_refused_with_the_valid_ones():
         ("dip_vae", {"diagonal_weight": -1}, "diagonal_weight=-1: expected 0 or"),
         ("hfs_vae", {"pairs": 0}, "pairs=0: expected a whole number of at least 1"),
         ("hfs_vae", {"gamma": -1}, "gamma=-1: expected 0 or"),
-        ("supervised", {"classes": 0}, "classes=0: expected a whole number of at least 1"),
+        ("supervised", {"classes": 0}, "classes=0: expected a whole number of at least 2"),
         ("gvae", {"pooling": "sum"}, "pooling='sum': expected one of"),
         ("gvae", {"style_dim": 4}, "style_dim=4: expected 1 or more, and less than latent_dim=4"),
         ("ml_vae", {"style_dim": 0}, "style_dim=0: expected 1 or more"),
@@ -147,6 +148,7 @@ def test_unknown_names_are_refused_with_the_valid_ones():
         ("mixture_vae", {"components": 0}, "components=0: expected a whole number of at least 1"),
         ("instance", {"instances": None}, "give instances=the number of training images"),
         ("instance", {"instances": 0}, "instances=0: give"),
+        ("instance", {"instances": 1}, "instances=1: give"),
         ("instance", {"temperature": 0}, "temperature=0: expected a number above 0"),
         ("instance", {"instances": 1.5}, "instances=1.5: expected a whole number"),
         ("infonce", {"head_dim": -1}, "head_dim=-1: expected a whole number of at least 0"),
@@ -154,7 +156,7 @@ def test_unknown_names_are_refused_with_the_valid_ones():
         ("moco", {"queue_size": 0}, "queue_size=0: expected a whole number of at least 1"),
         ("moco", {"temperature": 0.0}, "temperature=0.0: expected a number above 0"),
         ("moco", {"momentum": 1.5}, "momentum=1.5: expected a number from 0 to 1"),
-        ("swav", {"prototypes": 0}, "prototypes=0: expected a whole number of at least 1"),
+        ("swav", {"prototypes": 0}, "prototypes=0: expected a whole number of at least 2"),
         ("swav", {"epsilon": 0.0}, "epsilon=0.0: expected a number above 0"),
         ("swav", {"iterations": 0}, "iterations=0: expected a whole number of at least 1"),
         ("augself", {"trunk": "both"}, "trunk='both': expected one of"),
@@ -182,6 +184,53 @@ def test_an_option_is_refused_where_it_is_of_another_kind_than_its_default():
             for value in wrong:
                 with pytest.raises(ValueError, match=f"{option}={value!r}: expected"):
                     make(name, **{option: value})
+
+
+WHOLE = [
+    (name, option)
+    for name in methods.names()
+    for option, default in methods.options_of(methods.find(name)).items()
+    if type(default) is int
+]
+COSINES = "head_hidden", "head_dim", "predictor_hidden"
+ALONE = [  # one of these makes a cosine or a choice that can't change
+    (name, option)
+    for name, option in WHOLE
+    if option in ("prototypes", "classes")
+    or (option in COSINES and name not in ("barlow", "vicreg"))
+]
+
+
+def pull(name, **options):
+    """The largest gradient of the encoder on views of 16 images, of which pairs share a style."""
+    law = SharedStyle(crop=(0.5, 1.0), brightness=0.3)
+    images = torch.randint(256, (16, *SHAPE), dtype=torch.uint8, generator=generator())
+    views, parameters = law(images, 2, generator(1))
+    method = make(name, arch="mlp-small", seed=1, **options)  # others may begin with dead units
+    labels = torch.arange(16) % (method.classes or 1)
+    extras = {"labels": labels, "index": torch.arange(16), "parameters": parameters}
+    total, _ = method.loss(views, generator(2), **{n: extras[n] for n in method.uses})
+    total.backward()
+    return max(w.grad.abs().max().item() for w in method.encoder.parameters())
+
+
+@pytest.mark.parametrize(("name", "option"), WHOLE)
+def test_a_size_at_its_least_still_teaches_the_encoder(name, option):
+    """Adam makes steps of rounding errors, so moved weights would show nothing."""
+    least = 1 + ((name, option) in ALONE)
+    if least == 2:
+        with pytest.raises(ValueError, match=f"{option}=1"):
+            make(name, **{option: 1})
+    if name == "wmse" and option in ("part", "head_hidden"):  # bound to head_dim, to whiten at all
+        least = 8
+    assert pull(name, **{option: least}) > 1e-4
+
+
+@pytest.mark.parametrize("name", ["infonce", "instance"])
+def test_a_code_of_one_dimension_needs_a_head_to_be_compared_by_cosines(name):
+    with pytest.raises(ValueError, match=r"head_dim=0, latent_dim=1: \w+ compares by cosines"):
+        methods.create(name, image_shape=SHAPE, latent_dim=1, head_dim=0, **TINY.get(name, {}))
+    assert pull(name, head_dim=0) > 1e-4
 
 
 def test_options_of_a_sibling_are_its_own_and_those_it_hands_on():
