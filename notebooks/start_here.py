@@ -36,7 +36,7 @@ probe_views = 5000  # views that a probe learns from; as many test it
 arch = "mlp-small"  # of encoder and decoder
 # [one of mlp-small, mlp, mlp-large, conv, resnet]
 reconstruction_weight = 1.0  # of VAE and SimVE; below 1, priors weigh more
-# [0 or more]
+# [above 0]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from functools import cache
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from mdlib.checks import check_options, defaults, need
@@ -86,6 +87,20 @@ def all_options() -> set[str]:
     return {option for name in REGISTRY for option in options_of(find(name))}
 
 
+def check_taken(option: str, value: float) -> None:
+    """ValueError, in the words of one, if no method that has the option takes the value."""
+    words = None
+    for name in REGISTRY:
+        valid = _options(find(name))
+        if option in valid:
+            try:
+                return check_options(f"option of method {name!r}", valid, {option: value})
+            except ValueError as error:
+                words = error
+    if words:
+        raise words
+
+
 def options_of(cls: type) -> dict[str, object]:
     """A method's options and their defaults, beside image_shape and latent_dim."""
     return {name: option.default for name, option in _options(cls).items()}
@@ -104,6 +119,7 @@ def parse_options(text: str) -> dict[str, int | float]:
         name, _, value = (piece.strip() for piece in part.partition("="))
         try:
             number = int(value) if value.isdigit() else float(value)
+            need(isfinite(float(value)), "not finite")
         except ValueError:
             raise ValueError(
                 f"option={text!r}: expected NAME=NUMBER, as in temperature=0.2, or several with"

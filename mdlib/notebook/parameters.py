@@ -1,11 +1,12 @@
 """A chapter's parameters: what each is, what it may be, and whether a value is that.
 
 A parameter is one line of the cell tagged "parameters", ``name = default  # what it is [domain]``.
-The default is a bool, an int, a float, a str, or a list of such, whose type all values share: what
-arrives in a kernel as it was written, by papermill and by a sweep's JSON alike. The domain, in
-brackets at the end of the comment (which may open and close in comments on the lines below), is::
+The default is a bool, an int, a float, a str, or a list of such, whose type all values share, a
+list's items too (where it has floats, an int will do): what arrives in a kernel as it was written,
+by papermill and by a sweep's JSON alike. The domain, in brackets at the end of the comment (which
+may open and close in comments on the lines below), is::
 
-    1 or more, above 0, 1 or less, below 1, 0 to 1
+    1 or more, above 0, 1 or less, below 1, 0 to 1, a multiple of 2
                         of a number: any of these, with commas between them; a limit may be the name
                         of another parameter, as in "1 or more, below batch_size"
     seed                a whole number that every generator takes: 0 to 2³² − 1
@@ -53,6 +54,7 @@ _RELATIONS = {
     rf"{_LIMIT} or less": (operator.le,),
     rf"below {_LIMIT}": (operator.lt,),
     rf"{_LIMIT} to {_LIMIT}": (operator.ge, operator.le),
+    rf"a multiple of {_LIMIT}": (lambda value, of: value % of == 0,),
 }
 _CUSTOMARY = {
     "seed": "seed",
@@ -112,6 +114,10 @@ class Parameter:
         if isinstance(value, list):
             for item in value:
                 Parameter(self.name, item)  # or ValueError
+            known = _kinds(self.default)
+            for depth, kind in _kinds(value) - known:
+                if depth in dict(known) and not (kind is int and (depth, float) in known):
+                    raise ValueError(f"{self.mismatch(value)} (it holds a {kind.__name__})")
         return self._in_domain(value)
 
     def _in_domain(self, value: Any) -> Any:
@@ -166,6 +172,12 @@ class Parameter:
         except (ValueError, KeyError, SyntaxError):
             raise ValueError(self.mismatch(text)) from None
         return self.conform(value)
+
+
+def _kinds(items: list, depth: int = 0) -> set[tuple[int, builtins.type]]:
+    """How deep they stand, and of what types: all items of a list, and of the lists in it."""
+    below = (_kinds(item, depth + 1) for item in items if isinstance(item, list))
+    return {(depth, type(item)) for item in items}.union(*below)
 
 
 class _Malformed(Exception):
@@ -281,12 +293,13 @@ def _checked_number(whole: str | None, bounds: str | None, text: str) -> str:
 
 
 def _checked_option(value: str) -> str:
-    """ValueError unless these are options, by numbers, of at least one method each."""
+    """ValueError unless these are options, by numbers that they take, of a method or more each."""
     if value:
         from mdlib import methods
 
-        for name in methods.parse_options(value):
+        for name, number in methods.parse_options(value).items():
             check_known("option of a method", name, methods.all_options())
+            methods.check_taken(name, number)
     return value
 
 

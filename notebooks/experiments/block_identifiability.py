@@ -38,7 +38,8 @@ variants = "repel,shared_contrast"  # what is trained here, with parts
 # orthogonal, shared, shared_contrast]
 seed = 0  # of everything that is drawn [seed]
 steps = 200  # training steps of each [1 or more]
-batch_size = 64  # images a step, two views of each [2 or more]
+batch_size = 64  # images a step, two views of each
+# [2 or more, a multiple of 2]
 latent_dim = 64  # size of the code [2 or more]
 style_dim = 16  # of which style [1 or more, below latent_dim]
 max_images = 5000  # at most so many training images [100 or more]

@@ -39,7 +39,7 @@ lr = 1e-3  # learning rate at the first step; it falls to 0 along a cosine
 # [above 0]
 samples = 5000  # images that the scores are computed from [100 or more]
 trees = 2000  # images that SAP, DCI and HFS are computed from [100 or more]
-bins = 20  # of each code, for everything that counts [2 or more]
+bins = 20  # of each code, for everything that counts [2 to 65536]
 image_size = 32  # photographs are scaled to it [1 or more]
 device = "auto"  # where to compute [device]
 out = ""  # folder for the results; empty writes none [text]

@@ -37,7 +37,8 @@ seed = 0  # the first seed [seed]
 seeds = 1  # how many, one after the other [1 or more]
 vae_steps = 300  # training steps of methods with a decoder [1 or more]
 byol_steps = 250  # of all others [1 or more]
-batch_size = 64  # images a step, two views of each [2 or more]
+batch_size = 64  # images a step, two views of each
+# [2 or more, a multiple of 2]
 arch = "mlp-small"  # of encoder and decoder
 # [one of mlp-small, mlp, mlp-large, conv, resnet]
 vae_dim = 22  # size of the code of methods with a decoder [2 or more]

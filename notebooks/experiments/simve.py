@@ -41,7 +41,7 @@ likelihood = "bernoulli"  # of a pixel; gaussian for colour
 # [one of bernoulli, gaussian]
 pixel_variance = 0.01005  # of the gaussian likelihood [above 0]
 reconstruction_weight = 1.0  # of all VAEs, unless `option` or tuning sets it
-# [0 or more]
+# [above 0]
 variance = 0.15  # SimVE's σ², of a view's code around its centre [above 0]
 centres = "flat"  # SimVE's p(y); the gaussian's variance is 1 − σ²
 # [one of flat, gaussian]

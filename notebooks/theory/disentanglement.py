@@ -23,8 +23,8 @@
 
 # %% tags=["parameters", "hide-input"]
 n = 10000  # samples that a score rests on, N [100 or more]
-bins = 20  # of each code's histogram, B [2 or more]
-widths = "5,10,50,200,1000"  # dimensions [some whole numbers, 1 or more]
+bins = 20  # of each code's histogram, B [2 to 65536]
+widths = "5,10,50,200,1000"  # dimensions [some whole numbers, 2 or more]
 rotations = 3  # random rotations of a null model [2 or more]
 image_sets = "sprites,scenes"  # asked [some data sets with factors]
 images = 3000  # images of each that are scored [100 or more]

@@ -32,7 +32,7 @@ estimators = "all"  # what is trained, with commas; club has its own section
 level_steps = 200  # training steps on each step of the staircase [10 or more]
 levels = "2,4,6,8,10"  # the staircase: true values, in nats
 # [some numbers, above 0]
-dim = 20  # of x and of y, an even number [2 or more]
+dim = 20  # of x and of y [2 or more, a multiple of 2]
 cubic = False  # True shows y³ in place of y; the truth does not change
 critic = "separable"  # what scores a pair
 # [one of separable, concatenated, bilinear]

@@ -111,6 +111,7 @@ def test_items_of_lists_are_checked():
         ("a = 1.0  # [above 0]", [1e-9, 2], [0, -0.0, -1, float("nan"), float("inf"), 10**400]),
         ("a = 1.0  # [0 or more]", [0, -0.0, 2], [-1e-9]),
         ("a = 0.5  # [0 to 1]", [0, 1], [-0.1, 1.1]),
+        ("a = 4  # [2 or more, a multiple of 2]", [2, 66], [0, 63]),
         ("a = 0.5  # [above 0, below 1]", [0.1], [0, 1]),
         ("a = -5  # [-1 or less]", [-1], [0]),
         ("a = 1e-3  # [1e-5 to 1]", [1e-5], [1e-6]),
@@ -130,7 +131,20 @@ def test_items_of_lists_are_checked():
         (
             'option = ""  # [option]',
             ["", "momentum=0.9", "reconstruction_weight=3, consistency_weight=1e-2"],
-            ["foo=1", "momentum", "momentum=x", "=1", "beta=1,", "beta=1,foo=1", "beta=1,beta=2"],
+            [
+                "foo=1",
+                "momentum",
+                "momentum=x",
+                "=1",
+                "beta=1,",
+                "beta=1,foo=1",
+                "beta=1,beta=2",
+                "temperature=nan",
+                "beta=inf",
+                "temperature=-1",
+                "momentum=2",
+                "head_hidden=1.5",
+            ],
         ),
         ('a = "x"  # [text]', ["", "é\n"], ["\ud800", 3, None]),
         ("a = True", [False], [0, 1, "True", None]),
@@ -185,8 +199,11 @@ def test_messages_name_value_and_what_was_expected(line, value, message):
         (False, "True", True),
         ("a", "3", "3"),
         ("a", "", ""),
-        ([1], "[2, 3.5]", [2, 3.5]),
-        (["a"], "['b']", ["b"]),
+        ([0.1], "[2, 3.5]", [2, 3.5]),
+        ([1, 2], "[]", []),
+        ([], "['b', 1]", ["b", 1]),
+        ([1, "a"], "['b']", ["b"]),
+        ([[1], [2.0]], "[[], [3, 0.5]]", [[], [3, 0.5]]),
     ],
 )
 def test_parse(default, text, value):
@@ -204,6 +221,13 @@ def test_parse(default, text, value):
         (1, "9" * 5000),
         (1.0, ""),
         (True, "1"),
+        ([1, 2], "['a', 'b']"),
+        ([1, 2], "[1.5]"),
+        ([1, 2], "[1, True]"),
+        ([1, 2], "[[1]]"),
+        ([0.5], "['x']"),
+        ([[1], [2]], "[1]"),
+        ([[1], [2]], "[[1], ['a']]"),
         ([1], "3"),
         ([1], "[1"),
         ([1], "(1,)"),
@@ -246,6 +270,26 @@ def test_all_chapters_refuse_what_makes_no_sense(name, value):
     for chapter in found:
         with pytest.raises(ValueError, match=f"parameter '{name}' is "):
             chapter.check({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("start_here", {"reconstruction_weight": 0.0}),
+        ("experiments/simve", {"reconstruction_weight": 0.0}),
+        ("experiments/block_identifiability", {"batch_size": 63}),
+        ("experiments/partitioned", {"batch_size": 63}),
+        ("theory/disentanglement", {"widths": "1"}),
+        ("theory/disentanglement", {"bins": 100000}),
+        ("experiments/negative_free_disentanglement", {"bins": 100000}),
+        ("theory/mi_in_practice", {"dim": 3}),
+        ("methods/negative_free", {"head_dim": 1}),
+        ("gallery/byol_in_one_page", {"head_dim": 1}),
+    ],
+)
+def test_what_a_chapter_would_refuse_later_is_refused_before(name, values):
+    with pytest.raises(ValueError, match=f"parameter '{next(iter(values))}' is "):
+        chapters.find(name).check(values)
 
 
 def test_a_wrong_method_is_refused_without_torch():
