@@ -57,6 +57,14 @@ def environment(**values: str | None) -> Generator[None]:
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
+def expanded(path: str | os.PathLike) -> Path:
+    """The path, where ~ is a home folder; ValueError, which names it, for an unknown user's."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{path}: nobody knows this home folder: write the path out") from None
+
+
 def read_text(path: str | os.PathLike) -> str:
     """A text file in UTF-8, with or without a byte-order mark, its lines ended by a line feed.
 

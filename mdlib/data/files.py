@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from mdlib.data.base import CorruptData, Dataset, Facts, Source
-from mdlib.io import atomic_write
+from mdlib.io import atomic_write, expanded
 
 RETRIES = 2  # of a download that breaks off
 _ROOT = "root=… in Python, --data-root on the command line, MDLIB_DATA in the environment"
@@ -30,7 +30,7 @@ def cache_folder() -> Path:
 def data_root(root: str | os.PathLike | None = None) -> Path:
     """The folder of the data sets: `root`, else $MDLIB_DATA, else `data` in the cache folder."""
     chosen = root or os.environ.get("MDLIB_DATA") or cache_folder() / "data"
-    return Path(chosen).expanduser()
+    return expanded(chosen)
 
 
 def by_hand(path: str, origin: str) -> str:

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mdlib.checks import unknown
+from mdlib.checks import need, unknown
 from mdlib.io import check_no_conflict, read_text
 from mdlib.notebook import parameters
 from mdlib.notebook.parameters import Parameter
@@ -146,6 +146,12 @@ class Chapter:
                 raise ValueError(f"{self.path} cannot be read by jupytext: {what}") from None
             for number, cell in enumerate(notebook.cells):
                 cell.id = f"cell-{number}"  # not at random, so that a diff shows what changed
+        info, kernel = (notebook.metadata.get(key) or {} for key in ("language_info", "kernelspec"))
+        language = info.get("name") or kernel.get("language") or "python"
+        need(
+            "python" in str(language).lower(),
+            f"{self.path} is written in {language}, expected Python, which is what executes it",
+        )
         if "kernelspec" not in notebook.metadata:
             python3 = {"name": "python3", "language": "python", "display_name": "Python 3"}
             notebook.metadata["kernelspec"] = python3

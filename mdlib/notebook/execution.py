@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mdlib.io import environment, write_json
+from mdlib.io import environment, expanded, write_json
 from mdlib.notebook import data_checks, html, provenance, results
 from mdlib.notebook.chapters import Chapter
 
@@ -192,8 +192,11 @@ def _describe(result: Run, started: float) -> None:
 
 
 def absolute(path: str | os.PathLike | None) -> str | None:
-    """The path as another process may use it, whatever its folder; None and "" are None."""
-    return str(Path(path).expanduser().resolve()) if path else None
+    """The path as another process may use it, whatever its folder; None and "" are None.
+
+    ValueError for the home folder of a user that there is not.
+    """
+    return str(expanded(path).resolve()) if path else None
 
 
 def execute(

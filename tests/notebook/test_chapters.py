@@ -170,6 +170,26 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path, content, name, message
 
 
 @pytest.mark.parametrize(
+    ("metadata", "language"),
+    [
+        ({"language_info": {"name": "R"}}, "R"),
+        ({"kernelspec": {"name": "julia-1.10", "language": "julia", "display_name": "J"}}, "julia"),
+        ({"language_info": {"name": "python"}}, None),
+        ({"kernelspec": {"name": "python3", "display_name": "Python"}}, None),
+        ({"kernelspec": {"name": "x", "language": "Python", "display_name": "P"}}, None),
+    ],
+)
+def test_notebooks_of_other_languages_are_refused(tmp_path, metadata, language):
+    chapter = written(tmp_path, json.dumps(notebook_of() | {"metadata": metadata}), "a.ipynb")
+    if language is None:
+        assert list(chapter.parameters) == ["a", "b"]
+        return
+    for read in (lambda: chapter.parameters, chapter.notebook):
+        with pytest.raises(ValueError, match=rf"a\.ipynb is written in {language}, expected"):
+            read()
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {},
