@@ -226,6 +226,18 @@ def sampled(total: int, n: int | None, seed: int = 0) -> Tensor | None:
     return torch.randperm(total, generator=random_stream(seed))[:n]
 
 
+def in_turn(labels: Tensor, n: int) -> Tensor:
+    """`n` rows, one after the other, from the first again when all had their turn.
+
+    Where labels stand class by class the rows are in a fixed random order, that of `sampled`: the
+    first n rows would be of the first classes alone.
+    """
+    rows = torch.arange(n) % len(labels)
+    if len(labels.unique_consecutive()) > len(labels.unique()):
+        return rows
+    return torch.randperm(len(labels), generator=random_stream(0))[rows]
+
+
 def stratified(labels: np.ndarray, test_fraction: float) -> tuple[np.ndarray, np.ndarray]:
     """A fixed split that keeps the classes' proportions: row numbers (train, test), both sorted.
 

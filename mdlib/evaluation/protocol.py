@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from mdlib.checks import check_whole, need
-from mdlib.data.base import Dataset, stratified
+from mdlib.data.base import Dataset, in_turn, stratified
 from mdlib.evaluation import probes
 from mdlib.evaluation.views_classifier import Columns, ViewsClassifier
 from mdlib.methods.partition import Partition
@@ -79,7 +79,7 @@ def fresh_views(
     shuffled: bool = False,
     inputs: Tensor | None = None,
 ) -> FreshViews:
-    """n views of a split's images, one an image, from the first again when all had their turn.
+    """n views of a split's images, one an image, by `mdlib.data.base.in_turn`.
 
     Args:
         split: images and labels, on the device where the views are to be.
@@ -92,9 +92,11 @@ def fresh_views(
     check_whole(1, n=n)
     device = split.labels.device
     draw = random_stream(seed, device)
-    rows = torch.arange(n, device=device) % len(split)
     if shuffled:
+        rows = torch.arange(n, device=device) % len(split)
         rows = torch.randperm(len(split), generator=draw, device=device)[rows]
+    else:
+        rows = in_turn(split.labels, n).to(device)
     images, parameters = law((split.images if inputs is None else inputs)[rows], 1, draw)
     styles = {name: column[:, 0] for name, column in columns(parameters).items()}
     return FreshViews(images[:, 0], split.labels[rows], styles, rows)

@@ -35,7 +35,7 @@ head_dim = 16  # size of the projection [2 or more, below batch_size]
 momentum = 0.9  # of BYOL's slow copy at first; long trainings take 0.99
 # [0 to 1]
 redundancy_weight = 0.1  # λ of Barlow Twins [0 or more]
-few = 10  # labels a class, for the second probe [1 or more]
+few = 10  # labels a class, for the second probe [2 or more]
 max_images = 5000  # at most so many training images, and so many test images
 # [2 or more]
 arch = "mlp-small"  # of the encoder

@@ -29,6 +29,21 @@ def test_fresh_views_are_those_of_the_chapters_before(digits):
     assert list(asked.styles) == list(style(parameters))
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
+def test_fresh_views_of_few_images_are_of_all_classes_where_rows_stand_class_by_class(order):
+    """As in a folder of images, CIFAR-10 or sprites; by the rows that `sample` draws."""
+    labels = torch.tensor(order).repeat_interleave(60)
+    images = torch.arange(180, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
+    split = data.Dataset("mine", "mine", "train", images, labels, ("a", "b", "c"))
+    for n in (50, 100, 180, 250):
+        asked = protocol.fresh_views(split, LAW, n, 1000)
+        shares = asked.labels.bincount(minlength=3) / n
+        assert (shares - 1 / 3).abs().max() < 0.1
+        assert torch.equal(asked.labels, labels[asked.rows])
+        assert asked.rows.unique().numel() == min(n, 180)
+    assert torch.equal(split.images[asked.rows[:50]], split.sample(50).images)
+
+
 def test_shuffled_views_of_other_inputs_are_those_of_partitioned_before(digits):
     def law(factors, members, generator):
         noise = torch.rand(len(factors), members, generator=generator)

@@ -87,6 +87,7 @@ def photos(tmp_path, monkeypatch):
     (tmp_path / "chapter.py").write_text(
         '# %% tags=["parameters"]\ndataset = "digits"\nsize = 0  # [0 or more]\n'
         "batch_size = 4  # [2 or more]\nmax_images = 100  # [2 or more]\narch = 'mlp'\n"
+        "probe_views = 500  # [2 or more]\nfew = 1  # [1 or more]\n"
     )
 
     def folder(files):
@@ -135,6 +136,25 @@ def of_class(name, count, shape=(8, 8)):
         (of_class("a", 9, (9, 9)) | of_class("b", 9, (9, 9)), {"arch": "conv"}, "not 9×9"),
         (of_class("a", 9) | of_class("b", 9), {"arch": "resnet", "size": 24}, "not 24×24"),
         ({}, {"dataset": "digits", "max_images": 20}, "test has images of ["),
+        (
+            of_class("a", 60) | of_class("b", 60) | of_class("c", 5),
+            {"max_images": 200, "probe_views": 20},
+            "test has images of ['c'], of which train has none: add images, or take that class "
+            "out; or give a larger probe_views, of 20 this is so",
+        ),
+        (of_class("a", 9) | of_class("b", 7), {"few": 7}, "'few' is 7, more than the 6 training"),
+        (
+            of_class("a", 90) | of_class("b", 90),
+            {"max_images": 20, "few": 13},
+            "more than the 9 training images that one of the classes",
+        ),
+        ({}, {"dataset": "digits", "max_images": 2000, "probe_views": 10}, "larger probe_views"),
+        ({}, {"dataset": "digits", "max_images": 2000, "few": 131}, "than the 130 training images"),
+        (
+            {},
+            {"dataset": "digits", "max_images": 1000, "few": 100},
+            "'few' is 100, more than the 87",
+        ),
         ({}, {"dataset": "digits", "arch": "resnet", "size": 30}, "not 30×30"),
         ({}, {"dataset": "digits", "size": 10**6}, "GB of memory, of which"),
         ({}, {"dataset": "scenes", "size": 10**5}, "GB of memory, of which"),
@@ -154,6 +174,11 @@ def test_what_a_probe_or_training_would_refuse_is_refused_before(photos, files, 
         (of_class("a", 9, (3, 30)) | of_class("b", 9, (3, 30)), {"size": 8}),
         (of_class("a", 90) | of_class("b", 90) | of_class("c", 4), {"max_images": 200}),
         (of_class("a", 90) | of_class("b", 90), {"max_images": 20, "arch": "conv"}),
+        (
+            of_class("a", 60) | of_class("b", 60) | of_class("c", 60),
+            {"max_images": 1000, "probe_views": 50, "few": 48},
+        ),
+        ({}, {"dataset": "digits", "max_images": 2000, "probe_views": 60, "few": 130}),
         ({}, {"dataset": "digits", "max_images": 200, "arch": "conv", "size": 12}),
     ],
 )
@@ -161,6 +186,20 @@ def test_what_training_and_a_probe_take_is_taken(photos, files, values):
     chapter, folder = photos
     values = folder(files) | values
     assert execution.check(chapter, values).items() >= values.items()
+
+
+@pytest.mark.parametrize("where", ["data set", "data root", "environment"])
+def test_the_home_of_an_unknown_user_is_named(where, photos, no_kernel, monkeypatch, tmp_path):
+    chapter, _ = photos
+    path = "~nobody-of-that-name/x"
+    values = {"dataset": f"images:{path}" if where == "data set" else "mnist"}
+    if where == "environment":
+        monkeypatch.setenv("MDLIB_DATA", path)
+    root = path if where == "data root" else None
+    with pytest.raises(ValueError, match=re.escape(path)):
+        execution.check(chapter, values, root)
+    with pytest.raises(ValueError, match=re.escape(path)):
+        execution.run(chapter, values, tmp_path / "out", data_root=root)
 
 
 def test_a_device_that_is_not_here_is_refused_before(tmp_path, no_kernel):
