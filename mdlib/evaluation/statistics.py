@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from mdlib.checks import check_not_negative, check_whole, need
+from mdlib.checks import check_not_negative, check_whole, need, unknown
 
 WORDS = ("better", "worse", "equivalent", "undecided")
+_ROUNDING = 1e-12  # of the largest value: what is no more is no spread, and no difference
 
 
 @dataclass(frozen=True)
@@ -59,23 +60,24 @@ def _decimals(value: float, significant: int) -> int:
 def interval(values, confidence: float = 0.95) -> Interval:
     """The mean of values [n], such as differences, and Student's t interval around it.
 
-    With a single value, the interval is all numbers. Raises ValueError for none, for NaN or
-    infinity, and for a confidence outside (0, 1).
+    With a single value, the interval is all numbers. Values that differ by rounding alone are
+    equal. Raises ValueError for none, for NaN or infinity, and for a confidence outside (0, 1).
     """
     d = _sample("values", values)
-    error = d.std(ddof=1) / len(d) ** 0.5 if len(d) > 1 else math.inf
-    return _student(d.mean(), error, len(d) - 1, len(d), confidence)
+    return _of_mean(d, np.abs(d).max(), confidence)
 
 
 def paired(rows: pd.DataFrame, a: str, b: str, column: str, by: str = "method") -> Interval | None:
     """The interval of a − b in `column`, paired by seed; None where no seed has both.
 
-    `rows` has the columns `by`, in which a and b stand, and "seed". Raises ValueError where a or b
-    has a seed twice: such rows are of several settings, and the caller must say of which.
+    `rows` has the columns `by`, in which a and b stand, and "seed". Differences below a 1e12th of
+    the values are rounding. Raises ValueError where a column is missing, and where a or b has a
+    seed twice: such rows are of several settings, and the caller must say of which.
     """
+    _check_columns(rows, by, "seed", column)
     of = {}
     for name in (a, b):
-        values = rows[rows[by] == name].set_index("seed")[column].dropna()
+        values = rows[rows[by] == name].set_index("seed")[column].dropna().astype(float)
         need(
             not values.index.has_duplicates,
             f"{by} {name!r} has a seed more than once: select the rows of one setting first",
@@ -84,7 +86,9 @@ def paired(rows: pd.DataFrame, a: str, b: str, column: str, by: str = "method") 
     x, y = of[a].align(of[b], join="inner")
     if x.empty:
         return None
-    found = interval(x - y)
+    size = max(x.abs().max(), y.abs().max())
+    found = _of_mean(_sample("differences", x - y), size)
+    x, y = x * _unit(size), y * _unit(size)
     together = len(x) > 2 and x.std() > 0 and y.std() > 0
     r = float(np.corrcoef(x, y)[0, 1]) if together else math.nan
     return replace(found, correlation=r)
@@ -98,16 +102,20 @@ def unpaired(
     For rows whose seeds share nothing that moves the score. With a single value on either side, the
     interval is all numbers.
     """
+    _check_columns(rows, by, column)
     x, y = (rows.loc[rows[by] == name, column].dropna().to_numpy(float) for name in (a, b))
     if not (len(x) and len(y)):
         return None
     x, y = _sample(a, x), _sample(b, y)
-    n = len(x) + len(y)
+    n, size = len(x) + len(y), max(np.abs(x).max(), np.abs(y).max())
+    unit = _unit(size)
+    x, y = x * unit, y * unit
+    mean = x.mean() - y.mean()
     if min(len(x), len(y)) == 1:
-        return _student(x.mean() - y.mean(), math.inf, 0, n)
+        return _student(mean, math.inf, 0, n, size=size, unit=unit)
     parts = np.array([x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)])
     freedom = _satterthwaite(parts, [len(x) - 1, len(y) - 1])
-    return _student(x.mean() - y.mean(), parts.sum() ** 0.5, freedom, n)
+    return _student(mean, parts.sum() ** 0.5, freedom, n, size=size, unit=unit)
 
 
 def bootstrap(
@@ -135,7 +143,7 @@ def bootstrap(
     narrow. Simulated coverage of 95 %: 94 to 98 % (tests). n is the number of seeds (of the method
     with fewer). ValueError for fewer than two seeds or images.
     """
-    a, b = (np.asarray(x, float) for x in (correct_a, correct_b))
+    a, b = _array("correct_a", correct_a), _array("correct_b", correct_b)
     for name, x in (("correct_a", a), ("correct_b", b)):
         need(
             x.ndim == 2 and min(x.shape) >= 2 and np.isfinite(x).all(),
@@ -149,6 +157,9 @@ def bootstrap(
         + (" and the same seeds" if pair_seeds else ""),
     )
     check_whole(100, draws=draws)
+    size = max(np.abs(a).max(), np.abs(b).max())
+    unit = _unit(size)
+    a, b = a * unit, b * unit
     samples = [a - b] if pair_seeds else [a, -b]
     images = a.shape[1]
     by_image = sum(x.mean(0) for x in samples)
@@ -164,7 +175,8 @@ def bootstrap(
 
     parts = [by_image.var(ddof=1) / images] + [x.mean(1).var(ddof=1) / len(x) for x in samples]
     freedom = _satterthwaite(parts, [images - 1] + [len(x) - 1 for x in samples])
-    return _student(mean, means.std(ddof=1), freedom, min(len(a), len(b)), confidence)
+    error, n = means.std(ddof=1), min(len(a), len(b))
+    return _student(mean, error, freedom, n, confidence, size=size, unit=unit)
 
 
 def right_as_text(right, images: int) -> str:
@@ -172,7 +184,7 @@ def right_as_text(right, images: int) -> str:
 
     View i is of image i modulo `images`, as those of `protocol.fresh_views` are.
     """
-    right = np.asarray(right, bool)
+    right = _array("right", right, bool)
     need(len(right) >= 1 <= images, f"{len(right)} views of {images} images: expected some of both")
     bits = base64.b64encode(np.packbits(right).tobytes()).decode()
     return f"{len(right)}:{images}:{bits}"
@@ -235,7 +247,8 @@ def verdict(found: Interval | None, margin: float = 0.0) -> str:
     check_not_negative(margin=margin)
     if found is None:
         return "undecided"
-    if margin and -margin < found.low and found.high < margin:
+    within = margin * (1 - _ROUNDING)  # an end on the margin is not within it, however it rounds
+    if margin and -within < found.low and found.high < within:
         return "equivalent"
     return "better" if found.low > 0 else "worse" if found.high < 0 else "undecided"
 
@@ -294,19 +307,49 @@ def tally(found: pd.DataFrame, by: str | list[str] = "column") -> pd.DataFrame:
     return pd.concat(counts, axis=1)
 
 
+def _of_mean(d: np.ndarray, size: float, confidence: float = 0.95) -> Interval:
+    """Student's interval around the mean of d [n], differences of values as large as `size`."""
+    unit = _unit(size)
+    d = d * unit
+    error = d.std(ddof=1) / len(d) ** 0.5 if len(d) > 1 else math.inf
+    return _student(d.mean(), error, len(d) - 1, len(d), confidence, size=size, unit=unit)
+
+
 def _student(
-    mean: float, error: float, freedom: float, n: int, confidence: float = 0.95
+    mean: float,
+    error: float,
+    freedom: float,
+    n: int,
+    confidence: float = 0.95,
+    *,
+    size: float,
+    unit: float,
 ) -> Interval:
-    """mean ± t · error. No error known (infinite): all numbers, and p = 1."""
+    """(mean ± t · error)/unit. No error known (infinite): all numbers, and p = 1.
+
+    An error that is rounding, of values as large as `size`, is 0, and so is such a mean beside it.
+    """
     from scipy.stats import t
 
     need(0 < confidence < 1, f"confidence={confidence}: expected a number between 0 and 1")
-    mean = float(mean)
+    mean, rounding = float(mean), _ROUNDING * float(size) * unit
     if math.isinf(error):
-        return Interval(mean, -math.inf, math.inf, n, 1.0)
+        return Interval(mean / unit, -math.inf, math.inf, n, 1.0)
+    if error <= rounding:
+        error, mean = 0.0, mean if abs(mean) > rounding else 0.0
     half = float(t.ppf((1 + confidence) / 2, freedom) * error) if error else 0.0
     p = float(2 * t.sf(abs(mean) / error, freedom)) if error else float(mean == 0)
-    return Interval(mean, mean - half, mean + half, n, p)
+    return Interval(mean / unit, (mean - half) / unit, (mean + half) / unit, n, p)
+
+
+def _unit(size: float) -> float:
+    """What to multiply values as large as `size` by, so that fourth powers are neither 0 nor inf.
+
+    A power of two, which rounds nothing; 1 for all but the oddest values.
+    """
+    if size == 0 or 1e-50 < size < 1e50:
+        return 1.0
+    return math.ldexp(1.0, -max(-1000, min(1000, math.frexp(size)[1])))
 
 
 def _satterthwaite(variances, freedoms) -> float:
@@ -317,8 +360,21 @@ def _satterthwaite(variances, freedoms) -> float:
     return float(variances.sum() ** 2 / (variances**2 / freedoms).sum())
 
 
+def _check_columns(rows: pd.DataFrame, *names: str) -> None:
+    for name in names:
+        need(name in rows, unknown("column", name, map(str, rows.columns)))
+
+
+def _array(name: str, values, dtype: type = float) -> np.ndarray:
+    need(
+        not np.ma.is_masked(values),
+        f"{name} are masked in places, and what stands under a mask is no value: leave them out",
+    )
+    return np.asarray(values, dtype)
+
+
 def _sample(name: str, values) -> np.ndarray:
-    values = np.asarray(values, float)
+    values = _array(name, values)
     need(
         values.ndim == 1 and len(values) > 0 and np.isfinite(values).all(),
         f"{name} {values!r}: expected one number or more, none of them NaN or infinite",
@@ -327,7 +383,7 @@ def _sample(name: str, values) -> np.ndarray:
 
 
 def _probabilities(p) -> np.ndarray:
-    p = np.asarray(p, float)
+    p = _array("p values", p)
     need(
         p.ndim == 1 and len(p) > 0 and bool(((p >= 0) & (p <= 1)).all()),
         f"p values {p!r}: expected one or more, each between 0 and 1",

@@ -78,6 +78,76 @@ def test_unpaired_is_welchs_test(sizes):
     assert found.mean == pytest.approx(a.mean() - b.mean()) and found.n == sum(sizes)
 
 
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int8", "UInt8", "float16", "object", "int64", "float64", "boolean", "bool"]
+)
+@pytest.mark.parametrize("kind", [paired, unpaired])
+def test_columns_of_any_numbers_are_compared_as_such(kind, dtype):
+    a, b = ([1, 0, 0, 0], [1, 1, 0, 1]) if "bool" in dtype else ([3, 4, 5, 6], [5, 5, 7, 120])
+    rows = rows_of(a, b).astype({"x": dtype})
+    found, truth = kind(rows, "a", "b", "x"), kind(rows_of(a, b), "a", "b", "x")
+    assert found == truth and found.mean == np.mean(a) - np.mean(b) < 0
+
+
+def test_what_8_bits_cannot_subtract():
+    rows = rows_of([100, 100, 90], [-100, -100, -90]).astype({"x": "int8"})
+    assert paired(rows, "a", "b", "x").mean == pytest.approx((200 + 200 + 180) / 3)
+
+
+@pytest.mark.parametrize("kind", [paired, unpaired])
+def test_a_column_that_is_missing_is_named(kind):
+    rows = rows_of([1.0, 2.0], [2.0, 3.0])
+    with pytest.raises(ValueError, match=r"unknown column 'nope'.*Valid: method, seed, x"):
+        kind(rows, "a", "b", "nope")
+    with pytest.raises(ValueError, match="unknown column 'law'"):
+        kind(rows, "a", "b", "x", by="law")
+    if kind is paired:
+        with pytest.raises(ValueError, match="unknown column 'seed'"):
+            kind(rows.drop(columns="seed"), "a", "b", "x")
+
+
+@pytest.mark.parametrize("kind", [paired, unpaired])
+def test_rounding_is_no_difference_and_no_spread(kind):
+    equal = kind(rows_of([0.1 + 0.2] * 5, [0.3] * 5), "a", "b", "x")
+    assert (equal.mean, equal.low, equal.high, equal.p) == (0, 0, 0, 1)
+    mixed = kind(rows_of([0.3, 0.1 + 0.2, 0.3], [0.3] * 3), "a", "b", "x")
+    assert (mixed.mean, mixed.low, mixed.high, mixed.p) == (0, 0, 0, 1)
+    beyond = kind(rows_of([0.4 - 0.1] * 5, [0.3] * 5), "a", "b", "x")  # a − b > 0.1: by rounding
+    assert verdict(beyond) == "undecided"
+    assert verdict(kind(rows_of([0.3] * 5, [0.2] * 5), "a", "b", "x"), 0.1) != "equivalent"
+    small = kind(rows_of([1 + 1e-9] * 5, [1.0] * 5), "a", "b", "x")
+    assert small.mean == pytest.approx(1e-9) and verdict(small) == "better"
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-310, 1e200, 1e305])
+def test_values_whose_squares_are_no_numbers_keep_their_interval(scale):
+    a, b = np.array([1.0, 2.0, 3.0]), np.array([0.5, 2.5, 1.0])
+    repeated = np.repeat(a[:, None], 4, 1) + np.arange(4)
+    for found, truth in [
+        (interval(a * scale), interval(a)),
+        (unpaired(rows_of(a * scale, b * scale), "a", "b", "x"), unpaired(rows_of(a, b), *"abx")),
+        (paired(rows_of(a * scale, b * scale), "a", "b", "x"), paired(rows_of(a, b), *"abx")),
+        (bootstrap(repeated * scale, 0 * repeated), bootstrap(repeated, 0 * repeated)),
+    ]:
+        assert found.p == pytest.approx(truth.p)
+        ends = [found.mean / scale, found.low / scale, found.high / scale]
+        assert ends == pytest.approx([truth.mean, truth.low, truth.high])
+    assert interval([1e308] * 3).mean == 1e308
+
+
+def test_what_stands_under_a_mask_is_refused():
+    masked = np.ma.array([1.0, 2.0, 1000.0], mask=[0, 0, 1])
+    grid = np.ma.array(np.ones((3, 4)), mask=np.eye(3, 4))
+    for ask in (
+        lambda: interval(masked),
+        lambda: holm(np.ma.array([0.1, 0.2], mask=[0, 1])),
+        lambda: bootstrap(grid, np.ones((3, 4))),
+        lambda: right_as_text(masked > 1, 3),
+    ):
+        with pytest.raises(ValueError, match="are masked in places"):
+            ask()
+
+
 def test_unpaired_of_one_value_or_of_none():
     rows = rows_of([0.4], [0.1, 0.2])
     assert unpaired(rows, "a", "b", "x").low == -np.inf
