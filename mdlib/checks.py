@@ -55,6 +55,13 @@ def as_tensor(values, name: str = "values") -> Tensor:
     import numpy as np
     import torch
 
+    def plain(part):
+        """Tensors in sequences as arrays, which NumPy makes no others of."""
+        if isinstance(part, torch.Tensor):
+            part = as_tensor(part, name).cpu()
+            return (part.float() if part.dtype == torch.bfloat16 else part).numpy()
+        return [plain(inner) for inner in part] if isinstance(part, (list, tuple)) else part
+
     if isinstance(values, torch.Tensor):
         need(not values.is_complex(), f"{name} are complex, expected real numbers")
         need(
@@ -70,7 +77,7 @@ def as_tensor(values, name: str = "values") -> Tensor:
         "out, or fill them",
     )
     try:
-        array = np.asarray(values)
+        array = np.asarray(plain(values))
         if array.dtype == object:  # numbers may hide in there; text and None do not change
             array = np.array(array.tolist())
     except ValueError as error:
@@ -113,6 +120,19 @@ def check_finite(name: str, values: Tensor, instead: str = "leave the sample out
     """ValueError that says where, unless all values are finite."""
     expected = f"finite values: look for what diverged before, or {instead}"
     check_each(name, values, values.isfinite(), expected)
+
+
+def check_exact(name: str, values: Tensor) -> None:
+    """ValueError for a whole number beyond ±2^53: as floats, it and its neighbours are one."""
+    if not values.is_floating_point() and values.dtype.itemsize == 8:
+        whole = values.long()
+        check_each(
+            name,
+            whole,
+            (whole >= -(2**53)) & (whole <= 2**53),
+            "whole numbers within ±2^53, which floats tell apart: take the least off, or number "
+            "the values of each column with numpy.unique(column, return_inverse=True)",
+        )
 
 
 def checked_grid(name: str, values: Sequence, whole: bool = False) -> list:

@@ -62,6 +62,25 @@ def test_an_option_of_another_kind_is_named(value):
         checks.checked_grid("grid", value)
 
 
+def test_sequences_of_tensors_are_numbers_whatever_their_kind():
+    rows = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    alike = [list(rows), list(rows.bfloat16()), [row.clone().requires_grad_() for row in rows]]
+    for values in (*alike, tuple(alike[1]), [list(row.bfloat16()) for row in rows]):
+        assert torch.equal(checks.as_tensor(values).float(), rows)
+    with pytest.raises(ValueError, match="codes are complex"):
+        checks.as_tensor(list(rows * 1j), "codes")
+    with pytest.raises(ValueError, match="codes are no array, expected rows of one length"):
+        checks.as_tensor([rows[0], rows[0, :1]], "codes")
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.uint64])
+def test_whole_numbers_that_floats_merge(kind):
+    checks.check_exact("ids", torch.tensor([2**53, 0], dtype=kind))
+    checks.check_exact("ids", torch.tensor([2.0**60]))
+    with pytest.raises(ValueError, match=r"ids hold 9007199254740993 at \[1\], expected whole"):
+        checks.check_exact("ids", torch.tensor([0, 2**53 + 1], dtype=kind))
+
+
 @pytest.mark.parametrize("seed", [-1, 1.5, "0", None, True, 2**63])
 def test_a_seed_that_no_generator_takes_is_named(seed):
     with pytest.raises(ValueError, match=r"^seed=.*expected a whole number from 0"):

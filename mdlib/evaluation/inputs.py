@@ -6,8 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mdlib.checks import as_tensor, check_finite, need
+from mdlib.checks import as_tensor, check_exact, check_finite, need
 from mdlib.types import Values
+
+_FAR = 2.0**50  # deviations: the square of more might be no float32
 
 
 def as_codes(codes: Values, name: str) -> Tensor:
@@ -56,6 +58,8 @@ def checked_targets(name: str, targets, codes: Tensor, dtype: torch.dtype) -> Te
         "continuous",
     )
     check_finite(f"{name} targets", targets)
+    if not label:
+        check_exact(f"{name} targets", targets)
     return targets.to(codes.device).to(dtype)
 
 
@@ -85,16 +89,33 @@ def checked_classes(
     return classes, y, counts, truth
 
 
+def unit_of(size: Float[Tensor, "*columns"]) -> Float[Tensor, "*columns"]:
+    """What to multiply numbers as large as `size` by, so that their squares are numbers, too.
+
+    A power of two, which rounds nothing; 1 for all but the oddest sizes.
+    """
+    limits = torch.finfo(size.dtype)
+    far = (size > 0) & ((size < limits.max**-0.2) | (size > limits.max**0.2))
+    size = size.clamp(limits.tiny, limits.max / 4)
+    return torch.where(far, size.frexp().mantissa / size, 1.0)
+
+
 def standardise(
     train: Float[Tensor, "n d"], *others: Float[Tensor, "_ d"]
 ) -> tuple[Float[Tensor, "_ d"], ...]:
     """New tensors: `train` [N, D] with column means 0 and deviations 1, `others` [*, D] likewise.
 
     All are moved and scaled by the statistics of `train` (deviation with 1/N). A column that is
-    constant in `train`, up to rounding, tells nothing there and becomes 0 in every output.
+    constant in `train`, up to rounding, tells nothing there and becomes 0 in every output; what
+    lies beyond 2^50 deviations in `others` counts as that far.
     """
-    shift = train[:1]  # taken off first, so that a large mean costs no digits of the deviation
-    std, mean = torch.std_mean(train - shift, dim=0, correction=0)
-    constant = std <= 2 * torch.finfo(train.dtype).eps * train.abs().amax(0)
+    size = train.abs().amax(0)
+    unit = unit_of(size)
+    shift = train[:1] * unit  # taken off first: a large mean costs no digits of the deviation
+    std, mean = torch.std_mean(train * unit - shift, dim=0, correction=0)
+    constant = std <= 2 * torch.finfo(train.dtype).eps * size * unit
     scale = torch.where(constant, 0.0, 1 / std)
-    return tuple((codes - shift - mean) * scale for codes in (train, *others))
+    unit = torch.where(constant, 0.0, unit)  # or far values there might become 0 · infinity
+    return tuple(
+        ((codes * unit - shift - mean) * scale).clamp_(-_FAR, _FAR) for codes in (train, *others)
+    )

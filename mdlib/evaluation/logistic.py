@@ -1,6 +1,7 @@
 """Multinomial logistic regression with an L2 penalty, minimised to convergence.
 
-The learner under the linear probe. It takes tensors as they are and checks nothing.
+The learner under the linear probe. It takes tensors as they are, and checks only that the squares
+of codes are numbers.
 
 Why not scikit-learn's: codes stay on their device, and a path of penalties starts each fit from the
 solution before it. On one CPU core both take about as long: for 1350 to 5000 codes of 16 to 256
@@ -15,6 +16,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
+
+from mdlib.checks import need
 
 
 def logistic_regression(
@@ -42,6 +45,12 @@ def logistic_regression(
 def logistic_path(x, y, n_classes, penalties, tol, max_iter=2000) -> list[tuple[Tensor, Tensor]]:
     """`logistic_regression` for several penalties, each started from the solution before it."""
     bound = x.T @ x / (2 * len(x))
+    largest, column = x.abs().amax(0).max(0)
+    need(
+        bound.isfinite().all(),
+        f"codes reach {float(largest):.3g} in column {int(column)}, whose squares are no "
+        f"{x.dtype} numbers: standardise them, or divide that column by its range",
+    )
     weight, bias = x.new_zeros(x.shape[1], n_classes), x.new_zeros(n_classes)
     path = []
     for l2 in penalties:

@@ -43,7 +43,13 @@ from mdlib.checks import (
     need,
 )
 from mdlib.evaluation.few_shot import few_shot as few_shot  # public, and here
-from mdlib.evaluation.inputs import checked_classes, checked_codes, checked_targets, standardise
+from mdlib.evaluation.inputs import (
+    checked_classes,
+    checked_codes,
+    checked_targets,
+    standardise,
+    unit_of,
+)
 from mdlib.evaluation.logistic import logistic_path
 from mdlib.registry import random_stream
 from mdlib.types import Values
@@ -320,7 +326,9 @@ def r2(
 
     It has no bound below, and for a column whose truth never varies it is not finite.
     """
-    return 1 - (truth - predicted).square().sum(0) / (truth - truth.mean(0)).square().sum(0)
+    wrong, apart = truth - predicted, truth - truth.mean(0)
+    unit = unit_of(torch.cat([wrong, apart]).abs().amax(0))
+    return 1 - (wrong * unit).square().sum(0) / (apart * unit).square().sum(0)
 
 
 def _regress(fit, train_codes, train_targets, test_codes, test_targets, seed, grid) -> R2Result:

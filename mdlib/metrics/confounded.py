@@ -20,6 +20,8 @@ from mdlib.metrics.inputs import Score, checked_codes, checked_factors
 from mdlib.metrics.robustness import irs
 from mdlib.types import Values
 
+_ROUNDING = 1e-3  # by which a probability may leave [0, 1], in half precision
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class UCScore(Score):
@@ -110,7 +112,7 @@ def cg(
     away has p₀ near chance and CG near 0.
 
     Codes [N, D], factors [N, K], K ≥ 2, whole numbers from 0; other settings as in `uc`. ValueError
-    as there, and where `read` gives other shapes or too few values.
+    as there, and where `read` gives other shapes, too few values or no probabilities.
     """
     given = checked_codes(codes)
     values = checked_factors(given, factors)
@@ -153,5 +155,7 @@ def _truth(probabilities: Sequence[Tensor], labels: Int[Tensor, "n k"]) -> Tenso
             p.ndim == 2 and len(p) == n and p.shape[1] >= least,
             f"read gave {list(p.shape)} for factor {j}, expected [{n}, V] with V at least {least}",
         )
+        chance = (p >= -_ROUNDING) & (p <= 1 + _ROUNDING)  # of NaN, neither
+        check_each(f"probabilities for factor {j}, as read gives them,", p, chance, "0 to 1")
         columns.append(p.double().gather(1, label[:, None])[:, 0])
     return torch.stack(columns, 1)

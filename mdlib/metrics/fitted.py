@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mdlib.checks import check_one_of, check_whole, need
-from mdlib.evaluation.inputs import standardise
+from mdlib.evaluation.inputs import standardise, unit_of
 from mdlib.evaluation.logistic import logistic_regression
 from mdlib.metrics.aggregate import completeness, disentanglement, gap
 from mdlib.metrics.alignment import GapScore
@@ -63,6 +63,7 @@ def _machine_accuracies(codes: Tensor, labels: Tensor, new: Tensor, truth: Tenso
     """Test accuracy of each single code [·, D] for each factor [·, K], float64 [D, K]."""
     from sklearn.svm import LinearSVC
 
+    _check_reach(codes, 1e50)  # or the machines never end
     z, y, z_new, target = (t.cpu().numpy() for t in (codes, labels, new, truth))
     matrix = torch.empty(z.shape[1], y.shape[1], dtype=torch.float64)
     for i, j in product(*map(range, matrix.shape)):
@@ -72,11 +73,22 @@ def _machine_accuracies(codes: Tensor, labels: Tensor, new: Tensor, truth: Tenso
     return matrix
 
 
+def _check_reach(codes: Tensor, most: float) -> None:
+    largest, column = codes.abs().amax(0).max(0)
+    need(
+        largest < most,
+        f"codes reach {float(largest):.3g} in column {int(column)}, expected less than {most:.0e} "
+        "for scikit-learn: divide that column by its range",
+    )
+
+
 def _squared_correlations(codes: Tensor, factors: Tensor) -> Tensor:
     z, v = (t.double() - t.double().mean(0) for t in (codes, factors))
+    unit = unit_of(z.abs().amax(0))
+    z, v = z * unit, v * unit_of(v.abs().amax(0))
     covariance = z.T @ v / (len(z) - 1)
     variance, of_factors = (t.square().sum(0) / (len(z) - 1) for t in (z, v))
-    dead = variance <= 1e-12
+    dead = variance / unit / unit <= 1e-12
     scale = torch.where(dead, 1, variance)[:, None] * of_factors
     return torch.where(dead[:, None], 0.0, covariance.square() / scale)
 
@@ -116,7 +128,8 @@ def dci(
     codes, three factors and N = 1000 scikit-learn's D is .725, .199 and .100 for factors of 4, 16
     and 40 values, and the binned trees' .726, .199 and .102; LightGBM's (gain, depth 3) is .715 for
     4 values and, on another sample of 40 values, .176 where scikit-learn has .138 and .140. Use one
-    kind a table. (HistGradientBoostingClassifier won't do: it knows no importances.)
+    kind a table. (HistGradientBoostingClassifier won't do: it knows no importances.) scikit-learn's
+    take values that differ by less than 1e-7 for equal: bring codes to a scale near 1.
     ValueError for a single factor, NaN, continuous factors, a factor with one value.
     """
     check_one_of(("exact", "binned"), trees=trees)
@@ -143,6 +156,7 @@ def dci(
 def _exact(codes: Tensor, labels: Tensor, new: Tensor, truth: Tensor, seed: int) -> Boosted:
     from sklearn.ensemble import GradientBoostingClassifier
 
+    _check_reach(codes, 3e38)  # the trees' numbers are float32
     x, y, x_new, y_new = (t.cpu().numpy() for t in (codes, labels, new, truth))
     model = GradientBoostingClassifier(random_state=seed).fit(x, y)
     importance = torch.from_numpy(model.feature_importances_).abs()
@@ -183,7 +197,8 @@ def dci_es(
     knows nothing is at its best at once, and one that is half understood is soon (dSprites' factors
     and N = 10 000: perfect code .62 with I = 1, rotated .83 with .53, noise 1 with .13). Compare
     codes of equal I only. Where factors depend on each other I of the perfect code stays, E nearly,
-    but I of a code that ignores a factor rises above that of a guess. ValueError for NaN,
+    but I of a code that ignores a factor rises above that of a guess. The tree takes values that
+    differ by less than 1e-7 for equal: bring codes to a scale near 1. ValueError for NaN,
     continuous factors, a factor with one value, `deepest` below 2.
     """
     check_whole(2, deepest=deepest)
@@ -213,6 +228,7 @@ def _errors_by_depth(
 ) -> list[float]:
     from sklearn.tree import DecisionTreeClassifier
 
+    _check_reach(codes, 3e38)  # the tree's numbers are float32
     x, y, x_new, y_new = (t.cpu().numpy() for t in (codes, labels, new, truth))
     tree = DecisionTreeClassifier(max_depth=deepest, random_state=seed).fit(x, y)
     guess = tree.tree_.value[:, 0].argmax(1)  # of each node, as if it were a leaf

@@ -14,6 +14,7 @@ from torch import Tensor
 from mdlib.checks import need
 from mdlib.data.base import Dataset
 from mdlib.evaluation import protocol
+from mdlib.evaluation.inputs import unit_of
 from mdlib.evaluation.views_classifier import ViewsClassifier
 from mdlib.metrics.inputs import checked_codes
 from mdlib.registry import random_stream
@@ -47,13 +48,23 @@ def frechet_distance(real: Values, fake: Values) -> float:
             "more images, or a network with fewer features",
         )
     real, fake = real.double(), fake.double().to(real.device)
+    largest = torch.maximum(real.abs().max(), fake.abs().max())
+    unit = unit_of(largest)
+    real, fake = real * unit, fake * unit
     shift = (real.mean(0) - fake.mean(0)).square().sum()
     of_real, of_fake = torch.cov(real.T), torch.cov(fake.T)
     of_real, of_fake = (c.view(real.shape[1], -1) for c in (of_real, of_fake))  # for D = 1
     values, vectors = torch.linalg.eigh(of_real)
     root = vectors * values.clamp(min=0).sqrt()  # root rootᵀ = Σ₁, so the trace is the same
     cross = torch.linalg.eigvalsh(root.T @ of_fake @ root).clamp(min=0).sqrt().sum()
-    return max(0.0, float(shift + of_real.trace() + of_fake.trace() - 2 * cross))
+    distance = max(0.0, float(shift + of_real.trace() + of_fake.trace() - 2 * cross))
+    distance = distance / float(unit) / float(unit)
+    need(
+        distance < float("inf"),
+        f"features reach {float(largest):.3g}, and their squared distance no number: divide both "
+        "by one number",
+    )
+    return distance
 
 
 def fitted_samples(

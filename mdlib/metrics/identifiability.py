@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mdlib.checks import check_one_of, check_whole, need
-from mdlib.evaluation.inputs import standardise
+from mdlib.evaluation.inputs import standardise, unit_of
 from mdlib.evaluation.probes import TARGET_PROBES
 from mdlib.metrics.alignment import random_rotation
 from mdlib.metrics.inputs import Score, checked_codes, checked_factors
@@ -145,7 +145,9 @@ def block_r2(
 
     null = None
     if others is not None:
-        null = found(checked_factors(codes, others, "others").to(codes.dtype))
+        others = checked_factors(codes, others, "others")
+        others = others * unit_of(others.abs().amax(0))  # or float32 might have no such numbers
+        null = found(others.to(codes.dtype))
     per_factor = found(codes)
     return BlockScore(
         score=float(per_factor.mean()),

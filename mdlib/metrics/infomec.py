@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mdlib.evaluation.inputs import standardise
+from mdlib.evaluation.inputs import standardise, unit_of
 from mdlib.metrics.aggregate import peak
 from mdlib.metrics.information import information
 from mdlib.metrics.inputs import Score, checked_codes, checked_labels
@@ -57,7 +57,8 @@ def infomec(codes: Values, factors: Values, bins: int = 20) -> InfoMECScore:
     """
     given = information(codes, factors, bins, least_factors=2)
     codes = checked_codes(codes)
-    reach = codes.amax(0) - codes.amin(0)
+    unit = unit_of(codes.abs().max())
+    reach = codes.amax(0) * unit - codes.amin(0) * unit
     active = ((reach > _ACTIVE * reach.max()) | (reach.max() == 0)).cpu()
     matrix = given.matrix / given.entropies
     per_code, per_factor = peak(matrix[active]), peak(matrix[active].T)

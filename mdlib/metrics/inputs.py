@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mdlib.checks import as_tensor, check_each, check_finite, need
+from mdlib.checks import as_tensor, check_each, check_exact, check_finite, need
 from mdlib.evaluation.inputs import as_codes
 from mdlib.registry import random_stream
 from mdlib.types import Values
@@ -56,6 +56,7 @@ def checked_factors(
         "a single factor",
     )
     check_finite(name, factors)
+    check_exact(name, factors)
     constant = (factors == factors[:1]).all(0).nonzero()[:, 0].tolist()
     need(
         not constant,
@@ -94,6 +95,7 @@ def checked_split(
     else:
         new, truth = test
         new = checked_codes(new, "test codes").to(codes)
+        check_finite("test codes", new)  # in the precision of the others, too
         factors = checked_factors(codes, factors, least=least_factors)
         truth = checked_factors(new, truth, "test factors")
         need(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mdlib.checks import check_whole, need
+from mdlib.evaluation.inputs import unit_of
 from mdlib.evaluation.logistic import logistic_regression
 from mdlib.metrics.inputs import Score, checked_codes, checked_labels
 from mdlib.registry import random_stream
@@ -153,8 +154,9 @@ def factor_vae(
     draw = random_stream(seed)
     calls = [_CALL] * (variance_samples // _CALL) + [variance_samples % _CALL]
     samples = torch.cat([sampler(None, 1, size, draw) for size in calls if size], 1)
-    variance = _variance(samples)[0]
-    active = ((variance.sqrt() >= threshold) & (variance > 0)).nonzero()[:, 0]
+    unit = unit_of(samples.abs().amax((0, 1)))
+    variance = _variance(samples * unit)[0]
+    active = ((variance.sqrt() / unit >= threshold) & (variance > 0)).nonzero()[:, 0]
     k, a = sampler.factors, len(active)
 
     def count(number: int) -> Tensor:
@@ -162,7 +164,7 @@ def factor_vae(
             return torch.zeros(k, 0, dtype=torch.int64)
 
         def steadiest(factor: int, count: int) -> Tensor:
-            within = _variance(sampler(factor, count, batch, draw))
+            within = _variance(sampler(factor, count, batch, draw) * unit)
             return (within[:, active] / variance[active]).argmin(1)
 
         code, factor = _by_factor(steadiest, k, number, max(1, _CALL // batch), draw)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from mdlib.checks import check_whole
+from mdlib.checks import check_whole, need
+from mdlib.evaluation.inputs import unit_of
 from mdlib.losses import factorised_support
 from mdlib.metrics.inputs import Score, checked_codes
 from mdlib.registry import random_stream
@@ -49,13 +50,19 @@ def hfs(
     rows = torch.randperm(len(codes), generator=draw).to(codes.device)
     dealt = rows[: len(rows) // batch * batch].reshape(-1, batch)[:batches]
     every = torch.triu_indices(d, d, 1, device=codes.device).T
-    means = []
+    largest = codes.abs().max()
+    means, unit = [], unit_of(largest)
     for part in dealt:
         chosen = every
         if pairs is not None:
             chosen = every[torch.randperm(len(every), generator=draw)[:pairs].to(codes.device)]
-        means.append(factorised_support(codes[part], chosen).double() / len(chosen))
-    per_pair = float(torch.stack(means).mean())
+        means.append(factorised_support(codes[part] * unit, chosen).double() / len(chosen))
+    per_pair = float(torch.stack(means).mean() / unit / unit)
+    need(
+        per_pair < float("inf"),
+        f"codes reach {float(largest):.3g}, and squared distances no number: divide the codes by "
+        "their range",
+    )
     return HFSScore(
         score=per_pair * len(every),
         n=dealt.numel(),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mdlib.checks import as_tensor, check_above_zero, check_one_of, need
-from mdlib.evaluation.inputs import standardise
+from mdlib.evaluation.inputs import standardise, unit_of
 from mdlib.metrics.inputs import Score, checked_codes
 from mdlib.types import Values
 
@@ -32,7 +32,8 @@ def gaussian_total_correlation(codes: Values) -> Score:
     Infinite where C is singular, as for codes that are duplicated or dead, or more than samples.
     ValueError for NaN.
     """
-    covariance, n = _covariance(codes)
+    codes = checked_codes(codes).double()
+    covariance, n = _covariance(codes * unit_of(codes.abs().amax(0))), len(codes)
     scale = covariance.diagonal().sqrt()
     total = float("inf")
     if scale.min() > 0:
@@ -47,21 +48,30 @@ def wasserstein(codes: Values) -> WassersteinScore:
     Gaussians of covariances C and Λ, 0 if codes [N, D] are uncorrelated (as in
     disentanglement_lib). Codes that are all dead score 0. ValueError for NaN.
     """
-    covariance, n = _covariance(codes)
+    codes = checked_codes(codes).double()
+    largest = codes.abs().max()
+    unit = unit_of(largest)
+    covariance = _covariance(codes * unit)
     variance = covariance.diagonal()
     scale = variance.sqrt()
     eigenvalues = torch.linalg.eigvalsh(covariance * scale * scale[:, None]).clamp(min=0)
     total = float(variance.sum())
     score = max(0.0, 2 * total - 2 * float(eigenvalues.sqrt().sum()))
-    return WassersteinScore(score=score, n=n, normalised=score / total if total > 0 else 0.0)
+    normalised = score / total if total > 0 else 0.0
+    score = score / float(unit) / float(unit)
+    need(
+        score < float("inf"),
+        f"codes reach {float(largest):.3g}, and their variance no number: divide them by their "
+        "range",
+    )
+    return WassersteinScore(score=score, n=len(codes), normalised=normalised)
 
 
-def _covariance(codes: Values) -> tuple[Tensor, int]:
-    """Of codes [N, D], with N − 1; exactly 0 for constant codes. Float64 [D, D], and N."""
-    codes = checked_codes(codes).double()
+def _covariance(codes: Tensor) -> Tensor:
+    """Of codes [N, D], with N − 1, [D, D]; exactly 0 for constant codes."""
     centred = codes - codes[:1]
     centred = centred - centred.mean(0)
-    return centred.T @ centred / (len(codes) - 1), len(codes)
+    return centred.T @ centred / (len(codes) - 1)
 
 
 # ---------------------------------------------------------------------------- several models

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from mdlib.checks import as_tensor, check_finite, need
+from mdlib.checks import as_tensor, check_exact, check_finite, need
 
 _LARGEST = 1e100  # of a column's spread: sums of squares must stay numbers, and not become 0
 
@@ -21,6 +21,8 @@ def checked_pair(x, y, at_least: int, what: str) -> tuple[Tensor, Tensor]:
     column: it carries no information, and no method can put it on the scale of the others.
     """
     x, y = as_tensor(x, f"{what}: x"), as_tensor(y, f"{what}: y")
+    check_exact(f"{what}: x", x)
+    check_exact(f"{what}: y", y)
     dtype = torch.promote_types(_floating(x), _floating(y))
     x, y = (values.to(x.device, dtype) for values in (x, y))
     for name, values in (("x", x), ("y", y)):

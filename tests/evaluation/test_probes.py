@@ -197,6 +197,53 @@ def test_standardise_uses_train_only_and_leaves_constants_at_zero():
     assert torch.equal(train, before)
 
 
+@pytest.mark.parametrize(
+    ("scale", "kind"),
+    [(1e-40, "float32"), (1e20, "float32"), (1e-160, "float64"), (1e160, "float64")],
+)
+def test_columns_whose_squares_are_no_numbers_are_standardised(scale, kind):
+    train = torch.randn(200, 3, generator=torch.Generator().manual_seed(0)).to(getattr(torch, kind))
+    truth = standardise(train, train[:9])
+    found = standardise(train * scale, train[:9] * scale)
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(found, truth, strict=True))
+    dead, far = standardise(0 * train[:, :1] + scale, train[:, :1] * 1e30)
+    assert not dead.any() and not far.any()
+    _, far = standardise(train * 1e-30, train * 1e30)
+    assert far.abs().amax() == 2.0**50  # a number still, and so is its square
+
+
+def test_powers_of_two_round_nothing():
+    train = 3 + torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
+    for power in (-100, -30, 30, 90):
+        assert torch.equal(standardise(train * 2.0**power)[0], standardise(train)[0])
+
+
+@pytest.mark.parametrize("name", ["linear", "knn", "mlp"])
+@pytest.mark.parametrize("scale", [1e-40, 1e30])
+def test_one_odd_column_ruins_no_other(name, scale):
+    """A column of 1e-40 beside good ones made the linear probe run for ever."""
+    x, y, new, truth = data(name)
+    columns = torch.tensor([1, 1, scale, 1, 1, 1])
+    found = ALL_PROBES[name](x * columns, y, new * columns, truth)
+    assert found.score == pytest.approx(ALL_PROBES[name](x, y, new, truth).score, abs=0.02)
+
+
+def test_codes_without_squares_are_refused_by_logistic_regression():
+    x, y, _, _ = data("linear")
+    with pytest.raises(ValueError, match=r"codes reach .*e\+30 in column 2, .*float32 numbers"):
+        logistic_regression(x * torch.tensor([1, 1, 1e30, 1, 1, 1]), y, 0.1)
+
+
+@pytest.mark.parametrize("name", TARGET_PROBES)
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_targets_may_have_any_size(name, scale):
+    x, y, new, truth = data(name)
+    found = ALL_PROBES[name](x, y * scale, new, truth * scale)
+    plain = ALL_PROBES[name](x, y, new, truth)
+    assert found.score == pytest.approx(plain.score) and found.chosen == plain.chosen
+    assert torch.allclose(found.predictions / scale, plain.predictions)
+
+
 @pytest.mark.parametrize("name", ALL_PROBES)
 def test_test_data_choose_nothing(name):
     x, y, new, truth = data(name)

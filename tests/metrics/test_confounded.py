@@ -203,6 +203,9 @@ def test_errors():
         cg(codes, factors, read([4, 4, 4]))
     with pytest.raises(ValueError, match=r"read gave \[20, 3\] for factor 1, .* V at least 4"):
         cg(codes, factors, read([4, 3]))
+    for odd in (float("nan"), 7.0, -7.0):
+        with pytest.raises(ValueError, match=f"factor 0, .* hold {odd} at .*, expected 0 to 1"):
+            cg(codes, factors, lambda z, odd=odd: [torch.full((20, 4), odd)] * 2)
     with pytest.raises(ValueError, match=r"factors hold 0\.5 at \[0, 1\], expected whole numbers"):
         cg(codes, factors + torch.tensor([0, 0.5]), read([5, 5]))
     with pytest.raises(ValueError, match=r"factors hold -1\.0 at \[0, 0\]"):

@@ -52,6 +52,15 @@ def test_a_shift_costs_its_square_and_a_rotation_nothing():
     assert turned == pytest.approx(frechet_distance(real, fake))
 
 
+def test_features_whose_squares_are_no_numbers_have_a_distance_or_are_refused():
+    real, fake = correlated(50, 3, 0), correlated(60, 3, 1, shift=0.5)
+    for scale in (1e-120, 1e120):
+        found = frechet_distance(real * scale, fake * scale)
+        assert found / scale**2 == pytest.approx(frechet_distance(real, fake))
+    with pytest.raises(ValueError, match=r"features reach .*e\+200, .* divide both"):
+        frechet_distance(real * 1e200, fake * 1e200)
+
+
 def test_dead_dimensions_and_single_precision_do_no_harm():
     real, fake = correlated(200, 6, 0), correlated(200, 6, 1)
     expected = frechet_distance(real, fake)
