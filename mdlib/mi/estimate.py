@@ -105,10 +105,13 @@ class Estimate:
 
     def __str__(self) -> str:
         ceiling = "" if self.ceiling == math.inf else f", ceiling {self.ceiling:.2f}"
-        spread = "" if self.spread is None else f" ± {self.spread:.3f}"
-        if self.spread is not None and 0 < self.spread < 5e-4:
-            spread = f" ± {self.spread:.0e}"
-        return f"{self.value:.3f}{spread} nats ({self.method}, N = {self.n}{ceiling})"
+        spread = "" if self.spread is None else f" ± {_digits(self.spread)}"
+        return f"{_digits(self.value)}{spread} nats ({self.method}, N = {self.n}{ceiling})"
+
+
+def _digits(nats: float) -> str:
+    """Three after the point; where these would be 0 and the number isn't, its first one."""
+    return f"{nats:.0e}" if 0 < abs(nats) < 5e-4 else f"{nats:.3f}"
 
 
 def estimate(
@@ -138,6 +141,7 @@ def estimate(
     Raises:
         ValueError: before any work, for an unknown method or option; arrays of other shapes or of
             different lengths; NaN, infinities, constant columns; fewer rows than the method needs.
+            After it, where a critic has diverged before any step gave a value to keep.
     Warns:
         CeilingWarning: the value is near the method's ceiling (`Estimate.at_ceiling`).
         ReliabilityWarning: half the rows or half the steps change the value (`Estimate.reliable`),
@@ -280,7 +284,10 @@ def _climb(
     train, held, test = train.to(device), held[:, :_CHECK_ROWS].to(device), test.to(device)
 
     def climbed(train: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Test values [methods, repeats] of critics trained on these rows; at half the steps."""
+        """Test values [methods, repeats] of critics trained on these rows; at half the steps.
+
+        NaN for a critic that had no value at any step: what was kept are its first weights.
+        """
         network = critics.create(critic, x.shape[-1], y.shape[-1], members, seed, **shape)
         network = network.to(device)
         ascent, best = Ascent(network, methods, repeats, lr), _Best(network, members)
@@ -300,9 +307,17 @@ def _climb(
             if kept is not None:
                 best.load(kept)
                 values.append(ascent.values(x[split, test], y[split, test]).double().cpu())
+        lost = best.scores.cpu().reshape(values[0].shape) == -math.inf
+        values[0][lost] = math.nan
         return values[0], values[1].mean(1) if len(values) > 1 else None
 
     values, half_steps = climbed(train)
+    lost = [name for name, value in zip(methods, values, strict=True) if value.isnan().any()]
+    need(
+        not lost,
+        f"{', '.join(lost)}: a critic diverged, and its value of held-out pairs was NaN or infinite"
+        f" at every step that was looked at: lower lr={lr:g}",
+    )
     half_rows = climbed(train[:, : n // 4])[0].mean(1) if check else None
     halves = [[None] * len(methods) if h is None else h.tolist() for h in (half_rows, half_steps)]
     found = {}

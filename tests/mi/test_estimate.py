@@ -242,6 +242,30 @@ def test_it_reads_like_a_result():
     text = str(mi.Estimate("infonce", 1.0, 0.02, math.log(64), "lower", 256, 64))
     assert text == "1.000 ± 0.020 nats (infonce, N = 256, ceiling 4.16)"
     assert " ± 2e-05 " in str(mi.Estimate("dv", 1.0, 2e-5, math.inf, "neither", 8, 2))
+    for value, said in ((4e-4, "4e-04"), (-1e-5, "-1e-05"), (0.0, "0.000"), (-0.12, "-0.120")):
+        text = str(mi.Estimate("dv", value, 1e-4, math.inf, "neither", 8, 2))
+        assert text == f"{said} ± 1e-04 nats (dv, N = 8)"
+
+
+@pytest.mark.parametrize(("method", "lr"), [("infonce", 1e30), ("nwj", 1.0)])
+def test_a_critic_that_diverged_gives_no_value(method, lr):
+    """Its first weights were kept, and gave 0.02 nats without a word."""
+    x, y = pairs(600)
+    with pytest.raises(ValueError, match=f"{method}: a critic diverged.*lower lr="):
+        mi.estimate(x, y, method, lr=lr, steps=50, check=False)
+
+
+def test_columns_whose_squares_are_no_single_floats_keep_their_information():
+    x, y = (torch.as_tensor(v).float() for v in pairs(200))
+    few = {"steps": 20, "check": False, "repeats": 1}
+    found, truth = mi.estimate(x * 1e-40, y, **few), mi.estimate(x, y, **few)
+    assert found.value == pytest.approx(truth.value, abs=1e-2)
+
+
+@pytest.mark.parametrize("method", ["gaussian", "infonce"])
+def test_whole_numbers_that_floats_merge_are_refused(method):
+    with pytest.raises(ValueError, match=r"y hold \d{16,} at .*within ±2\^53"):
+        mi.estimate(X, np.arange(100) + 2**60, method)
 
 
 X = np.random.default_rng(0).normal(size=(100, 2))
