@@ -555,7 +555,11 @@ def test_norb_is_downloaded_and_unpacked(norb, server, tmp_path, monkeypatch, ca
     assert len(asked) == 7  # only the one that was missing
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"x" * 10_000), b"<html>log in</html>", b""])
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(b"x" * 10_000), b"<html>log in</html>", b""],
+    ids=["larger", "a page", "empty"],
+)
 def test_another_packed_file_is_not_put_in_place(content, server, tmp_path, capfd):
     from mdlib.data import files
 

@@ -94,7 +94,7 @@ def test_what_has_the_units_of_codes_squared_keeps_them(scale):
             measure(CODES * 1e160)
 
 
-@pytest.mark.parametrize("name", ALL.keys() - WITHOUT_FACTORS)
+@pytest.mark.parametrize("name", [name for name in ALL if name not in WITHOUT_FACTORS])
 @pytest.mark.parametrize("shift", [2**60, -(2**53) - 1])
 def test_whole_numbers_that_floats_merge_are_refused(name, shift):
     """Time stamps in nanoseconds, ids of 64 bits: neighbours would be one value, and score NaN."""
