@@ -89,8 +89,8 @@ def checked_classes(
     return classes, y, counts, truth
 
 
-def unit_of(size: Float[Tensor, "*columns"]) -> Float[Tensor, "*columns"]:
-    """What to multiply numbers as large as `size` by, so that their squares are numbers, too.
+def unit_of(size: Tensor) -> Tensor:
+    """What to multiply numbers as large as `size` [...] by, so that their squares are numbers, too.
 
     A power of two, which rounds nothing; 1 for all but the oddest sizes.
     """
