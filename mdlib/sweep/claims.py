@@ -311,7 +311,8 @@ def _revisions(path: Path, known: frozenset[str]) -> list[pd.DataFrame]:
     import pandas as pd
 
     try:
-        commits = _git(path.parent, "log", "--format=%H", "--", path.name).split()
+        there = ("--format=%H", "--diff-filter=AM")  # not where it was deleted
+        commits = _git(path.parent, "log", *there, "--", path.name).split()
         texts = [_git(path.parent, "show", f"{commit}:./{path.name}") for commit in commits]
     except (OSError, subprocess.SubprocessError):
         return []

@@ -302,6 +302,8 @@ def test_seeds_whose_rows_were_committed_before_the_claim_have_been_seen():
     table = rows(BASE + D, BASE, run_commit=nothing)
     table.to_csv("notebooks/sweeps/s.csv", index=False)
     there = committed(PLAIN)
+    git("rm", "-q", "notebooks/sweeps/s.csv")
+    git("commit", "-qm", "begin again")
     anew = rows(BASE + D, BASE, run_commit=there)
     why = f"it was not there at {nothing[:9]}, the commit of its rows"
     assert verdicts(load(PLAIN), anew).loc["first", "because"] == why
