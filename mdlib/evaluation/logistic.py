@@ -17,8 +17,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from mdlib.checks import need
-
 
 def logistic_regression(
     codes: Float[Tensor, "n d"], labels: Int[Tensor, " n"], l2: float, *,
@@ -45,12 +43,12 @@ def logistic_regression(
 def logistic_path(x, y, n_classes, penalties, tol, max_iter=2000) -> list[tuple[Tensor, Tensor]]:
     """`logistic_regression` for several penalties, each started from the solution before it."""
     bound = x.T @ x / (2 * len(x))
-    largest, column = x.abs().amax(0).max(0)
-    need(
-        bound.isfinite().all(),
-        f"codes reach {float(largest):.3g} in column {int(column)}, whose squares are no "
-        f"{x.dtype} numbers: standardise them, or divide that column by its range",
-    )
+    if not bound.isfinite().all():
+        largest, column = x.abs().amax(0).max(0)
+        raise ValueError(
+            f"codes reach {float(largest):.3g} in column {int(column)}, whose squares are no "
+            f"{x.dtype} numbers: standardise them, or divide that column by its range"
+        )
     weight, bias = x.new_zeros(x.shape[1], n_classes), x.new_zeros(n_classes)
     path = []
     for l2 in penalties:

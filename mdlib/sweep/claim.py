@@ -122,7 +122,7 @@ class Checker:
 
         def seeds(setting: dict[str, Any]) -> dict[int, Any]:
             found = [(p.number, p.parameters) for p in self.points]
-            return {n: p.get("seed") for n, p in found if _fits(p, setting)}
+            return {n: p.get("seed") for n, p in found if fits(p, setting)}
 
         a, b = seeds(claim.a), seeds(claim.b)
         if a == b and claim.column("a") == claim.column("b"):
@@ -141,7 +141,7 @@ class Checker:
                 message = f"no run has {key} = {value!r}: expected one of {', '.join(there)}"
                 self.wrong((*where, key), message)
         of_seed: dict[Any, int] = {}
-        there = [point for point in self.points if _fits(point.parameters, given)]
+        there = [point for point in self.points if fits(point.parameters, given)]
         if not (there or self.problems):
             self.wrong(where, f"no run has all of {setting!r}")
         for point in there if len(given) == len(setting) else []:
@@ -156,7 +156,8 @@ class Checker:
                 break
 
 
-def _fits(parameters: dict[str, Any], setting: dict[str, Any]) -> bool:
+def fits(parameters: dict[str, Any], setting: dict[str, Any]) -> bool:
+    """Are the parameters of a run those of a claim's setting, as far as that names them?"""
     return all(parameters.get(key) == value for key, value in setting.items())
 
 

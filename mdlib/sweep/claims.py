@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from mdlib.checks import need, unknown
 from mdlib.io import atomic_write
 from mdlib.notebook.provenance import CHANGED
-from mdlib.sweep.claim import Claim, Side, claims_of
+from mdlib.sweep.claim import Claim, Side, claims_of, fits
 from mdlib.sweep.spec import Spec
 
 if TYPE_CHECKING:
@@ -165,9 +165,11 @@ def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, 
         raise ValueError(f"{spec.path}: claim {name!r}: {error}") from None
     used = rows_behind(claim, rows)
     commits = _distinct(used, "run_commit")
-    seen = [*commits, *_earlier(spec, claim, used, frozenset(_distinct(rows, "run_commit")))]
-    why = _missing(spec, claim, rows) or _changed(spec, name, claim, seen)
-    why = "" if claim.kind == "exploratory" else why
+    why = ""
+    if claim.kind == "confirmatory":
+        known = frozenset(_distinct(rows, "run_commit"))
+        seen = [*commits, *_earlier(spec, claim, used, known)]
+        why = _missing(spec, claim, rows) or _changed(spec, name, claim, seen)
     return {
         "says": claim.says,
         "verdict": word,
@@ -240,11 +242,7 @@ def _missing(spec: Spec, claim: Claim, rows: pd.DataFrame) -> str:
     """Runs of the claim that have no rows, of which one might have looked at the rest; or ""."""
     settings = [s for s in (claim.a, claim.b) if isinstance(s, dict)]
     known = [{k: v for k, v in s.items() if k in spec.chapter.parameters} for s in settings]
-    wanted = {
-        point.number
-        for point in spec.points
-        if any(all(point.parameters[k] == v for k, v in one.items()) for one in known)
-    }
+    wanted = {p.number for p in spec.points if any(fits(p.parameters, one) for one in known)}
     if not (left := sorted(wanted.difference(rows.get("number", ())))):
         return ""
     return f"{len(left)} of its runs have no rows: {', '.join(map(str, left[:10]))}"
@@ -262,31 +260,29 @@ def _changed(spec: Spec, name: str, claim: Claim, commits: list[str]) -> str:
             return f"commit {short} of its rows {BLIND}"
         if name not in old:
             return f"it was not there at {short}, the commit of its rows"
-        try:
-            same = Claim.model_validate(old[name]) == claim
-        except ValidationError:
-            same = False
-        if not same:
+        if _parsed(old[name]) != claim:
             return f"it was another one at {short}, the commit of its rows"
         gone = [other for other in old if other not in spec.claims]
         if gone:  # Holm's adjustment would not know of what was tried
             return f"{', '.join(gone)} was there at {short}, the commit of its rows, and is no more"
-        family = (o for o, values in old.items() if _family(values) == claim.family)
-        if others := [other for other in family if _asks(old[other]) != _asks(spec.claims[other])]:
+        parsed = {other: _parsed(values) for other, values in old.items()}
+        family = {o: was for o, was in parsed.items() if not was or was.family == claim.family}
+        if others := [o for o, was in family.items() if _asks(was) != _asks(spec.claims[o])]:
             return f"{', '.join(others)} of its family was another one at {short}"
     return ""
 
 
-def _family(values: Any) -> str:
-    return values.get("family", "") if isinstance(values, dict) else ""
-
-
-def _asks(claim: Any) -> dict[str, Any] | None:
-    """What a claim's p value is of, and with which others it is adjusted."""
+def _parsed(values: Any) -> Claim | None:
+    """A claim as a file has it; None where it makes no sense to this version."""
     try:
-        return Claim.model_validate(claim).model_dump(exclude=_UNASKED)
+        return Claim.model_validate(values)
     except ValidationError:
         return None
+
+
+def _asks(claim: Claim | None) -> dict[str, Any] | None:
+    """What a claim's p value is of, and with which others it is adjusted."""
+    return None if claim is None else claim.model_dump(exclude=_UNASKED)
 
 
 def _earlier(spec: Spec, claim: Claim, used: pd.DataFrame, known: frozenset[str]) -> list[str]:

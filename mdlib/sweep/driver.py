@@ -138,7 +138,8 @@ def run(
 
 
 def _check_devices(spec: Spec) -> None:
-    """ValueError for a device that this machine does not have."""
+    """ValueError for a device that this machine does not have. Unlike `pick_device` this does not
+    ask torch: a process that has woken CUDA can't be forked."""
     if os.path.exists("/dev/kfd"):  # AMD's, which torch calls cuda and nothing here counts
         return
     for device in dict.fromkeys(str(p.parameters.get("device", "cpu")) for p in spec.points):
