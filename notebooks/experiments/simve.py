@@ -150,20 +150,20 @@ plots.image_grid(sheet, row_labels=["image", "view 1", "view 2", "view 3"])
 
 # %%
 CRITERION = "linear, views"
-TUNED_ON = ["simve_digits_tuning", "simve_tuning", "simve_full_tuning"]
-BORROWED = {"mnist": "fashion-mnist"}
+FOURTEEN = ["simve_digits_tuning", "simve_mnist_tuning", "simve_fashion_tuning"]  # fmt: skip
 SETTING = ["data", "method", "lr", "option"]
-searches = [sweep.read_csv(name) for name in TUNED_ON]
-if len(searches[0]):  # fourteen settings of digits count in place of four
-    searches[1] = searches[1].query("data != 'digits'")
-trials = pd.concat(searches).fillna({"option": ""})
+many = pd.concat([sweep.read_csv(name) for name in FOURTEEN])
+few = sweep.read_csv("simve_tuning")
+if len(many):  # fourteen settings of a data set count in place of four
+    few = few[~few["data"].isin(many["data"])]
+trials = pd.concat([many, few, sweep.read_csv("simve_full_tuning")])
+trials = trials.fillna({"option": ""})
 tuned = trials.groupby(SETTING)[CRITERION].mean().reset_index()
 
 
 def settings(name):
     """Learning rate and options of a method, as given or else as tuned."""
-    like = dataset if dataset in set(tuned["data"]) else BORROWED.get(dataset)
-    trial = sweep.best(tuned, CRITERION, data=like, method=name)
+    trial = sweep.best(tuned, CRITERION, data=dataset, method=name)
     return protocol.settings(trial, lr, option)
 
 
