@@ -221,21 +221,21 @@ def _values(claim: Claim, side: Side, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _verdict(claim: Claim, over) -> tuple[str, float]:
     """The verdict of the interval alone, and the p value that it must keep when adjusted."""
+    from mdlib.evaluation.statistics import verdict
+
     if (found := over(0.0)) is None:
         return "undecided", 1.0
-    margin, near = claim.margin, claim.equivalent_within
+    margin, near = claim.margin, claim.equivalent_within or 0.0
     if claim.expected == "equivalent":
         below, above = over(margin), over(-margin)
-        p = max(below.p, above.p)
-        if below.high < 0 < above.low:
-            return "holds", p
-        return "fails" if below.low > 0 or above.high < 0 else "undecided", p
-    if near and -near < found.low and found.high < near:
+        outside = verdict(below) == "better" or verdict(above) == "worse"
+        within = verdict(found, margin) == "equivalent"
+        return "holds" if within else "fails" if outside else "undecided", max(below.p, above.p)
+    if verdict(found, near) == "equivalent":
         return "equivalent", max(over(near).p, over(-near).p)
     test = over(margin if claim.expected == "better" else -margin)
-    larger, smaller = test.low > 0, test.high < 0
-    holds, fails = (larger, smaller) if claim.expected == "better" else (smaller, larger)
-    return "holds" if holds else "fails" if fails else "undecided", test.p
+    words = {"undecided": "undecided", claim.expected: "holds"}
+    return words.get(verdict(test), "fails"), test.p
 
 
 def _missing(spec: Spec, claim: Claim, rows: pd.DataFrame) -> str:

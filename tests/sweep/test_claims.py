@@ -102,6 +102,14 @@ def test_the_verdict_is_where_the_interval_lies(more, shift, verdict):
     assert judged(more, BASE + D + shift, BASE)["verdict"] == verdict
 
 
+@pytest.mark.parametrize(
+    ("more", "verdict"),
+    [("equivalent_within: 0.1", "holds"), ("expected: equivalent\nmargin: 0.1", "undecided")],
+)
+def test_an_end_on_the_margin_is_not_within_it_however_it_rounds(more, verdict):
+    assert judged(more, np.full(8, 0.3), np.full(8, 0.2))["verdict"] == verdict  # .3 − .2 < .1
+
+
 def test_the_numbers_are_those_of_a_paired_t_test():
     found = judged("margin: 0.1", BASE + D, BASE)
     expected = stats.ttest_rel(BASE + D, BASE).confidence_interval(0.95)
