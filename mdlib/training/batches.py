@@ -111,7 +111,7 @@ class SampleViews:
                 f"of the {len(samples)} samples",
             )
             labels = labels.long()
-        self.samples, self.law, self.members, self.labels = samples, law, members, labels
+        self.samples, self.law, self.members, self.labels = samples, law, int(members), labels
 
     def __len__(self) -> int:
         return len(self.samples)

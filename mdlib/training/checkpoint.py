@@ -10,6 +10,7 @@ import json
 import os
 import pickle
 from collections.abc import Mapping
+from contextlib import suppress
 from numbers import Number
 from pathlib import Path
 from typing import Any
@@ -116,11 +117,18 @@ class Checkpoint:
         optimiser: torch.optim.Optimizer,
     ):
         self.path, self.method, self.optimiser = path, method, optimiser
-        self.settings = settings | {
+        settings = settings | {
             "torch": torch.__version__,
             "mdlib's code": code_digest(),
             "began": condition(method),
         }
+        try:
+            self.settings = json.loads(json.dumps(settings))
+        except TypeError as error:
+            raise ValueError(
+                f"checkpoint: {error}, and it keeps the source's fingerprint() and the method's "
+                f"seed so: make them plain numbers, words, lists and dicts"
+            ) from error
         self.step: int | None = None  # of the file on disk
 
     def restore(self, device: torch.device) -> History:
@@ -137,7 +145,7 @@ class Checkpoint:
                 f"{self.path} is no checkpoint of this version, or is damaged: delete it to train "
                 f"from the start ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
             ) from error
-        ours = json.loads(json.dumps(self.settings))
+        ours = dict(self.settings)
         if ours["began"] == ended:  # the very method it was saved of
             ours["began"] = began
         ours, theirs = ({**each, "began": None, **each["began"]} for each in (ours, theirs))
@@ -152,6 +160,17 @@ class Checkpoint:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = len(state["history"])
         return History(tuple(state["names"]), state["history"].cpu())
+
+    def check_place(self) -> None:
+        """ValueError unless a file can be written there; now none is."""
+        try:
+            with suppress(InterruptedError), atomic_write(self.path):
+                raise InterruptedError
+        except OSError as error:
+            raise ValueError(
+                f"checkpoint={str(self.path)!r} can't be written ({error}): give the name of a "
+                f"file where there is room for one"
+            ) from error
 
     def write(self, history: History) -> None:
         """Save, whole or not at all."""

@@ -116,6 +116,9 @@ def fit(
     check_not_negative(weight_decay=weight_decay)
     check_one_of(tuple(SCHEDULES), schedule=schedule)
     steps = _length(len(source), batch_size, epochs, steps)
+    # NumPy's numbers become Python's, as JSON and torch take them.
+    batch_size, seed, lr, weight_decay = int(batch_size), int(seed), float(lr), float(weight_decay)
+    clip = None if clip is None else float(clip)
     check_batch(method, batch_size, source.members)
     need(
         not Path(checkpoint or "none").is_dir() and checkpoint != "",
@@ -141,6 +144,8 @@ def fit(
         }  # fmt: skip
         saved = Checkpoint(Path(checkpoint), settings, method, optimiser)
     history = saved.restore(device) if saved else History()
+    if saved and history.steps < steps:
+        saved.check_place()
 
     generator = torch.Generator(device)
     bar = tqdm(total=steps, initial=history.steps, disable=not progress, desc=type(method).__name__)
@@ -186,10 +191,10 @@ def _length(samples: int, batch_size: int, epochs: int | None, steps: int | None
         raise ValueError(f"batch_size={batch_size} is more than the {samples} samples there are")
     if epochs is not None and steps is None:
         check_whole(1, epochs=epochs)
-        return epochs * (samples // batch_size)
+        return int(epochs) * (samples // batch_size)
     if steps is not None and epochs is None:
         check_whole(1, steps=steps)
-        return steps
+        return int(steps)
     raise ValueError(f"epochs={epochs}, steps={steps}: give exactly one of them")
 
 

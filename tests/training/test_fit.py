@@ -411,6 +411,40 @@ def test_a_checkpoint_with_code_in_it_is_not_run(tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [{"seed": np.int64(2)}, {"steps": np.int64(3)}, {"lr": np.float32(1e-3)},
+     {"clip": np.float32(1)}, {"weight_decay": np.float32(0)}, {"batch_size": np.int64(8)},
+     {"steps": None, "epochs": np.int64(1)}],
+)  # fmt: skip
+def test_numpys_numbers_are_numbers(numbers, tmp_path):
+    settings = {"steps": 3, "checkpoint": tmp_path / "a.pt"} | numbers
+    seed = np.int64(1)
+    make = partial(methods.create, "simve", image_shape=SHAPE, latent_dim=3, seed=seed)
+    first = train(make(), **settings)
+    assert first.equals(train(make(), **settings))
+    as_python = {k: getattr(v, "item", lambda v=v: v)() for k, v in settings.items()}
+    assert first.equals(train(make(), **as_python))
+
+
+@pytest.mark.parametrize("place", ["a file/a.pt", 250 * "a", "/proc/a.pt"])
+def test_a_place_where_nothing_can_be_written_is_refused_before_any_step(place, tmp_path):
+    (tmp_path / "a file").touch()
+    method = Own(1)
+    with pytest.raises(ValueError, match=r"checkpoint='.*' can't be written \(.*\): give the name"):
+        train(method, checkpoint=tmp_path / place)
+    assert method.held == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["a file"]
+
+
+def test_what_no_checkpoint_can_hold_is_refused_before_any_step(tmp_path):
+    source, method = ImageViews(IMAGES, VIEWS), Own(1)
+    source.fingerprint = lambda: {"rows": np.int64(50)}
+    with pytest.raises(ValueError, match="int64 is not JSON serializable, and it keeps the source"):
+        fit(method, source, steps=1, batch_size=8, checkpoint=tmp_path / "a.pt", device="cpu")
+    assert method.held == 0
+
+
 # --- what goes wrong --------------------------------------------------------------------------
 
 
