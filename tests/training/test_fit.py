@@ -1,14 +1,17 @@
 """The training loop: what it returns, that it resumes exactly, and how it stops."""
 
+import linecache
 import math
 import multiprocessing
 import os
 import signal
 import time
+from argparse import Namespace
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -738,9 +741,9 @@ def test_a_law_that_is_a_module_says_all_it_holds(tmp_path):
 
 
 class HoldsModule(nn.Module):
-    def __init__(self, held):
+    def __init__(self, held, hidden=0.0):
         super().__init__()
-        self.held = held
+        self.held, self._hidden = held, hidden
 
     def forward(self, images, members, generator):
         return VIEWS(images, members, generator)
@@ -773,6 +776,26 @@ def test_a_law_is_known_to_the_last_digit_of_the_tensors_in_it(law, wrapped, tmp
         train(make(), law=other, **settings)
 
 
+@pytest.mark.parametrize(
+    "law",
+    [lambda x: Holds(Module(x)), lambda x: Holds(Module(weight=x)), lambda x: HoldsModule(0, x),
+     lambda x: Holds(torch.tensor(x)).__call__, lambda x: Says(torch.tensor(x)).__call__,
+     lambda x: Holds(partial(Holds(torch.tensor(x)).__call__))],
+    ids=["setting", "weights", "underscored", "method", "of no dataclass", "partial"],
+)  # fmt: skip
+def test_a_law_is_known_by_all_that_it_is_made_of(law, tmp_path):
+    settings = {"steps": 2, "checkpoint": tmp_path / "a.pt"}
+    for _ in range(2):
+        train(make(), law=law(0.12341), **settings)
+    with pytest.raises(ValueError, match="another run: views was"):
+        train(make(), law=law(0.12344), **settings)
+
+
+@dataclass
+class Settings:
+    b: object
+
+
 class Own(nn.Module):
     """A learner without mdlib's parent, whose settings are attributes that no `repr` tells."""
 
@@ -796,7 +819,11 @@ class Own(nn.Module):
     ("held", "other"),
     [(1.0, 10.0), (1, True), (None, 0), ("a", "b"), ((1, (2.0, "a")), (1, (2.5, "a"))),
      ({"kl": 1.0}, {"kl": 4.0}), (torch.tensor(0.12341), torch.tensor(0.12344)),
-     ([np.arange(5000)], [np.arange(5000) + (np.arange(5000) == 2500)])],
+     ([np.arange(5000)], [np.arange(5000) + (np.arange(5000) == 2500)]),
+     (Settings(0.0), Settings(5.0)), (Settings(Settings("a")), Settings(Settings("b"))),
+     (Settings(torch.tensor(0.12341)), Settings(torch.tensor(0.12344))),
+     (SimpleNamespace(b=0.0), SimpleNamespace(b=5.0)), (Namespace(b=0.0), Namespace(b=5.0)),
+     (partial(plain, b=0.0), partial(plain, b=5.0)), (torch.tanh, torch.relu)],
 )  # fmt: skip
 def test_a_checkpoint_knows_a_learners_own_settings(held, other, tmp_path):
     path, whole = tmp_path / "a.pt", Own(held)
@@ -814,6 +841,43 @@ def test_a_checkpoint_knows_a_learners_own_settings(held, other, tmp_path):
     assert train(resumed, steps=6, checkpoint=path).equals(expected)
     assert same_weights(resumed, whole)
     assert train(resumed, steps=6, checkpoint=path).equals(expected)  # the one that the file is of
+
+
+TYPED = """
+class Typed(Own):
+    def loss(self, views, generator):
+        return super().loss(views, generator)
+"""
+
+
+def typed(text, name):
+    """The class as a notebook has it: its lines are kept under a name that is no file's."""
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    space = {"Own": Own, "__name__": "__main__"}
+    exec(compile(text, name, "exec"), space)
+    return space["Typed"](1)
+
+
+def test_a_checkpoint_knows_a_learners_own_code(tmp_path):
+    settings = {"steps": 2, "checkpoint": tmp_path / "a.pt"}
+    for kernel in (1, 2):
+        train(typed(TYPED, f"kernel {kernel}"), **settings)
+    edited = typed(TYPED.replace("super()", "2 * super()"), "kernel 2, edited")
+    with pytest.raises(ValueError, match=r"another run: method's code was \w+, now \w+\."):
+        train(edited, **settings)
+
+
+def test_a_learner_whose_text_nobody_kept_resumes(tmp_path):
+    for name in ("a", "b"):
+        method = typed(TYPED, name)
+        linecache.cache.pop(name)
+        assert len(train(method, steps=2, checkpoint=tmp_path / "a.pt")) == 2
+
+
+def test_a_checkpoint_in_a_run_of_a_sweep_leaves_the_code_to_its_sources(tmp_path, monkeypatch):
+    monkeypatch.setenv("MDLIB_RUN_SOURCES", "abc")
+    for text in (TYPED, TYPED.replace("super()", "2 * super()")):
+        train(typed(text, text), steps=2, checkpoint=tmp_path / "a.pt")
 
 
 def test_a_method_made_without_create_is_known_by_its_options(tmp_path):
