@@ -127,6 +127,26 @@ def test_within_share_is_the_analysis_of_variance():
         protocol.within_share(z[:, :1])
 
 
+@pytest.mark.parametrize(
+    ("dtype", "scale"),
+    [(torch.float32, 1e-40), (torch.float32, 1e-25), (torch.float32, 1e20),
+     (torch.float64, 1e-200), (torch.float64, 1e200)],
+)  # fmt: skip
+def test_within_share_has_no_unit(dtype, scale):
+    draw = torch.Generator().manual_seed(0)
+    z = torch.randn(50, 4, 8, generator=draw) * 0.3 + torch.randn(50, 1, 8, generator=draw)
+    share, total = protocol.within_share(z.to(dtype))
+    found, its_total = protocol.within_share(z.to(dtype) * scale)
+    assert found == pytest.approx(share, rel=1e-4)
+    assert its_total / scale / scale == pytest.approx(total, rel=1e-4) or scale in (1e-200, 1e200)
+
+
+@pytest.mark.parametrize("at", [0.0, 0.1, 1.0, 1e30])
+def test_codes_that_are_one_point_have_a_share_of_nothing(at):
+    share, total = protocol.within_share(torch.full((50, 3, 8), at))
+    assert share == 0 and total <= 1e-12 * at**2
+
+
 def test_codes_of_views_keep_images_and_views_apart(digits):
     method = create("vae", image_shape=digits.image_shape, latent_dim=4, arch="mlp-small", seed=0)
     views, _ = LAW(digits.images[:6], 3, torch.Generator().manual_seed(9))
