@@ -60,6 +60,11 @@ def as_tensor(values, name: str = "values") -> Tensor:
         if isinstance(part, torch.Tensor):
             part = as_tensor(part, name).cpu()
             return (part.float() if part.dtype == torch.bfloat16 else part).numpy()
+        need(
+            not (isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part)),
+            f"{name} are masked in places, and what stands under a mask is no value: leave those "
+            "rows out, or fill them",
+        )
         return [plain(inner) for inner in part] if isinstance(part, (list, tuple)) else part
 
     if isinstance(values, torch.Tensor):
@@ -70,14 +75,12 @@ def as_tensor(values, name: str = "values") -> Tensor:
             f"{name} are {values.dtype} in the layout {values.layout}, expected a dense tensor of "
             "ordinary numbers: values.to_dense(), values.float()",
         )
+        if values.dtype in (torch.uint16, torch.uint32, torch.uint64):
+            return as_tensor(values.cpu().numpy(), name).to(values.device)
         return values.detach()
-    need(
-        not np.ma.is_masked(values),
-        f"{name} are masked in places, and what stands under a mask is no value: leave those rows "
-        "out, or fill them",
-    )
+    parts = plain(values)
     try:
-        array = np.asarray(plain(values))
+        array = np.asarray(parts)
         if array.dtype == object:  # numbers may hide in there; text and None do not change
             array = np.array(array.tolist())
     except ValueError as error:
@@ -85,7 +88,9 @@ def as_tensor(values, name: str = "values") -> Tensor:
     need(array.dtype.kind != "c", f"{name} are complex, expected real numbers")
     if array.dtype.kind not in "buif":
         numbers = (bool, int, float, np.number)
-        others = [v for v in array.flat if not isinstance(v, numbers)]
+        others = [
+            v for v in array.flat if not isinstance(v, numbers) or isinstance(v, np.timedelta64)
+        ]
         need(
             others, f"{name} hold whole numbers beyond 64 bits: take them as floats, or number them"
         )
