@@ -133,7 +133,7 @@ class SampleViews:
         )
         views, parameters = drawn
         need(
-            views.ndim >= 2 and len(views) == len(index),
+            views.ndim >= 2 and views.shape[:2] == (len(index), self.members),
             f"the law of views {self.law!r} gave {list(views.shape)}, expected "
             f"[{len(index)}, {self.members}, …]",
         )

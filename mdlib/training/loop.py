@@ -10,9 +10,10 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ from mdlib.devices import pick_device
 from mdlib.training.batches import Source
 from mdlib.training.callbacks import Callback
 from mdlib.training.checkpoint import Checkpoint, History, check_weights
-from mdlib.types import Learner
+from mdlib.types import Learner, Loss
 
 SCHEDULES: dict[str, Callable[[float], float]] = {  # learning-rate factor at a share of the steps
     "constant": lambda share: 1.0,
@@ -109,9 +110,12 @@ def fit(
     check_seed(seed)
     check_above_zero(lr=lr)
     need(
-        isinstance(callbacks, Sequence) and all(map(callable, callbacks)),
+        isinstance(callbacks, Sequence)
+        and all(callable(one) and not isinstance(one, type) for one in callbacks),
         f"callbacks={callbacks!r}: expected a list of functions, [] for none",
     )
+    for callback in callbacks:
+        check_whole(1, every=getattr(callback, "every", 1))
     check_above_zero(**({} if clip is None else {"clip": clip}))
     check_not_negative(weight_decay=weight_decay)
     check_one_of(tuple(SCHEDULES), schedule=schedule)
@@ -158,7 +162,8 @@ def fit(
             with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
                 batch = source.draw(index, generator)
                 _check_views(method, batch.views)
-                loss, terms = method.loss(batch.views, generator, **batch.extras_for(method))
+                found = method.loss(batch.views, generator, **batch.extras_for(method))
+                loss, terms = _checked_loss(method, found)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             if clip is not None:
@@ -228,6 +233,18 @@ def _check_views(method: nn.Module, views: Tensor) -> None:
         f"views are {views.dtype} {list(views.shape[2:])}: {type(method).__name__} was made for "
         f"floats {list(shape or ())}; see its option image_shape",
     )
+
+
+def _checked_loss(method: nn.Module, found: Any) -> Loss:
+    """ValueError unless it is a number and its named terms, as tensors."""
+    whole = isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping)
+    numbers = [found[0], *found[1].values()] if whole else [None]
+    if not all(isinstance(x, Tensor) and x.ndim == 0 for x in numbers) or "loss" in found[1]:
+        raise ValueError(
+            f"{type(method).__name__}.loss gave {found!r:.200}: expected (the total to minimise, "
+            "{name: term, …}), each a tensor of no dimension, and no term called 'loss'"
+        )
+    return found
 
 
 def _check_weights(method: nn.Module, weights: Sequence[Tensor]) -> None:

@@ -110,7 +110,7 @@ def test_one_epoch_sees_every_image_at_most_once_and_the_next_another_order():
     # Every image is one grey level: its own name.
     images = torch.arange(48, dtype=torch.uint8).view(48, 1, 1, 1).expand(48, 1, 4, 4)
     identity = lambda x, members, generator: (x[:, None].float(), {})  # noqa: E731
-    train(Spy(), images, identity, epochs=2, steps=None)
+    train(Spy(), images, identity, members=1, epochs=2, steps=None)
     first, second = list(chain(*seen[:3])), list(chain(*seen[3:]))
     assert sorted(first) == sorted(second) == list(range(48))
     assert first != second
@@ -206,7 +206,7 @@ def test_labels_come_with_their_images():
     identity = lambda x, members, generator: (x[:, None].float(), {})  # noqa: E731
     listener = Listener("labels")
     labels = torch.arange(48, dtype=torch.int32)
-    train(listener, images, identity, labels=labels, epochs=2, steps=None)
+    train(listener, images, identity, members=1, labels=labels, epochs=2, steps=None)
     assert len(listener.heard) == 6
     for views, extras in listener.heard:
         assert extras.keys() == {"labels"} and extras["labels"].dtype == torch.int64
@@ -229,7 +229,7 @@ def test_an_index_is_its_images_row_in_the_training_set():
     identity = lambda x, members, generator: (x[:, None].float(), {})  # noqa: E731
     listener = Listener("index")
     listener.instances = 48
-    train(listener, images, identity, epochs=2, steps=None)
+    train(listener, images, identity, members=1, epochs=2, steps=None)
     assert len(listener.heard) == 6
     for views, extras in listener.heard:
         assert extras.keys() == {"index"} and extras["index"].dtype == torch.int64
@@ -498,6 +498,27 @@ def test_weights_that_are_not_finite_stop_a_training_that_saves_nothing(steps):
         train(Breaks(at=steps, weight_only=True), steps=steps)
 
 
+def every(steps):
+    watch = Watch(len)
+    watch.every = steps
+    return watch
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        lambda w: w, lambda w: (w, {}, 1), lambda w: (w, [w]), lambda w: (w[None], {}),
+        lambda w: (w, {"a": 1.0}), lambda w: (w, {"a": w[None]}), lambda w: (w, {"loss": w}),
+    ],
+)  # fmt: skip
+def test_a_loss_that_is_none_is_refused_before_a_weight_moves(found):
+    method = Own(1)
+    method.loss = lambda views, generator: found(method.w.sum())
+    with pytest.raises(ValueError, match=r"Own.loss gave .*: expected \(the total to minimise"):
+        train(method, steps=1)
+    assert torch.equal(method.w, torch.ones(64))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -515,6 +536,10 @@ def test_weights_that_are_not_finite_stop_a_training_that_saves_nothing(steps):
         ({"callbacks": None}, "callbacks=None: expected a list of functions, .. for none"),
         ({"callbacks": print}, "callbacks=<built-in function print>: expected a list"),
         ({"callbacks": [1]}, "callbacks=.1.: expected a list of functions"),
+        ({"callbacks": [Watch]}, "callbacks=.<class .*: expected a list of functions"),
+        ({"callbacks": [SimpleNamespace(every=0)]}, "callbacks=.namespace"),
+        ({"callbacks": [every(0)]}, "every=0: expected a whole number of at least 1"),
+        ({"callbacks": [every(None)]}, "every=None: expected a whole number of at least 1"),
         ({"device": "gpu"}, "device='gpu': expected auto, cpu"),
         ({"device": "cuda:99"}, "device='cuda:99' is not on this machine"),
     ],
@@ -533,6 +558,7 @@ def test_settings_without_sense_are_refused_before_any_step(changes, message):
         (lambda images, members, generator: images, "a Tensor"),
         (lambda images, members, generator: (images, {}, 1), "a tuple"),
         (lambda images, members, generator: (images[1:, None], {}), r"\[15, 1, 1, 8, 8\]"),
+        (lambda images, members, generator: (images[:, None], {}), r"\[16, 1, 1, 8, 8\]"),
     ],
 )
 def test_a_law_that_gives_no_views_is_named(law, gave):
