@@ -71,9 +71,9 @@ def paired(rows: pd.DataFrame, a: str, b: str, column: str, by: str = "method") 
     """The interval of a − b in `column`, paired by seed; None where no seed has both.
 
     `rows` has the columns `by`, in which a and b stand, and "seed"; those without a seed are left
-    out. Differences below a 1e12th of
-    the values are rounding. Raises ValueError where a column is missing, and where a or b has a
-    seed twice: such rows are of several settings, and the caller must say of which.
+    out. Differences below a 1e12th of the values are rounding. Raises ValueError where a column is
+    missing, and where a or b has a seed twice: such rows are of several settings, and the caller
+    must say of which.
     """
     _check_columns(rows, by, "seed", column)
     of = {}
