@@ -30,7 +30,7 @@ from mdlib.checks import (
     check_whole,
     need,
 )
-from mdlib.devices import pick_device
+from mdlib.devices import as_outside, pick_device
 from mdlib.training.batches import Source
 from mdlib.training.callbacks import Callback
 from mdlib.training.checkpoint import Checkpoint, History, check_weights
@@ -44,6 +44,7 @@ _CHECK_EVERY = 50  # steps between two looks at the recorded losses: each look w
 _ORDER, _STEP = 0, 1  # the two streams of random numbers: the images' order, and all within a step
 
 
+@as_outside
 def fit(
     method: Learner,
     source: Source,
