@@ -8,8 +8,8 @@ exploratory: rows may have suggested it.
 
 from __future__ import annotations
 
-import io
 import subprocess
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,9 @@ from pydantic import ValidationError
 from mdlib.checks import need, unknown
 from mdlib.io import atomic_write
 from mdlib.notebook.provenance import CHANGED
+from mdlib.sweep import rowfile
 from mdlib.sweep.claim import Claim, Side, claims_of, fits
-from mdlib.sweep.spec import Spec
+from mdlib.sweep.spec import Point, Spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,9 +168,8 @@ def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, 
     commits = _distinct(used, "run_commit")
     why = ""
     if claim.kind == "confirmatory":
-        known = frozenset(_distinct(rows, "run_commit"))
-        seen = [*commits, *_earlier(spec, claim, used, known)]
-        why = _missing(spec, claim, rows) or _changed(spec, name, claim, seen)
+        why = _missing(spec, claim, rows) or _changed(spec, name, claim, commits or ["unknown"])
+        why = why or _seen(spec, name, claim, used)
     return {
         "says": claim.says,
         "verdict": word,
@@ -206,8 +206,7 @@ def _values(claim: Claim, side: Side, rows: pd.DataFrame) -> pd.DataFrame:
         rows = rows_of(claim, "a", rows)
     need(column in rows, unknown("metric", column, rows.columns))
     need(is_numeric_dtype(rows[column]), f"{column!r} has words: expected a column of numbers")
-    seed = "seed (used)" if "seed (used)" in rows else "seed"
-    need(seed in rows, "the rows have no seed, and a claim's n are seeds")
+    seed = _seeds(rows).name
     rows = rows[rows[column].notna()]
     if (twice := rows[seed].duplicated(keep=False)).any():
         differ = [name for name in rows if rows.loc[twice, name].astype(str).nunique() > 1]
@@ -250,7 +249,7 @@ def _missing(spec: Spec, claim: Claim, rows: pd.DataFrame) -> str:
 
 def _changed(spec: Spec, name: str, claim: Claim, commits: list[str]) -> str:
     """Why a claim is not one that was written before its rows; "" if it was."""
-    for commit in commits or ["unknown"]:
+    for commit in commits:
         short = commit[:9]
         if commit.endswith(CHANGED):
             return f"its rows were made with changes that commit {short} does not have"
@@ -285,42 +284,42 @@ def _asks(claim: Claim | None) -> dict[str, Any] | None:
     return None if claim is None else claim.model_dump(exclude=_UNASKED)
 
 
-def _earlier(spec: Spec, claim: Claim, used: pd.DataFrame, known: frozenset[str]) -> list[str]:
-    """The commits of earlier rows of the claim's settings and seeds, which NAME.csv had once;
-    `known` are those of all rows that it has now."""
-    found: dict[str, None] = {}
-    for rows in _revisions(spec.path.with_suffix(".csv"), known):
-        try:
-            before = rows_behind(claim, rows)
-        except ValueError:  # of other columns: of something else
-            continue
-        if "seed" in before and "run_commit" in before and "seed" in used:
-            same = before[before["seed"].isin(used["seed"])]
-            found |= dict.fromkeys(_distinct(same, "run_commit"))
-    return list(found)
+def _seen(spec: Spec, name: str, claim: Claim, used: pd.DataFrame) -> str:
+    """Why earlier rows of the claim's settings and seeds, which NAME.csv had once, may have
+    suggested it; "" if they did not."""
+    path = spec.path.with_suffix(".csv")
+    defaults = {one: p.default for one, p in spec.chapter.parameters.items()}
+    defaults = rowfile.settings(Point(0, defaults)).items()
+    seeds, found = set(_seeds(used)), {}
+    try:
+        for rows in _revisions(path, frozenset(_distinct(used, "run_commit"))):
+            # a parameter that the chapter got since then has had its default
+            rows = rows.assign(**{one: value for one, value in defaults if one not in rows})
+            with suppress(ValueError):  # of other columns: of something else
+                before = rows_behind(claim, rows)
+                found |= dict.fromkeys(_distinct(before[_seeds(before).isin(seeds)], "run_commit"))
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return f"what {path.name} was before {BLIND}"
+    return _changed(spec, name, claim, [*found])
+
+
+def _seeds(rows: pd.DataFrame) -> pd.Series:
+    """The seeds that rows were made with."""
+    need("seed" in rows, "the rows have no seed, and a claim's n are seeds")
+    return rows["seed (used)" if "seed (used)" in rows else "seed"]
 
 
 @cache
 def _revisions(path: Path, known: frozenset[str]) -> list[pd.DataFrame]:
     """The tables that were committed as this file, the newest first, if they have rows of commits
-    that are not `known`; none without history."""
+    that are not `known`."""
     import pandas as pd
 
-    try:
-        there = ("--format=%H", "--diff-filter=AM")  # not where it was deleted
-        commits = _git(path.parent, "log", *there, "--", path.name).split()
-        texts = [_git(path.parent, "show", f"{commit}:./{path.name}") for commit in commits]
-    except (OSError, subprocess.SubprocessError):
-        return []
-    frames = []
-    for text in texts:
-        try:
-            made = pd.read_csv(io.StringIO(text), usecols=["run_commit"])["run_commit"]
-            if not known.issuperset(made.dropna().astype(str)):
-                frames.append(pd.read_csv(io.StringIO(text), low_memory=False))
-        except (ValueError, pd.errors.ParserError):
-            continue
-    return frames
+    there = ("--format=%H", "--diff-filter=AM")  # not where it was deleted
+    commits = _git(path.parent, "log", *there, "--", path.name).split()
+    texts = (_git(path.parent, "show", f"{commit}:./{path.name}") for commit in commits)
+    frames = (pd.DataFrame(rowfile.parse(text)) for text in texts)
+    return [frame for frame in frames if not known.issuperset(_distinct(frame, "run_commit"))]
 
 
 @cache

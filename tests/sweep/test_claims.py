@@ -264,8 +264,8 @@ def git(*arguments):
     return done.stdout.strip()
 
 
-def committed(text):
-    load(text)
+def committed(text, head=HEAD):
+    load(text, head)
     git("add", "-A")
     git("commit", "-qm", "x")
     return git("rev-parse", "HEAD")
@@ -317,6 +317,57 @@ def test_seeds_whose_rows_were_committed_before_the_claim_have_been_seen():
     assert verdicts(load(PLAIN), anew).loc["first", "because"] == why
     fresh = load(PLAIN, HEAD.replace("seeds: 8", "seeds: [8, 9, 10, 11, 12, 13, 14, 15]"))
     assert verdicts(fresh, anew.assign(seed=anew["seed"] + 8)).loc["first", "because"] == ""
+
+
+def write_rows(text, head, commit, **more):
+    """NAME.csv of a claim's sweep, its runs made at a commit; `more` are columns, of the seed."""
+    spec = load(text, head)
+    lines = [
+        rowfile.settings(point) | {"score": float(point.number), "run_commit": commit}
+        | {name: value(point.parameters["seed"]) for name, value in more.items()}
+        for point in spec.points
+    ]  # fmt: skip
+    rowfile.write(spec, list(lines[0]), lines)
+    return verdicts(spec, sweep.read_csv(spec)).loc["first"] if text else None
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "also", "seeds", "used"),
+    [
+        ("p", "q", "", "8", 0),
+        ("'02'", "'01'", "", "8", 0),
+        ("NA", "'null'", "", "8", 0),
+        ("p", "q", ", rate: 0.5", "8", 0),  # of which the chapter then had no parameter
+        ("p", "q", "", "[10, 11, 12, 13]", -4),  # a run of seed 10 trains with 6, too
+    ],
+)
+def test_rows_that_were_seen_are_found_whatever_their_settings(book, p, q, also, seeds, used):
+    git("init", "-q")
+    head, chapter = HEAD.replace("p, q", f"{p}, {q}"), book / "notebooks/tiny.py"
+    if also:
+        chapter.write_text(CHAPTER.replace("rate = 0.5  # a step\n", ""))
+    nothing = committed("", head)
+    write_rows("", head, nothing, **{"seed (used)": lambda seed: seed + 0} if used else {})
+    chapter.write_text(CHAPTER)
+    claim = PLAIN.replace("{name: p}", f"{{name: {p}{also}}}")
+    claim = claim.replace("{name: q}", f"{{name: {q}{also}}}")
+    head = head.replace("seeds: 8", f"seeds: {seeds}")
+    there = committed(claim, head)
+    found = write_rows(claim, head, there, **{"seed (used)": lambda s: s + used} if used else {})
+    assert found["because"] == f"it was not there at {nothing[:9]}, the commit of its rows"
+
+
+def test_where_git_does_not_tell_of_earlier_rows_a_claim_is_exploratory(monkeypatch):
+    git("init", "-q")
+    there, plain = committed(PLAIN), subprocess.run
+
+    def slow(command, **how):
+        if "log" in command:
+            raise subprocess.TimeoutExpired(command, 20)
+        return plain(command, **how)
+
+    monkeypatch.setattr(subprocess, "run", slow)
+    assert kind(PLAIN, there) == ("exploratory", "what s.csv was before can't be looked at here")
 
 
 def test_a_verdict_on_some_of_the_runs_is_exploratory():
