@@ -1,9 +1,9 @@
 """What a sweep's rows say of its claims: NAME.claims.csv, beside NAME.csv.
 
 A claim is written before its rows. Whether it was is read from Git: the rows carry the commit that
-they were made at, and the claim must stand in NAME.yaml there, in the same words; so it must where
-earlier rows of its seeds were made, which an earlier NAME.csv had. One that does not is
-exploratory: rows may have suggested it.
+they were made at, and the claim must stand in NAME.yaml there, in the same words, and so must their
+runs; the claim also where earlier rows of its seeds were made, which an earlier NAME.csv had. One
+that does not is exploratory: rows may have suggested it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from pydantic import ValidationError
 
 from mdlib.checks import need, unknown
 from mdlib.io import atomic_write
+from mdlib.notebook.chapters import Chapter
 from mdlib.notebook.provenance import CHANGED
 from mdlib.sweep import rowfile
-from mdlib.sweep.claim import Claim, Side, claims_of, fits
-from mdlib.sweep.spec import Point, Spec
+from mdlib.sweep.claim import Claim, Side, as_text, claims_of, fits
+from mdlib.sweep.spec import Point, Spec, runs_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,7 +169,8 @@ def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, 
     commits = _distinct(used, "run_commit")
     why = ""
     if claim.kind == "confirmatory":
-        why = _missing(spec, claim, rows) or _changed(spec, name, claim, commits or ["unknown"])
+        why = _missing(spec, claim, rows)
+        why = why or _changed(spec, name, claim, used, commits or ["unknown"])
         why = why or _seen(spec, name, claim, used)
     return {
         "says": claim.says,
@@ -247,14 +249,15 @@ def _missing(spec: Spec, claim: Claim, rows: pd.DataFrame) -> str:
     return f"{len(left)} of its runs have no rows: {', '.join(map(str, left[:10]))}"
 
 
-def _changed(spec: Spec, name: str, claim: Claim, commits: list[str]) -> str:
-    """Why a claim is not one that was written before its rows; "" if it was."""
+def _changed(spec: Spec, name: str, claim: Claim, used: pd.DataFrame, commits: list[str]) -> str:
+    """Why a claim is not one that was written before its rows, `used`, and earlier ones, as their
+    commits have it; "" if it was."""
     for commit in commits:
         short = commit[:9]
         if commit.endswith(CHANGED):
             return f"its rows were made with changes that commit {short} does not have"
         try:
-            old = _claims_at(spec.path, commit)
+            old, runs = _file_at(spec.path, commit, spec.chapter)
         except (OSError, subprocess.SubprocessError):
             return f"commit {short} of its rows {BLIND}"
         if name not in old:
@@ -268,6 +271,9 @@ def _changed(spec: Spec, name: str, claim: Claim, commits: list[str]) -> str:
         family = {o: was for o, was in parsed.items() if not was or was.family == claim.family}
         if others := [o for o, was in family.items() if _asks(was) != _asks(spec.claims[o])]:
             return f"{', '.join(others)} of its family was another one at {short}"
+        for number in used.loc[used["run_commit"] == commit, "number"].unique():
+            if as_text(spec.points[number - 1].parameters) not in runs:
+                return f"{spec.path.name} had no such run as {number} at {short}, its commit"
     return ""
 
 
@@ -300,7 +306,7 @@ def _seen(spec: Spec, name: str, claim: Claim, used: pd.DataFrame) -> str:
                 found |= dict.fromkeys(_distinct(before[_seeds(before).isin(seeds)], "run_commit"))
     except (OSError, ValueError, subprocess.SubprocessError):
         return f"what {path.name} was before {BLIND}"
-    return _changed(spec, name, claim, [*found])
+    return _changed(spec, name, claim, used, [*found])
 
 
 def _seeds(rows: pd.DataFrame) -> pd.Series:
@@ -323,13 +329,15 @@ def _revisions(path: Path, known: frozenset[str]) -> list[pd.DataFrame]:
 
 
 @cache
-def _claims_at(path: Path, commit: str) -> dict[str, Any]:
-    """The claims of a sweep's file at a commit; an error where there is no such commit here."""
+def _file_at(path: Path, commit: str, chapter: Chapter) -> tuple[dict[str, Any], set[str]]:
+    """The claims and the runs in a sweep's file at a commit, none if it was not there; an error
+    where there is no such commit here."""
     _git(path.parent, "cat-file", "-e", f"{commit}^{{commit}}")
     try:
-        return claims_of(_git(path.parent, "show", f"{commit}:./{path.name}"))
-    except (OSError, subprocess.SubprocessError):
-        return {}
+        text = _git(path.parent, "show", f"{commit}:./{path.name}")
+    except subprocess.CalledProcessError:
+        return {}, set()
+    return claims_of(text), runs_of(text, chapter)
 
 
 def _git(folder: Path, *arguments: str) -> str:

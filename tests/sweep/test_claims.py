@@ -20,6 +20,7 @@ CHAPTER = """\
 seed = 0  # of all
 rate = 0.5  # a step
 name = ""  # anything
+note = ""  # anything
 out = ""  # where
 """
 BOOK = "@misc{one2001,\n}\n@misc{two2002,\n}\n"
@@ -315,8 +316,31 @@ def test_seeds_whose_rows_were_committed_before_the_claim_have_been_seen():
     anew = rows(BASE + D, BASE, run_commit=there)
     why = f"it was not there at {nothing[:9]}, the commit of its rows"
     assert verdicts(load(PLAIN), anew).loc["first", "because"] == why
-    fresh = load(PLAIN, HEAD.replace("seeds: 8", "seeds: [8, 9, 10, 11, 12, 13, 14, 15]"))
-    assert verdicts(fresh, anew.assign(seed=anew["seed"] + 8)).loc["first", "because"] == ""
+    others = HEAD.replace("seeds: 8", "seeds: [8, 9, 10, 11, 12, 13, 14, 15]")
+    anew = anew.assign(seed=anew["seed"] + 8, run_commit=committed(PLAIN, others))
+    assert verdicts(load(PLAIN, others), anew).loc["first", "because"] == ""
+
+
+def test_runs_that_the_sweep_did_not_have_at_their_commit_are_exploratory():
+    git("init", "-q")
+    head = HEAD.replace("grid:", "fixed:\n  rate: 1\ngrid:")
+    there = committed(PLAIN, head)
+
+    def why(text, head):
+        return verdicts(load(text, head), rows(BASE + D, BASE, run_commit=there)).loc[
+            "first", "because"
+        ]
+
+    same = "chapter: tiny\npoints: [{name: p}, {name: q}]\nfixed: {rate: 1.0}\nseeds: "
+    same += "[0, 1, 2, 3, 4, 5, 6, 7]\n"
+    assert why(PLAIN, head) == why(PLAIN, same) == ""
+    assert why(PLAIN, head.replace("[p, q]", "[p, q, r]")) == ""  # which the claim does not use
+    told = f"s.yaml had no such run as {{}} at {there[:9]}, its commit"
+    assert why(PLAIN, head.replace("rate: 1", "rate: 2")) == told.format(1)
+    assert why(PLAIN, HEAD) == told.format(1)
+    assert why(PLAIN, head.replace("seeds: 8", "seeds: [0, 1, 2, 3, 4, 5, 6, 9]")) == told.format(8)
+    points = head.replace("grid:\n  name: [p, q]", "points: [{name: p}, {name: q, note: n}]")
+    assert why(PLAIN, points) == told.format(9)
 
 
 def write_rows(text, head, commit, **more):
