@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 BLIND = "can't be looked at here"  # a commit of which this clone knows nothing
-WORDS = ("family", "because", "dataset", "run_device", "run_commit")  # columns that may be empty
 _SIDES: tuple[Side, Side] = ("a", "b")
 _UNASKED = {"says", "source", "kind"}  # what a sibling may change: none of it is in its p value
-_TEXT: Any = dict.fromkeys(WORDS, str)
+# the file's columns of numbers; all others are text, whatever it looks like
+_NUMBERS = ("a − b", "low", "high", "n", "p", "p (Holm)")
 
 
 def claims_path(spec: Spec) -> Path:
@@ -47,10 +47,12 @@ def read_verdicts(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_csv(path, index_col="claim", dtype=_TEXT)
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        need(isinstance(frame.index, pd.RangeIndex), "a row has more cells than the first")
+        numbers = [name for name in _NUMBERS if name in frame]
+        return frame.assign(**{n: pd.to_numeric(frame[n]) for n in numbers}).set_index("claim")
     except (ValueError, KeyError, TypeError) as error:  # as pandas is surprised
         raise ValueError(f"{path} holds no verdicts ({error}): mdlib collect") from None
-    return frame.fillna(dict.fromkeys(WORDS, ""))
 
 
 def verdicts(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from scipy import stats
 from mdlib import sweep
 from mdlib.notebook import chapters
 from mdlib.sweep import plan, rowfile, sources
-from mdlib.sweep.claims import claims_path, verdicts, write
+from mdlib.sweep.claims import agree, claims_path, read_verdicts, verdicts, write
 
 CHAPTER = """\
 # %% tags=["parameters"]
@@ -479,6 +479,17 @@ def test_an_edited_verdict_is_told(collected, old, new):
         claims_path(collected).write_text(damaged)
         with pytest.raises(ValueError, match=r"s\.claims\.csv holds no verdicts"):
             sweep.claims("s")
+
+
+@pytest.mark.parametrize("word", ["2020", "007", "1e5", "nan", "null", "true", "inf"])
+def test_verdicts_come_back_as_written_though_words_look_like_numbers(word):
+    claim = PLAIN.replace("  first:", f'  "{word}":').replace("p above q", f'"{word}"')
+    spec = load(claim + f'    family: "{word}"\n')
+    said = verdicts(spec, rows(BASE + D, BASE))
+    write(spec, said)
+    kept = read_verdicts(claims_path(spec))
+    assert agree(kept, said)
+    assert [*kept.index, *kept["says"], *kept["family"]] == [word] * 3
 
 
 def test_a_chapter_shows_verdicts_or_how_to_get_them(collected):
