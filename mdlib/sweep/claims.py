@@ -154,7 +154,11 @@ def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, 
 
     from mdlib.evaluation import statistics
 
+    missing = _missing(spec, claim, rows)
     try:
+        for side in _SIDES[: 1 + isinstance(claim.b, dict)]:
+            there = missing or len(rows_of(claim, side, rows))
+            need(there, f"no row is of {side}, {getattr(claim, side)!r}, though all runs are done")
         sides = [_values(claim, side, rows) for side in _SIDES]
         kind = statistics.paired if claim.pairs else statistics.unpaired
 
@@ -171,8 +175,7 @@ def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, 
     commits = _distinct(used, "run_commit")
     why = ""
     if claim.kind == "confirmatory":
-        why = _missing(spec, claim, rows)
-        why = why or _changed(spec, name, claim, used, commits or ["unknown"])
+        why = missing or _changed(spec, name, claim, used, commits or ["unknown"])
         why = why or _seen(spec, name, claim, used)
     return {
         "says": claim.says,

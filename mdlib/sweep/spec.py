@@ -237,11 +237,12 @@ class _Reader:
         except ValidationError as error:
             for one in error.errors():
                 where, key = one["loc"], str(one["loc"][-1])
-                if where[0] == "claims" and key == "[key]":
+                if where[0] == "claims" and key == "[key]" and len(where) == 3:
                     message = "expected an id such as `byol-needs-no-negatives`"
                     self._wrong(where[:2], f"claim {where[1]!r}: {message}")
                 elif where[0] == "claims" and len(where) > 2:
-                    self._wrong(where[:3], unfit(where, one, values["claims"][where[1]]))
+                    claims = {str(name): claim for name, claim in values["claims"].items()}
+                    self._wrong(where[:3], unfit(where, one, claims[str(where[1])]))
                 elif one["type"] == "extra_forbidden":
                     self._wrong(where, unknown("key", key, Keys.model_fields))
                 elif one["type"] == "too_short":

@@ -186,6 +186,14 @@ def test_what_only_the_rows_can_tell(old, new, message):
         verdicts(load(PLAIN.replace(old, new, 1)), rows(BASE, BASE))
 
 
+def test_a_word_that_no_row_has_is_no_undecided_claim_once_all_runs_are_done():
+    spec = load(PLAIN.replace("{name: p}", "{word: v}"))
+    there = rows(BASE, BASE, word="w").assign(number=range(1, 17))
+    with pytest.raises(ValueError, match=r"claim 'first': no row is of a, {'word': 'v'}, though"):
+        verdicts(spec, there)
+    assert verdicts(spec, there[1:]).loc["first", "verdict"] == "undecided"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "message"),
     [
@@ -200,6 +208,8 @@ def test_what_only_the_rows_can_tell(old, new, message):
         ("{name: q}", "{name: q, rate: 1}", 10, "no run has rate = 1: expected one of 0.5"),
         ("{name: q}", "{seed: 3}", 10, "runs 4 and 12 are both {'seed': 3} of seed 3: say also"),
         ("{name: q}", "word", 10, "b is 'word': expected a setting, {NAME: VALUE, …}, or a number"),
+        ("first", "null", 5, "claim 'None': expected an id such as"),
+        ("{name: p}", "{1: 2}", 9, "a is {1: 2}: expected a setting, {NAME: VALUE, …}"),
         ("{name: q}", "2\n    pairs: false", 11, "b is a number: leave `pairs` out"),
         ("{name: q}", "2\n    margin: -1", 11, "margin is -1: expected greater than or equal to 0"),
         ("{name: q}", "2\n    margin: .inf", 11, "margin is inf: expected a finite number"),
@@ -222,6 +232,12 @@ def test_what_only_the_rows_can_tell(old, new, message):
 def test_what_is_wrong_with_a_claim_has_a_line(old, new, line, message):
     with pytest.raises(sweep.SpecError, match=rf"s\.yaml:{line}: .*{re.escape(message)}"):
         load(PLAIN.replace(old, new, 1))
+
+
+def test_beside_a_number_there_is_one_column():
+    text = PLAIN.replace("score", "{a: score, b: other}").replace("{name: q}", "2")
+    with pytest.raises(sweep.SpecError, match=r"s\.yaml:8: b is a number: expected the name of one"):
+        load(text)
 
 
 def test_of_a_long_bibliography_the_sources_that_come_near_are_told(book):
