@@ -236,7 +236,7 @@ def test_what_is_wrong_with_a_claim_has_a_line(old, new, line, message):
 
 def test_beside_a_number_there_is_one_column():
     text = PLAIN.replace("score", "{a: score, b: other}").replace("{name: q}", "2")
-    with pytest.raises(sweep.SpecError, match=r"s\.yaml:8: b is a number: expected the name of one"):
+    with pytest.raises(sweep.SpecError, match=r"s\.yaml:8: b is a number: expected the name"):
         load(text)
 
 
