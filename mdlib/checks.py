@@ -6,6 +6,7 @@ Nothing heavy is imported before a tensor is looked at.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import Parameter, signature
@@ -15,6 +16,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 
@@ -49,35 +51,48 @@ def need(condition: object, message: str) -> None:
 def as_tensor(values, name: str = "values") -> Tensor:
     """Tensors without their gradient; arrays, sequences and pandas' columns, copied, as tensors.
 
-    ValueError, which calls them `name`, for text and other objects, for complex numbers, and for
-    rows of different lengths.
+    ValueError as `as_array` has it.
+    """
+    import torch
+
+    if not isinstance(values, torch.Tensor):
+        return torch.from_numpy(as_array(values, name))
+    need(not values.is_complex(), f"{name} are complex, expected real numbers")
+    need(
+        values.layout == torch.strided and not re.match("torch.(float[48]|q)", str(values.dtype)),
+        f"{name} are {values.dtype} in the layout {values.layout}, expected a dense tensor of "
+        "ordinary numbers: values.to_dense(), values.float()",
+    )
+    if values.dtype in (torch.uint16, torch.uint32, torch.uint64):
+        return as_tensor(values.cpu().numpy(), name).to(values.device)
+    return values.detach()
+
+
+def as_array(values, name: str = "values") -> np.ndarray:
+    """Numbers in tensors, arrays, sequences and pandas' columns, copied, of a type torch has, too.
+
+    ValueError, which calls them `name`, for text and other objects, for complex numbers, for those
+    under a mask, and for rows of different lengths.
     """
     import numpy as np
-    import torch
+
+    torch = sys.modules.get("torch")  # who has a tensor has imported it
 
     def plain(part):
         """Tensors in sequences as arrays, which NumPy makes no others of."""
-        if isinstance(part, torch.Tensor):
+        if torch and isinstance(part, torch.Tensor):
             part = as_tensor(part, name).cpu()
             return (part.float() if part.dtype == torch.bfloat16 else part).numpy()
+        need(
+            not (isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part)),
+            f"{name} are masked in places, and what stands under a mask is no value: leave those "
+            "rows out, or fill them",
+        )
         return [plain(inner) for inner in part] if isinstance(part, (list, tuple)) else part
 
-    if isinstance(values, torch.Tensor):
-        need(not values.is_complex(), f"{name} are complex, expected real numbers")
-        need(
-            values.layout == torch.strided
-            and not re.match("torch.(float[48]|q)", str(values.dtype)),
-            f"{name} are {values.dtype} in the layout {values.layout}, expected a dense tensor of "
-            "ordinary numbers: values.to_dense(), values.float()",
-        )
-        return values.detach()
-    need(
-        not np.ma.is_masked(values),
-        f"{name} are masked in places, and what stands under a mask is no value: leave those rows "
-        "out, or fill them",
-    )
+    parts = plain(values)
     try:
-        array = np.asarray(plain(values))
+        array = np.asarray(parts)
         if array.dtype == object:  # numbers may hide in there; text and None do not change
             array = np.array(array.tolist())
     except ValueError as error:
@@ -85,7 +100,9 @@ def as_tensor(values, name: str = "values") -> Tensor:
     need(array.dtype.kind != "c", f"{name} are complex, expected real numbers")
     if array.dtype.kind not in "buif":
         numbers = (bool, int, float, np.number)
-        others = [v for v in array.flat if not isinstance(v, numbers)]
+        others = [
+            v for v in array.flat if not isinstance(v, numbers) or isinstance(v, np.timedelta64)
+        ]
         need(
             others, f"{name} hold whole numbers beyond 64 bits: take them as floats, or number them"
         )
@@ -105,7 +122,7 @@ def as_tensor(values, name: str = "values") -> Tensor:
     if array.dtype.kind == "f" and array.itemsize > 8:
         array = array.astype(np.float64)
     # Sharing a read-only array makes torch warn; and it knows one byte order and no way backwards.
-    return torch.from_numpy(np.array(array, array.dtype.newbyteorder("="), order="C"))
+    return np.array(array, array.dtype.newbyteorder("="), order="C")
 
 
 def check_each(name: str, values: Tensor, good: Tensor, expected: str) -> None:

@@ -45,3 +45,15 @@ def full_precision(function: Callable) -> Callable:
             return function(*map(full, args), **{name: full(v) for name, v in named.items()})
 
     return wrapped
+
+
+def as_outside(function: Callable) -> Callable:
+    """Inside `function` there is no autocast, and gradients are recorded, whatever the caller's."""
+
+    @functools.wraps(function)
+    def wrapped(*args, **named):
+        autocasts = (torch.autocast(kind, enabled=False) for kind in ("cpu", "cuda"))
+        with torch.inference_mode(False), torch.enable_grad(), next(autocasts), next(autocasts):
+            return function(*args, **named)
+
+    return wrapped

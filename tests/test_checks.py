@@ -43,10 +43,14 @@ def test_text_is_refused_by_name(name):
     [
         (NUMBERS * 1j, "are complex"),
         (np.ma.masked_equal(NUMBERS, 1), "are masked in places"),
+        ([np.ma.array([1.0, 999.0], mask=[0, 1]), np.ma.array([1.0, 2.0])], "are masked in places"),
+        ([[1.0, np.ma.masked]], "are masked in places"),
+        (NUMBERS.astype("m8[s]"), r"are timedelta64\[s\], such as .*, expected numbers"),
         (torch.eye(3).to_sparse(), "expected a dense tensor"),
         (torch.ones(3).to(torch.float8_e4m3fn), "expected a dense tensor of ordinary numbers"),
         ([2**70, 1], "hold whole numbers beyond 64 bits: take them as floats"),
         (np.arange(3, dtype=np.uint64) + 2**63, "hold 9223372036854775810, expected numbers below"),
+        (torch.tensor([2**63 + 1], dtype=torch.uint64), "hold 9223372036854775809, expected numb"),
     ],
 )
 def test_numbers_that_would_become_others_are_refused(values, what):

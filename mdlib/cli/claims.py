@@ -44,10 +44,11 @@ def claims(
             return
         said = _behind(name)
         if run:
+            need(len(said), f"--run: no claim of a sweep is behind {name}")
             several = f"{name} has {len(said)} claims behind it, run one of them: "
             need(len(said) == 1, several + ", ".join(said.index))
             _again(said, seeds, dry_run, out, workers, data_root)
-        else:
+        elif len(said):
             _show(said)
 
 
@@ -77,7 +78,7 @@ def _behind(name: str) -> pd.DataFrame:
     print_(f"{entry.says} ({entry.source})", soft_wrap=True)
     print_(f"{found['verdict']}; {kind}: {where}", soft_wrap=True)
     if kind != "claim":
-        raise typer.Exit(0)
+        return said.iloc[:0]
     return ledger.behind(entry, said)
 
 
@@ -116,6 +117,7 @@ def _again(
 
     name, one = str(said.index[0]), said.iloc[0]
     spec = sweeps.load(one["sweep"], data_root)
+    kept = sweeps.claims(spec)  # before hours of work
     some, seconds = of_claim(spec, name, _seeds(seeds))
     out = out or driver.default_out(spec).parents[1] / "claims" / name
     at_once = min(len(some.points), workers or engines.at_once(driver.uses_gpu(some)))
@@ -132,7 +134,7 @@ def _again(
         message = f"no new verdict: {left} of {len(some.points)} runs are not done"
         terminal.console().print(message, soft_wrap=True)
         raise typer.Exit(1)
-    now = verdict_anew(some, name, of_runs(some, out), sweeps.claims(spec))
+    now = verdict_anew(some, name, of_runs(some, out), kept)
     asked = sorted({point.parameters["seed"] for point in some.points})
     both = [("committed", one, ""), ("now", now, ", ".join(map(str, asked)))]
     rows = [{"rows": which, **line(name, found), "seeds": given} for which, found, given in both]

@@ -229,11 +229,12 @@ def sampled(total: int, n: int | None, seed: int = 0) -> Tensor | None:
 def in_turn(labels: Tensor, n: int) -> Tensor:
     """`n` rows, one after the other, from the first again when all had their turn.
 
-    Where labels stand class by class the rows are in a fixed random order, that of `sampled`: the
-    first n rows would be of the first classes alone.
+    Where labels stand class by class, perhaps twice, as the train and the test of a whole set do,
+    the rows are in a fixed random order, that of `sampled`: the first n rows would be of the first
+    classes alone.
     """
     rows = torch.arange(n) % len(labels)
-    if len(labels.unique_consecutive()) > len(labels.unique()):
+    if len(labels.unique_consecutive()) > 2 * len(labels.unique()):
         return rows
     return torch.randperm(len(labels), generator=random_stream(0))[rows]
 

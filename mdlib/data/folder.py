@@ -222,7 +222,9 @@ def _header(name: str, path: Path) -> tuple[tuple[int, int], bool]:
             raise ValueError(f"it has more than 8 bits a pixel (mode {image.mode}): convert it")
         # Not image.getexif(): PNG's decodes the image first, to look for marks behind the pixels.
         turned = Image.Image.getexif(image).get(_ORIENTATION, 1) in (5, 6, 7, 8)
-        width, height = reversed(image.size) if turned else image.size
+        size = image.size  # a TIFF's is already turned, or not yet, by Pillow's version
+        size = (image.tag_v2[256], image.tag_v2[257]) if image.format == "TIFF" else size
+        width, height = reversed(size) if turned else size
         return (width, height), image.mode in ("1", "L", "LA")
 
 

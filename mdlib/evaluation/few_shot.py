@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mdlib.checks import check_above_zero, check_one_of, check_whole
+from mdlib.devices import as_outside
 from mdlib.evaluation.inputs import checked_classes, checked_codes, standardise
 from mdlib.evaluation.logistic import logistic_regression
 from mdlib.registry import random_stream
@@ -24,6 +25,7 @@ class FewShotResult:
     scores: Tensor
 
 
+@as_outside
 def few_shot(
     train_codes: Values, train_targets: Values, test_codes: Values, test_targets: Values, *,
     shots: int, draws: int = 20, seed: int = 0, classifier: str = "centroid", penalty: float = 1.0,

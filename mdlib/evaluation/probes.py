@@ -42,6 +42,7 @@ from mdlib.checks import (
     checked_grid,
     need,
 )
+from mdlib.devices import as_outside
 from mdlib.evaluation.few_shot import few_shot as few_shot  # public, and here
 from mdlib.evaluation.inputs import (
     checked_classes,
@@ -286,15 +287,15 @@ def _nearest(x: Tensor, new: Tensor, k: int, block_bytes: int) -> Tensor:
     return torch.cat([block.topk(k, dim=1, largest=False).indices for block in blocks])
 
 
+@as_outside
 def _run(fit: _Fit, score, x, y, new, held, grid) -> tuple[Tensor, list, Tensor]:
     """The protocol: predictions, chosen values and held-out scores, one a column of targets."""
-    with torch.inference_mode(False):  # a probe may need gradients wherever it is called
-        part, rest = standardise(x[~held], x[held])
-        scores = torch.stack([score(p, y[held]) for p in fit(part, y[~held], rest, grid)])
-        best = scores.argmax(0).tolist()  # of [values, columns]; the first of equals
-        used = sorted(set(best))
-        x, new = standardise(x, new)
-        outputs = fit(x, y, new, [grid[i] for i in used])
+    part, rest = standardise(x[~held], x[held])
+    scores = torch.stack([score(p, y[held]) for p in fit(part, y[~held], rest, grid)])
+    best = scores.argmax(0).tolist()  # of [values, columns]; the first of equals
+    used = sorted(set(best))
+    x, new = standardise(x, new)
+    outputs = fit(x, y, new, [grid[i] for i in used])
     columns = [outputs[used.index(i)].reshape(len(new), -1)[:, c] for c, i in enumerate(best)]
     return torch.stack(columns, 1), [grid[i] for i in best], scores.amax(0)
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from mdlib.checks import check_whole, need
 from mdlib.data.base import Dataset, in_turn, stratified
 from mdlib.evaluation import probes
+from mdlib.evaluation.inputs import unit_of
 from mdlib.evaluation.views_classifier import Columns, ViewsClassifier
 from mdlib.methods.partition import Partition
 from mdlib.registry import random_stream
@@ -166,12 +167,17 @@ def within_share(codes: Float[Tensor, "images members dim"]) -> tuple[float, flo
     """W/T and T of the codes of several views an image, each summed over dimensions.
 
     T is the variance of all codes, W that within the views of an image; both with 1/N. The share is
-    0 where the views of an image coincide, and 1 where images do.
+    0 where the views of an image coincide, as where all codes do, and 1 where images do.
     """
     need(codes.shape[1] > 1, f"codes {list(codes.shape)}: expected two views an image, or more")
-    within = codes.var(1, correction=0).mean(0).sum()
-    total = codes.flatten(0, 1).var(0, correction=0).sum()
-    return (within / total).item(), total.item()
+    codes = codes if codes.dtype == torch.float64 else codes.float()
+    size = codes.abs().amax()
+    unit = unit_of(size)
+    within = (codes * unit).var(1, correction=0).mean(0).sum()
+    total = (codes * unit).flatten(0, 1).var(0, correction=0).sum()
+    rounding = codes.shape[2] * (2 * torch.finfo(codes.dtype).eps * size * unit).square()
+    share = within / total if total > rounding else torch.zeros(())
+    return share.item(), total.item() / unit.item() / unit.item()
 
 
 def swapped(

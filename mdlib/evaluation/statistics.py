@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from mdlib.checks import check_not_negative, check_whole, need, unknown
+from mdlib.checks import as_array, check_not_negative, check_whole, need, unknown
 
 WORDS = ("better", "worse", "equivalent", "undecided")
 _ROUNDING = 1e-12  # of the largest value: what is no more is no spread, and no difference
@@ -70,14 +70,16 @@ def interval(values, confidence: float = 0.95) -> Interval:
 def paired(rows: pd.DataFrame, a: str, b: str, column: str, by: str = "method") -> Interval | None:
     """The interval of a − b in `column`, paired by seed; None where no seed has both.
 
-    `rows` has the columns `by`, in which a and b stand, and "seed". Differences below a 1e12th of
-    the values are rounding. Raises ValueError where a column is missing, and where a or b has a
-    seed twice: such rows are of several settings, and the caller must say of which.
+    `rows` has the columns `by`, in which a and b stand, and "seed"; those without a seed are left
+    out. Differences below a 1e12th of the values are rounding. Raises ValueError where a column is
+    missing, and where a or b has a seed twice: such rows are of several settings, and the caller
+    must say of which.
     """
     _check_columns(rows, by, "seed", column)
     of = {}
     for name in (a, b):
-        values = rows[rows[by] == name].set_index("seed")[column].dropna().astype(float)
+        values = rows[rows[by] == name].dropna(subset=["seed", column]).set_index("seed")[column]
+        values = pd.Series(_array(column, values), values.index)
         need(
             not values.index.has_duplicates,
             f"{by} {name!r} has a seed more than once: select the rows of one setting first",
@@ -103,7 +105,7 @@ def unpaired(
     interval is all numbers.
     """
     _check_columns(rows, by, column)
-    x, y = (rows.loc[rows[by] == name, column].dropna().to_numpy(float) for name in (a, b))
+    x, y = (_array(column, rows.loc[rows[by] == name, column].dropna()) for name in (a, b))
     if not (len(x) and len(y)):
         return None
     x, y = _sample(a, x), _sample(b, y)
@@ -184,9 +186,13 @@ def right_as_text(right, images: int) -> str:
 
     View i is of image i modulo `images`, as those of `protocol.fresh_views` are.
     """
-    right = _array("right", right, bool)
+    right = _array("right", right)
+    need(
+        right.ndim == 1 and np.isin(right, (0, 1)).all(),
+        f"right {right!r:.60}: expected True or False for each view",
+    )
     need(len(right) >= 1 <= images, f"{len(right)} views of {images} images: expected some of both")
-    bits = base64.b64encode(np.packbits(right).tobytes()).decode()
+    bits = base64.b64encode(np.packbits(right > 0).tobytes()).decode()
     return f"{len(right)}:{images}:{bits}"
 
 
@@ -201,7 +207,11 @@ def right_by_image(column: Iterable[str]) -> np.ndarray:
         try:
             views, images, bits = text.split(":")
             packed = np.frombuffer(base64.b64decode(bits, validate=True), np.uint8)
-            right = np.unpackbits(packed, count=int(views))
+            right = np.unpackbits(packed)[: int(views)]
+            need(
+                int(views) >= 1 <= int(images) and len(packed) == -(-int(views) // 8),
+                f"{len(packed)} bytes of BITS",
+            )
         except (AttributeError, ValueError) as error:
             raise ValueError(f"{text!r:.40}: expected VIEWS:IMAGES:BITS ({error})") from None
         sizes.add((views, images))
@@ -270,7 +280,10 @@ def compare(
     Comparisons without rows are left out. `pairs=False` compares by `unpaired`.
     """
     kind, lines = paired if pairs else unpaired, []
-    parts = {None: rows} if within is None else dict(iter(rows.groupby(within, sort=False)))
+    parts = {None: rows}
+    if within is not None:
+        _check_columns(rows, within)
+        parts = dict(iter(rows.groupby(within, sort=False, dropna=False)))
     contrasts = list(contrasts)
     for value, part in parts.items():
         for a, b, column in contrasts:
@@ -365,12 +378,14 @@ def _check_columns(rows: pd.DataFrame, *names: str) -> None:
         need(name in rows, unknown("column", name, map(str, rows.columns)))
 
 
-def _array(name: str, values, dtype: type = float) -> np.ndarray:
+def _array(name: str, values) -> np.ndarray:
+    """Numbers as floats; ValueError for whole ones that floats merge, and for anything else."""
+    array = as_array(values, name)
     need(
-        not np.ma.is_masked(values),
-        f"{name} are masked in places, and what stands under a mask is no value: leave them out",
+        array.dtype != np.int64 or ((array >= -(2**53)) & (array <= 2**53)).all(),
+        f"{name} hold whole numbers beyond ±2^53, which floats merge: take the least off",
     )
-    return np.asarray(values, dtype)
+    return array.astype(float)
 
 
 def _sample(name: str, values) -> np.ndarray:

@@ -78,7 +78,7 @@ def create(
     check_options(f"option of method {name!r}", valid, options)
     with seeded(seed):
         method = cls(image_shape=tuple(image_shape), latent_dim=latent_dim, **options)
-    method.options, method.seed = options_of(cls) | options, seed
+    method.options, method.seed = options_of(cls) | options, int(seed)
     return method
 
 

@@ -83,9 +83,9 @@ def _check_reach(codes: Tensor, most: float) -> None:
 
 
 def _squared_correlations(codes: Tensor, factors: Tensor) -> Tensor:
-    z, v = (t.double() - t.double().mean(0) for t in (codes, factors))
+    z, v = codes.double(), factors.double()
     unit = unit_of(z.abs().amax(0))
-    z, v = z * unit, v * unit_of(v.abs().amax(0))
+    z, v = (t - t.mean(0) for t in (z * unit, v * unit_of(v.abs().amax(0))))
     covariance = z.T @ v / (len(z) - 1)
     variance, of_factors = (t.square().sum(0) / (len(z) - 1) for t in (z, v))
     dead = variance / unit / unit <= 1e-12

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mdlib.checks import need
-from mdlib.data.base import Dataset
+from mdlib.data.base import Dataset, in_turn
 from mdlib.evaluation import protocol
 from mdlib.evaluation.inputs import unit_of
 from mdlib.evaluation.views_classifier import ViewsClassifier
@@ -128,9 +128,9 @@ class SwapMaterial:
 def swap_material(
     split: Dataset, law: Law, seed: int, n: int = 1000, members: int = 8
 ) -> SwapMaterial:
-    """`members` views of each of n images of a split, from the first again when all had a turn."""
+    """`members` views of each of n images of a split, by `mdlib.data.base.in_turn`."""
     device = split.labels.device
-    rows = torch.arange(n, device=device) % len(split)
+    rows = in_turn(split.labels, n).to(device)
     views, parameters = law(split.images[rows], members, random_stream(seed, device))
     truth = torch.stack([*style(parameters).values()], -1)[:, 0]
     return SwapMaterial(views, split.labels[rows], truth)

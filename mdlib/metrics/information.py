@@ -84,12 +84,15 @@ def binned(rows: Float[Tensor, "d n"], bins: int) -> Int[Tensor, "d n"]:
     """Bin numbers 0 … bins − 1, int32, of each row's values [D, N] between its own extremes.
 
     Bins are closed on the left. A value that is below an edge by rounding alone counts as on it,
-    or scaling a code that takes few values could move them from bin to bin.
+    or scaling a code that takes few values could move them from bin to bin; in double precision so
+    could shifting it.
     """
-    slack = 4 * bins * torch.finfo(rows.dtype).eps
+    slack, double = 4 * bins * torch.finfo(rows.dtype).eps, rows.dtype == torch.float64
     rows = rows.double()
     low, high = rows.amin(1, keepdim=True), rows.amax(1, keepdim=True)
     width = torch.where(high > low, high - low, 1)
+    if double:  # of single precision so much slack would be wide enough to meet other values
+        slack = slack * (torch.maximum(high.abs(), low.abs()) / width).clamp(1, 2**40)
     return ((rows - low) / width * bins + slack).to(torch.int32).clamp_(max=bins - 1)
 
 

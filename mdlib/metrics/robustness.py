@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mdlib.checks import check_whole, need
+from mdlib.evaluation.inputs import unit_of
 from mdlib.metrics.information import MOST_BINS, binned
 from mdlib.metrics.inputs import Score, checked_codes, checked_factors
 from mdlib.types import Values
@@ -41,6 +42,8 @@ def irs(codes: Values, factors: Values, bins: int = 20, quantile: float = 0.99) 
     factors = checked_factors(codes, factors)
     check_whole(2, MOST_BINS, bins=bins)
     need(0 < quantile <= 1, f"quantile is {quantile}, expected one in (0, 1]")
+    unit = unit_of(codes.abs().max())  # or their sums might be no numbers
+    codes = codes * unit
     constant = (codes == codes[:1]).all(0)
     reach = torch.where(constant, 0.0, (codes - codes.mean(0)).abs().amax(0))
     groups = binned(factors.T, bins)
@@ -55,7 +58,7 @@ def irs(codes: Values, factors: Values, bins: int = 20, quantile: float = 0.99) 
         quantile=quantile,
         per_code=per_code.cpu(),
         matrix=matrix.cpu(),
-        reach=reach.cpu(),
+        reach=(reach / unit).cpu(),
     )
 
 

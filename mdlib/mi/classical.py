@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from mdlib.checks import check_whole, need
-from mdlib.metrics.information import plug_in
+from mdlib.metrics.information import binned, plug_in
 from mdlib.mi.inputs import checked_pair
 from mdlib.registry import Registry
 from mdlib.types import Values
@@ -184,10 +184,8 @@ def histogram_ceiling(
 
 def _cells(values: Tensor, bins: int) -> Tensor:
     """The number of the grid cell that holds each row: [N, D] → [N], below bins^D."""
-    low, high = values.min(0).values, values.max(0).values
-    index = ((values - low) / (high - low) * bins).long().clamp(max=bins - 1)  # high: the last cell
     places = bins ** torch.arange(values.shape[1], device=values.device)
-    return (index * places).sum(1)
+    return (binned(values.T, bins).T * places).sum(1)
 
 
 def _float64_pair(x: Values, y: Values, at_least: int, what: str) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from mdlib.checks import (
     defaults,
     need,
 )
-from mdlib.devices import pick_device
+from mdlib.devices import as_outside, pick_device
 from mdlib.evaluation.inputs import standardise
 from mdlib.mi import classical, critics
 from mdlib.mi.inputs import checked_pair, heavy_columns, normal_scores, squashed_columns
@@ -262,6 +262,7 @@ def _classical_ceiling(method: str, n: int, dx: int, dy: int, options: dict) -> 
     return math.inf  # of "gaussian", as of x with itself
 
 
+@as_outside
 def _climb(
     methods: list[str], x: Tensor, y: Tensor, check: bool, seed: int, device: torch.device, *,
     critic: str | None = None, critic_options: dict | None = None,

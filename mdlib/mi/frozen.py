@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mdlib.checks import check_above_zero, check_not_negative, check_share, check_whole, need
+from mdlib.evaluation.inputs import unit_of
 from mdlib.evaluation.logistic import logistic_regression
 from mdlib.mi import bounds, critics
 from mdlib.mi.pairs import SameClass, score_matrix_from_posteriors
@@ -120,7 +121,12 @@ def standardised(
     z: Float[Tensor, "members N d"], z_test: Float[Tensor, "members M d"]
 ) -> tuple[Float[Tensor, "members N d"], Float[Tensor, "members M d"]]:
     """Both by mean and deviation of the first: an injective map, which keeps all information."""
-    mean, std = z.mean(1, keepdim=True), z.std(1, keepdim=True) + 1e-6
+    size = z.abs().amax(1, keepdim=True)
+    unit = unit_of(size)
+    z, z_test, size = z * unit, z_test * unit, size * unit
+    least = torch.where(size > 0, 0.01 * size, 1).clamp(max=1e-6)  # so that rounding stays small
+    std = z.std(1, keepdim=True) + least
+    mean = z.mean(1, keepdim=True)
     return (z - mean) / std, (z_test - mean) / std
 
 
@@ -131,9 +137,9 @@ def posteriors(
     z: Float[Tensor, "N d"], labels: Int[Tensor, " N"], new: Float[Tensor, "M d"]
 ) -> Float[Tensor, "M classes"]:
     """p(c | new) of a logistic regression on codes z."""
-    mean, std = z.mean(0), z.std(0) + 1e-6
-    weight, bias = logistic_regression((z - mean) / std, labels, 1e-3)
-    return ((new - mean) / std @ weight + bias).softmax(1)
+    (z,), (new,) = standardised(z[None], new[None])
+    weight, bias = logistic_regression(z, labels, 1e-3)
+    return (new @ weight + bias).softmax(1)
 
 
 def accuracy(

@@ -125,7 +125,7 @@ def run(
     out = _numbered(Path("runs", chapter.name)) if out is None else Path(out).resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{out} exists and is not an empty folder: choose another --out")
-    started = time.time()
+    started, code = time.time(), provenance.commit(chapter=chapter.path)
     if "out" in parameters:
         parameters["out"] = str(out)
     write_json(out / PARAMS, parameters)
@@ -143,10 +143,10 @@ def run(
         failure = error
     result = Run(chapter, parameters, out, round(time.time() - started, 1), failure is not None)
     if failure is None:
-        _describe(result, started)
+        _describe(result, started, code)
         return result
     with suppress(Exception):  # after a failure these are a courtesy: the failure is the news
-        _describe(result, started)
+        _describe(result, started, code)
     raise ChapterFailed(chapter.name, *reason(failure), result.notebook) from failure
 
 
@@ -185,9 +185,9 @@ def reason(failure: BaseException) -> tuple[str, str]:
     return cause, getattr(failure, "evalue", str(failure))
 
 
-def _describe(result: Run, started: float) -> None:
+def _describe(result: Run, started: float, code: tuple[str, bool | None]) -> None:
     device, chapter = str(result.parameters.get("device", "cpu")), result.chapter
-    write_json(result.out / ENVIRONMENT, provenance.environment(device, started))
+    write_json(result.out / ENVIRONMENT, provenance.environment(device, started, code))
     html.page(result.notebook, result.page, chapter.title, chapter.path.parent)
 
 

@@ -96,9 +96,10 @@ def _threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def commit(root: Path = _ROOT) -> tuple[str, bool | None]:
-    """The commit of the checkout that mdlib is in, and whether code in it was changed since: that
-    of mdlib or of a chapter. "unknown" and None where there is no such checkout."""
+def commit(root: Path = _ROOT, chapter: Path | None = None) -> tuple[str, bool | None]:
+    """The commit of the checkout that mdlib is in, and whether a run is of other code: that of
+    mdlib or of a chapter was changed since, or `chapter`, the one that is run, is not in it.
+    "unknown" and None where there is no such checkout."""
 
     def git(*arguments: str) -> str:
         # a checkout of another user, as on a volume that a container mounts, is still read
@@ -109,7 +110,11 @@ def commit(root: Path = _ROOT) -> tuple[str, bool | None]:
     try:
         # or else it is merely installed inside of some checkout
         git("ls-files", "--error-unmatch", "mdlib/__init__.py")
-        code = ("mdlib", ":(glob)notebooks/**/*.py")
-        return git("rev-parse", "HEAD"), git("status", "--porcelain", "--", *code) != ""
+        code = ["mdlib", ":(glob)notebooks/**/*.py"]
+        inside = chapter is not None and chapter.is_relative_to(root.resolve())
+        own = [f":(literal){chapter}"] if inside else []
+        dirty = git("status", "--porcelain", "--", *code, *own) != ""
+        dirty |= chapter is not None and not (inside and git("ls-files", "--", *own))
+        return git("rev-parse", "HEAD"), dirty
     except (OSError, subprocess.SubprocessError):
         return "unknown", None

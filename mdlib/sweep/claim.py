@@ -65,7 +65,7 @@ def unfit(where: Where, error: Any, claim: dict) -> str:
     if error["type"] == "missing":
         return f"claim {where[1]!r} has no {key!r}"
     expected = EXPECTS.get(key, error["msg"].replace("Input should be ", ""))
-    return f"{key} is {claim[key]!r}: expected {expected}"
+    return f"{key} is {claim.get(key, error['input'])!r}: expected {expected}"
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ class Checker:
             self.wrong(where, "a and b are the same: expected two settings, or two columns")
         if isinstance(claim.b, float) and not claim.pairs:
             self.wrong((*where, "pairs"), "b is a number: leave `pairs` out")
+        if isinstance(claim.b, float) and isinstance(claim.metric, dict):
+            self.wrong((*where, "metric"), "b is a number: expected the name of one column, a's")
         near = claim.equivalent_within or 0.0
         if near > claim.margin > 0 and claim.expected != "equivalent":
             message = f"expected at most the margin, {claim.margin:g}, or no margin"

@@ -1,15 +1,15 @@
 """What a sweep's rows say of its claims: NAME.claims.csv, beside NAME.csv.
 
 A claim is written before its rows. Whether it was is read from Git: the rows carry the commit that
-they were made at, and the claim must stand in NAME.yaml there, in the same words; so it must where
-earlier rows of its seeds were made, which an earlier NAME.csv had. One that does not is
-exploratory: rows may have suggested it.
+they were made at, and the claim must stand in NAME.yaml there, in the same words, and so must their
+runs; the claim also where earlier rows of its seeds were made, which an earlier NAME.csv had. One
+that does not is exploratory: rows may have suggested it.
 """
 
 from __future__ import annotations
 
-import io
 import subprocess
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,11 @@ from pydantic import ValidationError
 
 from mdlib.checks import need, unknown
 from mdlib.io import atomic_write
+from mdlib.notebook.chapters import Chapter
 from mdlib.notebook.provenance import CHANGED
-from mdlib.sweep.claim import Claim, Side, claims_of, fits
-from mdlib.sweep.spec import Spec
+from mdlib.sweep import rowfile
+from mdlib.sweep.claim import Claim, Side, as_text, claims_of, fits
+from mdlib.sweep.spec import Point, Spec, runs_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,10 +31,10 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 BLIND = "can't be looked at here"  # a commit of which this clone knows nothing
-WORDS = ("family", "because", "dataset", "run_device", "run_commit")  # columns that may be empty
 _SIDES: tuple[Side, Side] = ("a", "b")
 _UNASKED = {"says", "source", "kind"}  # what a sibling may change: none of it is in its p value
-_TEXT: Any = dict.fromkeys(WORDS, str)
+# the file's columns of numbers; all others are text, whatever it looks like
+_NUMBERS = ("a − b", "low", "high", "n", "p", "p (Holm)")
 
 
 def claims_path(spec: Spec) -> Path:
@@ -45,10 +47,12 @@ def read_verdicts(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_csv(path, index_col="claim", dtype=_TEXT)
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        need(isinstance(frame.index, pd.RangeIndex), "a row has more cells than the first")
+        numbers = [name for name in _NUMBERS if name in frame]
+        return frame.assign(**{n: pd.to_numeric(frame[n]) for n in numbers}).set_index("claim")
     except (ValueError, KeyError, TypeError) as error:  # as pandas is surprised
         raise ValueError(f"{path} holds no verdicts ({error}): mdlib collect") from None
-    return frame.fillna(dict.fromkeys(WORDS, ""))
 
 
 def verdicts(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:
@@ -150,7 +154,11 @@ def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, 
 
     from mdlib.evaluation import statistics
 
+    missing = _missing(spec, claim, rows)
     try:
+        for side in _SIDES[: 1 + isinstance(claim.b, dict)]:
+            there = missing or len(rows_of(claim, side, rows))
+            need(there, f"no row is of {side}, {getattr(claim, side)!r}, though all runs are done")
         sides = [_values(claim, side, rows) for side in _SIDES]
         kind = statistics.paired if claim.pairs else statistics.unpaired
 
@@ -167,9 +175,8 @@ def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, 
     commits = _distinct(used, "run_commit")
     why = ""
     if claim.kind == "confirmatory":
-        known = frozenset(_distinct(rows, "run_commit"))
-        seen = [*commits, *_earlier(spec, claim, used, known)]
-        why = _missing(spec, claim, rows) or _changed(spec, name, claim, seen)
+        why = missing or _changed(spec, name, claim, used, commits or ["unknown"])
+        why = why or _seen(spec, name, claim, used)
     return {
         "says": claim.says,
         "verdict": word,
@@ -206,8 +213,7 @@ def _values(claim: Claim, side: Side, rows: pd.DataFrame) -> pd.DataFrame:
         rows = rows_of(claim, "a", rows)
     need(column in rows, unknown("metric", column, rows.columns))
     need(is_numeric_dtype(rows[column]), f"{column!r} has words: expected a column of numbers")
-    seed = "seed (used)" if "seed (used)" in rows else "seed"
-    need(seed in rows, "the rows have no seed, and a claim's n are seeds")
+    seed = _seeds(rows).name
     rows = rows[rows[column].notna()]
     if (twice := rows[seed].duplicated(keep=False)).any():
         differ = [name for name in rows if rows.loc[twice, name].astype(str).nunique() > 1]
@@ -221,21 +227,21 @@ def _values(claim: Claim, side: Side, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _verdict(claim: Claim, over) -> tuple[str, float]:
     """The verdict of the interval alone, and the p value that it must keep when adjusted."""
+    from mdlib.evaluation.statistics import verdict
+
     if (found := over(0.0)) is None:
         return "undecided", 1.0
-    margin, near = claim.margin, claim.equivalent_within
+    margin, near = claim.margin, claim.equivalent_within or 0.0
     if claim.expected == "equivalent":
         below, above = over(margin), over(-margin)
-        p = max(below.p, above.p)
-        if below.high < 0 < above.low:
-            return "holds", p
-        return "fails" if below.low > 0 or above.high < 0 else "undecided", p
-    if near and -near < found.low and found.high < near:
+        outside = verdict(below) == "better" or verdict(above) == "worse"
+        within = verdict(found, margin) == "equivalent"
+        return "holds" if within else "fails" if outside else "undecided", max(below.p, above.p)
+    if verdict(found, near) == "equivalent":
         return "equivalent", max(over(near).p, over(-near).p)
     test = over(margin if claim.expected == "better" else -margin)
-    larger, smaller = test.low > 0, test.high < 0
-    holds, fails = (larger, smaller) if claim.expected == "better" else (smaller, larger)
-    return "holds" if holds else "fails" if fails else "undecided", test.p
+    words = {"undecided": "undecided", claim.expected: "holds"}
+    return words.get(verdict(test), "fails"), test.p
 
 
 def _missing(spec: Spec, claim: Claim, rows: pd.DataFrame) -> str:
@@ -248,14 +254,15 @@ def _missing(spec: Spec, claim: Claim, rows: pd.DataFrame) -> str:
     return f"{len(left)} of its runs have no rows: {', '.join(map(str, left[:10]))}"
 
 
-def _changed(spec: Spec, name: str, claim: Claim, commits: list[str]) -> str:
-    """Why a claim is not one that was written before its rows; "" if it was."""
-    for commit in commits or ["unknown"]:
+def _changed(spec: Spec, name: str, claim: Claim, used: pd.DataFrame, commits: list[str]) -> str:
+    """Why a claim is not one that was written before its rows, `used`, and earlier ones, as their
+    commits have it; "" if it was."""
+    for commit in commits:
         short = commit[:9]
         if commit.endswith(CHANGED):
             return f"its rows were made with changes that commit {short} does not have"
         try:
-            old = _claims_at(spec.path, commit)
+            old, runs = _file_at(spec.path, commit, spec.chapter)
         except (OSError, subprocess.SubprocessError):
             return f"commit {short} of its rows {BLIND}"
         if name not in old:
@@ -269,6 +276,9 @@ def _changed(spec: Spec, name: str, claim: Claim, commits: list[str]) -> str:
         family = {o: was for o, was in parsed.items() if not was or was.family == claim.family}
         if others := [o for o, was in family.items() if _asks(was) != _asks(spec.claims[o])]:
             return f"{', '.join(others)} of its family was another one at {short}"
+        for number in used.loc[used["run_commit"] == commit, "number"].unique():
+            if as_text(spec.points[number - 1].parameters) not in runs:
+                return f"{spec.path.name} had no such run as {number} at {short}, its commit"
     return ""
 
 
@@ -285,52 +295,54 @@ def _asks(claim: Claim | None) -> dict[str, Any] | None:
     return None if claim is None else claim.model_dump(exclude=_UNASKED)
 
 
-def _earlier(spec: Spec, claim: Claim, used: pd.DataFrame, known: frozenset[str]) -> list[str]:
-    """The commits of earlier rows of the claim's settings and seeds, which NAME.csv had once;
-    `known` are those of all rows that it has now."""
-    found: dict[str, None] = {}
-    for rows in _revisions(spec.path.with_suffix(".csv"), known):
-        try:
-            before = rows_behind(claim, rows)
-        except ValueError:  # of other columns: of something else
-            continue
-        if "seed" in before and "run_commit" in before and "seed" in used:
-            same = before[before["seed"].isin(used["seed"])]
-            found |= dict.fromkeys(_distinct(same, "run_commit"))
-    return list(found)
+def _seen(spec: Spec, name: str, claim: Claim, used: pd.DataFrame) -> str:
+    """Why earlier rows of the claim's settings and seeds, which NAME.csv had once, may have
+    suggested it; "" if they did not."""
+    path = spec.path.with_suffix(".csv")
+    defaults = {one: p.default for one, p in spec.chapter.parameters.items()}
+    defaults = rowfile.settings(Point(0, defaults)).items()
+    seeds, found = set(_seeds(used)), {}
+    try:
+        for rows in _revisions(path, frozenset(_distinct(used, "run_commit"))):
+            # a parameter that the chapter got since then has had its default
+            rows = rows.assign(**{one: value for one, value in defaults if one not in rows})
+            with suppress(ValueError):  # of other columns: of something else
+                before = rows_behind(claim, rows)
+                found |= dict.fromkeys(_distinct(before[_seeds(before).isin(seeds)], "run_commit"))
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return f"what {path.name} was before {BLIND}"
+    return _changed(spec, name, claim, used, [*found])
+
+
+def _seeds(rows: pd.DataFrame) -> pd.Series:
+    """The seeds that rows were made with."""
+    need("seed" in rows, "the rows have no seed, and a claim's n are seeds")
+    return rows["seed (used)" if "seed (used)" in rows else "seed"]
 
 
 @cache
 def _revisions(path: Path, known: frozenset[str]) -> list[pd.DataFrame]:
     """The tables that were committed as this file, the newest first, if they have rows of commits
-    that are not `known`; none without history."""
+    that are not `known`."""
     import pandas as pd
 
-    try:
-        there = ("--format=%H", "--diff-filter=AM")  # not where it was deleted
-        commits = _git(path.parent, "log", *there, "--", path.name).split()
-        texts = [_git(path.parent, "show", f"{commit}:./{path.name}") for commit in commits]
-    except (OSError, subprocess.SubprocessError):
-        return []
-    frames = []
-    for text in texts:
-        try:
-            made = pd.read_csv(io.StringIO(text), usecols=["run_commit"])["run_commit"]
-            if not known.issuperset(made.dropna().astype(str)):
-                frames.append(pd.read_csv(io.StringIO(text), low_memory=False))
-        except (ValueError, pd.errors.ParserError):
-            continue
-    return frames
+    there = ("--format=%H", "--diff-filter=AM")  # not where it was deleted
+    commits = _git(path.parent, "log", *there, "--", path.name).split()
+    texts = (_git(path.parent, "show", f"{commit}:./{path.name}") for commit in commits)
+    frames = (pd.DataFrame(rowfile.parse(text)) for text in texts)
+    return [frame for frame in frames if not known.issuperset(_distinct(frame, "run_commit"))]
 
 
 @cache
-def _claims_at(path: Path, commit: str) -> dict[str, Any]:
-    """The claims of a sweep's file at a commit; an error where there is no such commit here."""
+def _file_at(path: Path, commit: str, chapter: Chapter) -> tuple[dict[str, Any], set[str]]:
+    """The claims and the runs in a sweep's file at a commit, none if it was not there; an error
+    where there is no such commit here."""
     _git(path.parent, "cat-file", "-e", f"{commit}^{{commit}}")
     try:
-        return claims_of(_git(path.parent, "show", f"{commit}:./{path.name}"))
-    except (OSError, subprocess.SubprocessError):
-        return {}
+        text = _git(path.parent, "show", f"{commit}:./{path.name}")
+    except subprocess.CalledProcessError:
+        return {}, set()
+    return claims_of(text), runs_of(text, chapter)
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -130,7 +130,7 @@ def _execute(task: Task, chapter: Chapter, notebook: Any, stopped: threading.Eve
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()  # forks draw the same random numbers; new processes do not
     folder, started, parameters = Path(task.folder), time.time(), dict(task.parameters)
-    clock, code = time.monotonic(), provenance.commit()
+    clock, code = time.monotonic(), provenance.commit(chapter=chapter.path)
     if "out" in parameters:
         parameters["out"] = str(folder)
     state, cause, message, metrics = "done", "", "", {}

@@ -79,6 +79,12 @@ def read(spec: Spec) -> list[dict[str, Any]]:
     return rows
 
 
+def parse(text: str) -> list[dict[str, Any]]:
+    """The rows of such a file's text as they stand there, whatever they are of."""
+    names, *lines = ([_value(cell) for cell in line] for line in _lines(text))
+    return [dict(zip(map(str, names), line, strict=False)) for line in lines]
+
+
 def _difference(values: dict[str, Any], point: Point | None, spec: Spec) -> str:
     """What tells a row of the file from the run that the sweep has under this number.
 

@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import cache, lru_cache
 from importlib.util import decode_source
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,10 +44,13 @@ _UNREAD = _ANNOTATED | {"type_comment", "type_params", "type_ignores", "ctx", "k
 SHARED = 6  # digits of a hash
 _REGISTERED = re.compile(r"(mdlib(?:\.\w+)+)(?::\w+)?|(\w+(?:\.\w+)*):[A-Za-z_]\w*")
 _IMPORTERS = ("import_module", "__import__", "run_module")
-# %run, exec, runpy, a command line: "a.py", "python -m a", and of two strings "run", "a --fast"
+# %run, exec, runpy, a command line: "a.py", "python -m a", and of two strings "run", "-i a --fast"
 _SCRIPTS = re.compile(
-    r"(?:^|[^\w/-])[./]{0,9}(\w[\w/-]*)\.py\b|^(?:run\n|(?:.* )?-m\s)(\w[\w./-]*)", re.MULTILINE
+    r"(?:^|[^\w/-])([./]{0,9}\w[\w/-]*)\.py\b"
+    r"|^(?:run\n(?:-\S+ ){0,9}|(?:.* )?-m\s)([./]{0,9}\w[\w./-]*)",
+    re.MULTILINE,
 )
+_UP = "^"  # in a script's name, the folder above
 # tags of cells whose numbers nobody records: exercises, what shows rows, what only fetches the
 # book; a run leaves them out
 UNRECORDED = {"solution", "check", "hidden", "reads-rows", "launch"}
@@ -171,7 +174,7 @@ def _closure(code: _Code, beside: Path, named: str | None = "", scripts: bool = 
     """
     found, seen, file = _Closure({}, set()), set(), cache(_file)
     texts, tables = [code.text, named or "", *dict(code.entries)], set(code.entries)
-    waiting = [(name, "") for name in (*code.imports, *(code.scripts if scripts else ()))]
+    waiting = [(name, "") for name in (*code.imports, *(_run_by(code, beside) if scripts else ()))]
     while waiting:
         name, package = waiting.pop()
         if not _ours(package) or _ours(name) or name.startswith("."):
@@ -189,7 +192,8 @@ def _closure(code: _Code, beside: Path, named: str | None = "", scripts: bool = 
                     found.modules[module], read = path, _of_file(path)
                     package = module if path.stem == "__init__" else module.rpartition(".")[0]
                     waiting += [(name, package) for name in read.imports]
-                    waiting += [(name, package) for name in read.scripts if scripts]
+                    run = read.scripts if _ours(module) else _run_by(read, beside)
+                    waiting += [(name, package) for name in run if scripts]
                     texts += [read.text, *(() if _ours(module) else dict(read.entries))]
                     tables.update(read.entries)
             seen.add(name)
@@ -199,6 +203,18 @@ def _closure(code: _Code, beside: Path, named: str | None = "", scripts: bool = 
                     found.entries.add(entry)
                     waiting.append((entry[1].partition(":")[0], ""))
     return found
+
+
+def _run_by(code: _Code, beside: Path) -> Iterable[str]:
+    """What may be modules that are run and not imported. Where a script is not, those of its name
+    one or two folders below: a text may have had only the last part of a path."""
+    for name in code.scripts:
+        yield name
+        if _file(name, beside) is None:
+            last = f"{name.replace('.', '/')}.py"
+            below = (beside.glob(folders + last) for folders in ("[!.]*/", "[!.]*/[!.]*/"))
+            for file in sorted(chain(*below)):
+                yield ".".join(file.relative_to(beside).with_suffix("").parts)
 
 
 def _stands_in(name: str, text: str) -> bool:
@@ -219,7 +235,8 @@ def _prefixes(name: str) -> Iterable[str]:
 def _file(module: str, beside: Path) -> Path | None:
     """Where a module of mdlib or beside the chapter is; a folder, if it has no __init__.py."""
     top = Path(mdlib.__file__).parents[1] if _ours(module) else beside
-    folder = os.path.join(top, *module.split("."))  # a text: hundreds are asked for, Path is slow
+    # a text: hundreds are asked for, Path is slow
+    folder = os.path.join(top, module.replace(".", os.sep).replace(_UP, os.pardir))
     for path in (f"{folder}/__init__.py", f"{folder}.py"):
         if os.path.isfile(path):
             return Path(path)
@@ -227,9 +244,28 @@ def _file(module: str, beside: Path) -> Path | None:
 
 
 def _text(chapter: Chapter, without: Collection[str] = ("launch",)) -> str:
-    """The code cells as one text."""
+    """The code cells as one text in Python."""
     cells = [c.source for c in chapter.cells if c.kind == "code" and not {*without} & {*c.tags}]
-    return "\n".join(cells) + "\n"
+    return "\n".join(map(_python, cells)) + "\n"
+
+
+@lru_cache(maxsize=1024)
+def _python(cell: str) -> str:
+    """A cell as it is, or with calls for IPython's own syntax, such as %magic. What stands below a
+    %%magic is code where it can be, else a text; so is a cell that will fail."""
+    with suppress(SyntaxError):
+        ast.parse(cell)
+        return cell
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    first, _, below = cell.lstrip().partition("\n")
+    magic = [(f"_({first!r})\n", below)] if first.startswith("%%") else []
+    for head, body in [*magic, ("", cell)]:
+        with suppress(SyntaxError):
+            text = head + TransformerManager().transform_cell(body)
+            ast.parse(text)
+            return text
+    return f"_({cell!r})"
 
 
 class _Code(NamedTuple):
@@ -257,16 +293,7 @@ def _of_version(path: Path, *version: int) -> _Code:
 
 @lru_cache(maxsize=64)
 def _of_text(text: str, shared: bool = False) -> _Code:
-    try:
-        tree = ast.parse(text)
-    except SyntaxError:
-        from IPython.core.inputtransformer2 import TransformerManager
-
-        try:  # IPython's own syntax, such as %magic
-            tree = ast.parse(TransformerManager().transform_cell(text))
-        except SyntaxError:  # it will fail, and what it imports before does not matter
-            return _Code(_digest(text))
-    return _Reader().read(tree, shared)
+    return _Reader().read(ast.parse(text), shared)
 
 
 class _Reader:
@@ -296,7 +323,7 @@ class _Reader:
                     self.imports[text] = None
         text, digest = "\n".join(self.strings), _digest("".join(self.outline))
         for script, module in _SCRIPTS.findall(text):
-            name = (script or module).replace("/", ".")
+            name = (script or module).replace("../", f"{_UP}/").lstrip("./").replace("/", ".")
             self.scripts |= {name: None} | ({f"{name}.__main__": None} if module else {})
         return _Code(digest, (*self.imports,), (*self.scripts,), tuple(self.entries), text)
 

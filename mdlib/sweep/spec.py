@@ -28,6 +28,7 @@ from mdlib.sweep.plain_yaml import Loader
 MOST_VALUES = 10**6  # in a file
 MOST_RUNS = 10**5  # each is checked before the first starts
 LONGEST = 2e6  # seconds; the system waits for no more at once
+_OF_RUNS = ("chapter", "fixed", "grid", "points", "seeds")  # keys that say which runs there are
 _COLUMNS = re.compile(r"number|sweep_done|run(_.*)?")  # of every table
 
 
@@ -49,6 +50,9 @@ class Keys(BaseModel):
     time_limit: Annotated[float, Field(gt=0, le=LONGEST)] | None = None  # seconds a run may take
     retries: Annotated[int, Field(ge=0)] = 1  # how often a failed run is tried again
     claims: dict[Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")], Claim] = {}
+
+    def each_seed(self) -> list[int] | None:
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
 
 @dataclass(frozen=True)
@@ -146,10 +150,10 @@ class _Reader:
         keys = self._keys(values)
         chapter = self._chapter(keys.chapter)
         self._check_length(keys)
-        seeds = list(range(keys.seeds)) if isinstance(keys.seeds, int) else keys.seeds
+        seeds = keys.each_seed()
         self._check_shape(keys, seeds, chapter)
         self._stop_if_wrong()
-        points = self._points(keys, seeds, chapter)
+        points = self._points(keys, chapter)
         self._stop_if_wrong()
         fits = partial(self._fits, chapter)
         checker = Checker(chapter, points, keys.record, fits, self._wrong, self.problems)
@@ -233,11 +237,12 @@ class _Reader:
         except ValidationError as error:
             for one in error.errors():
                 where, key = one["loc"], str(one["loc"][-1])
-                if where[0] == "claims" and key == "[key]":
+                if where[0] == "claims" and key == "[key]" and len(where) == 3:
                     message = "expected an id such as `byol-needs-no-negatives`"
                     self._wrong(where[:2], f"claim {where[1]!r}: {message}")
                 elif where[0] == "claims" and len(where) > 2:
-                    self._wrong(where[:3], unfit(where, one, values["claims"][where[1]]))
+                    claims = {str(name): claim for name, claim in values["claims"].items()}
+                    self._wrong(where[:3], unfit(where, one, claims[str(where[1])]))
                 elif one["type"] == "extra_forbidden":
                     self._wrong(where, unknown("key", key, Keys.model_fields))
                 elif one["type"] == "too_short":
@@ -315,28 +320,26 @@ class _Reader:
             self._wrong(where, str(error))
             return value
 
-    def _points(self, keys: Keys, seeds: list[int] | None, chapter: Chapter) -> list[Point]:
+    def _points(self, keys: Keys, chapter: Chapter) -> list[Point]:
         found: list[Point] = []
         seen: dict[str, int] = {}
         looked_at: set[Any] = set()  # data sets may be large: each is looked at once a setting
         named = [n for n, one in chapter.parameters.items() if "data set" in (one.domain or "")]
         looked_at_for = dict.fromkeys([*data_checks.LOOKED_AT, *named])
-        for where, given in _product(keys):
-            for seed in [None] if seeds is None else seeds:
-                values = keys.fixed | given | ({} if seed is None else {"seed": seed})
-                asked = tuple(repr(values.get(one)) for one in looked_at_for)
-                need_data = self.need_data and asked not in looked_at
-                looked_at.add(asked)
-                try:
-                    full = execution.check(chapter, values, self.data_root, need_data)
-                except (ValueError, OSError) as error:
-                    self._wrong(self._culprit(chapter, values, where, str(error)), str(error))
-                    continue
-                number, text = len(found) + 1, as_text(full)
-                if text in seen:
-                    self._wrong(where, f"run {number} is run {seen[text]} again: {given}")
-                seen.setdefault(text, number)
-                found.append(Point(number, full))
+        for where, given, values in _product(keys):
+            asked = tuple(repr(values.get(one)) for one in looked_at_for)
+            need_data = self.need_data and asked not in looked_at
+            looked_at.add(asked)
+            try:
+                full = execution.check(chapter, values, self.data_root, need_data)
+            except (ValueError, OSError) as error:
+                self._wrong(self._culprit(chapter, values, where, str(error)), str(error))
+                continue
+            number, text = len(found) + 1, as_text(full)
+            if text in seen:
+                self._wrong(where, f"run {number} is run {seen[text]} again: {given}")
+            seen.setdefault(text, number)
+            found.append(Point(number, full))
         return found
 
     def _culprit(self, chapter: Chapter, values: dict, where: Where, message: str) -> Where:
@@ -358,10 +361,31 @@ class _Reader:
         return ("fixed", name) if name in self.values.get("fixed", {}) else ("seeds",)
 
 
-def _product(keys: Keys) -> Iterator[tuple[Where, dict[str, Any]]]:
-    """The points in the file's order, else the grid's product with its last key the fastest."""
+def runs_of(text: str, chapter: Chapter) -> set[str]:
+    """The parameters of the runs in a sweep's file, as of an earlier commit, each as one text.
+
+    Parameters that the chapter has no more are left out; there are none where it makes no sense.
+    """
+    found = set()
+    with suppress(ValueError, TypeError, yaml.YAMLError, RecursionError):
+        values = yaml.load(text, Loader)
+        keys = Keys.model_validate({k: v for k, v in values.items() if k in _OF_RUNS})
+        for _, _, given in _product(keys):
+            with suppress(ValueError):
+                known = {name: given[name] for name in given if name in chapter.parameters}
+                found.add(as_text(execution.check(chapter, known, need_data=False)))
+    return found
+
+
+def _product(keys: Keys) -> Iterator[tuple[Where, dict[str, Any], dict[str, Any]]]:
+    """The points in the file's order, else the grid's product with its last key the fastest; with
+    each, and each seed, all values that the file gives."""
     if keys.points:
-        yield from ((("points", n), point) for n, point in enumerate(keys.points))
-        return
-    for values in itertools.product(*keys.grid.values()):
-        yield ("grid",), dict(zip(keys.grid, values, strict=True))
+        points = [(("points", n), point) for n, point in enumerate(keys.points)]
+    else:
+        product = itertools.product(*keys.grid.values())
+        points = ((("grid",), dict(zip(keys.grid, values, strict=True))) for values in product)
+    seeds = keys.each_seed()
+    for where, given in points:
+        for seed in [None] if seeds is None else seeds:
+            yield where, given, keys.fixed | given | ({} if seed is None else {"seed": seed})

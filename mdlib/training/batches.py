@@ -14,8 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
+from numbers import Number
+from types import BuiltinFunctionType, FunctionType, MethodType, SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
@@ -111,7 +115,7 @@ class SampleViews:
                 f"of the {len(samples)} samples",
             )
             labels = labels.long()
-        self.samples, self.law, self.members, self.labels = samples, law, members, labels
+        self.samples, self.law, self.members, self.labels = samples, law, int(members), labels
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -129,7 +133,7 @@ class SampleViews:
         )
         views, parameters = drawn
         need(
-            views.ndim >= 2 and len(views) == len(index),
+            views.ndim >= 2 and views.shape[:2] == (len(index), self.members),
             f"the law of views {self.law!r} gave {list(views.shape)}, expected "
             f"[{len(index)}, {self.members}, …]",
         )
@@ -140,7 +144,7 @@ class SampleViews:
         return Batch(views, extras)
 
     def fingerprint(self) -> dict[str, Any]:
-        law = _described(self.law)
+        law = told(self.law)
         need(
             not re.search(r"\bat 0x[0-9a-fA-F]+|\.\.\.", law),
             f"the law of views {law} can't say what it is, so nobody could tell later whether a "
@@ -175,38 +179,63 @@ class ImageViews(SampleViews):
         super().__init__(images, law, members, labels)
 
 
-def _described(law: Law) -> str:
-    """The law's `repr`, which a torch module has without its settings: there, with all it holds."""
-    if not isinstance(law, nn.Module):
-        return told(law)
-    settings = {
-        f"{name}.{key}".lstrip("."): value
-        for name, module in law.named_modules()
-        for key, value in vars(module).items()
-        if not key.startswith("_") and key != "training"
-    }
-    text, weights = " ".join(repr(law).split()), law.state_dict().values()
-    return f"{text} with {settings}, weights {digest(*weights, *_tensors_in(settings))}"
-
-
 def told(value: Any) -> str:
-    """Its `repr`, with a checksum of the tensors that it holds, as `repr` rounds numbers."""
-    held = {k: v for k, v in getattr(value, "__dict__", {}).items() if not k.startswith("_")}
-    found = [*_tensors_in(held or value)]
-    return f"{value!r} {digest(*found)}" if found else repr(value)
+    """Its `repr`, with what that leaves out: the digits of tensors, and the settings of modules."""
+    owner = value.__self__ if isinstance(value, MethodType) else value
+    public = {k: v for k, v in getattr(owner, "__dict__", {}).items() if not k.startswith("_")}
+    found = [*_unsaid(owner)] or [*_unsaid(public)]
+    tensors = [part for part in found if isinstance(part, Tensor)]
+    texts = [repr(value).replace("\n", " "), *(t for t in found if isinstance(t, str))]
+    return " with ".join(texts) + (f" {digest(*tensors)}" if tensors else "")
 
 
-def _tensors_in(value: Any) -> Iterator[Tensor]:
-    """Tensors and arrays of numbers in containers, and in the fields of dataclasses."""
+def _unsaid(value: Any) -> Iterator[Tensor | str]:
+    """Tensors and arrays of numbers in what holds such, and the settings of modules."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, np.ndarray) and value.dtype.kind in "buif":
         yield as_tensor(value)
-    elif is_dataclass(value) and not isinstance(value, type):
-        yield from _tensors_in([getattr(value, field.name) for field in fields(value)])
-    elif isinstance(value, (Mapping, tuple, list)):
-        for part in value.values() if isinstance(value, Mapping) else value:
-            yield from _tensors_in(part)
+    elif isinstance(value, nn.Module):
+        torchs = vars(nn.Module())
+        settings = {
+            f"{name}.{key}".lstrip("."): held
+            for name, module in value.named_modules()
+            for key, held in vars(module).items()
+            if key not in torchs and (not key.startswith("_") or is_plain(held))
+        }
+        yield str(settings)
+        yield from _unsaid(settings)
+        yield from value.state_dict().values()
+    else:
+        for part in _parts(value) or ():
+            yield from _unsaid(part)
+
+
+def is_plain(value: Any) -> bool:
+    """Numbers, words, tensors and functions, alone or in containers."""
+    parts = _parts(value)
+    if parts is None:
+        plain = (Number, str, Tensor, np.ndarray, FunctionType, BuiltinFunctionType)
+        return value is None or isinstance(value, plain)
+    return all(map(is_plain, parts))
+
+
+def _parts(value: Any) -> list | None:
+    """What is in a container, a dataclass, a namespace, or a function with a part of its arguments;
+    None for anything else."""
+    if isinstance(value, Mapping):
+        return [*value, *value.values()]
+    if isinstance(value, (tuple, list)):
+        return [*value]
+    if isinstance(value, partial):
+        return [value.func, value.args, value.keywords]
+    if isinstance(value, MethodType):
+        return [value.__self__]
+    if isinstance(value, (SimpleNamespace, Namespace)):
+        return [*vars(value).values()]
+    if is_dataclass(value) and not isinstance(value, type):
+        return [getattr(value, field.name, None) for field in fields(value)]
+    return None
 
 
 def digest(*tensors: Tensor) -> str:

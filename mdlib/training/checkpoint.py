@@ -5,23 +5,24 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import inspect
 import io
 import json
 import os
 import pickle
-from collections.abc import Mapping
-from numbers import Number
+import re
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from mdlib.checks import need
 from mdlib.io import atomic_write
-from mdlib.training.batches import digest, told
+from mdlib.training.batches import digest, is_plain, told
 
 
 class TrainingDiverged(RuntimeError):
@@ -116,11 +117,19 @@ class Checkpoint:
         optimiser: torch.optim.Optimizer,
     ):
         self.path, self.method, self.optimiser = path, method, optimiser
-        self.settings = settings | {
+        settings = settings | {
             "torch": torch.__version__,
             "mdlib's code": code_digest(),
+            "method's code": _own_code(method),
             "began": condition(method),
         }
+        try:
+            self.settings = json.loads(json.dumps(settings))
+        except TypeError as error:
+            raise ValueError(
+                f"checkpoint: {error}, and it keeps the source's fingerprint() and the method's "
+                f"seed so: make them plain numbers, words, lists and dicts"
+            ) from error
         self.step: int | None = None  # of the file on disk
 
     def restore(self, device: torch.device) -> History:
@@ -137,7 +146,7 @@ class Checkpoint:
                 f"{self.path} is no checkpoint of this version, or is damaged: delete it to train "
                 f"from the start ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
             ) from error
-        ours = json.loads(json.dumps(self.settings))
+        ours = dict(self.settings)
         if ours["began"] == ended:  # the very method it was saved of
             ours["began"] = began
         ours, theirs = ({**each, "began": None, **each["began"]} for each in (ours, theirs))
@@ -152,6 +161,17 @@ class Checkpoint:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = len(state["history"])
         return History(tuple(state["names"]), state["history"].cpu())
+
+    def check_place(self) -> None:
+        """ValueError unless a file can be written there; now none is."""
+        try:
+            with suppress(InterruptedError), atomic_write(self.path):
+                raise InterruptedError
+        except OSError as error:
+            raise ValueError(
+                f"checkpoint={str(self.path)!r} can't be written ({error}): give the name of a "
+                f"file where there is room for one"
+            ) from error
 
     def write(self, history: History) -> None:
         """Save, whole or not at all."""
@@ -173,23 +193,16 @@ class Checkpoint:
 def condition(method: nn.Module) -> dict[str, str]:
     """What a training finds and may change, by name: weights, and attributes that are plain.
 
-    These are numbers, words and tensors, alone or in containers, under names without underscore.
+    These are numbers, words, tensors and functions, alone or in containers, dataclasses, namespaces
+    and partials, under names without underscore.
     """
     attributes = {
-        f"method.{name}.{key}".replace("..", "."): told(value)
+        f"method.{name}.{key}".replace("..", "."): re.sub(r" at 0x\w+", "", told(value))
         for name, module in method.named_modules()
         for key, value in vars(module).items()
-        if not key.startswith("_") and key not in ("training", "seed") and _is_plain(value)
+        if not key.startswith("_") and key not in ("training", "seed") and is_plain(value)
     }
     return {"initial weights": digest(*method.state_dict().values()), **attributes}
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return all(map(_is_plain, [*value, *value.values()]))
-    if isinstance(value, (tuple, list)):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, (Number, str, Tensor, np.ndarray))
 
 
 # A checkpoint is a zip archive, and torch does not look at the checksums in it. So the archive's
@@ -224,3 +237,25 @@ def _of_files() -> str:
     files = [f for part in parts for f in ((folder / part), *(folder / part).rglob("*.py"))]
     code = [ast.dump(ast.parse(f.read_bytes())) for f in sorted(files) if f.is_file()]
     return hashlib.sha256("".join(code).encode()).hexdigest()[:16]
+
+
+def _own_code(method: nn.Module) -> str | None:
+    """A checksum of the text of the classes outside mdlib and torch that a method is made of.
+
+    None where a run of a sweep counts it among its sources. A text that can't be had is left out;
+    of a class that was typed into a notebook there are those of its functions.
+    """
+    if os.environ.get("MDLIB_RUN_SOURCES"):
+        return None
+    known = {"mdlib", "torch", *sys.stdlib_module_names}
+    classes = {c: None for module in method.modules() for c in type(module).__mro__}
+    own = [c for c in classes if c.__module__.partition(".")[0] not in known]
+    texts = (_text(c) or "".join(map(_text, vars(c).values())) for c in own)
+    return hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
+
+
+def _text(thing: Any) -> str:
+    try:
+        return inspect.getsource(thing)
+    except (OSError, TypeError):  # nobody kept it; it is no function
+        return ""

@@ -10,9 +10,10 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,11 +30,11 @@ from mdlib.checks import (
     check_whole,
     need,
 )
-from mdlib.devices import pick_device
+from mdlib.devices import as_outside, pick_device
 from mdlib.training.batches import Source
 from mdlib.training.callbacks import Callback
 from mdlib.training.checkpoint import Checkpoint, History, check_weights
-from mdlib.types import Learner
+from mdlib.types import Learner, Loss
 
 SCHEDULES: dict[str, Callable[[float], float]] = {  # learning-rate factor at a share of the steps
     "constant": lambda share: 1.0,
@@ -43,6 +44,7 @@ _CHECK_EVERY = 50  # steps between two looks at the recorded losses: each look w
 _ORDER, _STEP = 0, 1  # the two streams of random numbers: the images' order, and all within a step
 
 
+@as_outside
 def fit(
     method: Learner,
     source: Source,
@@ -109,13 +111,19 @@ def fit(
     check_seed(seed)
     check_above_zero(lr=lr)
     need(
-        isinstance(callbacks, Sequence) and all(map(callable, callbacks)),
+        isinstance(callbacks, Sequence)
+        and all(callable(one) and not isinstance(one, type) for one in callbacks),
         f"callbacks={callbacks!r}: expected a list of functions, [] for none",
     )
+    for callback in callbacks:
+        check_whole(1, every=getattr(callback, "every", 1))
     check_above_zero(**({} if clip is None else {"clip": clip}))
     check_not_negative(weight_decay=weight_decay)
     check_one_of(tuple(SCHEDULES), schedule=schedule)
     steps = _length(len(source), batch_size, epochs, steps)
+    # NumPy's numbers become Python's, as JSON and torch take them.
+    batch_size, seed, lr, weight_decay = int(batch_size), int(seed), float(lr), float(weight_decay)
+    clip = None if clip is None else float(clip)
     check_batch(method, batch_size, source.members)
     need(
         not Path(checkpoint or "none").is_dir() and checkpoint != "",
@@ -141,6 +149,8 @@ def fit(
         }  # fmt: skip
         saved = Checkpoint(Path(checkpoint), settings, method, optimiser)
     history = saved.restore(device) if saved else History()
+    if saved and history.steps < steps:
+        saved.check_place()
 
     generator = torch.Generator(device)
     bar = tqdm(total=steps, initial=history.steps, disable=not progress, desc=type(method).__name__)
@@ -153,7 +163,8 @@ def fit(
             with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
                 batch = source.draw(index, generator)
                 _check_views(method, batch.views)
-                loss, terms = method.loss(batch.views, generator, **batch.extras_for(method))
+                found = method.loss(batch.views, generator, **batch.extras_for(method))
+                loss, terms = _checked_loss(method, found)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             if clip is not None:
@@ -186,10 +197,10 @@ def _length(samples: int, batch_size: int, epochs: int | None, steps: int | None
         raise ValueError(f"batch_size={batch_size} is more than the {samples} samples there are")
     if epochs is not None and steps is None:
         check_whole(1, epochs=epochs)
-        return epochs * (samples // batch_size)
+        return int(epochs) * (samples // batch_size)
     if steps is not None and epochs is None:
         check_whole(1, steps=steps)
-        return steps
+        return int(steps)
     raise ValueError(f"epochs={epochs}, steps={steps}: give exactly one of them")
 
 
@@ -223,6 +234,18 @@ def _check_views(method: nn.Module, views: Tensor) -> None:
         f"views are {views.dtype} {list(views.shape[2:])}: {type(method).__name__} was made for "
         f"floats {list(shape or ())}; see its option image_shape",
     )
+
+
+def _checked_loss(method: nn.Module, found: Any) -> Loss:
+    """ValueError unless it is a number and its named terms, as tensors."""
+    whole = isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping)
+    numbers = [found[0], *found[1].values()] if whole else [None]
+    if not all(isinstance(x, Tensor) and x.ndim == 0 for x in numbers) or "loss" in found[1]:
+        raise ValueError(
+            f"{type(method).__name__}.loss gave {found!r:.200}: expected (the total to minimise, "
+            "{name: term, …}), each a tensor of no dimension, and no term called 'loss'"
+        )
+    return found
 
 
 def _check_weights(method: nn.Module, weights: Sequence[Tensor]) -> None:

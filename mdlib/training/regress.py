@@ -9,9 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdlib.checks import check_above_zero, check_not_negative, check_whole, need
+from mdlib.devices import as_outside
 from mdlib.registry import random_stream
 
 
+@as_outside
 def regress(
     network: nn.Module,
     x: Tensor,

@@ -136,6 +136,7 @@ def test_one_is_run_again_with_other_seeds_and_the_committed_files_stay(book):
         (["sen"], "unknown claim 'sen': did you mean 'seen' or"),
         (["frist"], "unknown claim 'frist': did you mean 'first'?"),
         (["--run"], "--run: say which claim"),
+        (["hoped", "--run"], "--run: no claim of a sweep is behind hoped"),
         (["first", "--seeds", "3"], "--seeds and --dry-run go with --run"),
         (["both", "--run"], "both has 2 claims behind it, run one of them: first, second"),
         (["first", "--run", "--seeds", "x"], "--seeds x: expected seeds such as 20-24 or 20,22"),
@@ -195,6 +196,17 @@ def test_verdicts_that_were_edited_are_not_shown(book):
     code, text = said("claims", "second")
     path.write_text(before)
     assert code == 2 and "is not what s.csv says" in text
+
+
+@pytest.mark.parametrize(("old", "new"), [("b: {name: q}", "b: 0.5"), ("first:", "third:")])
+def test_nothing_is_run_for_a_claim_that_was_edited_since(book, monkeypatch, old, new):
+    path = book / "notebooks/sweeps/s.yaml"
+    monkeypatch.setattr(sweep, "run", None)
+    path.write_text(SWEEP.replace(old, new))
+    results = [said("claims", "first", "--run", *more) for more in ([], ["--dry-run"])]
+    path.write_text(SWEEP)
+    for code, text in results:
+        assert code == 2 and "is not what s.csv says" in text
 
 
 @pytest.mark.parametrize(("given", "message"), [("--stale", "no --out, no"), ("", "no claims to")])

@@ -692,15 +692,29 @@ def test_own_images_obey_the_camera(tmp_path):
     write_image(tmp_path / "a" / "upright.jpg", 9)
     assert data.load(f"images:{tmp_path}", "all").image_shape == (3, 8, 10)
 
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_own_images_are_described_as_they_are_loaded(turn, ending, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    for number in range(2):
+        write_image(tmp_path / "a" / f"{number}.{ending}", 9, size=(8, 20), exif=exif)
+    shape = (3, 20, 8) if turn < 5 else (3, 8, 20)
+    assert data.load(f"images:{tmp_path}", "all").image_shape == shape
+    assert data.describe(f"images:{tmp_path}").image_shape == shape
+
+
+def test_a_mark_behind_the_pixels_is_named(tmp_path):
     # In a PNG file the mark may follow the pixels, where no look at the header finds it.
+    exif = Image.Exif()
+    exif[0x0112] = 6
     write_image(tmp_path / "a" / "late.png", 9, size=(8, 10), exif=exif)
     content = (tmp_path / "a" / "late.png").read_bytes()
     mark = content.index(b"eXIf") - 4
     length = 12 + int.from_bytes(content[mark : mark + 4])
     chunk, rest = content[mark : mark + length], content[:mark] + content[mark + length :]
     (tmp_path / "a" / "late.png").write_bytes(rest[:-12] + chunk + rest[-12:])
-    (tmp_path / "a" / "turned.jpg").unlink()
-    (tmp_path / "a" / "upright.jpg").unlink()
     with pytest.raises(ValueError, match=r"late\.png is turned by a mark behind its pixels: pass"):
         data.load(f"images:{tmp_path}", "all")
     assert data.load(f"images:{tmp_path}", "all", size=8).image_shape == (3, 8, 8)

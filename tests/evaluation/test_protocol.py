@@ -29,10 +29,10 @@ def test_fresh_views_are_those_of_the_chapters_before(digits):
     assert list(asked.styles) == list(style(parameters))
 
 
-@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [0, 1, 2, 0, 1, 2]])
 def test_fresh_views_of_few_images_are_of_all_classes_where_rows_stand_class_by_class(order):
     """As in a folder of images, CIFAR-10 or sprites; by the rows that `sample` draws."""
-    labels = torch.tensor(order).repeat_interleave(60)
+    labels = torch.tensor(order).repeat_interleave(180 // len(order))
     images = torch.arange(180, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
     split = data.Dataset("mine", "mine", "train", images, labels, ("a", "b", "c"))
     for n in (50, 100, 180, 250):
@@ -125,6 +125,26 @@ def test_within_share_is_the_analysis_of_variance():
     assert share == pytest.approx(1 - between.item() / total)
     with pytest.raises(ValueError, match="two views an image"):
         protocol.within_share(z[:, :1])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale"),
+    [(torch.float32, 1e-40), (torch.float32, 1e-25), (torch.float32, 1e20),
+     (torch.float64, 1e-200), (torch.float64, 1e200)],
+)  # fmt: skip
+def test_within_share_has_no_unit(dtype, scale):
+    draw = torch.Generator().manual_seed(0)
+    z = torch.randn(50, 4, 8, generator=draw) * 0.3 + torch.randn(50, 1, 8, generator=draw)
+    share, total = protocol.within_share(z.to(dtype))
+    found, its_total = protocol.within_share(z.to(dtype) * scale)
+    assert found == pytest.approx(share, rel=1e-4)
+    assert its_total / scale / scale == pytest.approx(total, rel=1e-4) or scale in (1e-200, 1e200)
+
+
+@pytest.mark.parametrize("at", [0.0, 0.1, 1.0, 1e30])
+def test_codes_that_are_one_point_have_a_share_of_nothing(at):
+    share, total = protocol.within_share(torch.full((50, 3, 8), at))
+    assert share == 0 and total <= 1e-12 * at**2
 
 
 def test_codes_of_views_keep_images_and_views_apart(digits):

@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import stats
 
 from mdlib.evaluation.statistics import (
@@ -92,6 +93,46 @@ def test_columns_of_any_numbers_are_compared_as_such(kind, dtype):
 def test_what_8_bits_cannot_subtract():
     rows = rows_of([100, 100, 90], [-100, -100, -90]).astype({"x": "int8"})
     assert paired(rows, "a", "b", "x").mean == pytest.approx((200 + 200 + 180) / 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda x: x + 2**60, r"x hold whole numbers beyond ±2\^53"),
+        (lambda x: x.astype("uint64") + 2**60, r"x hold whole numbers beyond ±2\^53"),
+        (lambda x: x.astype("Int64") + 2**60, r"x hold whole numbers beyond ±2\^53"),
+        (lambda x: x * 1j, "x are complex"),
+        (lambda x: pd.to_datetime(x), "x are datetime64.* expected numbers"),
+        (lambda x: pd.to_timedelta(x), "x are timedelta64.* expected numbers"),
+        (lambda x: x.astype(str), "x are .* expected numbers"),
+    ],
+    ids=["int64", "uint64", "Int64", "complex", "dates", "spans", "text"],
+)
+@pytest.mark.parametrize("kind", [paired, unpaired])
+def test_columns_that_floats_would_change_are_refused(kind, change, what):
+    rows = rows_of([3, 1, 4, 1, 5], [2, 7, 1, 8, 2])
+    with pytest.raises(ValueError, match=what):
+        kind(rows.assign(x=change(rows["x"])), "a", "b", "x")
+
+
+def test_tensors_are_numbers():
+    values = torch.tensor([1.0, 2.0, 4.0])
+    for given in (values.bfloat16(), values.requires_grad_(), list(values)):
+        assert interval(given) == interval([1.0, 2.0, 4.0])
+
+
+def test_rows_without_a_seed_are_no_pairs():
+    rows = rows_of([0.9, 0.8, 0.1], [0.5, 0.6, 0.9], [0, 1, np.nan], [0, 1, np.nan])
+    assert paired(rows, "a", "b", "x") == paired(rows.dropna(), "a", "b", "x")
+    assert paired(rows, "a", "b", "x").n == 2
+
+
+def test_a_family_knows_the_group_without_a_name_and_names_a_column_that_is_missing():
+    rows = pd.concat([rows_of([1.0, 2.0], [3.0, 5.0]).assign(on=on) for on in ("one", None)])
+    table = compare(rows, [("a", "b", "x")], within="on")
+    assert table["on"].tolist()[0] == "one" and table["on"].isna().tolist() == [False, True]
+    with pytest.raises(ValueError, match=r"unknown column 'zz'.*Valid: method"):
+        compare(rows, [("a", "b", "x")], within="zz")
 
 
 @pytest.mark.parametrize("kind", [paired, unpaired])
@@ -424,6 +465,19 @@ def test_which_views_were_right_survives_as_text_and_is_counted_by_image():
     few = right_by_image(right_as_text(row, 100) for row in right)  # images without a view
     np.testing.assert_allclose(few, right)
     assert len(right_as_text(np.ones(3000, bool), 450)) == len("3000:450:") + 500
+
+
+@pytest.mark.parametrize("right", [["False", "True"], [0.3, 0, 1], [np.nan, 0, 1], np.ones((2, 3))])
+def test_neither_right_nor_wrong_is_refused(right):
+    with pytest.raises(ValueError, match=r"(?s)right .*expected (True or False|numbers)"):
+        right_as_text(right, 2)
+    assert right_as_text([1.0, 0.0], 2) == right_as_text([True, False], 2)
+
+
+@pytest.mark.parametrize("text", ["10:5:AA==", "-2:5:AA==", "0:5:", "8:0:AA==", "8:5:AAA="])
+def test_bits_that_do_not_fit_their_views_are_refused(text):
+    with pytest.raises(ValueError, match="expected VIEWS:IMAGES:BITS"):
+        right_by_image([text])
 
 
 @pytest.mark.parametrize("text", ["24:5:AAAA", "24:5", "x:5:AAAA", "24:5:????", np.nan])

@@ -88,6 +88,14 @@ def test_independence_is_zero_and_identity_is_entropy():
     assert matrix[0, 1] == 0 and (matrix[2] == 0).all()  # no rounding is left
 
 
+@pytest.mark.parametrize(("scale", "shift"), [(0.1, 0.3), (0.7, -5), (1e-3, 1), (1e-3, 1000)])
+def test_shifting_moves_nothing_in_double_precision(scale, shift):
+    codes = np.random.default_rng(0).integers(0, 11, (2000, 1))
+    expected = mutual_information_matrix(codes, codes, 10)
+    found = mutual_information_matrix(codes * scale + shift, codes, 10)
+    assert torch.equal(found, expected)
+
+
 def test_bins_are_closed_on_the_left_and_scaling_moves_nothing():
     codes = np.array([0.0, 1, 1, 2, 3, 4, 4])[:, None]
     factors = np.arange(7)[:, None]

@@ -100,6 +100,7 @@ def test_input_without_sense_is_refused(real, fake, message):
 # --- what a decoder makes of codes
 
 LAW = Views(rotation=30, brightness=0.4)
+BLACK = torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +171,12 @@ def test_swaps_have_the_class_of_one_image_and_the_style_of_another(digits, clas
         classifier, mean.roll(-1, 0) + x[:, 0] - mean, material.labels.roll(-1), first, "swap"
     )
     assert {k: row[k] for k in swap} == pytest.approx(swap, abs=1e-3)
+
+
+def test_swaps_are_of_two_classes_where_rows_stand_class_by_class():
+    labels = torch.arange(3).repeat_interleave(1000)
+    split = data.Dataset("mine", "mine", "test", BLACK.expand(3000, -1, -1, -1), labels, ("a",) * 3)
+    material = swap_material(split, LAW, 5, members=1)
+    alike = (material.labels == material.labels.roll(-1)).float().mean()
+    assert alike == pytest.approx(1 / 3, abs=0.05)
+    assert (material.labels.bincount() / 1000 - 1 / 3).abs().max() < 0.05

@@ -51,7 +51,7 @@ SINGLE = (1e-40, 1e20)  # what float32 takes, though not its square
 SIZES = [
     (name, scale)
     for name in ALL
-    for scale in (1e-300, 1e-160, 1e160, *SINGLE)
+    for scale in (1e-300, 1e-160, 1e160, 1e307, *SINGLE)
     if not (scale < 1 and name in IN_UNITS) and (name, scale) != ("sap", 1e20)
 ]
 

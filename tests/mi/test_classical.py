@@ -252,6 +252,17 @@ def test_histogram_is_numpys():
     assert corrected == pytest.approx(plug_in - cells / 1400, abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("scale", "shift"), [(0.1, 0), (0.1, 0.3), (1 / 3, 0), (0.7, -5), (1e-3, 1), (1e-3, 1000)]
+)
+def test_an_affine_map_moves_no_value_to_another_cell(scale, shift):
+    draw = np.random.default_rng(0)
+    x = draw.integers(0, 11, 2000).astype(float)
+    y = x + draw.integers(0, 4, 2000)
+    assert histogram(x * scale + shift, y) == histogram(x, y)
+    assert histogram(y, x * scale + shift) == histogram(y, x)
+
+
 def test_histogram_of_vectors_is_the_information_of_their_cells():
     x, y = normal_pairs([0.9, 0.7], 2, 2, 400)
 

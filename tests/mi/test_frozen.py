@@ -101,6 +101,21 @@ def test_classifier_of_separable_codes():
     assert torch.equal(p.argmax(1), LABELS)
 
 
+@pytest.mark.parametrize("scale", [1e-40, 1e-20, 1e-8, 1e-6, 1e20])
+def test_codes_of_any_size_are_classified_alike(scale):
+    z = LABELS[:, None] + 0.3 * torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
+    truth = frozen.posteriors(z, LABELS, z)
+    found = frozen.posteriors(z * scale, LABELS, z * scale)
+    torch.testing.assert_close(found, truth, atol=0.02, rtol=0)
+    a, b = (frozen.standardised(c[None], c[None])[0].std().item() for c in (z, z * scale))
+    assert b == pytest.approx(a, rel=0.05)
+
+
+def test_rounding_is_no_code():
+    z = 0.1 + 1e-9 * torch.randn(1, 50, 2, generator=torch.Generator().manual_seed(0))
+    assert frozen.standardised(z, z)[0].abs().max() < 0.1
+
+
 def test_plug_in_with_the_truth_is_the_exact_optimum():
     task = pairs.SameClass(ONE_HOT, LABELS)
     found = frozen.plug_in(ONE_HOT, task, pairs=16, batches=600, seed=0)

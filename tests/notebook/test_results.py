@@ -3,6 +3,7 @@
 import json
 import platform
 import re
+import subprocess
 import time
 
 import numpy as np
@@ -122,3 +123,31 @@ def test_environment_says_with_what_but_not_who_or_where(monkeypatch):
 
 def test_environment_outside_a_checkout(tmp_path):
     assert provenance.commit(tmp_path) == ("unknown", None)
+
+
+def test_a_run_of_what_no_commit_has_says_so(tmp_path):
+    def git(*arguments):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "-C", root, *who, *arguments], check=True, capture_output=True)
+
+    root, outside = tmp_path / "book", tmp_path / "own.py"
+    for name in ("mdlib/__init__.py", "notebooks/a.py", "notebooks/b.ipynb", "notebooks/c.ipynb"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("")
+    outside.write_text("")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "x")
+
+    def dirty(path=None):
+        return provenance.commit(root, path and root / path)[1]
+
+    chapters = ("notebooks/a.py", "notebooks/b.ipynb")
+    assert [dirty(), *map(dirty, chapters)] == [False] * 3
+    assert dirty(outside) and dirty("notebooks/other.py")
+    (root / "notebooks/c.ipynb").write_text("shown anew")  # of which these runs are not
+    (root / "notebooks/new.ipynb").write_text("")
+    assert [dirty(), *map(dirty, chapters)] == [False] * 3
+    assert dirty("notebooks/c.ipynb") and dirty("notebooks/new.ipynb")
+    (root / "notebooks/a.py").write_text("1")
+    assert dirty() and dirty("notebooks/b.ipynb")

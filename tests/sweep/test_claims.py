@@ -13,13 +13,14 @@ from scipy import stats
 from mdlib import sweep
 from mdlib.notebook import chapters
 from mdlib.sweep import plan, rowfile, sources
-from mdlib.sweep.claims import claims_path, verdicts, write
+from mdlib.sweep.claims import agree, claims_path, read_verdicts, verdicts, write
 
 CHAPTER = """\
 # %% tags=["parameters"]
 seed = 0  # of all
 rate = 0.5  # a step
 name = ""  # anything
+note = ""  # anything
 out = ""  # where
 """
 BOOK = "@misc{one2001,\n}\n@misc{two2002,\n}\n"
@@ -102,6 +103,14 @@ def test_the_verdict_is_where_the_interval_lies(more, shift, verdict):
     assert judged(more, BASE + D + shift, BASE)["verdict"] == verdict
 
 
+@pytest.mark.parametrize(
+    ("more", "verdict"),
+    [("equivalent_within: 0.1", "holds"), ("expected: equivalent\nmargin: 0.1", "undecided")],
+)
+def test_an_end_on_the_margin_is_not_within_it_however_it_rounds(more, verdict):
+    assert judged(more, np.full(8, 0.3), np.full(8, 0.2))["verdict"] == verdict  # .3 − .2 < .1
+
+
 def test_the_numbers_are_those_of_a_paired_t_test():
     found = judged("margin: 0.1", BASE + D, BASE)
     expected = stats.ttest_rel(BASE + D, BASE).confidence_interval(0.95)
@@ -177,6 +186,14 @@ def test_what_only_the_rows_can_tell(old, new, message):
         verdicts(load(PLAIN.replace(old, new, 1)), rows(BASE, BASE))
 
 
+def test_a_word_that_no_row_has_is_no_undecided_claim_once_all_runs_are_done():
+    spec = load(PLAIN.replace("{name: p}", "{word: v}"))
+    there = rows(BASE, BASE, word="w").assign(number=range(1, 17))
+    with pytest.raises(ValueError, match=r"claim 'first': no row is of a, {'word': 'v'}, though"):
+        verdicts(spec, there)
+    assert verdicts(spec, there[1:]).loc["first", "verdict"] == "undecided"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "message"),
     [
@@ -191,6 +208,8 @@ def test_what_only_the_rows_can_tell(old, new, message):
         ("{name: q}", "{name: q, rate: 1}", 10, "no run has rate = 1: expected one of 0.5"),
         ("{name: q}", "{seed: 3}", 10, "runs 4 and 12 are both {'seed': 3} of seed 3: say also"),
         ("{name: q}", "word", 10, "b is 'word': expected a setting, {NAME: VALUE, …}, or a number"),
+        ("first", "null", 5, "claim 'None': expected an id such as"),
+        ("{name: p}", "{1: 2}", 9, "a is {1: 2}: expected a setting, {NAME: VALUE, …}"),
         ("{name: q}", "2\n    pairs: false", 11, "b is a number: leave `pairs` out"),
         ("{name: q}", "2\n    margin: -1", 11, "margin is -1: expected greater than or equal to 0"),
         ("{name: q}", "2\n    margin: .inf", 11, "margin is inf: expected a finite number"),
@@ -213,6 +232,12 @@ def test_what_only_the_rows_can_tell(old, new, message):
 def test_what_is_wrong_with_a_claim_has_a_line(old, new, line, message):
     with pytest.raises(sweep.SpecError, match=rf"s\.yaml:{line}: .*{re.escape(message)}"):
         load(PLAIN.replace(old, new, 1))
+
+
+def test_beside_a_number_there_is_one_column():
+    text = PLAIN.replace("score", "{a: score, b: other}").replace("{name: q}", "2")
+    with pytest.raises(sweep.SpecError, match=r"s\.yaml:8: b is a number: expected the name"):
+        load(text)
 
 
 def test_of_a_long_bibliography_the_sources_that_come_near_are_told(book):
@@ -256,8 +281,8 @@ def git(*arguments):
     return done.stdout.strip()
 
 
-def committed(text):
-    load(text)
+def committed(text, head=HEAD):
+    load(text, head)
     git("add", "-A")
     git("commit", "-qm", "x")
     return git("rev-parse", "HEAD")
@@ -307,8 +332,82 @@ def test_seeds_whose_rows_were_committed_before_the_claim_have_been_seen():
     anew = rows(BASE + D, BASE, run_commit=there)
     why = f"it was not there at {nothing[:9]}, the commit of its rows"
     assert verdicts(load(PLAIN), anew).loc["first", "because"] == why
-    fresh = load(PLAIN, HEAD.replace("seeds: 8", "seeds: [8, 9, 10, 11, 12, 13, 14, 15]"))
-    assert verdicts(fresh, anew.assign(seed=anew["seed"] + 8)).loc["first", "because"] == ""
+    others = HEAD.replace("seeds: 8", "seeds: [8, 9, 10, 11, 12, 13, 14, 15]")
+    anew = anew.assign(seed=anew["seed"] + 8, run_commit=committed(PLAIN, others))
+    assert verdicts(load(PLAIN, others), anew).loc["first", "because"] == ""
+
+
+def test_runs_that_the_sweep_did_not_have_at_their_commit_are_exploratory():
+    git("init", "-q")
+    head = HEAD.replace("grid:", "fixed:\n  rate: 1\ngrid:")
+    there = committed(PLAIN, head)
+
+    def why(text, head):
+        return verdicts(load(text, head), rows(BASE + D, BASE, run_commit=there)).loc[
+            "first", "because"
+        ]
+
+    same = "chapter: tiny\npoints: [{name: p}, {name: q}]\nfixed: {rate: 1.0}\nseeds: "
+    same += "[0, 1, 2, 3, 4, 5, 6, 7]\n"
+    assert why(PLAIN, head) == why(PLAIN, same) == ""
+    assert why(PLAIN, head.replace("[p, q]", "[p, q, r]")) == ""  # which the claim does not use
+    told = f"s.yaml had no such run as {{}} at {there[:9]}, its commit"
+    assert why(PLAIN, head.replace("rate: 1", "rate: 2")) == told.format(1)
+    assert why(PLAIN, HEAD) == told.format(1)
+    assert why(PLAIN, head.replace("seeds: 8", "seeds: [0, 1, 2, 3, 4, 5, 6, 9]")) == told.format(8)
+    points = head.replace("grid:\n  name: [p, q]", "points: [{name: p}, {name: q, note: n}]")
+    assert why(PLAIN, points) == told.format(9)
+
+
+def write_rows(text, head, commit, **more):
+    """NAME.csv of a claim's sweep, its runs made at a commit; `more` are columns, of the seed."""
+    spec = load(text, head)
+    lines = [
+        rowfile.settings(point) | {"score": float(point.number), "run_commit": commit}
+        | {name: value(point.parameters["seed"]) for name, value in more.items()}
+        for point in spec.points
+    ]  # fmt: skip
+    rowfile.write(spec, list(lines[0]), lines)
+    return verdicts(spec, sweep.read_csv(spec)).loc["first"] if text else None
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "also", "seeds", "used"),
+    [
+        ("p", "q", "", "8", 0),
+        ("'02'", "'01'", "", "8", 0),
+        ("NA", "'null'", "", "8", 0),
+        ("p", "q", ", rate: 0.5", "8", 0),  # of which the chapter then had no parameter
+        ("p", "q", "", "[10, 11, 12, 13]", -4),  # a run of seed 10 trains with 6, too
+    ],
+)
+def test_rows_that_were_seen_are_found_whatever_their_settings(book, p, q, also, seeds, used):
+    git("init", "-q")
+    head, chapter = HEAD.replace("p, q", f"{p}, {q}"), book / "notebooks/tiny.py"
+    if also:
+        chapter.write_text(CHAPTER.replace("rate = 0.5  # a step\n", ""))
+    nothing = committed("", head)
+    write_rows("", head, nothing, **{"seed (used)": lambda seed: seed + 0} if used else {})
+    chapter.write_text(CHAPTER)
+    claim = PLAIN.replace("{name: p}", f"{{name: {p}{also}}}")
+    claim = claim.replace("{name: q}", f"{{name: {q}{also}}}")
+    head = head.replace("seeds: 8", f"seeds: {seeds}")
+    there = committed(claim, head)
+    found = write_rows(claim, head, there, **{"seed (used)": lambda s: s + used} if used else {})
+    assert found["because"] == f"it was not there at {nothing[:9]}, the commit of its rows"
+
+
+def test_where_git_does_not_tell_of_earlier_rows_a_claim_is_exploratory(monkeypatch):
+    git("init", "-q")
+    there, plain = committed(PLAIN), subprocess.run
+
+    def slow(command, **how):
+        if "log" in command:
+            raise subprocess.TimeoutExpired(command, 20)
+        return plain(command, **how)
+
+    monkeypatch.setattr(subprocess, "run", slow)
+    assert kind(PLAIN, there) == ("exploratory", "what s.csv was before can't be looked at here")
 
 
 def test_a_verdict_on_some_of_the_runs_is_exploratory():
@@ -396,6 +495,17 @@ def test_an_edited_verdict_is_told(collected, old, new):
         claims_path(collected).write_text(damaged)
         with pytest.raises(ValueError, match=r"s\.claims\.csv holds no verdicts"):
             sweep.claims("s")
+
+
+@pytest.mark.parametrize("word", ["2020", "007", "1e5", "nan", "null", "true", "inf"])
+def test_verdicts_come_back_as_written_though_words_look_like_numbers(word):
+    claim = PLAIN.replace("  first:", f'  "{word}":').replace("p above q", f'"{word}"')
+    spec = load(claim + f'    family: "{word}"\n')
+    said = verdicts(spec, rows(BASE + D, BASE))
+    write(spec, said)
+    kept = read_verdicts(claims_path(spec))
+    assert agree(kept, said)
+    assert [*kept.index, *kept["says"], *kept["family"]] == [word] * 3
 
 
 def test_a_chapter_shows_verdicts_or_how_to_get_them(collected):

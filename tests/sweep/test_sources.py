@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from nbformat import v4
 
 import mdlib
 from mdlib import data, registry, sweep
@@ -275,7 +276,7 @@ def chapter_of(folder, code=CODE, **files):
     (folder / "chapter.py").write_text(code)
     for name, text in files.items():
         path = folder / (name.replace("__in__", "/") + ".py")
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(text)
     return Chapter(folder / "chapter.py")
 
@@ -412,6 +413,38 @@ def test_cells_in_ipythons_own_syntax_count(tmp_path):
     assert hash_of(tmp_path, magic.replace("inline", "agg"), helper="x = 1\n") != first
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%%html\n<b>it's</b>",
+        "%%bash\nif true; then echo; fi",
+        "%%javascript\nlet x = 3;",
+        "%%writefile cfg.txt\nlr: 3 yes",
+        "%%time\n%timeit x",
+        "a cell that fails",
+    ],
+)
+def test_a_cell_in_another_language_hides_no_import(tmp_path, cell):
+    first = notebook_hash(tmp_path, "import helper", cell, helper="x = 1\n")
+    assert sources.imported(Chapter(tmp_path / "own.ipynb")) == ("helper",)
+    assert notebook_hash(tmp_path, "import helper", cell, helper="x = 2\n") != first
+    assert notebook_hash(tmp_path, "import helper", f"{cell}2", helper="x = 1\n") != first
+
+
+def test_below_a_magic_code_counts_and_so_does_the_magic(tmp_path):
+    for cell in ("%%time\nimport helper", "%%time\n%run ./helper"):
+        first = notebook_hash(tmp_path, cell, helper="x = 1\n")
+        assert notebook_hash(tmp_path, cell, helper="x = 2\n") != first
+        assert notebook_hash(tmp_path, cell.replace("%%time", "%%prun"), helper="x = 1\n") != first
+
+
+def notebook_hash(folder, *cells, **files):
+    chapter_of(folder, **files)
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
+    (folder / "own.ipynb").write_text(v4.writes(notebook))
+    return sources.source_hash(Chapter(folder / "own.ipynb"))
+
+
 def test_an_edit_between_two_looks_is_seen(tmp_path):
     chapter = chapter_of(tmp_path, helper="x = 1\n")
     first = sources.source_hash(chapter)
@@ -430,6 +463,12 @@ def test_an_edit_between_two_looks_is_seen(tmp_path):
             "pkg__in____main__",
         ),
         ("!python -m pkg", "pkg__in____main__"),
+        ("%run ./helper", "helper"),
+        ("%run -i -t helper --fast", "helper"),
+        ("%run ../h2/helper.py", "../h2/helper"),
+        ("%run -i ../h2/helper", "../h2/helper"),
+        ("import runpy\nrunpy.run_path(str(Path('scripts') / 'two.py'))", "scripts__in__two"),
+        ("exec(open(os.path.join('a', 'b', 'two.py')).read())", "a/b/two"),
     ],
 )
 def test_a_script_counts_by_its_name(tmp_path, how, file):

@@ -1,14 +1,17 @@
 """The training loop: what it returns, that it resumes exactly, and how it stops."""
 
+import linecache
 import math
 import multiprocessing
 import os
 import signal
 import time
+from argparse import Namespace
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -107,7 +110,7 @@ def test_one_epoch_sees_every_image_at_most_once_and_the_next_another_order():
     # Every image is one grey level: its own name.
     images = torch.arange(48, dtype=torch.uint8).view(48, 1, 1, 1).expand(48, 1, 4, 4)
     identity = lambda x, members, generator: (x[:, None].float(), {})  # noqa: E731
-    train(Spy(), images, identity, epochs=2, steps=None)
+    train(Spy(), images, identity, members=1, epochs=2, steps=None)
     first, second = list(chain(*seen[:3])), list(chain(*seen[3:]))
     assert sorted(first) == sorted(second) == list(range(48))
     assert first != second
@@ -203,7 +206,7 @@ def test_labels_come_with_their_images():
     identity = lambda x, members, generator: (x[:, None].float(), {})  # noqa: E731
     listener = Listener("labels")
     labels = torch.arange(48, dtype=torch.int32)
-    train(listener, images, identity, labels=labels, epochs=2, steps=None)
+    train(listener, images, identity, members=1, labels=labels, epochs=2, steps=None)
     assert len(listener.heard) == 6
     for views, extras in listener.heard:
         assert extras.keys() == {"labels"} and extras["labels"].dtype == torch.int64
@@ -226,7 +229,7 @@ def test_an_index_is_its_images_row_in_the_training_set():
     identity = lambda x, members, generator: (x[:, None].float(), {})  # noqa: E731
     listener = Listener("index")
     listener.instances = 48
-    train(listener, images, identity, epochs=2, steps=None)
+    train(listener, images, identity, members=1, epochs=2, steps=None)
     assert len(listener.heard) == 6
     for views, extras in listener.heard:
         assert extras.keys() == {"index"} and extras["index"].dtype == torch.int64
@@ -411,6 +414,40 @@ def test_a_checkpoint_with_code_in_it_is_not_run(tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [{"seed": np.int64(2)}, {"steps": np.int64(3)}, {"lr": np.float32(1e-3)},
+     {"clip": np.float32(1)}, {"weight_decay": np.float32(0)}, {"batch_size": np.int64(8)},
+     {"steps": None, "epochs": np.int64(1)}],
+)  # fmt: skip
+def test_numpys_numbers_are_numbers(numbers, tmp_path):
+    settings = {"steps": 3, "checkpoint": tmp_path / "a.pt"} | numbers
+    seed = np.int64(1)
+    make = partial(methods.create, "simve", image_shape=SHAPE, latent_dim=3, seed=seed)
+    first = train(make(), **settings)
+    assert first.equals(train(make(), **settings))
+    as_python = {k: getattr(v, "item", lambda v=v: v)() for k, v in settings.items()}
+    assert first.equals(train(make(), **as_python))
+
+
+@pytest.mark.parametrize("place", ["a file/a.pt", 250 * "a", "/proc/a.pt"])
+def test_a_place_where_nothing_can_be_written_is_refused_before_any_step(place, tmp_path):
+    (tmp_path / "a file").touch()
+    method = Own(1)
+    with pytest.raises(ValueError, match=r"checkpoint='.*' can't be written \(.*\): give the name"):
+        train(method, checkpoint=tmp_path / place)
+    assert method.held == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["a file"]
+
+
+def test_what_no_checkpoint_can_hold_is_refused_before_any_step(tmp_path):
+    source, method = ImageViews(IMAGES, VIEWS), Own(1)
+    source.fingerprint = lambda: {"rows": np.int64(50)}
+    with pytest.raises(ValueError, match="int64 is not JSON serializable, and it keeps the source"):
+        fit(method, source, steps=1, batch_size=8, checkpoint=tmp_path / "a.pt", device="cpu")
+    assert method.held == 0
+
+
 # --- what goes wrong --------------------------------------------------------------------------
 
 
@@ -461,6 +498,27 @@ def test_weights_that_are_not_finite_stop_a_training_that_saves_nothing(steps):
         train(Breaks(at=steps, weight_only=True), steps=steps)
 
 
+def every(steps):
+    watch = Watch(len)
+    watch.every = steps
+    return watch
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        lambda w: w, lambda w: (w, {}, 1), lambda w: (w, [w]), lambda w: (w[None], {}),
+        lambda w: (w, {"a": 1.0}), lambda w: (w, {"a": w[None]}), lambda w: (w, {"loss": w}),
+    ],
+)  # fmt: skip
+def test_a_loss_that_is_none_is_refused_before_a_weight_moves(found):
+    method = Own(1)
+    method.loss = lambda views, generator: found(method.w.sum())
+    with pytest.raises(ValueError, match=r"Own.loss gave .*: expected \(the total to minimise"):
+        train(method, steps=1)
+    assert torch.equal(method.w, torch.ones(64))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -478,6 +536,10 @@ def test_weights_that_are_not_finite_stop_a_training_that_saves_nothing(steps):
         ({"callbacks": None}, "callbacks=None: expected a list of functions, .. for none"),
         ({"callbacks": print}, "callbacks=<built-in function print>: expected a list"),
         ({"callbacks": [1]}, "callbacks=.1.: expected a list of functions"),
+        ({"callbacks": [Watch]}, "callbacks=.<class .*: expected a list of functions"),
+        ({"callbacks": [SimpleNamespace(every=0)]}, "callbacks=.namespace"),
+        ({"callbacks": [every(0)]}, "every=0: expected a whole number of at least 1"),
+        ({"callbacks": [every(None)]}, "every=None: expected a whole number of at least 1"),
         ({"device": "gpu"}, "device='gpu': expected auto, cpu"),
         ({"device": "cuda:99"}, "device='cuda:99' is not on this machine"),
     ],
@@ -496,6 +558,7 @@ def test_settings_without_sense_are_refused_before_any_step(changes, message):
         (lambda images, members, generator: images, "a Tensor"),
         (lambda images, members, generator: (images, {}, 1), "a tuple"),
         (lambda images, members, generator: (images[1:, None], {}), r"\[15, 1, 1, 8, 8\]"),
+        (lambda images, members, generator: (images[:, None], {}), r"\[16, 1, 1, 8, 8\]"),
     ],
 )
 def test_a_law_that_gives_no_views_is_named(law, gave):
@@ -704,9 +767,9 @@ def test_a_law_that_is_a_module_says_all_it_holds(tmp_path):
 
 
 class HoldsModule(nn.Module):
-    def __init__(self, held):
+    def __init__(self, held, hidden=0.0):
         super().__init__()
-        self.held = held
+        self.held, self._hidden = held, hidden
 
     def forward(self, images, members, generator):
         return VIEWS(images, members, generator)
@@ -739,6 +802,26 @@ def test_a_law_is_known_to_the_last_digit_of_the_tensors_in_it(law, wrapped, tmp
         train(make(), law=other, **settings)
 
 
+@pytest.mark.parametrize(
+    "law",
+    [lambda x: Holds(Module(x)), lambda x: Holds(Module(weight=x)), lambda x: HoldsModule(0, x),
+     lambda x: Holds(torch.tensor(x)).__call__, lambda x: Says(torch.tensor(x)).__call__,
+     lambda x: Holds(partial(Holds(torch.tensor(x)).__call__))],
+    ids=["setting", "weights", "underscored", "method", "of no dataclass", "partial"],
+)  # fmt: skip
+def test_a_law_is_known_by_all_that_it_is_made_of(law, tmp_path):
+    settings = {"steps": 2, "checkpoint": tmp_path / "a.pt"}
+    for _ in range(2):
+        train(make(), law=law(0.12341), **settings)
+    with pytest.raises(ValueError, match="another run: views was"):
+        train(make(), law=law(0.12344), **settings)
+
+
+@dataclass
+class Settings:
+    b: object
+
+
 class Own(nn.Module):
     """A learner without mdlib's parent, whose settings are attributes that no `repr` tells."""
 
@@ -762,7 +845,11 @@ class Own(nn.Module):
     ("held", "other"),
     [(1.0, 10.0), (1, True), (None, 0), ("a", "b"), ((1, (2.0, "a")), (1, (2.5, "a"))),
      ({"kl": 1.0}, {"kl": 4.0}), (torch.tensor(0.12341), torch.tensor(0.12344)),
-     ([np.arange(5000)], [np.arange(5000) + (np.arange(5000) == 2500)])],
+     ([np.arange(5000)], [np.arange(5000) + (np.arange(5000) == 2500)]),
+     (Settings(0.0), Settings(5.0)), (Settings(Settings("a")), Settings(Settings("b"))),
+     (Settings(torch.tensor(0.12341)), Settings(torch.tensor(0.12344))),
+     (SimpleNamespace(b=0.0), SimpleNamespace(b=5.0)), (Namespace(b=0.0), Namespace(b=5.0)),
+     (partial(plain, b=0.0), partial(plain, b=5.0)), (torch.tanh, torch.relu)],
 )  # fmt: skip
 def test_a_checkpoint_knows_a_learners_own_settings(held, other, tmp_path):
     path, whole = tmp_path / "a.pt", Own(held)
@@ -780,6 +867,43 @@ def test_a_checkpoint_knows_a_learners_own_settings(held, other, tmp_path):
     assert train(resumed, steps=6, checkpoint=path).equals(expected)
     assert same_weights(resumed, whole)
     assert train(resumed, steps=6, checkpoint=path).equals(expected)  # the one that the file is of
+
+
+TYPED = """
+class Typed(Own):
+    def loss(self, views, generator):
+        return super().loss(views, generator)
+"""
+
+
+def typed(text, name):
+    """The class as a notebook has it: its lines are kept under a name that is no file's."""
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    space = {"Own": Own, "__name__": "__main__"}
+    exec(compile(text, name, "exec"), space)
+    return space["Typed"](1)
+
+
+def test_a_checkpoint_knows_a_learners_own_code(tmp_path):
+    settings = {"steps": 2, "checkpoint": tmp_path / "a.pt"}
+    for kernel in (1, 2):
+        train(typed(TYPED, f"kernel {kernel}"), **settings)
+    edited = typed(TYPED.replace("super()", "2 * super()"), "kernel 2, edited")
+    with pytest.raises(ValueError, match=r"another run: method's code was \w+, now \w+\."):
+        train(edited, **settings)
+
+
+def test_a_learner_whose_text_nobody_kept_resumes(tmp_path):
+    for name in ("a", "b"):
+        method = typed(TYPED, name)
+        linecache.cache.pop(name)
+        assert len(train(method, steps=2, checkpoint=tmp_path / "a.pt")) == 2
+
+
+def test_a_checkpoint_in_a_run_of_a_sweep_leaves_the_code_to_its_sources(tmp_path, monkeypatch):
+    monkeypatch.setenv("MDLIB_RUN_SOURCES", "abc")
+    for text in (TYPED, TYPED.replace("super()", "2 * super()")):
+        train(typed(text, text), steps=2, checkpoint=tmp_path / "a.pt")
 
 
 def test_a_method_made_without_create_is_known_by_its_options(tmp_path):
