@@ -517,8 +517,8 @@ statistics.tally(content_found, ["on", "column"])
 # know which views belong together, are level with it, but for ML-VAE on MNIST. On digits an MLP and neighbours say much the
 # same, though nearer to the VAE and the β-VAE, and of clean digits these and GVAE know as much. On MNIST the MLP and the
 # neighbours, and of clean images every probe, put SimVE *behind all six*, by up to .27. On clothes they leave most undecided,
-# and of clean images neighbours put it behind all. Holm's adjustment leaves most of this standing on digits and on MNIST;
-# of clothes, only losses.
+# and of clean images neighbours put it behind all. Holm's adjustment leaves half of this standing on digits and nearly all on
+# MNIST; of clothes, two losses.
 #
 # **How far from the discriminative methods? And the plain VAE**, which has neither prior nor negatives?
 

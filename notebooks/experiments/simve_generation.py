@@ -223,7 +223,8 @@ plots.comparisons(found, "data", ["column", "b"], 0.02, "SimVE minus …")
 # inside.*
 #
 # **A small weight is dear, it seems.** On clothes and on MNIST tuning for content chose $w = 0.1$ for SimVE, and its
-# reconstructions there show less style than those of any other VAE. So take these rows as SimVE at that weight.
+# reconstructions there show less style than those of any other VAE. So take these rows as SimVE at that weight. A large one
+# has its price, too: ML-VAE's swaps on digits, at $w = 200$, show less of B's style than a guess of the mean would.
 #
 # ## Which part does it?
 #
