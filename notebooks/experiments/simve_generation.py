@@ -177,7 +177,7 @@ Markdown(
 #
 # ## Pictures, by the sweeps
 #
-# From here on, numbers are read from the rows of the sweeps: five seeds, on digits ten, settings tuned for content (`experiments/simve`).
+# From here on, numbers are read from the rows of the sweeps: ten seeds, on clothes five, settings tuned for content (`experiments/simve`).
 # So these models are trained with different weights $w$ and β, and trade nats differently.
 
 # %% tags=["hide-input"]
@@ -222,8 +222,9 @@ plots.comparisons(found, "data", ["column", "b"], 0.02, "SimVE minus …")
 # *Figure 4. SimVE minus three VAEs: class and style in swaps. Mean difference and 95 % interval; grey: ±.02; hollow: 0 is
 # inside.*
 #
-# **A small weight is dear, it seems.** On clothes and on MNIST, which has the settings of clothes, tuning chose $w = 0.1$ for
-# SimVE, and its reconstructions there show less style than those of any other VAE. So take these rows as SimVE at that weight.
+# **A small weight is dear, it seems.** On clothes and on MNIST tuning for content chose $w = 0.1$ for SimVE, and its
+# reconstructions there show less style than those of any other VAE. So take these rows as SimVE at that weight. A large one
+# has its price, too: ML-VAE's swaps on digits, at $w = 200$, show less of B's style than a guess of the mean would.
 #
 # ## Which part does it?
 #
@@ -370,20 +371,20 @@ plt.show()
 #
 # ## What we claim of style
 #
-# The claims stand in the sweeps' files, and `mdlib collect` judges them; those of clothes and MNIST were written after their
-# seeds were seen.
+# The claims stand in the sweeps' files, and `mdlib collect` judges them; that of clothes was written after its seeds were
+# seen.
 
 # %% tags=["hide-input"]
 judged = pd.concat(sweep.claims(name) for name in ("simve_digits", "simve_fashion", "simve_mnist"))  # fmt: skip
 plots.claims(judged[judged.index.str.contains("style-(?:simve|vae)-over")])
 
 # %% [markdown]
-# *Figure 8. Style of SimVE over the VAE on digits, of the VAE over SimVE on clothes and on MNIST: the difference with its 95 %
-# interval, the verdict, and what was expected.*
+# *Figure 8. Style of SimVE over the VAE on digits and on MNIST, of the VAE over SimVE on clothes: the difference with its
+# 95 % interval, the verdict, and what was expected.*
 #
 # **What we read from it.** *Which part of SimVE's score is the prior's?* The content, where the likelihood leaves it a say.
 # *Which is reconstruction's?* The style: on digits the two are not told apart, and elsewhere the VAE keeps more, since tuning
-# for content perhaps bought SimVE's with a small weight. Swaps show less than reconstructions.
+# for content gave SimVE a small weight there. Swaps show less than reconstructions.
 #
 # ## One cross-check with the authors' own run
 #
