@@ -222,8 +222,8 @@ def _header(name: str, path: Path) -> tuple[tuple[int, int], bool]:
             raise ValueError(f"it has more than 8 bits a pixel (mode {image.mode}): convert it")
         # Not image.getexif(): PNG's decodes the image first, to look for marks behind the pixels.
         turned = Image.Image.getexif(image).get(_ORIENTATION, 1) in (5, 6, 7, 8)
-        size = image.size  # a TIFF's is already turned, or not yet, by Pillow's version
-        size = (image.tag_v2[256], image.tag_v2[257]) if image.format == "TIFF" else size
+        tags = getattr(image, "tag_v2", None)  # a TIFF's: its size may be turned already
+        size = (tags[256], tags[257]) if tags else image.size
         width, height = reversed(size) if turned else size
         return (width, height), image.mode in ("1", "L", "LA")
 
