@@ -153,11 +153,8 @@ def bootstrap(
             " of each",
         )
     same = a.shape == b.shape if pair_seeds else a.shape[1] == b.shape[1]
-    need(
-        same,
-        f"correct_a {list(a.shape)}, correct_b {list(b.shape)}: expected the same test images"
-        + (" and the same seeds" if pair_seeds else ""),
-    )
+    expected = "the same test images" + (" and the same seeds" if pair_seeds else "")
+    need(same, f"correct_a {list(a.shape)}, correct_b {list(b.shape)}: expected {expected}")
     check_whole(100, draws=draws)
     size = max(np.abs(a).max(), np.abs(b).max())
     unit = _unit(size)
@@ -187,10 +184,8 @@ def right_as_text(right, images: int) -> str:
     View i is of image i modulo `images`, as those of `protocol.fresh_views` are.
     """
     right = _array("right", right)
-    need(
-        right.ndim == 1 and np.isin(right, (0, 1)).all(),
-        f"right {right!r:.60}: expected True or False for each view",
-    )
+    known = right.ndim == 1 and np.isin(right, (0, 1)).all()
+    need(known, f"right {right!r:.60}: expected True or False for each view")
     need(len(right) >= 1 <= images, f"{len(right)} views of {images} images: expected some of both")
     bits = base64.b64encode(np.packbits(right > 0).tobytes()).decode()
     return f"{len(right)}:{images}:{bits}"
@@ -208,10 +203,8 @@ def right_by_image(column: Iterable[str]) -> np.ndarray:
             views, images, bits = text.split(":")
             packed = np.frombuffer(base64.b64decode(bits, validate=True), np.uint8)
             right = np.unpackbits(packed)[: int(views)]
-            need(
-                int(views) >= 1 <= int(images) and len(packed) == -(-int(views) // 8),
-                f"{len(packed)} bytes of BITS",
-            )
+            whole = int(views) >= 1 <= int(images) and len(packed) == -(-int(views) // 8)
+            need(whole, f"{len(packed)} bytes of BITS")
         except (AttributeError, ValueError) as error:
             raise ValueError(f"{text!r:.40}: expected VIEWS:IMAGES:BITS ({error})") from None
         sizes.add((views, images))

@@ -16,6 +16,7 @@ from mdlib.methods import REGISTRY, create
 from mdlib.notebook import chapters
 from mdlib.notebook.chapters import Chapter
 from mdlib.sweep import driver, performer, preload, sources
+from mdlib.sweep.code import _of_version
 from mdlib.sweep.task import SourceChanged, Task
 
 PACKAGE = Path(mdlib.__file__).parent
@@ -38,8 +39,8 @@ def edit(path, old, new):
 
 def modules_of(name, parameters=""):
     chapter = chapters.find(name)
-    code = sources._of_text(sources._text(chapter))
-    return sources._closure(code, chapter.path.parent, parameters).modules
+    text = sources.of_text(sources._text(chapter))
+    return sources._closure(text, chapter.path.parent, parameters).modules
 
 
 PARTITIONED = "experiments/partitioned"
@@ -245,14 +246,14 @@ def test_reasons_are_given_for_modules_that_exist():
 
 def test_a_file_is_read_once(monkeypatch):
     chapter = chapters.find(PARTITIONED)
-    sources._of_text.cache_clear()
-    sources._of_version.cache_clear()
+    sources.of_text.cache_clear()
+    _of_version.cache_clear()
     start = time.process_time()
     first = sources.source_hash(chapter)
     assert time.process_time() - start < 1.5  # 0.2 s on an idle machine
 
-    read, of_text = [], sources._of_text
-    monkeypatch.setattr(sources, "_of_text", lambda text: read.append(text) or of_text(text))
+    read, of_text = [], sources.of_text
+    monkeypatch.setattr(sources, "of_text", lambda text: read.append(text) or of_text(text))
     assert sources.source_hash(chapter) == first
     assert len(read) == 1, "the chapter's own"
 
