@@ -100,8 +100,8 @@ for name in chosen:
     )  # fmt: skip
 
 # %% [markdown]
-# **Swaps.** Take the content of image $A$ and the style of a view of $B$, decode, and look. In a code without parts, content
-# is the centre, the mean code $c$ of an image's views, and style is how far a view lies from it:
+# **Swaps.** Take the content of image $A$ and the style of a view of $B$, decode, and look. In a code without parts,
+# content is the centre, the mean code $c$ of an image's views, and style is how far a view lies from it:
 #
 # $$ z = c_A + (z_B - c_B). \tag{2} $$
 #
@@ -177,8 +177,9 @@ Markdown(
 #
 # ## Pictures, by the sweeps
 #
-# From here on, numbers are read from the rows of the sweeps: ten seeds, on clothes five, settings tuned for content (`experiments/simve`).
-# So these models are trained with different weights $w$ and β, and trade nats differently.
+# From here on, numbers are read from the rows of the sweeps: ten seeds, on clothes and in the ablation five, settings
+# tuned for content (`experiments/simve`). So these models are trained with different weights $w$ and β, and trade nats
+# differently.
 
 # %% tags=["hide-input"]
 VAES = ["vae", "beta_vae", "cr_vae", "gvae", "ml_vae", "mixture_vae", "simve"]
@@ -198,17 +199,17 @@ for on, rows in main.groupby("data", sort=False):
     plt.show()
 
 # %% [markdown]
-# *Figure 2. Nats an image: lower reconstruction, higher ELBO is better. FID by the classifier of the sweep, lower is better;
-# dotted: the floor, real views. SimVE's own samples start from codes of training images; compare across methods in the
-# column of the fitted Gaussian. Mean ± one standard deviation over seeds.*
+# *Figure 2. Nats an image: lower reconstruction, higher ELBO is better. FID by the classifier of the sweep, lower is
+# better; dotted: the floor, real views. SimVE's own samples start from codes of training images; compare across methods
+# in the column of the fitted Gaussian. Mean ± one standard deviation over seeds.*
 
 # %% tags=["hide-input"]
 SEEN = [f"{of}: {what}" for of in ("swap", "rebuilt") for what in ("class", "style")]  # fmt: skip
 plots.dots(main, SEEN, VAES, hue="data")
 
 # %% [markdown]
-# *Figure 3. What the classifier sees: does a swap show the class of A and the style of B? Beside it plain reconstructions of
-# B. A swap can get no more than a reconstruction keeps; a class of one in ten is chance.*
+# *Figure 3. What the classifier sees: does a swap show the class of A and the style of B? Beside it plain reconstructions
+# of B. A swap can get no more than a reconstruction keeps; a class of one in ten is chance.*
 
 # %% tags=["hide-input"]
 found = statistics.compare(
@@ -223,8 +224,9 @@ plots.comparisons(found, "data", ["column", "b"], 0.02, "SimVE minus …")
 # inside.*
 #
 # **A small weight is dear, it seems.** On clothes and on MNIST tuning for content chose $w = 0.1$ for SimVE, and its
-# reconstructions there show less style than those of any other VAE. So take these rows as SimVE at that weight. A large one
-# has its price, too: ML-VAE's swaps on digits, at $w = 200$, show less of B's style than a guess of the mean would.
+# reconstructions there show less style than those of any other VAE. So take these rows as SimVE at that weight. (ML-VAE's
+# swaps on digits, at $w = 200$, show less of B's style than a guess of the mean would; at 53 they did, too. GVAE's at 30 do
+# not.)
 #
 # ## Which part does it?
 #
@@ -361,8 +363,8 @@ axes[1, 0].legend(fontsize=7, loc="center")
 plt.show()
 
 # %% [markdown]
-# *Figure 7. Left: images that the methods learn from (the probes always learn from all 1347). Right: training steps. Digits,
-# $w = 0.1$ for both VAEs, mean ± one standard deviation over seeds.*
+# *Figure 7. Left: images that the methods learn from (the probes always learn from all 1347). Right: training steps.
+# Digits, $w = 0.1$ for both VAEs, mean ± one standard deviation over seeds.*
 #
 # Two things to stumble over. The VAE has $w = 0.1$ here, its *worst* weight, so these curves say nothing of a lead over a
 # VAE at its best. And SimVE at this weight knows *less* of the class of views when it learns from all 1347 images than from
@@ -383,8 +385,8 @@ plots.claims(judged[judged.index.str.contains("style-(?:simve|vae)-over")])
 # 95 % interval, the verdict, and what was expected.*
 #
 # **What we read from it.** *Which part of SimVE's score is the prior's?* The content, where the likelihood leaves it a say.
-# *Which is reconstruction's?* The style: on digits the two are not told apart, and elsewhere the VAE keeps more, since tuning
-# for content gave SimVE a small weight there. Swaps show less than reconstructions.
+# *Which is reconstruction's?* The style: on digits the two are not told apart, and elsewhere the VAE keeps more, perhaps
+# since tuning for content gave SimVE a small weight there. Swaps show less than reconstructions.
 #
 # ## One cross-check with the authors' own run
 #
@@ -440,9 +442,9 @@ there_and_back = same_prior(same_prior(codes, 0.15, 0.6), 0.6, 0.15)
 torch.testing.assert_close(there_and_back, codes)
 
 # %% [markdown]
-# **2 (medium, 3 points, 20 minutes).** What is the best centre? Write `centre_posterior(z, variance, centre_variance)`: mean
-# [N, D] and variance of $p(y | z^1 \dots z^J)$ for codes [N, J, D] with $z^j \sim \mathcal{N}(y, \sigma^2 I)$ and
-# $y \sim \mathcal{N}(0, \gamma^2 I)$; `centre_variance=None` is the flat $p(y)$. When is it the mean code of equation (2)?
+# **2 (medium, 3 points, 20 minutes).** What is the best centre? Write `centre_posterior(z, variance, centre_variance)`:
+# mean [N, D] and variance of $p(y | z^1 \dots z^J)$ for codes [N, J, D] with $z^j \sim \mathcal{N}(y, \sigma^2 I)$ and $y
+# \sim \mathcal{N}(0, \gamma^2 I)$; `centre_variance=None` is the flat $p(y)$. When is it the mean code of equation (2)?
 #
 # <details><summary>Hint</summary>
 #
