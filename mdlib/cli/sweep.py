@@ -122,6 +122,7 @@ def plot(
         spec = sweeps.load(name, need_data=False)
         matplotlib.use("Agg")
         wanted = {column: value for column, _, value in pairs}
+        need(len(wanted) == len(pairs), "--only names a column twice: give one value of each")
         figures = sweeps.draw(spec, metric or (), wanted, against)
         folder = to or Path("runs", "plots", spec.name)
         for what, figure in figures.items():

@@ -54,7 +54,7 @@ _RELATIONS = {
     rf"{_LIMIT} or less": (operator.le,),
     rf"below {_LIMIT}": (operator.lt,),
     rf"{_LIMIT} to {_LIMIT}": (operator.ge, operator.le),
-    rf"a multiple of {_LIMIT}": (lambda value, of: value % of == 0,),
+    r"a multiple of (0*[1-9]\d*)": (lambda value, of: value % of == 0,),
 }
 _CUSTOMARY = {
     "seed": "seed",
@@ -282,6 +282,8 @@ def _checked_data_set(name: str, factors: bool) -> str:
 
 def _checked_number(whole: str | None, bounds: str | None, text: str) -> str:
     limits = _limits(bounds) if bounds else []
+    if any(isinstance(limit, str) for _, limit in limits):
+        raise _Malformed  # nothing holds numbers in a text against another parameter
     wanted = f"a {whole or ''}number{f', {bounds},' if bounds else ''}"
     try:
         number = int(text) if whole else float(text)

@@ -139,6 +139,7 @@ def test_the_command_writes_them_where_it_says(tmp_path, monkeypatch, capsys):
     for arguments, message in [
         (["--format", "gif"], "--format gif: expected png, svg or pdf"),
         (["--only", "act"], "--only takes COLUMN=VALUE; there is only 'act'"),
+        (["--only", "act=1", "--only", "act=2"], "--only names a column twice"),
     ]:
         refused = CliRunner().invoke(app, ["plot", str(path), *arguments])
         assert refused.exit_code == 2 and message in refused.output
