@@ -178,6 +178,7 @@ def content_style(rows: pd.DataFrame, content: str, style: str) -> None:
 
 
 _ASIDE = [(1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1)]
+_ASIDE += [(right, 2 * up) for right, up in _ASIDE[2:]]  # where there is a crowd
 
 
 def name_points(
