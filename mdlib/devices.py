@@ -52,8 +52,8 @@ def as_outside(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def wrapped(*args, **named):
-        autocasts = (torch.autocast(kind, enabled=False) for kind in ("cpu", "cuda"))
-        with torch.inference_mode(False), torch.enable_grad(), next(autocasts), next(autocasts):
+        off = functools.partial(torch.autocast, enabled=False)
+        with torch.inference_mode(False), torch.enable_grad(), off("cpu"), off("cuda"):
             return function(*args, **named)
 
     return wrapped

@@ -44,6 +44,11 @@ class Claim(BaseModel):
     family: str = ""  # whose claims are adjusted together
     kind: Literal["confirmatory", "exploratory"] = "confirmatory"
 
+    @property
+    def settings(self) -> dict[Side, dict[str, Any]]:
+        """a and b, or a alone where b is a number."""
+        return {"a": self.a, "b": self.b} if isinstance(self.b, dict) else {"a": self.a}
+
     def column(self, side: Side) -> str:
         return self.metric if isinstance(self.metric, str) else self.metric[side]
 
@@ -111,8 +116,8 @@ class Checker:
             elif self.record and column not in self.record:
                 message = unknown("metric", column, self.record)
                 self.wrong((*where, "metric"), f"not in `record`: {message}")
-            if isinstance(setting := getattr(claim, side), dict):
-                self._check_setting((*where, side), setting)
+        for side, setting in claim.settings.items():
+            self._check_setting((*where, side), setting)
         if not self.problems:
             self._check_both(where, claim)
 

@@ -119,8 +119,7 @@ def write(spec: Spec, said: pd.DataFrame) -> None:
 
 def rows_of(claim: Claim, side: Side, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of the claim's setting `side`, "a" or "b"."""
-    setting = getattr(claim, side)
-    for key, value in setting.items() if isinstance(setting, dict) else ():
+    for key, value in claim.settings.get(side, {}).items():
         need(key in rows, unknown("column", key, rows.columns))
         value = value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
         rows = rows[rows[key].isna() if value is None else rows[key] == value]
@@ -131,8 +130,7 @@ def rows_behind(claim: Claim, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of both settings of the claim."""
     import pandas as pd
 
-    sides = ("a", "b") if isinstance(claim.b, dict) else ("a",)
-    return pd.concat([rows_of(claim, side, rows) for side in sides])
+    return pd.concat([rows_of(claim, side, rows) for side in claim.settings])
 
 
 def effect(one: pd.Series) -> str:
@@ -156,9 +154,9 @@ def _line(spec: Spec, name: str, claim: Claim, rows: pd.DataFrame) -> dict[str, 
 
     missing = _missing(spec, claim, rows)
     try:
-        for side in _SIDES[: 1 + isinstance(claim.b, dict)]:
+        for side, setting in claim.settings.items():
             there = missing or len(rows_of(claim, side, rows))
-            need(there, f"no row is of {side}, {getattr(claim, side)!r}, though all runs are done")
+            need(there, f"no row is of {side}, {setting!r}, though all runs are done")
         sides = [_values(claim, side, rows) for side in _SIDES]
         kind = statistics.paired if claim.pairs else statistics.unpaired
 
@@ -246,8 +244,8 @@ def _verdict(claim: Claim, over) -> tuple[str, float]:
 
 def _missing(spec: Spec, claim: Claim, rows: pd.DataFrame) -> str:
     """Runs of the claim that have no rows, of which one might have looked at the rest; or ""."""
-    settings = [s for s in (claim.a, claim.b) if isinstance(s, dict)]
-    known = [{k: v for k, v in s.items() if k in spec.chapter.parameters} for s in settings]
+    settings, parameters = claim.settings.values(), spec.chapter.parameters
+    known = [{k: v for k, v in one.items() if k in parameters} for one in settings]
     wanted = {p.number for p in spec.points if any(fits(p.parameters, one) for one in known)}
     if not (left := sorted(wanted.difference(rows.get("number", ())))):
         return ""

@@ -100,8 +100,8 @@ for name in chosen:
     )  # fmt: skip
 
 # %% [markdown]
-# **Swaps.** Take the content of image $A$ and the style of a view of $B$, decode, and look. In a code without parts,
-# content is the centre, the mean code $c$ of an image's views, and style is how far a view lies from it:
+# **Swaps.** Take the content of image $A$ and the style of a view of $B$, decode, and look. In a code without parts, content
+# is the centre, the mean code $c$ of an image's views, and style is how far a view lies from it:
 #
 # $$ z = c_A + (z_B - c_B). \tag{2} $$
 #
@@ -199,17 +199,17 @@ for on, rows in main.groupby("data", sort=False):
     plt.show()
 
 # %% [markdown]
-# *Figure 2. Nats an image: lower reconstruction, higher ELBO is better. FID by the classifier of the sweep, lower is
-# better; dotted: the floor, real views. SimVE's own samples start from codes of training images; compare across methods
-# in the column of the fitted Gaussian. Mean ± one standard deviation over seeds.*
+# *Figure 2. Nats an image: lower reconstruction, higher ELBO is better. FID by the classifier of the sweep, lower is better;
+# dotted: the floor, real views. SimVE's own samples start from codes of training images; compare across methods in the
+# column of the fitted Gaussian. Mean ± one standard deviation over seeds.*
 
 # %% tags=["hide-input"]
 SEEN = [f"{of}: {what}" for of in ("swap", "rebuilt") for what in ("class", "style")]  # fmt: skip
 plots.dots(main, SEEN, VAES, hue="data")
 
 # %% [markdown]
-# *Figure 3. What the classifier sees: does a swap show the class of A and the style of B? Beside it plain reconstructions
-# of B. A swap can get no more than a reconstruction keeps; a class of one in ten is chance.*
+# *Figure 3. What the classifier sees: does a swap show the class of A and the style of B? Beside it plain reconstructions of
+# B. A swap can get no more than a reconstruction keeps; a class of one in ten is chance.*
 
 # %% tags=["hide-input"]
 found = statistics.compare(
@@ -442,9 +442,9 @@ there_and_back = same_prior(same_prior(codes, 0.15, 0.6), 0.6, 0.15)
 torch.testing.assert_close(there_and_back, codes)
 
 # %% [markdown]
-# **2 (medium, 3 points, 20 minutes).** What is the best centre? Write `centre_posterior(z, variance, centre_variance)`:
-# mean [N, D] and variance of $p(y | z^1 \dots z^J)$ for codes [N, J, D] with $z^j \sim \mathcal{N}(y, \sigma^2 I)$ and $y
-# \sim \mathcal{N}(0, \gamma^2 I)$; `centre_variance=None` is the flat $p(y)$. When is it the mean code of equation (2)?
+# **2 (medium, 3 points, 20 minutes).** What is the best centre? Write `centre_posterior(z, variance, centre_variance)`: mean
+# [N, D] and variance of $p(y | z^1 \dots z^J)$ for codes [N, J, D] with $z^j \sim \mathcal{N}(y, \sigma^2 I)$ and
+# $y \sim \mathcal{N}(0, \gamma^2 I)$; `centre_variance=None` is the flat $p(y)$. When is it the mean code of equation (2)?
 #
 # <details><summary>Hint</summary>
 #
